@@ -1,0 +1,54 @@
+"""What fxviz says when something cannot be done.
+
+The tree::
+
+    FxvizError              every error that fxviz raises on purpose
+    |-- UsageError          the caller asked for something that does not exist or does not fit: exit status 2
+    |   |-- UnknownModel    no model of that name
+    |   |-- BadGraphFile    a saved graph that cannot be read
+    |   `-- BadOutput       a file that cannot be written
+    |-- TraceError          the model's own code failed while it was traced: exit status 1
+    `-- EngineError         the layout engine is missing or failed: exit status 1
+
+A message is one line that says what is wrong, where, what was given, what is allowed and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class FxvizError(Exception):
+    """Something fxviz cannot do, said in one line.
+
+    >>> raise FxvizError("no such thing")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.FxvizError: no such thing
+    """
+
+    exit_status = 1
+
+
+class UsageError(FxvizError):
+    """The caller's mistake: a name, an option or a file that does not exist or does not fit."""
+
+    exit_status = 2
+
+
+class UnknownModel(UsageError):
+    """No model of that name is known."""
+
+
+class BadGraphFile(UsageError):
+    """A saved graph that is missing, cut short, or not one of ours."""
+
+
+class BadOutput(UsageError):
+    """A file that cannot be written, or a suffix that fxviz does not write."""
+
+
+class TraceError(FxvizError):
+    """The model's own code failed while it was traced."""
+
+
+class EngineError(FxvizError):
+    """The layout engine is missing, failed, or took too long."""

@@ -1,0 +1,442 @@
+"""The neutral form in the middle: a traced model as plain values.
+
+An :class:`ArchGraph` knows nothing of torch and nothing of pictures. Tracing makes it, annotating fills in the facts
+that follow from it, folding and the tables read it. It saves to JSON (networkx node-link form) and comes back equal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fxviz.errors import BadGraphFile, BadOutput
+from fxviz.writing import write_whole
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+SCHEMA = "fxviz.graph/1"
+NODE_KINDS = ("input", "module", "function", "method", "parameter", "output")
+SKIP_KINDS = ("identity", "projection", "resample", "concat", "gate")
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """One tensor: its sizes (batch included) and its dtype as torch prints it, without ``torch.``."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def is_floating(self) -> bool:
+        return "float" in self.dtype
+
+
+@dataclass(frozen=True)
+class Node:
+    """One recorded step: an input, a call of a leaf module, a function, a method, a tensor read from the model, or the output.
+
+    Attributes:
+        id: unique name of the node in the graph.
+        kind: one of ``NODE_KINDS``.
+        op: what it does in one word: the class of a module ("Conv2d"), the name of a function ("add"), and for kind
+            "parameter" one of "Parameter", "Buffer", "Constant".
+        path: dotted path of the module (kind module), of the tensor (kind parameter), of the module whose code made
+            the call (kinds function and method), or the argument's name (kind input).
+        cls: the module's class with its Python module ("torch.nn.modules.conv.Conv2d"); None for all other kinds.
+        call: which call of the module at that path this is, from 0.
+        scope: id of the :class:`Scope` in which it ran.
+        uses: names of the parameters it reads.
+        outputs: the tensors it returns.
+        settings: the plain settings of a module or the plain arguments of a call (kernel_size, stride, ...).
+        macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None when unknown, which is never 0.
+        params: scalars in the parameters counted here. A parameter counts at the first node that reads it.
+        shared: names in ``uses`` that are counted at an earlier node.
+    """
+
+    id: str
+    kind: str
+    op: str
+    path: str
+    cls: str | None = None
+    call: int = 0
+    scope: int = 0
+    uses: tuple[str, ...] = ()
+    outputs: tuple[TensorInfo, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    macs: int | None = 0
+    params: int = 0
+    shared: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Edge:
+    """Data flow: ``source``'s result is the argument ``slot`` ("0", "1.2", "mask") of ``target``."""
+
+    source: str
+    target: str
+    slot: str
+
+
+@dataclass(frozen=True)
+class Scope:
+    """One call of a module that has children. Scope 0 is the model itself; ``parent`` is None for it alone.
+
+    ``sequential`` is true for ``nn.Sequential`` and its subclasses that keep its forward: a mere list of steps.
+    """
+
+    id: int
+    path: str
+    cls: str
+    call: int
+    parent: int | None
+    sequential: bool = False
+
+    @property
+    def class_name(self) -> str:
+        return self.cls.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of the model, once, under the first of its names."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    trainable: bool
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for extent in self.shape:
+            size *= extent
+        return size
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A skip connection: ``fork``'s result reaches ``join`` past the body that starts at ``fork`` too.
+
+    ``through`` names the nodes on the skip's own way, in order: none for most identities, the convolution (and its norm)
+    for a projection. ``kind`` is one of ``SKIP_KINDS``.
+    """
+
+    kind: str
+    fork: str
+    join: str
+    through: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """Which model it is: the name it was asked for by, where it comes from, its class."""
+
+    name: str
+    source: str
+    cls: str
+
+
+@dataclass(frozen=True)
+class TraceInfo:
+    """How it was traced: device, method ("fake", "real"), inputs by name, library versions."""
+
+    device: str
+    method: str
+    inputs: Mapping[str, TensorInfo]
+    torch: str
+    torchvision: str | None
+
+
+@dataclass(frozen=True)
+class ArchGraph:
+    """A traced model: nodes in the order they ran, the data flow between them, and what was found out about them.
+
+    >>> conv = Node("conv", "module", "Conv2d", "conv", uses=("conv.weight",), params=27, macs=1350)
+    >>> graph = ArchGraph(
+    ...     ModelInfo("tiny", "python", "Tiny"),
+    ...     TraceInfo("meta", "fake", {"x": TensorInfo((1, 3, 5, 5), "float32")}, "2.4.0", None),
+    ...     nodes=(Node("x", "input", "x", "x"), conv),
+    ...     edges=(Edge("x", "conv", "0"),),
+    ...     scopes=(Scope(0, "", "Tiny", 0, None),),
+    ...     parameters=(Parameter("conv.weight", (1, 3, 3, 3), "float32", True),),
+    ... )
+    >>> graph.total_params, graph.traced_params, graph.total_macs
+    (27, 27, 1350)
+    >>> ArchGraph.from_networkx(graph.to_networkx()) == graph
+    True
+    """
+
+    model: ModelInfo
+    trace: TraceInfo
+    nodes: tuple[Node, ...]
+    edges: tuple[Edge, ...]
+    scopes: tuple[Scope, ...]
+    parameters: tuple[Parameter, ...]
+    skips: tuple[Skip, ...] = ()
+
+    def __post_init__(self) -> None:
+        position = {node.id: place for place, node in enumerate(self.nodes)}
+        edges = sorted(self.edges, key=lambda edge: (position[edge.source], position[edge.target], edge.slot))
+        object.__setattr__(self, "edges", tuple(edges))
+        _check(self)
+
+    @cached_property
+    def total_params(self) -> int:
+        """Scalars in all parameters of the model, each tensor once: ``sum(p.numel() for p in model.parameters())``."""
+        return sum(parameter.size for parameter in self.parameters)
+
+    @cached_property
+    def traced_params(self) -> int:
+        """Scalars in the parameters that this trace reads."""
+        return sum(node.params for node in self.nodes)
+
+    @cached_property
+    def untraced(self) -> tuple[Parameter, ...]:
+        """The parameters that this trace never reads, in the model's order."""
+        read = {name for node in self.nodes for name in node.uses}
+        return tuple(parameter for parameter in self.parameters if parameter.name not in read)
+
+    @cached_property
+    def trainable_params(self) -> int:
+        """Scalars in the parameters with ``requires_grad``."""
+        return sum(parameter.size for parameter in self.parameters if parameter.trainable)
+
+    @cached_property
+    def total_macs(self) -> int:
+        """Multiply-accumulate operations of all nodes whose count is known."""
+        return sum(node.macs or 0 for node in self.nodes)
+
+    @cached_property
+    def skip_counts(self) -> dict[str, int]:
+        """Skip connections by kind, every kind named."""
+        counts = dict.fromkeys(SKIP_KINDS, 0)
+        for skip in self.skips:
+            counts[skip.kind] += 1
+        return counts
+
+    @cached_property
+    def by_id(self) -> dict[str, Node]:
+        return {node.id: node for node in self.nodes}
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> ArchGraph:
+        """The same graph with other facts on its nodes."""
+        return replace(self, nodes=nodes)
+
+    def flow(self) -> nx.DiGraph:
+        """The bare data flow, for graph algorithms: node ids in the order they ran, one edge for each pair that is joined."""
+        import networkx as nx
+
+        flow: nx.DiGraph = nx.DiGraph()
+        flow.add_nodes_from(node.id for node in self.nodes)
+        flow.add_edges_from((edge.source, edge.target) for edge in self.edges)
+        return flow
+
+    def to_networkx(self) -> nx.MultiDiGraph:
+        """The annotated graph with plain values on nodes, edges and the graph itself (layout: ``docs/graph-format.md``)."""
+        import networkx as nx
+
+        graph: nx.MultiDiGraph = nx.MultiDiGraph(**_graph_attributes(self))
+        for node in self.nodes:
+            graph.add_node(node.id, **_node_attributes(node))
+        for edge in self.edges:
+            graph.add_edge(edge.source, edge.target, slot=edge.slot)
+        return graph
+
+    @classmethod
+    def from_networkx(cls, graph: nx.MultiDiGraph) -> ArchGraph:
+        """The inverse of :meth:`to_networkx`.
+
+        Raises:
+            BadGraphFile: the graph lacks what an annotated graph has.
+        """
+        try:
+            return _read(graph)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise BadGraphFile(f"the graph is damaged ({type(error).__name__}: {error})") from error
+
+    def save(self, path: str | Path) -> Path:
+        """Write the graph as JSON, whole or not at all. The same graph gives the same bytes.
+
+        Raises:
+            BadOutput: the suffix is not ``.json``, or the file cannot be written.
+        """
+        path = Path(path)
+        if path.suffix.lower() != ".json":
+            raise BadOutput(f"cannot save a graph as '{path}': the suffix must be .json")
+        return write_whole(path, self.to_json())
+
+    def to_json(self) -> str:
+        """Node-link JSON: ``networkx.node_link_graph(json.loads(text), edges="edges")`` gives the graph back."""
+        import networkx as nx
+
+        data = nx.node_link_data(self.to_networkx(), edges="edges")
+        return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+
+    @classmethod
+    def load(cls, path: str | Path) -> ArchGraph:
+        """Read a graph written by :meth:`save`, without importing torch.
+
+        Raises:
+            BadGraphFile: the file is missing, cut short, or not a graph of this schema.
+        """
+        import networkx as nx
+
+        try:
+            data = json.loads(Path(path).read_text(encoding="utf-8"))
+            attributes = data["graph"] if isinstance(data, dict) else {}
+            schema = attributes.get("schema")
+            graph = nx.node_link_graph(data, edges="edges") if schema == SCHEMA else None
+        except OSError as error:
+            raise BadGraphFile(f"cannot read '{path}': {error.strerror or error}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise BadGraphFile(f"cannot read '{path}': it is not whole JSON ({error}); {_again(path)}") from error
+        except (KeyError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
+            raise BadGraphFile(f"cannot read '{path}': it holds no graph of fxviz; {_again(path)}") from error
+        if graph is None:
+            raise BadGraphFile(f"cannot read '{path}': its schema is {schema!r}, not '{SCHEMA}'; {_again(path)}")
+        try:
+            return cls.from_networkx(graph)
+        except BadGraphFile as error:
+            raise BadGraphFile(f"cannot read '{path}': {error}; {_again(path)}") from error
+
+
+def _again(path: str | Path) -> str:
+    return f"write it with 'fxviz trace MODEL -o {path}'"
+
+
+def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
+    return {
+        "schema": SCHEMA,
+        "model": {"name": graph.model.name, "source": graph.model.source, "class": graph.model.cls},
+        "trace": {
+            "device": graph.trace.device,
+            "method": graph.trace.method,
+            "inputs": {name: _tensor_attributes(tensor) for name, tensor in graph.trace.inputs.items()},
+            "torch": graph.trace.torch,
+            "torchvision": graph.trace.torchvision,
+        },
+        "totals": {
+            "params": graph.total_params,
+            "traced_params": graph.traced_params,
+            "untraced_params": sum(parameter.size for parameter in graph.untraced),
+            "trainable_params": graph.trainable_params,
+            "macs": graph.total_macs,
+            "macs_unknown_nodes": sum(node.macs is None for node in graph.nodes),
+            "skips": dict(graph.skip_counts),
+        },
+        "skips": [
+            {"kind": skip.kind, "fork": skip.fork, "join": skip.join, "through": list(skip.through)} for skip in graph.skips
+        ],
+        "scopes": [_renamed(asdict(scope), "cls", "class") for scope in graph.scopes],
+        "parameters": [asdict(parameter) | {"shape": list(parameter.shape)} for parameter in graph.parameters],
+    }
+
+
+def _node_attributes(node: Node) -> dict[str, Any]:
+    return {
+        "kind": node.kind,
+        "op": node.op,
+        "path": node.path,
+        "class": node.cls,
+        "call": node.call,
+        "scope": node.scope,
+        "params": node.params,
+        "macs": node.macs,
+        "outputs": [_tensor_attributes(tensor) for tensor in node.outputs],
+        "settings": _plain(node.settings),
+        "uses": list(node.uses),
+        "shared": list(node.shared),
+    }
+
+
+def _tensor_attributes(tensor: TensorInfo) -> dict[str, Any]:
+    return {"shape": list(tensor.shape), "dtype": tensor.dtype}
+
+
+def _plain(value: Any) -> Any:
+    """Tuples as lists, so that what is saved and what is kept in memory are the same."""
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _frozen(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _renamed(attributes: dict[str, Any], old: str, new: str) -> dict[str, Any]:
+    return {new if key == old else key: value for key, value in attributes.items()}
+
+
+def _read(graph: nx.MultiDiGraph) -> ArchGraph:
+    attributes = graph.graph
+    model, trace = attributes["model"], attributes["trace"]
+    return ArchGraph(
+        model=ModelInfo(model["name"], model["source"], model["class"]),
+        trace=TraceInfo(
+            trace["device"],
+            trace["method"],
+            {name: _read_tensor(tensor) for name, tensor in trace["inputs"].items()},
+            trace["torch"],
+            trace["torchvision"],
+        ),
+        nodes=tuple(_read_node(name, node) for name, node in graph.nodes(data=True)),
+        edges=tuple(Edge(source, target, edge["slot"]) for source, target, edge in graph.edges(data=True)),
+        scopes=tuple(Scope(**_renamed(dict(scope), "class", "cls")) for scope in attributes["scopes"]),
+        parameters=tuple(
+            Parameter(item["name"], tuple(item["shape"]), item["dtype"], item["trainable"]) for item in attributes["parameters"]
+        ),
+        skips=tuple(
+            Skip(item["kind"], item["fork"], item["join"], tuple(item["through"])) for item in attributes["skips"]
+        ),
+    )
+
+
+def _read_node(name: str, node: Mapping[str, Any]) -> Node:
+    return Node(
+        id=name,
+        kind=node["kind"],
+        op=node["op"],
+        path=node["path"],
+        cls=node["class"],
+        call=node["call"],
+        scope=node["scope"],
+        uses=tuple(node["uses"]),
+        outputs=tuple(_read_tensor(tensor) for tensor in node["outputs"]),
+        settings=_frozen(node["settings"]),
+        macs=node["macs"],
+        params=node["params"],
+        shared=tuple(node["shared"]),
+    )
+
+
+def _read_tensor(tensor: Mapping[str, Any]) -> TensorInfo:
+    return TensorInfo(tuple(tensor["shape"]), tensor["dtype"])
+
+
+def _check(graph: ArchGraph) -> None:
+    """References inside the graph lead somewhere.
+
+    Raises:
+        ValueError: one does not.
+    """
+    nodes, scopes = set(graph.by_id), {scope.id for scope in graph.scopes}
+    for node in graph.nodes:
+        if node.kind not in NODE_KINDS:
+            raise ValueError(f"node '{node.id}' has the unknown kind '{node.kind}'")
+        if node.scope not in scopes:
+            raise ValueError(f"node '{node.id}' ran in scope {node.scope}, which is not there")
+    for skip in graph.skips:
+        if skip.kind not in SKIP_KINDS or not {skip.fork, skip.join, *skip.through} <= nodes:
+            raise ValueError(f"the skip from '{skip.fork}' to '{skip.join}' names what is not there")

@@ -1,0 +1,64 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from fxviz.errors import BadOutput
+
+
+def write_whole(path: Path, content: str | bytes) -> Path:
+    """Write ``content`` to ``path`` in one step: a reader sees the old file or the new one, never half of either.
+
+    The new file is written beside the old one and then takes its place, so an interrupted or failed run leaves what was there.
+    A device or pipe (``/dev/stdout``) is written straight through, a symbolic link keeps pointing where it points.
+
+    Args:
+        path: the file; its folder must exist.
+        content: text (written as UTF-8) or bytes.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        BadOutput: the folder is missing, the path is a folder, or the file cannot be written.
+
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     write_whole(Path(folder) / "a.txt", "whole").read_text()
+    'whole'
+    """
+    data = content.encode("utf-8") if isinstance(content, str) else content
+    if path.is_dir():
+        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+        else:
+            _replace(Path(os.path.realpath(path)), data)
+    except OSError as error:
+        raise BadOutput(f"cannot write '{path}': {error.strerror or error}") from error
+    return path
+
+
+def _replace(path: Path, data: bytes) -> None:
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(13, "the file is read-only")
+    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+        os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
