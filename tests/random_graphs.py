@@ -1,0 +1,236 @@
+"""Graphs made without torch: by hand with :class:`Net`, or at random with the strategies at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from hypothesis import strategies as st
+
+from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+
+IMAGE = (1, 8, 4, 4)
+LAYERS = {"Conv2d": 9216, "Linear": 64, "Embedding": 0, "BatchNorm2d": 0, "LayerNorm": 0, "PReLU": 0, "LayerScale": 0}
+
+
+@dataclass
+class Net:
+    """A graph in the making. Each method adds one node and returns its id, which later calls take as an argument.
+
+    >>> net = Net()
+    >>> x = net.input()
+    >>> total = net.call("add", x, net.layer("Conv2d", x))
+    >>> [(node.id, node.macs) for node in net.graph().nodes]
+    [('x', 0), ('conv2d', 9216), ('add', 0)]
+    """
+
+    nodes: list[Node] = field(default_factory=list)
+    edges: list[Edge] = field(default_factory=list)
+    scopes: list[Scope] = field(default_factory=lambda: [Scope(0, "", "models.Net", 0, None)])
+    parameters: list[Parameter] = field(default_factory=list)
+    running: list[int] = field(default_factory=lambda: [0])
+
+    def input(self, shape: tuple[int, ...] = IMAGE, dtype: str = "float32") -> str:
+        return self._add("x", "input", "x", (), shape, dtype=dtype)
+
+    def parameter(self, shape: tuple[int, ...] = IMAGE) -> str:
+        name = f"weight_{len(self.parameters)}"
+        self.parameters.append(Parameter(name, shape, "float32", True))
+        return self._add(name, "parameter", "Parameter", (), shape, uses=(name,))
+
+    def layer(self, op: str, *sources: str, shape: tuple[int, ...] | None = None, tied: str | None = None) -> str:
+        """A call of a leaf module; those in ``LAYERS`` own a parameter, or read the one that is ``tied``."""
+        uses: tuple[str, ...] = (tied,) if tied else ()
+        if op in LAYERS and not tied:
+            uses = (f"{op.lower()}_{len(self.nodes)}.weight",)
+            self.parameters.append(Parameter(uses[0], (8, 8), "float32", True))
+        return self._add(op.lower(), "module", op, sources, shape, uses=uses, macs=LAYERS.get(op, 0))
+
+    def call(
+        self, op: str, *sources: str, shape: tuple[int, ...] | None = None, macs: int = 0, dtype: str | None = None
+    ) -> str:
+        return self._add(op.strip("_"), "function", op, sources, shape, macs=macs, dtype=dtype)
+
+    def output(self, *sources: str) -> str:
+        return self._add("output", "output", "output", sources, None)
+
+    def chain(self, source: str, *ops: str) -> str:
+        """Several steps in a row: modules have capitals."""
+        for op in ops:
+            source = self.layer(op, source) if op[0].isupper() else self.call(op, source)
+        return source
+
+    @contextmanager
+    def scope(self, name: str, sequential: bool = False) -> Iterator[int]:
+        """What is added meanwhile runs in a call of the module ``name``, inside the one that is running."""
+        parent = self.scopes[self.running[-1]]
+        path = f"{parent.path}.{name}" if parent.path else name
+        calls = sum(scope.path == path for scope in self.scopes)
+        self.scopes.append(Scope(len(self.scopes), path, f"models.{name.title()}", calls, parent.id, sequential))
+        self.running.append(len(self.scopes) - 1)
+        yield self.running[-1]
+        self.running.pop()
+
+    def graph(self) -> ArchGraph:
+        return ArchGraph(
+            ModelInfo("net", "python", "models.Net"),
+            TraceInfo("meta", "fake", {"x": TensorInfo(IMAGE, "float32")}, "2.4.0", None),
+            tuple(self.nodes),
+            tuple(self.edges),
+            tuple(self.scopes),
+            tuple(self.parameters),
+        )
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return next(node for node in self.nodes if node.id == name).outputs[0].shape
+
+    def _add(
+        self,
+        name: str,
+        kind: str,
+        op: str,
+        sources: tuple[str, ...],
+        shape: tuple[int, ...] | None,
+        uses: tuple[str, ...] = (),
+        macs: int = 0,
+        dtype: str | None = None,
+    ) -> str:
+        taken = {node.id for node in self.nodes}
+        unique = next(free for free in (name, *(f"{name}_{place}" for place in range(1, len(taken) + 1))) if free not in taken)
+        outputs = (TensorInfo(shape or self.shape(sources[0]), dtype or "float32"),)
+        scope = self.scopes[self.running[-1]]
+        path = f"{scope.path}.{unique}".lstrip(".") if kind == "module" else scope.path
+        self.nodes.append(Node(unique, kind, op, path, scope=scope.id, uses=uses, outputs=outputs, macs=macs))
+        self.edges.extend(Edge(source, unique, str(place)) for place, source in enumerate(sources))
+        return unique
+
+
+STEPS = ("Conv2d", "Conv2d", "BatchNorm2d", "ReLU", "relu_", "MaxPool2d", "Dropout", "contiguous", "sigmoid")
+JOINS = ("add", "__iadd__", "mul", "cat", "bias")
+
+
+@st.composite
+def graphs(draw: st.DrawFn, most_nodes: int = 16) -> ArchGraph:
+    """Any acyclic graph of convolutions, norms, activations, views, sums, products and concatenations, in nested scopes."""
+    net = Net()
+    tensors = [net.input()]
+    _fill(draw, net, tensors, most_nodes, depth=0)
+    net.output(tensors[-1])
+    return net.graph()
+
+
+def _fill(draw: st.DrawFn, net: Net, tensors: list[str], most_nodes: int, depth: int) -> None:
+    """Steps in the running scope and in scopes inside it."""
+    for place in range(draw(st.integers(1, most_nodes))):
+        if len(net.nodes) >= most_nodes:
+            return
+        if depth < 3 and draw(st.integers(0, 5)) == 0:
+            with net.scope(f"block{place}", sequential=draw(st.booleans())):
+                _fill(draw, net, tensors, most_nodes, depth + 1)
+        else:
+            tensors.append(_step(draw, net, tensors))
+
+
+def _step(draw: st.DrawFn, net: Net, tensors: list[str]) -> str:
+    recent = st.sampled_from(tensors[-5:])
+    first, op = draw(recent), draw(st.sampled_from(STEPS + JOINS))
+    if op in STEPS:
+        return net.chain(first, op)
+    if op == "bias":
+        return net.call("add", first, net.parameter((1,)))
+    if op == "cat":
+        second = draw(recent)
+        channels = net.shape(first)[1] + net.shape(second)[1]
+        return net.call("cat", first, second, shape=(1, channels, 4, 4))
+    alike = [name for name in tensors if net.shape(name) == net.shape(first)]
+    return net.call(op, first, draw(st.sampled_from(alike)))
+
+
+@st.composite
+def planted_nets(draw: st.DrawFn) -> tuple[ArchGraph, tuple[Skip, ...]]:
+    """A net assembled from known pieces, and the skips that were planted in it."""
+    net = Net()
+    stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
+    skips: list[Skip] = []
+    for place in range(draw(st.integers(1, 6))):
+        with net.scope(f"piece{place}"):
+            stream, planted = draw(st.sampled_from(PIECES))(draw, net, stream)
+            skips.extend(planted)
+            stream = net.chain(stream, *draw(st.sampled_from([(), ("ReLU",), ("BatchNorm2d",), ("Conv2d",), ("MaxPool2d",)])))
+    net.output(stream)
+    return net.graph(), tuple(skips)
+
+
+Planted = tuple[str, tuple[Skip, ...]]
+
+
+def _join(draw: st.DrawFn, net: Net, op: str, body: str, side: str) -> str:
+    """The join, with its operands in either order."""
+    shape = net.shape(body)
+    if op in ("cat", "concat"):
+        shape = (1, shape[1] + net.shape(side)[1], 4, 4)
+    return net.call(op, *draw(st.permutations([body, side])), shape=shape)
+
+
+def _body(draw: st.DrawFn, net: Net, stream: str, layers: int) -> str:
+    """A body with several layers, with or without a convolution at its ends."""
+    steps = ["Conv2d", *draw(st.sampled_from([[], ["BatchNorm2d"], ["ReLU"], ["BatchNorm2d", "relu_"]]))] * layers
+    before = draw(st.sampled_from([[], ["BatchNorm2d", "ReLU"], ["LayerNorm"]]))
+    after = draw(st.sampled_from([[], ["Dropout"], ["LayerScale"], ["contiguous"]]))
+    return net.chain(stream, *before, *steps, *after)
+
+
+def _residual(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    kind, steps = draw(
+        st.sampled_from(
+            [
+                ("identity", ()),
+                ("identity", ("Dropout",)),
+                ("identity", ("Identity", "contiguous")),
+                ("resample", ("MaxPool2d",)),
+                ("projection", ("Conv2d",)),
+                ("projection", ("Conv2d", "BatchNorm2d")),
+                ("projection", ("BatchNorm2d",)),
+            ]
+        )
+    )
+    body_first, layers = draw(st.booleans()), 2 if "Conv2d" in steps else 1
+    body = _body(draw, net, stream, layers) if body_first else ""
+    start = len(net.nodes)
+    side = net.chain(stream, *steps)
+    through = tuple(node.id for node in net.nodes[start:])
+    body = body or _body(draw, net, stream, layers)
+    join = _join(draw, net, draw(st.sampled_from(["add", "add_", "__iadd__", "__radd__", "Add"])), body, side)
+    return join, (Skip(kind, stream, join, through),)
+
+
+def _gate(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    squash = draw(st.sampled_from(["Sigmoid", "sigmoid", "Hardsigmoid", "hardsigmoid"]))
+    weight = net.chain(stream, "AdaptiveAvgPool2d", "Conv2d", "ReLU", "Conv2d", squash)
+    operands = draw(st.permutations([weight, stream]))
+    join = net.call(draw(st.sampled_from(["mul", "__imul__"])), *operands, shape=net.shape(stream))
+    return join, (Skip("gate", stream, join),)
+
+
+def _dense(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    join = _join(draw, net, draw(st.sampled_from(["cat", "concat"])), _body(draw, net, stream, 1), stream)
+    return join, (Skip("concat", stream, join),)
+
+
+def _parallel(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Equal branches, added or concatenated: no skip."""
+    one = net.chain(stream, "Conv2d", "ReLU")
+    other = net.chain(stream, "Conv2d", "BatchNorm2d")
+    return _join(draw, net, draw(st.sampled_from(["add", "cat"])), one, other), ()
+
+
+def _plain(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    return _body(draw, net, stream, 2), ()
+
+
+def _position(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    return net.call("add", *draw(st.permutations([stream, net.parameter()])), shape=net.shape(stream)), ()
+
+
+PIECES = (_residual, _residual, _gate, _dense, _parallel, _plain, _position)
