@@ -1,0 +1,51 @@
+"""From a graph to what is shown of it: rows, cards and frames, as close a look as fits the height."""
+
+from __future__ import annotations
+
+from fxviz.folding.assembling import assemble
+from fxviz.folding.branches import find_regions, lay_rails, merge
+from fxviz.folding.outline import Outline
+from fxviz.folding.plan import LEVELS, Detail, plan
+from fxviz.folding.rows import draft
+from fxviz.folding.wiring import wire
+from fxviz.graph import ArchGraph
+from fxviz.view import View
+
+BUDGET = 89
+"""The height in lines of 15 pt (see ``View.lines``) up to which a figure stays under about 1,300 pt."""
+
+
+def fold(graph: ArchGraph, budget: float = BUDGET) -> View:
+    """The closest look at an annotated graph that fits the height.
+
+    Args:
+        graph: an annotated graph.
+        budget: the most lines (see ``View.lines``) that the figure may take.
+
+    Returns:
+        The first level of detail that fits, or the widest one if none does. Every node belongs to one row, so the rows' parameters add up
+        to those of the graph.
+    """
+    outline = Outline(graph)
+    for detail in LEVELS:
+        view = look(outline, detail)
+        if view.lines <= budget:
+            break
+    return view
+
+
+def look(outline: Outline, detail: Detail) -> View:
+    """The view at one level of detail."""
+    drafts = draft(outline, plan(outline, detail))
+    wiring = wire(outline, drafts)
+    regions = find_regions(wiring, drafts)
+    if regions and detail.merge_branches:
+        merge(drafts, regions)
+        wiring = wire(outline, drafts)
+        regions = find_regions(wiring, drafts)
+    if regions:
+        lay_rails(drafts, regions)
+        drafts.number()
+        wiring = wire(outline, drafts)
+        regions = find_regions(wiring, drafts)
+    return assemble(outline, drafts, wiring, regions, detail.compact)

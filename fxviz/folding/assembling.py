@@ -1,0 +1,163 @@
+"""Rows into cards, cards into frames, and the parts of the overview strip."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+
+from fxviz.folding.branches import Region, count_branches
+from fxviz.folding.outline import DOMINANT, Outline
+from fxviz.folding.plan import Place, span_of
+from fxviz.folding.rows import Draft, Drafts
+from fxviz.folding.wiring import Wiring, passing
+from fxviz.view import OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
+
+
+def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], compact: bool) -> View:
+    """The finished view of rows that are in order and numbered."""
+    explained = {edge for region in regions for edge in region.edges()}
+    flows = passing(wiring, drafts, explained)
+    breaks = _breaks(drafts, wiring, regions, flows)
+    items = _items(outline, drafts.rows, 0, breaks, compact)
+    return View(
+        graph=outline.graph,
+        items=items,
+        arcs=tuple(wiring.arcs),
+        flows=tuple(Flow(tail, head) for tail, head in flows),
+        parts=tuple(_strip(items, outline.graph.traced_params)),
+        edges=frozenset(wiring.edges),
+    )
+
+
+# -------------------------------------------------------------------- cards
+
+
+def _breaks(
+    drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]
+) -> set[int]:
+    """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
+    ends = {arc.tail for arc in wiring.arcs} | {tail for tail, _ in flows} | {head - 1 for _, head in flows if head != OUTPUT}
+    ends |= {row.id for row in drafts.rows if row.kind == "join" and row.rail != "concat"}
+    in_region = {row for region in regions for branch in region.branches for row in (*branch, region.join)}
+    for row in drafts.rows[:-1]:
+        following = drafts.rows[row.id + 1]
+        joined = (row.id, following.id) in wiring.edges or following.id in in_region or following.id in wiring.joins
+        if not joined and "projection" not in (row.kind, following.kind):
+            ends.add(row.id)
+    return ends
+
+
+def _items(outline: Outline, rows: Sequence[Draft], depth: int, breaks: set[int], compact: bool) -> tuple[Item, ...]:
+    """Rows that stand in the same frame at this depth, framed and split into cards."""
+    items: list[Item] = []
+    for place, group in groupby(rows, key=lambda row: row.places[depth] if len(row.places) > depth else None):
+        framed = list(group)
+        if place is None:
+            items += _cards(outline, framed, breaks)
+        else:
+            items += _frame(outline, place, framed, _items(outline, framed, depth + 1, breaks, compact), compact)
+    return tuple(items)
+
+
+def _cards(outline: Outline, rows: Sequence[Draft], breaks: set[int]) -> Iterator[Card]:
+    card: list[Draft] = []
+    for row in rows:
+        card.append(row)
+        if row.id in breaks:
+            yield _card(outline, card)
+            card = []
+    if card:
+        yield _card(outline, card)
+
+
+def _card(outline: Outline, rows: Sequence[Draft]) -> Card:
+    return Card(tuple(_row(outline, row) for row in rows))
+
+
+def _frame(outline: Outline, place: Place, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool) -> list[Item]:
+    if place.run is not None:
+        return [Repeat(place.run.times, span_of(outline, place), items)]
+    heading = _heading(outline, place.scope)
+    only = items[0] if len(items) == 1 else None
+    if compact and isinstance(only, Card):
+        return [Card(only.rows, heading)]
+    return [Stage(heading, items)]
+
+
+def _heading(outline: Outline, scope: int) -> Heading:
+    inside = set(outline.nodes_in(scope))
+    skips = Counter(skip.kind for skip in outline.graph.skips if skip.join in inside)
+    call = outline.scopes[scope]
+    name = "" if call.cls.startswith("torch.nn.modules.container.") else call.class_name
+    return Heading(call.path, name, outline.params_in(scope), dict(skips))
+
+
+def _row(outline: Outline, row: Draft) -> Row:
+    times = row.times
+    for place in row.places:
+        times *= place.run.times if place.run else 1
+    used = [outline.node(name) for name in row.nodes]
+    return Row(
+        id=row.id,
+        kind=row.kind,
+        heads=tuple(row.heads),
+        path=row.path,
+        output=row.output,
+        params=sum(node.params for node in used),
+        before=tuple(row.before),
+        after=tuple(row.after),
+        scope=None if row.scope is None else outline.scopes[row.scope],
+        times=times,
+        span=row.span,
+        skips=dict(row.skips),
+        branches=count_branches(outline, row) if row.kind == "block" else 0,
+        rail=row.rail,
+        shared=any(node.shared for node in used) and not any(node.params for node in used),
+    )
+
+
+# -------------------------------------------------------------------- the overview strip
+
+
+def _strip(items: Sequence[Item], total: int) -> Iterator[Part]:
+    """One part for each stage or lone row with parameters; a part that is nearly everything gives way to its own parts."""
+    for part, inside in _parts(items):
+        if part.total >= DOMINANT * total and len(inside) > 1:
+            yield from _strip(inside, total)
+        elif part.total:
+            yield part
+
+
+def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
+    for item in items:
+        if isinstance(item, Stage):
+            yield Part(item.heading.path, item.heading.total), item.items
+        elif isinstance(item, Repeat):
+            yield Part(_stem(item.span), _total(item.items), item.times), ()
+        elif item.heading is not None:
+            yield Part(item.heading.path, item.heading.total), [Card((row,)) for row in item.rows]
+        else:
+            yield from _row_parts(item)
+
+
+def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
+    for row in card.rows:
+        if row.kind == "block" and row.times > 1 and row.span:
+            yield Part(_stem(row.span), row.total, row.times), ()
+        else:
+            yield Part(row.path, row.total), ()
+
+
+def _total(items: Sequence[Item]) -> int:
+    return sum(row.total for card in cards_in(tuple(items)) for row in card.rows)
+
+
+def _stem(span: tuple[str, str]) -> str:
+    """What the paths of repeated modules have in common, without the number: "encoder_layer".
+
+    >>> _stem(("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11")), _stem(("features.5.1", "features.5.8"))
+    ('encoder.layers.encoder_layer', 'features.5')
+    """
+    return re.sub(r"[._]?\d+$", "", span[0])

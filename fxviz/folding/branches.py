@@ -1,0 +1,163 @@
+"""Parallel branches: where the rows between a fork and the place where all of its ways meet again fall apart into groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from fxviz.folding.outline import Outline
+from fxviz.folding.rows import Draft, Drafts
+from fxviz.folding.wiring import Wiring
+from fxviz.operations import is_heavy, name_of
+from fxviz.view import INPUT, OUTPUT
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+
+@dataclass(frozen=True)
+class Region:
+    """The rows between ``fork`` and ``join`` as branches, each a list of row ids in order."""
+
+    fork: int
+    join: int
+    branches: tuple[tuple[int, ...], ...]
+
+    def edges(self) -> set[tuple[int, int]]:
+        """The edges that branching explains: from the fork into each branch, out of each branch into the join."""
+        inside = [row for branch in self.branches for row in branch]
+        return {(self.fork, row) for row in inside} | {(row, self.join) for row in inside}
+
+
+def find_regions(wiring: Wiring, drafts: Drafts) -> list[Region]:
+    """The outermost regions of parallel branches, in order. Rows on skips are no branches."""
+    import networkx as nx
+
+    flow = _row_flow(wiring, drafts)
+    if all(flow.out_degree(row) < 2 for row in flow):
+        return []
+    meets = nx.immediate_dominators(flow.reverse(copy=False), OUTPUT)
+    found: list[Region] = []
+    done = INPUT
+    for fork in [INPUT, *range(len(drafts.rows))]:
+        if fork >= done and flow.out_degree(fork) > 1 and fork in meets:
+            region = _region(flow, drafts, fork, meets[fork])
+            if region is not None:
+                found.append(region)
+                done = region.join if region.join != OUTPUT else len(drafts.rows)
+    return found
+
+
+def _row_flow(wiring: Wiring, drafts: Drafts) -> nx.DiGraph:
+    import networkx as nx
+
+    skipped = {(arc.tail, arc.head) for arc in wiring.arcs}
+    beside = {row.id for row in drafts.rows if row.kind == "projection" or row.rail == "concat"}
+    flow: nx.DiGraph = nx.DiGraph()
+    flow.add_nodes_from([INPUT, *range(len(drafts.rows)), OUTPUT])
+    flow.add_edges_from(
+        (tail, head) for tail, head in sorted(wiring.edges - skipped) if tail not in beside and head not in beside
+    )
+    flow.add_edges_from((row, OUTPUT) for row in [INPUT, *range(len(drafts.rows))] if not flow.out_degree(row))
+    return flow
+
+
+def _region(flow: nx.DiGraph, drafts: Drafts, fork: int, join: int) -> Region | None:
+    import networkx as nx
+
+    stop = len(drafts.rows) if join == OUTPUT else join
+    inside = [row for row in range(fork + 1, stop) if drafts.rows[row].kind != "projection"]
+    parts = sorted(sorted(part) for part in nx.weakly_connected_components(flow.subgraph(inside)))
+    if len(parts) < 2 or any(not _between(flow, part, fork, join) for part in parts):
+        return None
+    return Region(fork, join, tuple(map(tuple, parts)))
+
+
+def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> bool:
+    """Whether a group of rows reads from nothing but the fork and is read by nothing but the join, beside itself."""
+    rows = set(part)
+    reads = {source for row in rows for source in flow.predecessors(row)} - rows
+    feeds = {user for row in rows for user in flow.successors(row)} - rows
+    return reads <= {fork} and feeds <= {join} and bool(reads)
+
+
+def lay_rails(drafts: Drafts, regions: Iterable[Region]) -> None:
+    """Order the rows branch by branch and mark where each branch starts and goes on."""
+    order = list(drafts.rows)
+    for region in regions:
+        inside = [row for branch in region.branches for row in branch]
+        start = min(inside)
+        for place, row in enumerate(inside):
+            order[start + place] = drafts.rows[row]
+        for branch in region.branches:
+            for place, row in enumerate(branch):
+                drafts.rows[row].rail = "branch on" if place else "branch"
+    drafts.rows[:] = order
+
+
+def merge(drafts: Drafts, regions: Iterable[Region]) -> None:
+    """Make each branch one row."""
+    for region in regions:
+        for branch in region.branches:
+            rows = [drafts.rows[row] for row in branch]
+            if len(rows) > 1 and len({row.places for row in rows}) == 1:
+                _merge_into(rows[0], rows[1:], drafts)
+    merged = {id(row) for row in drafts.row_of.values() if isinstance(row, Draft)}
+    drafts.rows[:] = [row for row in drafts.rows if id(row) in merged]
+    drafts.number()
+
+
+def _merge_into(first: Draft, others: list[Draft], drafts: Drafts) -> None:
+    last = others[-1]
+    combined = replace(
+        first,
+        kind="chain",
+        heads=[head for row in (first, *others) for head in (row.heads or [])],
+        nodes=[name for row in (first, *others) for name in row.nodes],
+        after=[],
+        before=[],
+        tail=last.tail,
+        output=last.output,
+        path=_common_path(row.path for row in (first, *others)),
+    )
+    first.__dict__.update(combined.__dict__)
+    drafts.row_of.update(dict.fromkeys(first.nodes, first))
+
+
+def _common_path(paths: Iterable[str]) -> str:
+    """The longest dotted path that all have in common; the first one's parent if that is all there is.
+
+    >>> _common_path(["a.b.0.conv", "a.b.1.conv"]), _common_path(["b5x5_1.conv", "b5x5_2.conv"])
+    ('a.b', 'b5x5')
+    """
+    import os
+
+    names = list(paths)
+    common = os.path.commonprefix([f"{name}." for name in names])
+    if "." in common:
+        return common.rpartition(".")[0]
+    return common.rstrip("_.")
+
+
+def count_branches(outline: Outline, row: Draft) -> int:
+    """Parallel branches inside a row for a whole module: the computed inputs of its widest concatenation that is no skip."""
+    joins = {skip.join for skip in outline.graph.skips}
+    inside = set(row.nodes)
+    widest = 0
+    for name in row.nodes:
+        if name_of(outline.node(name)) == "cat" and name not in joins:
+            widest = max(widest, sum(_is_computed(outline, source, inside) for source in outline.sources[name]))
+    return widest if widest > 1 else 0
+
+
+def _is_computed(outline: Outline, name: str, inside: set[str]) -> bool:
+    """Whether a layer inside lies directly before ``name``, with nothing but single-input steps between."""
+    while name in inside:
+        if is_heavy(outline.node(name)):
+            return True
+        sources = outline.sources[name]
+        if len(sources) != 1:
+            return False
+        name = sources[0]
+    return False

@@ -1,0 +1,179 @@
+"""The model as a tree of module calls: what each contains, which are stages, which are drawn as one row."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fxviz.graph import ArchGraph, Node, Scope
+from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
+
+DOMINANT = 0.85
+"""A module with this share of all parameters says nothing about where they are: it is split into its parts."""
+
+
+LARGEST_UNIT = 8
+"""The most layers (projections, matrix products, pooling convolutions) that one attention or gate holds."""
+
+
+@dataclass(frozen=True)
+class Element:
+    """One step of a module's forward: a call of a module with children (``scope``) or a single node."""
+
+    scope: int | None
+    nodes: tuple[str, ...]
+
+
+class Outline:
+    """The tree of module calls of a graph, with the lookups that folding needs."""
+
+    def __init__(self, graph: ArchGraph) -> None:
+        self.graph = graph
+        self.sources: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+        self.users: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
+        self.slots: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for edge in graph.edges:
+            self.slots[edge.target].append((edge.slot, edge.source))
+            if edge.source not in self.sources[edge.target]:
+                self.sources[edge.target].append(edge.source)
+                self.users[edge.source].append(edge.target)
+        self.scopes: dict[int, Scope] = {scope.id: scope for scope in graph.scopes}
+        self._elements = self._build()
+
+    def _build(self) -> dict[int, list[Element]]:
+        """The elements of every scope, in the order in which they ran."""
+        inside: dict[int, list[str]] = defaultdict(list)
+        order: dict[int, dict[tuple[str, object], None]] = defaultdict(dict)
+        for node in self.graph.nodes:
+            child: tuple[str, object] = ("node", node.id)
+            scope: int | None = node.scope
+            while scope is not None:
+                inside[scope].append(node.id)
+                order[scope].setdefault(child)
+                child, scope = ("scope", scope), self.scopes[scope].parent
+        return {
+            scope: [
+                Element(None, (str(key),)) if kind == "node" else Element(int(str(key)), tuple(inside[int(str(key))]))
+                for kind, key in children
+            ]
+            for scope, children in order.items()
+        }
+
+    def elements(self, scope: int) -> list[Element]:
+        """What the forward of ``scope`` does, step by step."""
+        return self._elements.get(scope, [])
+
+    def children(self, scope: int) -> list[int]:
+        """The module calls directly inside ``scope``."""
+        return [element.scope for element in self.elements(scope) if element.scope is not None]
+
+    def inside(self, scope: int) -> Iterator[int]:
+        """The module calls inside ``scope``, at any depth."""
+        for child in self.children(scope):
+            yield child
+            yield from self.inside(child)
+
+    def node(self, name: str) -> Node:
+        return self.graph.by_id[name]
+
+    def nodes_in(self, scope: int) -> list[str]:
+        """All nodes that ran inside ``scope``, at any depth."""
+        return [name for element in self.elements(scope) for name in element.nodes]
+
+    def params_in(self, scope: int) -> int:
+        return sum(self.node(name).params for name in self.nodes_in(scope))
+
+    @cached_property
+    def size(self) -> dict[int, int]:
+        """Layers inside each module call; attention and gates count as one."""
+        size: dict[int, int] = defaultdict(int)
+        counted: set[int] = set()
+        for node in self.graph.nodes:
+            if is_heavy(node):
+                unit = next((scope for scope in self._around(node.scope) if scope in self.units), None)
+                if unit not in counted:
+                    for scope in self._around(node.scope):
+                        size[scope] += 1
+                if unit is not None:
+                    counted.add(unit)
+        return size
+
+    def _around(self, scope: int | None) -> Iterator[int]:
+        while scope is not None:
+            yield scope
+            scope = self.scopes[scope].parent
+
+    def blocks(self, scope: int) -> list[int]:
+        """The module calls directly inside ``scope`` that hold two layers or more."""
+        return [child for child in self.children(scope) if self.size[child] > 1]
+
+    def takes_rows(self, scope: int) -> bool:
+        """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; what is fused counts for nothing."""
+        fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
+        nodes = [self.node(name) for name in self.nodes_in(scope)]
+        return sum(node.kind != "parameter" and not any(test(node) for test in fused) for node in nodes) > 1
+
+    # ---------------------------------------------------------------- stages
+
+    @cached_property
+    def stages(self) -> tuple[int, ...]:
+        """The module calls that get a frame: the blocks of the model, where a mere list of stages is opened up."""
+        return tuple(self._stages_in(0))
+
+    def _stages_in(self, scope: int) -> list[int]:
+        found: list[int] = []
+        for child in self.children(scope):
+            if self._opens(child, scope):
+                found += self._stages_in(child)
+            elif self.size[child] > 1:
+                found.append(child)
+        return found
+
+    def _opens(self, scope: int, parent: int) -> bool:
+        """Whether the stages are inside ``scope``: it wraps the whole model, or is a list of modules that hold blocks themselves."""
+        grouped = sum(len(self.blocks(child)) > 1 for child in self.children(scope)) > 1
+        if self.size[scope] == self.size[parent] and len(self.blocks(scope)) > 1 and self._computes_nothing(scope):
+            return True
+        if not grouped:
+            return False
+        total = max(1, self.graph.traced_params)
+        return self.scopes[scope].sequential or (
+            self.params_in(scope) >= DOMINANT * total and self._computes_nothing(scope)
+        )
+
+    def _computes_nothing(self, scope: int) -> bool:
+        """Whether all that ``scope`` does is call modules."""
+        own = [self.node(element.nodes[0]) for element in self.elements(scope) if element.scope is None]
+        return all(node.kind == "module" or is_view(node) or is_passing(node) for node in own)
+
+    # ---------------------------------------------------------------- modules that are one row by nature
+
+    @cached_property
+    def units(self) -> frozenset[int]:
+        """Attention and gates: modules whose inside is one operation in the language of the field."""
+        return frozenset(self._attention() | self._gates())
+
+    def _attention(self) -> set[int]:
+        """The modules whose own code takes a softmax or calls scaled dot-product attention between matrix products."""
+        owners = {
+            node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"
+        }
+        return {scope for scope in owners if scope and self._is_small(scope) and self._multiplies(scope)}
+
+    def _multiplies(self, scope: int) -> bool:
+        inside = (self.node(name) for name in self.nodes_in(scope))
+        return any(node.macs and node.kind != "module" for node in inside)
+
+    def _is_small(self, scope: int) -> bool:
+        return sum(is_heavy(self.node(name)) for name in self.nodes_in(scope)) <= LARGEST_UNIT
+
+    def _gates(self) -> set[int]:
+        """The smallest module around a gate whose input it receives from outside (squeeze-and-excitation)."""
+        found = set()
+        for skip in self.graph.skips:
+            scope = self.node(skip.join).scope
+            if skip.kind == "gate" and scope and self.node(skip.fork).scope != scope and self._is_small(scope):
+                found.add(scope)
+        return found

@@ -1,0 +1,168 @@
+"""What a figure shows: rows in cards, cards in frames, skips and flows between rows. Folding makes it, a style draws it.
+
+Nothing here knows of colours, sizes or words. Every node of the graph belongs to at most one row; nodes in repetitions that are not
+drawn belong to the row of their counterpart, and ``times`` counts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from fxviz.graph import ArchGraph, Node, Scope, TensorInfo
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the figure.
+
+    Attributes:
+        id: place in the figure, from 0.
+        kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or concat),
+            "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "plain".
+        heads: the nodes that the row is named after.
+        before: norm and activation in front of a layer, fused into its row.
+        after: norm, activation and scale behind it.
+        scope: the module, if the row is a block.
+        path: dotted path of what the row shows.
+        output: the tensor that leaves the row.
+        params: scalars in its parameters, one repetition.
+        times: how many repetitions the row stands for.
+        span: first and last path, if the row itself is repeated.
+        skips: skips inside the row by kind, one repetition.
+        branches: parallel branches inside the row; 0 if there are none.
+        rail: "" or "branch" (one of several parallel branches, drawn with a rail along them) or "concat" (its input goes on beside its output).
+        shared: it reads parameters, all of which are counted in an earlier row.
+    """
+
+    id: int
+    kind: str
+    heads: tuple[Node, ...]
+    path: str
+    output: TensorInfo | None
+    params: int
+    before: tuple[Node, ...] = ()
+    after: tuple[Node, ...] = ()
+    scope: Scope | None = None
+    times: int = 1
+    span: tuple[str, str] | None = None
+    skips: Mapping[str, int] = field(default_factory=dict)
+    branches: int = 0
+    rail: str = ""
+    shared: bool = False
+
+    @property
+    def total(self) -> int:
+        """Scalars in the parameters of all repetitions."""
+        return self.params * self.times
+
+
+@dataclass(frozen=True)
+class Heading:
+    """The name over a frame or card: the module's path and class, the parameters inside, the skips inside by kind."""
+
+    path: str
+    class_name: str
+    total: int
+    skips: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Card:
+    """Rows that follow each other. ``heading`` is set when the card stands for a module on its own."""
+
+    rows: tuple[Row, ...]
+    heading: Heading | None = None
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A frame around the cards of one module."""
+
+    heading: Heading
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class Repeat:
+    """A frame around one repetition of ``times`` identical ones; ``span`` is the path of the first and of the last module in it."""
+
+    times: int
+    span: tuple[str, str]
+    items: tuple[Item, ...]
+
+
+Item = Card | Stage | Repeat
+
+INPUT, OUTPUT = -1, -2
+"""Ids that stand for the input and the output where a row's id is meant."""
+
+
+@dataclass(frozen=True)
+class Arc:
+    """A skip from the row ``tail`` (or the input) to the row ``head``."""
+
+    kind: str
+    tail: int
+    head: int
+
+
+@dataclass(frozen=True)
+class Flow:
+    """Data that goes from row to row past others and is no skip."""
+
+    tail: int
+    head: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of the model for the overview strip: a stage, a repeated block or a lone row."""
+
+    path: str
+    total: int
+    times: int = 1
+
+
+@dataclass(frozen=True)
+class View:
+    """A figure's content, top to bottom. ``edges`` is all data flow between rows, drawn or not."""
+
+    graph: ArchGraph
+    items: tuple[Item, ...]
+    arcs: tuple[Arc, ...]
+    flows: tuple[Flow, ...]
+    parts: tuple[Part, ...]
+    edges: frozenset[tuple[int, int]] = frozenset()
+
+    @cached_property
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(row for card in self.cards for row in card.rows)
+
+    @cached_property
+    def cards(self) -> tuple[Card, ...]:
+        return tuple(cards_in(self.items))
+
+    @cached_property
+    def lines(self) -> float:
+        """Height in rows of text: header, input and output take 7.8, the space between two cards 0.9, a frame 2, a heading within a card 1.3."""
+        frames = sum(1 for _ in _frames_in(self.items))
+        headings = sum(card.heading is not None for card in self.cards)
+        return 7.8 + len(self.rows) + 0.9 * len(self.cards) + 2 * frames + 1.3 * headings
+
+
+def cards_in(items: tuple[Item, ...]) -> Iterator[Card]:
+    """The cards in a list of items, top to bottom."""
+    for item in items:
+        if isinstance(item, Card):
+            yield item
+        else:
+            yield from cards_in(item.items)
+
+
+def _frames_in(items: tuple[Item, ...]) -> Iterator[Item]:
+    for item in items:
+        if not isinstance(item, Card):
+            yield item
+            yield from _frames_in(item.items)
