@@ -1,0 +1,120 @@
+"""Drawing values: every text, colour and size of a picture decided, nothing left to look up.
+
+A style makes a :class:`Drawing`, rendering turns it into DOT and SVG. Sizes are in points. A colour is a :class:`Color`, which
+carries its value on light and on dark ground, so that one drawing serves every theme.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Union
+
+
+@dataclass(frozen=True)
+class Color:
+    """One role's colour as two hex values (``#rrggbb``). Two roles with the same light value must have the same dark one."""
+
+    light: str
+    dark: str
+
+
+@dataclass(frozen=True)
+class Text:
+    """A run of text in one font. ``size`` is the font size in points."""
+
+    text: str
+    color: Color
+    size: float
+    bold: bool = False
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a table: texts side by side or one inner table, ``width`` x ``height`` points (None: as large as needed).
+
+    ``port`` names the cell so that a line can start or end at it. ``columns`` is how many columns of the table it spans.
+    ``rail`` draws a line of that colour along the cell's left side, ``rail_width`` points wide.
+    """
+
+    content: tuple[Text, ...] | Table = ()
+    width: float | None = None
+    height: float | None = None
+    fill: Color | None = None
+    align: str = "left"
+    port: str | None = None
+    columns: int = 1
+    rail: Color | None = None
+    rail_width: float = 2
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of cells. ``border`` is the colour of its outline, ``gap`` the space between cells, ``padding`` within them."""
+
+    rows: tuple[tuple[Cell, ...], ...]
+    border: Color | None = None
+    fill: Color | None = None
+    gap: float = 0
+    padding: float = 0
+    width: float | None = None
+    height: float | None = None
+
+
+@dataclass(frozen=True)
+class Box:
+    """A node: a table, or a pill (a rounded filled box around its texts) if ``pill`` is set. ``title`` is readable text for tooltips."""
+
+    id: str
+    content: Table
+    title: str
+    pill: tuple[Color, Color] | None = None
+    """Fill and outline of the pill; None draws the bare table."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A rounded frame around other items, its label at the top left; dashed for repeats."""
+
+    id: str
+    label: Table
+    title: str
+    items: tuple[Item, ...]
+    border: Color
+    fill: Color | None = None
+    dashed: bool = False
+
+
+Item = Union[Box, Frame]
+
+
+@dataclass(frozen=True)
+class Line:
+    """An arrow between two boxes, from a port and side (n, e, s, w) to a port and side.
+
+    ``role`` is one of "flow", "skip", "order" (an invisible line that only holds boxes in place). ``weight`` pulls boxes into a straight
+    line, 0 leaves the layout alone. ``dash`` is "solid", "dashed" or "dotted".
+    """
+
+    tail: str
+    head: str
+    role: str
+    title: str = ""
+    tail_port: str | None = None
+    tail_side: str = "s"
+    head_port: str | None = None
+    head_side: str = "n"
+    color: Color | None = None
+    width: float = 1.2
+    arrow: float = 0.5
+    dash: str = "solid"
+    weight: int = 0
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A whole picture: ``name`` becomes the SVG's title, ``description`` its description, ``items`` stand top to bottom."""
+
+    name: str
+    description: str
+    items: tuple[Item, ...]
+    lines: tuple[Line, ...]

@@ -1,0 +1,174 @@
+"""The top of a figure: name and totals, the strip that shows where the parameters are, the legend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import ceil
+
+from fxviz import units
+from fxviz.drawing import Box, Cell, Table, Text
+from fxviz.graph import ArchGraph
+from fxviz.styling import palette
+from fxviz.styling.measuring import fit, width
+from fxviz.styling.sheet import SHEET
+from fxviz.view import Part, View
+
+_RESIDUALS = ("identity", "projection", "resample")
+
+
+def header(view: View, largest: int) -> Box:
+    """Title, strip and legend as a box as wide as the cards.
+
+    Args:
+        view: the view that the header stands over.
+        largest: scalars in the row whose bar is full.
+    """
+    rows = [*_title(view.graph)]
+    if view.graph.traced_params:
+        rows.append((Cell(_strip(view), SHEET, 20),))
+    rows.append((Cell(_legend(view, largest), SHEET, 15),))
+    return Box("header", Table(tuple(rows), gap=0), describe(view))
+
+
+# -------------------------------------------------------------------- words
+
+
+def describe(view: View) -> str:
+    """The figure in one breath, for readers who do not see it: totals, the largest shares, the skips."""
+    graph = view.graph
+    largest = sorted(view.parts, key=lambda part: -part.total)[:3]
+    shares = ", ".join(f"{_name(part)} {units.percent(part.total / graph.traced_params)}" for part in largest)
+    unused = sum(parameter.size for parameter in graph.untraced)
+    return " ".join(
+        (
+            f"{graph.model.name}: {units.count(graph.traced_params)} parameters{f', of which {shares}' if shares else ''}.",
+            f"{units.macs(graph.total_macs)}.",
+            *((f"{units.count(unused)} parameters more are not used in this run.",) if unused else ()),
+            f"{_skips(graph) or 'No skip connections'}.",
+        )
+    )
+
+
+def _facts(graph: ArchGraph) -> Iterator[str]:
+    yield f"{units.count(graph.traced_params)} parameters"
+    if graph.total_macs:
+        unknown = any(node.macs is None for node in graph.nodes)
+        yield f"{'over ' if unknown else ''}{units.macs(graph.total_macs)}"
+    skips = _skips(graph)
+    if skips:
+        yield skips
+
+
+def _skips(graph: ArchGraph) -> str:
+    counts = graph.skip_counts
+    residual = sum(counts[kind] for kind in _RESIDUALS)
+    said = ((residual, "skip connection"), (counts["concat"], "concat skip"), (counts["gate"], "gate"))
+    return " · ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in said if count)
+
+
+def _title(graph: ArchGraph) -> Iterator[tuple[Cell, ...]]:
+    """The name and the facts, on one line if they fit; then what this run never used."""
+    facts = " · ".join(_facts(graph))
+    name = fit(graph.model.name, SHEET - 8, 15, bold=True)
+    used = width(name, 15, bold=True) + 14
+    if used + width(facts, 10) <= SHEET:
+        yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {facts}", palette.MUTED, 10)), SHEET, 21),)
+    else:
+        yield (Cell((Text(name, palette.INK, 15, bold=True),), SHEET, 21),)
+        yield (Cell((Text(fit(facts, SHEET - 4, 10), palette.MUTED, 10),), SHEET, 15),)
+    if graph.untraced:
+        yield (Cell((Text(fit(_unused(graph), SHEET - 4, 10), palette.MUTED, 10),), SHEET, 16),)
+
+
+def _unused(graph: ArchGraph) -> str:
+    owners = list(dict.fromkeys(parameter.name.partition(".")[0] for parameter in graph.untraced))
+    named = ", ".join(owners[:3]) + (", …" if len(owners) > 3 else "")
+    return f"+ {units.count(sum(parameter.size for parameter in graph.untraced))} parameters not used in this run: {named}"
+
+
+def _name(part: Part) -> str:
+    return part.path.rpartition(".")[2] if part.times > 1 and not part.path.rpartition(".")[2].isdigit() else part.path
+
+
+# -------------------------------------------------------------------- the strip
+
+
+def _strip(view: View) -> Table:
+    """One segment for each part, as wide as its share, together exactly as wide as the cards."""
+    cells = []
+    for part, length in zip(view.parts, _lengths(view.parts), strict=True):
+        share = part.total / view.graph.traced_params
+        said = _label(part, share, length)
+        text = (Text(said, palette.on_bar(share), 9, bold=True),) if said else ()
+        cells.append(Cell(text, length, 18, palette.bar(share), align="center"))
+        cells.append(Cell(width=1, height=18))
+    return Table((tuple(cells[:-1]),), width=SHEET, height=18)
+
+
+def _lengths(parts: tuple[Part, ...]) -> list[int]:
+    """Whole points that add up to the sheet's width less the gaps; the least share is still to be seen."""
+    room = SHEET - (len(parts) - 1)
+    total = sum(part.total for part in parts)
+    lengths = [max(2, int(room * part.total / total)) for part in parts]
+    by_size = sorted(range(len(parts)), key=lambda place: -parts[place].total)
+    lengths[by_size[0]] += room - sum(lengths)
+    return lengths
+
+
+def _label(part: Part, share: float, length: int) -> str:
+    name = _name(part) + (f" ×{part.times}" if part.times > 1 else "")
+    for said in (f"{name} {units.percent(share)}", name):
+        if width(said, 9, bold=True) <= length - 4:
+            return said
+    return ""
+
+
+# -------------------------------------------------------------------- the legend
+
+
+def _legend(view: View, largest: int) -> Table:
+    """What the colours, lines and bars mean, as far as they occur."""
+    cells: list[Cell] = []
+    for swatch, said in [*_line_entries(view), *_bar_entries(view, largest)]:
+        lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
+        cells += [*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15)]
+    used = sum(cell.width or 0 for cell in cells)
+    return Table(((*cells, Cell(width=max(1, SHEET - used), height=15)),), width=max(SHEET, used + 1), height=15)
+
+
+_Entry = tuple[tuple[Cell, ...], str]
+
+
+def _line_entries(view: View) -> Iterator[_Entry]:
+    kinds = {arc.kind for arc in view.arcs} | {kind for row in view.rows for kind in row.skips}
+    if "identity" in kinds:
+        yield _swatch(22, 0, 3), "identity skip"
+    if "projection" in kinds:
+        yield _swatch(6, 2, 3), "projection skip"
+    if "resample" in kinds:
+        yield _swatch(2, 2, 3), "pooled skip"
+    if "concat" in kinds:
+        yield _swatch(22, 0, 1), "concat skip"
+    if any(row.rail == "concat" for row in view.rows):
+        yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
+    if any(row.rail.startswith("branch") for row in view.rows):
+        yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"
+
+
+def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
+    """A piece of line, 22 points long, in the middle of the row's height."""
+    count = 22 // (dash + gap)
+    pieces = [(Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)]
+    row = tuple(cell for piece in pieces for cell in (piece if gap else piece[:1]))
+    long = sum(cell.width or 0 for cell in row)
+    above, below = (Cell(width=long, height=height, columns=len(row)) for height in (6, 9 - thickness))
+    return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
+
+
+def _bar_entries(view: View, largest: int) -> Iterator[_Entry]:
+    if not view.graph.traced_params:
+        return
+    ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
+    yield (Cell(ramp, 48, 15),), "<2% · 14% · 39% · 77% of parameters"
+    yield (), f"bar: full = {units.percent(largest / view.graph.traced_params)}"
+

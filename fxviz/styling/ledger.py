@@ -1,0 +1,285 @@
+"""The ledger: a card for each residual unit or run of layers, a row for each layer, the bars in one column, the skips at the left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from fxviz import units
+from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Table, Text
+from fxviz.styling import palette, wording
+from fxviz.styling.header import describe, header
+from fxviz.styling.measuring import fit, fit_path, width
+from fxviz.styling.sheet import COLUMNS, GUTTER, ROW, SHEET
+from fxviz.view import INPUT, OUTPUT, Arc, Card, Heading, Repeat, Row, Stage, View, cards_in
+from fxviz.view import Item as ViewItem
+
+_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid"}
+_WIDTHS = {"concat": 1.4}
+
+
+def draw(view: View) -> Drawing:
+    """The ledger of a view.
+
+    Args:
+        view: what to show.
+
+    Returns:
+        The drawing, 538 pt wide without frames and arcs, in every theme's colours.
+
+    >>> from fxviz.graph import ArchGraph, ModelInfo, Node, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> draw(View(graph, (), (), (), ())).description
+    'empty: 0 parameters. 0 MACs. No skip connections.'
+    """
+    return _Ledger(view).drawing()
+
+
+class _Ledger:
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.whole = max(1, view.graph.traced_params)
+        self.largest = max((row.total for row in view.rows), default=0)
+        self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
+        self.starts = {arc.tail for arc in view.arcs}
+        self.ends = {arc.head for arc in view.arcs}
+        self.frames = 0
+
+    def drawing(self) -> Drawing:
+        items = tuple(self.item(item, "") for item in self.view.items)
+        top: tuple[Item, ...] = (header(self.view, self.largest), self.terminal("input"))
+        return Drawing(
+            name=self.view.graph.model.name,
+            description=describe(self.view),
+            items=(*top, *items, self.terminal("output")),
+            lines=tuple(self.lines()),
+        )
+
+    # ---------------------------------------------------------------- items
+
+    def item(self, item: ViewItem, base: str) -> Item:
+        if isinstance(item, Card):
+            return self.card(item, base)
+        if isinstance(item, Stage):
+            return self.stage(item, base)
+        return self.repeat(item, base)
+
+    def terminal(self, name: str) -> Box:
+        """The pill of the input or the output, with its shapes."""
+        nodes = [node for node in self.view.graph.nodes if node.kind == name]
+        tensors = [tensor for node in nodes for tensor in node.outputs]
+        shapes = [units.shape(tensor.shape) for tensor in tensors]
+        said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
+        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(said, palette.MUTED, 9))
+        return Box(name, Table(((Cell(texts),),)), f"{name} {said}", pill=(palette.PILL, palette.BORDER))
+
+    def stage(self, stage: Stage, base: str) -> Frame:
+        share = stage.heading.total / self.whole
+        self.frames += 1
+        name = f"frame{self.frames}"
+        items = tuple(self.item(item, stage.heading.path) for item in stage.items)
+        label = Table((self.heading_cells(stage.heading, base),))
+        return Frame(name, label, self.heading_title(stage.heading), items, palette.BORDER, palette.tint(share))
+
+    def repeat(self, repeat: Repeat, base: str) -> Frame:
+        self.frames += 1
+        name = f"frame{self.frames}"
+        said = wording.span(*repeat.span, base)
+        label = Table(
+            ((Cell((Text(f"×{repeat.times}", palette.INK, 11, bold=True), Text(f"   {fit(said, 400, 9)}", palette.INK, 9)), height=ROW),),)
+        )
+        inner = repeat.span[0] if self.one_block(repeat) else base
+        items = tuple(self.item(item, inner) for item in repeat.items)
+        return Frame(name, label, f"{repeat.times} times {said}", items, palette.FLOW, dashed=True)
+
+    def one_block(self, repeat: Repeat) -> bool:
+        """Whether a single module is repeated, so that paths below it say enough."""
+        prefix = repeat.span[0] + "."
+        return all(row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows)
+
+    def card(self, card: Card, base: str) -> Box:
+        name = f"card{card.rows[0].id}"
+        self.box_of.update({row.id: name for row in card.rows})
+        if card.heading is not None:
+            base = card.heading.path
+        rows = [self.row(row, base) for row in card.rows]
+        if card.heading is not None:
+            rows.insert(0, self.heading_row(card.heading))
+        title = ", ".join(self.op(row) for row in card.rows)
+        return Box(name, Table(tuple(rows), border=palette.BORDER, fill=palette.CARD), title)
+
+    # ---------------------------------------------------------------- headings
+
+    def heading_row(self, heading: Heading) -> tuple[Cell, ...]:
+        """The name of a module in its own card, on the tint of its share."""
+        fill = palette.tint(heading.total / self.whole)
+        inner = Table((self.heading_cells(heading, "", indent=GUTTER),))
+        return (Cell(inner, SHEET, ROW + 2, fill, columns=len(COLUMNS) + 2),)
+
+    def heading_cells(self, heading: Heading, base: str, indent: int = 0) -> tuple[Cell, ...]:
+        share = heading.total / self.whole
+        room = SHEET - GUTTER - COLUMNS["params"] - COLUMNS["percent"] - indent
+        name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
+        class_name = fit(heading.class_name, room - width(name, 11, bold=True) - 12, 9)
+        texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
+        lead = (Cell(width=indent, height=ROW + 1),) if indent else ()
+        return (
+            *lead,
+            Cell(tuple(texts[: 2 if heading.class_name else 1]), room, ROW + 1),
+            Cell((Text(units.count(heading.total), palette.INK, 10, bold=True),), COLUMNS["params"], ROW + 1),
+            Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
+        )
+
+    def heading_title(self, heading: Heading) -> str:
+        share = units.percent(heading.total / self.whole)
+        return f"{heading.path} {heading.class_name}: {units.count(heading.total)} parameters, {share}"
+
+    # ---------------------------------------------------------------- rows
+
+    def row(self, row: Row, base: str) -> tuple[Cell, ...]:
+        share = row.total / self.whole
+        strong = share >= 0.05
+        number = palette.INK if strong else palette.MUTED
+        return (
+            self.gutter(row),
+            self.what(row),
+            self.text(self.path(row, base), COLUMNS["path"], palette.MUTED),
+            self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
+            self.bar(row),
+            self.text(self.params(row), COLUMNS["params"], number, strong),
+            self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
+            Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
+        )
+
+    def gutter(self, row: Row) -> Cell:
+        """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
+        if set(row.skips) - {"gate"}:
+            halves = Table(((Cell(width=GUTTER, height=7, port=f"{row.id}w"),), (Cell(width=GUTTER, height=8, port=f"{row.id}s"),)))
+            return Cell(halves, GUTTER, ROW)
+        return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.rail == "concat" else None)
+
+    def what(self, row: Row) -> Cell:
+        """The layer and its tags; either may take room from the other, so that names are not cut."""
+        room = COLUMNS["op"] + COLUMNS["tags"]
+        indent = 10 if row.rail.startswith("branch") else 0
+        op, tags = self.op(row), self.tags(row)
+        color, bold = self.op_look(row)
+        needed = width(op, 10, bold) + indent + 6
+        wanted = width(tags, 9) + 2 if tags else 0
+        split = room if not tags else min(max(COLUMNS["op"], needed), max(needed, room - wanted))
+        split = round(min(split, room - wanted if needed <= room - wanted else max(room * 0.6, min(needed, room - 24))))
+        lead = self.branch_mark(row, indent) if indent else ()
+        name = Cell((Text(fit(op, split - indent - 2, 10, bold), color, 10, bold),), split - indent, ROW)
+        if not tags:
+            return Cell(Table(((*lead, name),)), room, ROW)
+        tag_color = palette.SKIP if self.passes_on(row) else palette.MUTED
+        note = Cell((Text(fit(tags, room - split - 1, 9), tag_color, 9),), room - split, ROW)
+        return Cell(Table(((*lead, name, note),)), room, ROW)
+
+    def passes_on(self, row: Row) -> bool:
+        """Whether a skip runs inside the row or along it."""
+        return bool(set(row.skips) - {"gate"}) or row.rail == "concat"
+
+    def branch_mark(self, row: Row, indent: int) -> tuple[Cell, ...]:
+        """A grey rail along parallel branches, with a tick where each starts."""
+        tick = palette.FLOW if row.rail == "branch" else None
+        dash = Table(((Cell(width=6, height=7),), (Cell(width=6, height=1, fill=tick),), (Cell(width=6, height=7),)))
+        return (Cell(dash, indent - 2, ROW, rail=palette.FLOW), Cell(width=2, height=ROW))
+
+    def op(self, row: Row) -> str:
+        if row.kind == "block":
+            assert row.scope is not None
+            return row.scope.class_name
+        if row.kind == "chain":
+            return wording.chain(row.heads)
+        if row.kind == "token":
+            return wording.token(row.heads[0])
+        if row.kind == "join":
+            return wording.join(row.heads[0])
+        name = wording.layer(row.heads[0])
+        return f"→ {name}" if row.kind == "projection" else name
+
+    def op_look(self, row: Row) -> tuple[Color, bool]:
+        if row.kind in ("join", "projection"):
+            return palette.SKIP, True
+        return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
+
+    def tags(self, row: Row) -> str:
+        if row.skips:
+            return wording.inside(row.skips)
+        if row.branches:
+            return f"{row.branches} branches"
+        if row.rail == "concat" and row.kind != "join":
+            return "+ concat"
+        return wording.tags(row)
+
+    def path(self, row: Row, base: str) -> str:
+        if row.span:
+            return wording.span(*row.span, base)
+        if row.kind in ("join", "plain") and (row.heads[0].kind != "module"):
+            return ""
+        return wording.relative(row.path, base)
+
+    def params(self, row: Row) -> str:
+        if row.params:
+            return units.count(row.params) + (f" ×{row.times}" if row.times > 1 else "")
+        return "shared" if row.shared else ""
+
+    def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
+        shown = fit_path(text, column - 2, 9, bold)
+        return Cell((Text(shown, color, 9, bold),) if shown else (), column, ROW)
+
+    def bar(self, row: Row) -> Cell:
+        if not row.total:
+            return Cell(width=COLUMNS["bar"], height=ROW)
+        full = COLUMNS["bar"] - 8
+        length = max(2, round(full * row.total / self.largest))
+        filled = Cell(width=length, height=9, fill=palette.bar(row.total / self.whole))
+        rest = (Cell(width=full - length, height=9, fill=palette.TRACK),) if length < full else ()
+        return Cell(Table(((filled, *rest),), width=full, height=9), COLUMNS["bar"], ROW)
+
+    # ---------------------------------------------------------------- lines
+
+    def lines(self) -> Iterator[Line]:
+        yield Line("header", "input", "order", weight=20)
+        yield from self.trunk()
+        for arc in self.view.arcs:
+            yield self.arc(arc)
+        for row in self.view.rows:
+            if set(row.skips) - {"gate"}:
+                yield self.loop(row)
+        for flow in self.view.flows:
+            yield Line(
+                self.box_of[flow.tail], self.box_of[flow.head], "flow", "data", tail_port=_port(flow.tail, "e"), tail_side="e",
+                head_port=_port(flow.head, "e"), head_side="e", color=palette.FLOW, weight=0,
+            )  # fmt: skip
+
+    def trunk(self) -> Iterator[Line]:
+        """From box to box down the page; where no data runs, an invisible line keeps the order."""
+        drawn = {(self.box_of[flow.tail], self.box_of[flow.head]) for flow in self.view.flows}
+        joined = {(self.box_of[tail], self.box_of[head]) for tail, head in self.view.edges} - drawn
+        boxes = ["input", *(self.box_of[card.rows[0].id] for card in self.view.cards), "output"]
+        for above, below in itertools.pairwise(boxes):
+            role = "flow" if (above, below) in joined else "order"
+            yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
+
+    def arc(self, arc: Arc) -> Line:
+        return Line(
+            self.box_of[arc.tail], self.box_of[arc.head], "skip", f"{arc.kind} skip", tail_port=_port(arc.tail, "w"), tail_side="w",
+            head_port=_port(arc.head, "w"), head_side="w", color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
+            dash=_DASHES[arc.kind],
+        )  # fmt: skip
+
+    def loop(self, row: Row) -> Line:
+        """A skip inside a row: a hook in its margin."""
+        box = self.box_of[row.id]
+        return Line(
+            box, box, "skip", f"skip inside {row.path}", tail_port=f"{row.id}w", tail_side="w", head_port=f"{row.id}s", head_side="w",
+            color=palette.SKIP, width=2, arrow=0.5,
+        )  # fmt: skip
+
+
+def _port(row: int, side: str) -> str | None:
+    return None if row in (INPUT, OUTPUT) else f"{row}{side}"
+

@@ -1,0 +1,61 @@
+"""How wide a text is, and how to make it fit.
+
+Measured in DejaVu Sans, the widest of the fonts that a reader may have, so that what fits here fits everywhere. Widths are in
+thousandths of the font size, for the characters 32 to 126 (DejaVu Sans 2.37, its ``hmtx`` table).
+"""
+
+from __future__ import annotations
+
+_REGULAR = (
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636, 636,
+    636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
+    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635,
+    634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
+)  # fmt: skip
+_BOLD = (
+    348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365, 696, 696, 696, 696, 696, 696, 696, 696,
+    696, 696, 400, 400, 838, 838, 838, 580, 1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995, 837, 850,
+    733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500, 500, 675, 716, 593, 716, 678, 435, 716,
+    712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838,
+)  # fmt: skip
+_OTHERS = {"×": 838, "·": 380, "…": 1000, "→": 838}
+_WIDEST = 1300
+
+
+def width(text: str, size: float, bold: bool = False) -> float:
+    """Width in points of a text set in ``size`` points.
+
+    >>> round(width("Conv 3×3", 10, bold=True)), width("", 9)
+    (54, 0.0)
+    """
+    table = _BOLD if bold else _REGULAR
+    units = sum(table[ord(c) - 32] if 32 <= ord(c) < 127 else _OTHERS.get(c, _WIDEST) for c in text)
+    return units * size / 1000
+
+
+def fit(text: str, room: float, size: float, bold: bool = False) -> str:
+    """The text if it fits into ``room`` points, else its beginning and an ellipsis.
+
+    >>> fit("Conv 3×3", 80, 10), fit("a long name that goes on", 60, 9)
+    ('Conv 3×3', 'a long nam…')
+    """
+    if width(text, size, bold) <= room:
+        return text
+    while text and width(text + "…", size, bold) > room:
+        text = text[:-1]
+    return text.rstrip(" .·") + "…"
+
+
+def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
+    """The same for a dotted path, whose end says more than its beginning: whole names are left out while that is enough.
+
+    >>> fit_path("features.denseblock4.denselayer16.conv1", 70, 9), fit_path("relative_position_bias_table", 70, 9)
+    ('…conv1', '…n_bias_table')
+    """
+    if width(path, size, bold) <= room:
+        return path
+    while "." in path and width("…" + path, size, bold) > room:
+        path = path.partition(".")[2]
+    while path and width("…" + path, size, bold) > room:
+        path = path[1:]
+    return "…" + path

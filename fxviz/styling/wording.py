@@ -1,0 +1,169 @@
+"""The words of a figure: how a layer, a norm, a parameter and a module are called."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from fxviz.graph import Node
+from fxviz.operations import is_activation, is_norm, is_scaling, name_of
+from fxviz.units import shape
+from fxviz.view import Row
+
+_NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": "RMSNorm", "localresponse": "LRN"}
+_ACTIVATIONS = {
+    name.lower(): name
+    for name in (
+        "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Hardtanh Sigmoid Tanh Softmax LeakyReLU PReLU ELU SELU CELU Mish Softplus GLU"
+    ).split()
+}
+_SPELLED_OUT = {"cls": "class", "pos": "position", "embed": "embedding", "dist": "distillation", "rel": "relative", "gamma": "scale"}
+_JOINS = {"add": "+ add", "cat": "concat", "mul": "× mul"}
+_FUNCTIONS = {"linear": "Linear", "cat": "concat", "mul": "× mul", "add": "+ add", "sub": "− sub", "matmul": "matmul", "mean": "mean"}
+
+
+def layer(node: Node) -> str:
+    """A layer in the terms of a paper: class, kernel, stride, or features in and out.
+
+    >>> conv = {"kernel_size": (3, 3), "stride": (2, 2), "in_channels": 8, "out_channels": 8, "groups": 8, "dilation": (1, 1)}
+    >>> layer(Node("a", "module", "Conv2d", "a", settings=conv))
+    'DW Conv 3×3 /2'
+    >>> layer(Node("b", "module", "Linear", "b", settings={"in_features": 512, "out_features": 1000}))
+    'Linear 512→1000'
+    >>> layer(Node("c", "function", "relu_", "")), layer(Node("d", "module", "MaxPool2d", "d", settings={"kernel_size": 3, "stride": 2}))
+    ('ReLU', 'MaxPool 3×3 /2')
+    >>> layer(Node("e", "function", "max_pool2d", "", settings={"1": 2})), layer(Node("f", "function", "adaptive_avg_pool2d", ""))
+    ('MaxPool 2×2 /2', 'AdaptiveAvgPool')
+    """
+    settings = node.settings
+    name = _class_name(node)
+    if "in_features" in settings and "out_features" in settings:
+        return f"{name} {settings['in_features']}→{settings['out_features']}"
+    if "num_embeddings" in settings and "embedding_dim" in settings:
+        return f"{name} {settings['num_embeddings']}→{settings['embedding_dim']}"
+    kernel = settings.get("kernel_size")
+    if kernel is None and node.kind != "module" and re.search(r"(max|avg)_pool\d?d?$", node.op) and "adaptive" not in node.op:
+        settings = {"stride": settings.get("2", settings.get("1")), **settings}
+        kernel = settings.get("1")
+    return " ".join([name, *_window(node, settings, kernel)]) if kernel is not None else name
+
+
+def _class_name(node: Node) -> str:
+    name = name_of(node)
+    if node.kind != "module":
+        known = _ACTIVATIONS.get(name.replace("_", "")) or _FUNCTIONS.get(name)
+        if known or not re.search(r"pool|conv|norm|interpolate", name):
+            return known or name
+        name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+    name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace("ConvTranspose", "Transposed Conv")
+    groups = node.settings.get("groups", 1)
+    return "DW Conv" if name == "Conv" and groups != 1 and groups == node.settings.get("in_channels") else name
+
+
+def _window(node: Node, settings: Mapping[str, Any], kernel: Any) -> Iterable[str]:
+    """Kernel, stride, dilation and groups where they are not the usual ones."""
+    dims = len(kernel) if isinstance(kernel, tuple) else max(1, len(node.outputs[0].shape) - 2 if node.outputs else 2)
+    yield "×".join(map(str, _spread(kernel, dims)))
+    stride = _spread(settings.get("stride") or 1, dims)
+    if any(extent != 1 for extent in stride):
+        yield "/" + "×".join(map(str, stride if len(set(stride)) > 1 else stride[:1]))
+    dilation = _spread(settings.get("dilation") or 1, dims)
+    if any(extent != 1 for extent in dilation):
+        yield "dil " + "×".join(map(str, dilation if len(set(dilation)) > 1 else dilation[:1]))
+    groups = settings.get("groups", 1)
+    if groups not in (1, settings.get("in_channels")):
+        yield f"g{groups}"
+
+
+def _spread(value: Any, dims: int) -> tuple[Any, ...]:
+    return value if isinstance(value, tuple) else (value,) * dims
+
+
+def tag(node: Node) -> str:
+    """A fused norm, activation or scale in a few letters.
+
+    >>> tag(Node("a", "module", "BatchNorm2d", "a")), tag(Node("b", "function", "relu_", "")), tag(Node("c", "method", "mul", ""))
+    ('BN', 'ReLU', 'scale')
+    """
+    if is_norm(node):
+        name = name_of(node).replace("_", "").lower()
+        return next((short for word, short in _NORMS.items() if word in name), name_of(node))
+    if is_activation(node):
+        return _class_name(node)
+    return "scale" if is_scaling(node) else {"cat": "concat"}.get(name_of(node), name_of(node))
+
+
+def tags(row: Row) -> str:
+    """All that is fused into a row: "pre-LN · GELU"."""
+    before = " ".join(map(tag, row.before))
+    return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after])
+
+
+def token(node: Node) -> str:
+    """A parameter of its own, its name in words.
+
+    >>> token(Node("a", "parameter", "Parameter", "encoder.pos_embedding")), token(Node("b", "parameter", "Parameter", "cls_token"))
+    ('position embedding', 'class token')
+    """
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.path.rpartition(".")[2]).lower().split("_")
+    return " ".join(_SPELLED_OUT.get(word, word) for word in words if word) or node.path
+
+
+def join(node: Node) -> str:
+    """Where a skip ends: "+ add", "concat"."""
+    return _JOINS.get(name_of(node), name_of(node))
+
+
+def chain(heads: Sequence[Node]) -> str:
+    """The layers of a branch in one line; a word is not said twice.
+
+    >>> conv = [Node(str(k), "module", "Conv2d", "", settings={"kernel_size": (k, k)}) for k in (1, 3)]
+    >>> chain(conv)
+    'Conv 1×1 → 3×3'
+    """
+    said = ""
+    words = []
+    for text in map(layer, heads):
+        name = " ".join(word for word in text.split() if word[:1].isalpha())
+        words.append(text.removeprefix(f"{name} ") if name == said and text != name else text)
+        said = name
+    return " → ".join(words)
+
+
+def inside(skips: Mapping[str, int]) -> str:
+    """The skips inside a row that stands for a whole module.
+
+    >>> inside({"identity": 1, "gate": 1}), inside({"identity": 2}), inside({"gate": 1}), inside({"concat": 3})
+    ('+ skip · gate', '+ 2 skips', 'gate', '+ 3 concats')
+    """
+    residual = sum(count for kind, count in skips.items() if kind not in ("concat", "gate"))
+    said = ((residual, "+ ", "skip"), (skips.get("concat", 0), "+ ", "concat"), (skips.get("gate", 0), "", "gate"))
+    return " · ".join(f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in said if count)
+
+
+def output_shape(row: Row) -> str:
+    """The shape that leaves the row, without the batch."""
+    if row.output is None:
+        return ""
+    return shape(row.output.shape[1:]) if len(row.output.shape) > 1 else shape(row.output.shape)
+
+
+def relative(path: str, base: str) -> str:
+    """A path below the frame that it stands in.
+
+    >>> relative("layer1.0.conv1", "layer1"), relative("conv1", "")
+    ('.0.conv1', 'conv1')
+    """
+    return path[len(base) :] if base and (path == base or path.startswith(base + ".")) else path
+
+
+def span(first: str, last: str, base: str) -> str:
+    """The first and last of repeated modules: ".1 … .35".
+
+    >>> span("layer3.1", "layer3.35", "layer3"), span("encoder.layers.block_0", "encoder.layers.block_11", "encoder")
+    ('.1 … .35', '.layers.block_0 … block_11')
+    """
+    parent = last.rpartition(".")[0]
+    short = "." + last.rpartition(".")[2] if parent == base and base else last.rpartition(".")[2]
+    return f"{relative(first, base)} … {short}"
