@@ -1,0 +1,108 @@
+"""Rendering: a drawing becomes DOT text, a layout engine places it, and the SVG is finished."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from fxviz.drawing import Drawing
+from fxviz.errors import BadOutput, UsageError
+from fxviz.rendering.dot import to_dot
+from fxviz.rendering.engine import lay_out
+from fxviz.rendering.svg import finish
+from fxviz.writing import write_whole
+
+__all__ = ["Figure", "finish", "lay_out", "to_dot"]
+
+THEMES = ("auto", "light", "dark")
+SUFFIXES = (".svg", ".dot")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing as a figure: its DOT text, its SVG, and a file of either. Shows itself in a notebook.
+
+    Args:
+        drawing: what to draw.
+        theme: "light", "dark", or "auto", which follows the reader's preference.
+        engine: path or name of the layout engine; None takes graphviz-pure, else ``dot`` on PATH.
+        timeout: seconds that the layout may take.
+
+    Raises:
+        UsageError: there is no such theme.
+
+    >>> from fxviz.drawing import Box, Cell, Color, Table, Text
+    >>> ink = Color("#1f2328", "#e6edf3")
+    >>> box = Box("input", Table(((Cell((Text("input", ink, 10),)),),)), "input: 1×3×224×224")
+    >>> figure = Figure(Drawing("net", "A net.", (box,), ()), theme="dark")
+    >>> 'fill="#e6edf3">input</text>' in figure.svg
+    True
+    >>> Figure(figure.drawing, theme="sepia")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no theme 'sepia'; the themes are auto, light, dark
+    """
+
+    drawing: Drawing
+    theme: str = "auto"
+    engine: str | None = None
+    timeout: float = 60
+
+    def __post_init__(self) -> None:
+        if self.theme not in THEMES:
+            raise UsageError(f"no theme '{self.theme}'; the themes are {', '.join(THEMES)}")
+
+    @cached_property
+    def dot(self) -> str:
+        """The DOT text, in light colours for the theme "auto"."""
+        return to_dot(self.drawing, dark=self.theme == "dark")
+
+    @cached_property
+    def svg(self) -> str:
+        """The finished SVG; the layout runs once, when this is first asked for.
+
+        Raises:
+            UsageError: ``engine`` names no program.
+            EngineError: the layout engine is missing, failed or took too long.
+        """
+        return finish(lay_out(self.dot, self.engine, self.timeout), self.drawing, self.theme)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the figure to a file, whose suffix says which form: .svg or .dot.
+
+        Args:
+            path: the file; its folder must exist. Suffix and folder are checked before the layout runs.
+
+        Returns:
+            The path.
+
+        Raises:
+            BadOutput: fxviz does not write this suffix, or the file cannot be written.
+            EngineError: the layout engine is missing, failed or took too long.
+
+        >>> Figure(Drawing("net", "A net.", (), ())).save("net.gif")
+        Traceback (most recent call last):
+        ...
+        fxviz.errors.BadOutput: cannot write 'net.gif': the suffixes are .svg, .dot
+        """
+        target = Path(path)
+        check_target(target)
+        return write_whole(target, self.dot if target.suffix == ".dot" else self.svg)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+def check_target(path: Path) -> None:
+    """Tell at once, before any work is done, that a figure could not be saved to ``path``.
+
+    Raises:
+        BadOutput: the suffix is not one of ours, the folder is missing, or the path is a folder.
+    """
+    if path.suffix not in SUFFIXES:
+        raise BadOutput(f"cannot write '{path}': the suffixes are {', '.join(SUFFIXES)}")
+    if not path.parent.is_dir():
+        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
+    if path.is_dir():
+        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
