@@ -1,0 +1,149 @@
+"""The pipelines, each as one readable paragraph: :func:`trace` and :func:`render`.
+
+The rooms are imported where they are used, so that a saved graph is drawn without importing torch.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fxviz.errors import UsageError
+from fxviz.graph import ArchGraph
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fxviz.rendering import Figure
+
+THEMES = ("auto", "light", "dark")
+DEVICES = "meta, cpu, cuda or cuda:N"
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How a figure is drawn.
+
+    Attributes:
+        theme: "light", "dark", or "auto", which follows the reader's setting.
+        engine: the layout engine's program, a name or a path; None takes the one that fxviz brings, else ``dot``.
+
+    Raises:
+        UsageError: there is no such theme or program.
+
+    >>> RenderOptions(theme="sepia")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no theme 'sepia': choose auto, light or dark
+    """
+
+    theme: str = "auto"
+    engine: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.theme not in THEMES:
+            raise UsageError(f"no theme '{self.theme}': choose auto, light or dark")
+        if self.engine is not None and shutil.which(self.engine) is None:
+            raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
+
+
+def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta") -> ArchGraph:
+    """Run a model once and return what it did as a graph, with its parameters, shapes, MACs and skip connections.
+
+    Args:
+        model: a name from ``fxviz list``, or a module, which is left as it was.
+        inputs: what the model is called with; None stands for one 1×3×224×224 image.
+        device: "meta" (no memory, no computing), "cpu", "cuda" or "cuda:N".
+
+    Raises:
+        UsageError: there is no such model or device.
+        TraceError: the model's own code failed.
+
+    >>> graph = trace("resnet18")
+    >>> graph.total_params, graph.skip_counts["identity"], graph.skip_counts["projection"]
+    (11689512, 5, 3)
+    """
+    from fxviz.annotating import annotate
+    from fxviz.loading import resolve
+    from fxviz.tracing import trace_module
+
+    check_device(device)
+    if is_graph_file(model):
+        raise UsageError(f"'{model}' is a saved graph, traced already: render it as it is")
+    source = resolve(model)
+    module = source.build(device != "meta")
+    if isinstance(model, str) and device != "meta":
+        module = module.to(device)
+    return annotate(trace_module(module, source.inputs if inputs is None else inputs, device, source.info(module)))
+
+
+_DEFAULTS = RenderOptions()
+
+
+def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS) -> Figure:
+    """Draw a model, or a graph that :func:`trace` made, as a figure with ``svg``, ``dot`` and ``save(path)``.
+
+    Args:
+        model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        options: theme and layout engine.
+
+    Raises:
+        UsageError: there is no such model, or the file holds no graph.
+        TraceError: the model's own code failed.
+        EngineError: the layout engine is missing or failed.
+
+    >>> render("resnet18", RenderOptions(theme="light")).svg.startswith("<svg")
+    True
+    """
+    from fxviz.folding import fold
+    from fxviz.rendering import Figure
+    from fxviz.styling.ledger import draw
+
+    view = fold(as_graph(model_or_graph))
+    return Figure(draw(view), theme=options.theme, engine=options.engine)
+
+
+def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, *, device: str | None = None) -> ArchGraph:
+    """The graph that is given, saved, or yet to be traced. ``device`` fits only a model; None stands for "meta".
+
+    >>> as_graph("resnet18.json", device="cpu")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: 'resnet18.json' is traced already: a device cannot be chosen for it
+    """
+    saved = is_graph_file(model_or_graph)
+    if device is not None and (saved or isinstance(model_or_graph, ArchGraph)):
+        raise UsageError(
+            f"{f'{str(model_or_graph)!r}' if saved else 'the graph'} is traced already: a device cannot be chosen for it"
+        )
+    if isinstance(model_or_graph, ArchGraph):
+        return model_or_graph
+    if isinstance(model_or_graph, (str, Path)) and saved:
+        return ArchGraph.load(model_or_graph)
+    if isinstance(model_or_graph, Path):
+        raise UsageError(f"cannot read '{model_or_graph}': a saved graph ends in .json")
+    return trace(model_or_graph, device=device or "meta")
+
+
+def is_graph_file(value: object) -> bool:
+    """Whether ``value`` names a saved graph rather than a model.
+
+    >>> is_graph_file("resnet18"), is_graph_file("out/resnet18.json"), is_graph_file(Path("a.JSON"))
+    (False, True, True)
+    """
+    return isinstance(value, (str, Path)) and str(value).lower().endswith(".json")
+
+
+def check_device(device: str) -> None:
+    """Refuse what cannot be a device, before torch is imported.
+
+    >>> check_device("gpu")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no device 'gpu': choose meta, cpu, cuda or cuda:N
+    """
+    if not re.fullmatch(r"meta|cpu|cuda(:[0-9]+)?", device):
+        raise UsageError(f"no device '{device}': choose {DEVICES}")

@@ -1,0 +1,39 @@
+"""The public names: declared once, sorted, and loaded on first use."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib.metadata import version
+
+import pytest
+
+import fxviz
+from conftest import ROOT
+
+PUBLIC = ["ArchGraph", "Figure", "FxvizError", "RenderOptions", "__version__", "render", "trace"]
+
+
+def test_the_public_names_are_these_and_sorted() -> None:
+    assert fxviz.__all__ == PUBLIC == sorted(PUBLIC)
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_each_public_name_is_there(name: str) -> None:
+    assert getattr(fxviz, name) is not None
+    assert name in dir(fxviz)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'fxviz' has no attribute 'summarise'"):
+        _ = fxviz.summarise  # type: ignore[attr-defined]
+
+
+def test_the_version_is_the_distributions() -> None:
+    assert fxviz.__version__ == version("fxviz")
+
+
+def test_importing_the_package_loads_no_room() -> None:
+    code = "import sys, fxviz; print(*[name for name in sys.modules if name.startswith('fxviz.')])"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert loaded.split() == []

@@ -1,0 +1,74 @@
+"""The line that tells what was written."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from fxviz.graph import ArchGraph, ModelInfo, Node, Parameter, Scope, Skip, TraceInfo
+from fxviz.summarizing import headline, largest_shares
+
+
+def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str, ...] = ()) -> ArchGraph:
+    """A graph of one node that reads every parameter but ``unread``."""
+    read = tuple(name for name in sizes if name not in unread)
+    return ArchGraph(
+        ModelInfo("net", "python", "Net"),
+        TraceInfo("meta", "fake", {}, "2.4.0", None),
+        nodes=(Node("all", "module", "All", "", uses=read, params=sum(sizes[name] for name in read)),),
+        edges=(),
+        scopes=(Scope(0, "", "Net", 0, None),),
+        parameters=tuple(Parameter(name, (size,), "float32", True) for name, size in sizes.items()),
+        skips=tuple(Skip(kind, "all", "all") for kind in skips),
+    )
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        (
+            {"stem.weight": 10, "body.0.weight": 60, "body.1.weight": 20, "head.weight": 10},
+            {"body": 80, "stem": 10, "head": 10},
+        ),
+        ({"stem.weight": 5, "body.0.weight": 60, "body.1.weight": 35}, {"body.0": 60, "body.1": 35, "stem": 5}),
+        ({"a.b.c.0.weight": 30, "a.b.c.1.weight": 70}, {"a.b.c.1": 70, "a.b.c.0": 30}),
+        ({"body.0.w": 45, "body.1.w": 45, "head.w": 10}, {"body": 90, "head": 10}),
+        ({"fc.weight": 90, "fc.bias": 10}, {"fc": 100}),
+        ({"token": 2, "a.token": 3, "a.fc.weight": 90, "b.weight": 5}, {"a.fc": 90, "b": 5, "a.token": 3}),
+        ({"a.w": 1, "b.w": 2, "c.w": 3, "d.w": 4}, {"d": 4, "c": 3, "b": 2}),
+        ({"weight": 7}, {"weight": 7}),
+        ({"empty": 0}, {}),
+        ({}, {}),
+    ],
+    ids=["even enough", "dominant", "chain", "alike", "a layer is not split", "own tensors", "three", "bare", "empty", "none"],
+)
+def test_the_largest_parts(sizes: dict[str, int], expected: dict[str, int]) -> None:
+    assert {part.path: part.params for part in largest_shares(graph(sizes))} == expected
+
+
+def test_shares_are_of_what_the_trace_reads() -> None:
+    shares = largest_shares(graph({"a.weight": 30, "b.weight": 10, "aux.weight": 60}, unread=("aux.weight",)))
+    assert [(part.path, part.share) for part in shares] == [("a", 0.75), ("b", 0.25)]
+
+
+@pytest.mark.parametrize(
+    ("skips", "said"),
+    [
+        ((), "no skips"),
+        (("gate",), "1 skip (1 gate)"),
+        (("identity", "identity"), "2 skips (all identity)"),
+        (("identity", "concat", "identity"), "3 skips (2 identity, 1 concat)"),
+    ],
+)
+def test_the_skips(skips: tuple[str, ...], said: str) -> None:
+    assert headline(graph({"a.weight": 2}, skips=skips)) == f"2 parameters, {said}; a 100.0%"
+
+
+def test_what_the_trace_never_uses_is_said() -> None:
+    said = headline(graph({"a.weight": 1000, "aux.weight": 1000}, unread=("aux.weight",)))
+    assert said == "2.0k parameters, 1.0k of them never used by this trace, no skips; a 100.0%"
+
+
+def test_a_model_without_parameters() -> None:
+    assert headline(replace(graph({}), parameters=())) == "0 parameters, no skips"
