@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fxviz.drawing import THEMES
 from fxviz.errors import UsageError
 from fxviz.graph import ArchGraph
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from fxviz.rendering import Figure
 
-THEMES = ("auto", "light", "dark")
 DEVICES = "meta, cpu, cuda or cuda:N"
 
 

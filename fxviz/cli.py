@@ -9,7 +9,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,10 @@ import typer
 from typer.core import TyperGroup
 
 from fxviz import api
-from fxviz.errors import BadOutput, FxvizError, UnknownModel, UsageError
+from fxviz.errors import FxvizError, UnknownModel, UsageError
 from fxviz.graph import ArchGraph
 from fxviz.summarizing import headline
+from fxviz.writing import check_target
 
 STDOUT = "-"
 
@@ -199,26 +199,8 @@ def _target(output: str | None, model: str, suffix: str, allowed: tuple[str, ...
     if output == STDOUT:
         return None
     target = Path(output or _default_name(model) + suffix)
-    if target.is_dir():
-        raise BadOutput(f"cannot write '{target}': it is a folder; name a file in it")
-    if target.suffix.lower() not in allowed:
-        raise BadOutput(f"cannot write '{target}': the suffix must be {_choice(allowed)}")
-    if not target.parent.is_dir():
-        raise BadOutput(f"cannot write '{target}': the folder '{target.parent}' does not exist")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise BadOutput(f"cannot write '{target}': the file is read-only")
-    if not target.exists() or target.is_file():
-        _check_folder(target)
+    check_target(target, allowed)
     return target
-
-
-def _check_folder(target: Path) -> None:
-    """Try what writing will do: make a file beside the target. Permissions alone do not tell (a full or read-only disk)."""
-    try:
-        with tempfile.TemporaryFile(dir=Path(os.path.realpath(target)).parent):
-            pass
-    except OSError as error:
-        raise BadOutput(f"cannot write '{target}': its folder takes no new file ({error.strerror or error})") from error
 
 
 def _default_name(model: str) -> str:

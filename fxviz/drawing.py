@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Union
 
+THEMES = ("auto", "light", "dark")
+"""Light colours, dark ones, or those that the reader's setting asks for."""
+
 
 @dataclass(frozen=True)
 class Color:

@@ -13,8 +13,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz.errors import BadGraphFile, BadOutput
-from fxviz.writing import write_whole
+from fxviz.errors import BadGraphFile
+from fxviz.writing import check_target, write_whole
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -265,10 +265,8 @@ class ArchGraph:
         Raises:
             BadOutput: the suffix is not ``.json``, or the file cannot be written.
         """
-        path = Path(path)
-        if path.suffix.lower() != ".json":
-            raise BadOutput(f"cannot save a graph as '{path}': the suffix must be .json")
-        return write_whole(path, self.to_json())
+        check_target(Path(path), (".json",))
+        return write_whole(Path(path), self.to_json())
 
     def to_json(self) -> str:
         """Node-link JSON: ``networkx.node_link_graph(json.loads(text), edges="edges")`` gives the graph back."""

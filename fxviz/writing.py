@@ -4,9 +4,46 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from fxviz.errors import BadOutput
+
+
+def check_target(path: Path, suffixes: Sequence[str]) -> None:
+    """Find out before any work is done whether ``path`` can be written.
+
+    Args:
+        path: the file to be.
+        suffixes: the ones allowed, with their dot.
+
+    Raises:
+        BadOutput: another suffix, a missing folder, a folder in the file's place, a read-only file, a folder that takes no new file.
+
+    >>> check_target(Path("net.gif"), (".svg", ".dot"))
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
+    """
+    if path.is_dir():
+        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
+    if path.suffix.lower() not in suffixes:
+        raise BadOutput(f"cannot write '{path}': the suffix must be {' or '.join(suffixes)}")
+    if not path.parent.is_dir():
+        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
+    if path.exists() and not os.access(path, os.W_OK):
+        raise BadOutput(f"cannot write '{path}': the file is read-only")
+    if not path.exists() or path.is_file():
+        _check_folder(path)
+
+
+def _check_folder(path: Path) -> None:
+    """Try what writing will do: make a file beside the target. Permissions alone do not tell (a full or read-only disk)."""
+    try:
+        with tempfile.TemporaryFile(dir=path.resolve().parent):
+            pass
+    except OSError as error:
+        raise BadOutput(f"cannot write '{path}': its folder takes no new file ({error.strerror or error})") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
@@ -38,7 +75,7 @@ def write_whole(path: Path, content: str | bytes) -> Path:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
-            _replace(Path(os.path.realpath(path)), data)
+            _replace(path.resolve(), data)
     except OSError as error:
         raise BadOutput(f"cannot write '{path}': {error.strerror or error}") from error
     return path
@@ -51,8 +88,8 @@ def _replace(path: Path, data: bytes) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        os.chmod(name, path.stat().st_mode if path.exists() else 0o666 & ~_umask())
-        os.replace(name, path)
+        Path(name).chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Line, Table, Text
+from fxviz.drawing import THEMES, Box, Cell, Color, Drawing, Frame, Line, Table, Text
 from fxviz.errors import BadOutput, EngineError, UsageError
-from fxviz.rendering import THEMES, Figure, finish, lay_out, to_dot
+from fxviz.rendering import Figure, finish, lay_out, to_dot
 from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, sample, skip
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -290,8 +290,8 @@ def test_saving_writes_what_the_suffix_says(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("a.gif", "the suffixes are .svg, .dot"),
-        ("a", "the suffixes are"),
+        ("a.gif", "the suffix must be .svg or .dot"),
+        ("a", "the suffix must be"),
         ("no/a.svg", "does not exist"),
         ("folder.svg", "is a folder"),
     ],
@@ -303,7 +303,7 @@ def test_a_bad_target_is_told_before_the_layout(tmp_path: Path, name: str, messa
 
 
 def test_an_unknown_theme_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="no theme 'sepia'; the themes are auto, light, dark"):
+    with pytest.raises(UsageError, match="no theme 'sepia'; choose auto, light or dark"):
         Figure(sample(), theme="sepia")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from fxviz.folding.outline import Outline
 from fxviz.folding.rows import Draft, Drafts
 from fxviz.folding.wiring import Wiring
-from fxviz.operations import is_heavy, name_of
+from fxviz.operations import is_heavy, plain_name
 from fxviz.view import INPUT, OUTPUT
 
 if TYPE_CHECKING:
@@ -71,7 +71,17 @@ def _region(flow: nx.DiGraph, drafts: Drafts, fork: int, join: int) -> Region | 
     parts = sorted(sorted(part) for part in nx.weakly_connected_components(flow.subgraph(inside)))
     if len(parts) < 2 or any(not _between(flow, part, fork, join) for part in parts):
         return None
-    return Region(fork, join, tuple(map(tuple, parts)))
+    _add_projections(parts, set(range(fork + 1, stop)) - set(inside))
+    return Region(fork, join, tuple(tuple(sorted(part)) for part in parts))
+
+
+def _add_projections(parts: list[list[int]], projections: Iterable[int]) -> None:
+    """The layer on a skip belongs to the branch of the next row below it, where the skip ends."""
+    branch_of = {row: part for part in parts for row in part}
+    for projection in projections:
+        below = min((row for row in branch_of if row > projection), default=None)
+        if below is not None:
+            branch_of[below].append(projection)
 
 
 def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> bool:
@@ -87,9 +97,8 @@ def lay_rails(drafts: Drafts, regions: Iterable[Region]) -> None:
     order = list(drafts.rows)
     for region in regions:
         inside = [row for branch in region.branches for row in branch]
-        start = min(inside)
-        for place, row in enumerate(inside):
-            order[start + place] = drafts.rows[row]
+        for place, row in zip(sorted(inside), inside, strict=True):
+            order[place] = drafts.rows[row]
         for branch in region.branches:
             for place, row in enumerate(branch):
                 drafts.rows[row].rail = "branch on" if place else "branch"
@@ -146,7 +155,7 @@ def count_branches(outline: Outline, row: Draft) -> int:
     inside = set(row.nodes)
     widest = 0
     for name in row.nodes:
-        if name_of(outline.node(name)) == "cat" and name not in joins:
+        if plain_name(outline.node(name).op) == "cat" and name not in joins:
             widest = max(widest, sum(_is_computed(outline, source, inside) for source in outline.sources[name]))
     return widest if widest > 1 else 0
 

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from fxviz.drawing import Drawing
-from fxviz.errors import BadOutput, UsageError
+from fxviz.drawing import THEMES, Drawing
+from fxviz.errors import UsageError
 from fxviz.rendering.dot import to_dot
 from fxviz.rendering.engine import lay_out
 from fxviz.rendering.svg import finish
-from fxviz.writing import write_whole
+from fxviz.writing import check_target, write_whole
 
 __all__ = ["Figure", "finish", "lay_out", "to_dot"]
 
-THEMES = ("auto", "light", "dark")
 SUFFIXES = (".svg", ".dot")
 
 
@@ -41,7 +40,7 @@ class Figure:
     >>> Figure(figure.drawing, theme="sepia")
     Traceback (most recent call last):
     ...
-    fxviz.errors.UsageError: no theme 'sepia'; the themes are auto, light, dark
+    fxviz.errors.UsageError: no theme 'sepia': choose auto, light or dark
     """
 
     drawing: Drawing
@@ -51,7 +50,7 @@ class Figure:
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
-            raise UsageError(f"no theme '{self.theme}'; the themes are {', '.join(THEMES)}")
+            raise UsageError(f"no theme '{self.theme}': choose auto, light or dark")
 
     @cached_property
     def dot(self) -> str:
@@ -84,25 +83,11 @@ class Figure:
         >>> Figure(Drawing("net", "A net.", (), ())).save("net.gif")
         Traceback (most recent call last):
         ...
-        fxviz.errors.BadOutput: cannot write 'net.gif': the suffixes are .svg, .dot
+        fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
         """
         target = Path(path)
-        check_target(target)
-        return write_whole(target, self.dot if target.suffix == ".dot" else self.svg)
+        check_target(target, SUFFIXES)
+        return write_whole(target, self.dot if target.suffix.lower() == ".dot" else self.svg)
 
     def _repr_svg_(self) -> str:
         return self.svg
-
-
-def check_target(path: Path) -> None:
-    """Tell at once, before any work is done, that a figure could not be saved to ``path``.
-
-    Raises:
-        BadOutput: the suffix is not one of ours, the folder is missing, or the path is a folder.
-    """
-    if path.suffix not in SUFFIXES:
-        raise BadOutput(f"cannot write '{path}': the suffixes are {', '.join(SUFFIXES)}")
-    if not path.parent.is_dir():
-        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
-    if path.is_dir():
-        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from math import ceil
 
 from fxviz import units
@@ -26,7 +26,7 @@ def header(view: View, largest: int) -> Box:
     rows = [*_title(view.graph)]
     if view.graph.traced_params:
         rows.append((Cell(_strip(view), SHEET, 20),))
-    rows.append((Cell(_legend(view, largest), SHEET, 15),))
+    rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)]
     return Box("header", Table(tuple(rows), gap=0), describe(view))
 
 
@@ -126,14 +126,27 @@ def _label(part: Part, share: float, length: int) -> str:
 # -------------------------------------------------------------------- the legend
 
 
-def _legend(view: View, largest: int) -> Table:
-    """What the colours, lines and bars mean, as far as they occur."""
-    cells: list[Cell] = []
+def _legend(view: View, largest: int) -> Iterator[Table]:
+    """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
+    line: list[Cell] = []
     for swatch, said in [*_line_entries(view), *_bar_entries(view, largest)]:
         lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
-        cells += [*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15)]
-    used = sum(cell.width or 0 for cell in cells)
-    return Table(((*cells, Cell(width=max(1, SHEET - used), height=15)),), width=max(SHEET, used + 1), height=15)
+        entry = (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
+        if line and _wide(line) + _wide(entry) > SHEET:
+            yield _filled(line)
+            line = []
+        line += entry
+    if line:
+        yield _filled(line)
+
+
+def _wide(cells: Iterable[Cell]) -> float:
+    return sum(cell.width or 0 for cell in cells)
+
+
+def _filled(cells: Sequence[Cell]) -> Table:
+    rest = Cell(width=max(1, SHEET - _wide(cells)), height=15)
+    return Table(((*cells, rest),), width=SHEET, height=15)
 
 
 _Entry = tuple[tuple[Cell, ...], str]

@@ -1,0 +1,44 @@
+"""Draw a network of your own: ``python examples/own_model.py`` writes ``scorer.svg`` here."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+import fxviz
+
+
+class Residual(nn.Module):
+    """x + f(x), the projection on the skip where the width changes."""
+
+    def __init__(self, width_in: int, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(width_in, width), nn.ReLU(), nn.Linear(width, width))
+        self.shortcut = nn.Identity() if width_in == width else nn.Linear(width_in, width)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(self.body(x) + self.shortcut(x))
+
+
+class Scorer(nn.Module):
+    """How well a text and a picture fit, both given as feature vectors."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = nn.Sequential(Residual(300, 128), Residual(128, 128))
+        self.picture = nn.Sequential(Residual(512, 128), Residual(128, 128))
+        self.head = nn.Linear(256, 1)
+
+    def forward(self, text: torch.Tensor, picture: torch.Tensor) -> torch.Tensor:
+        return torch.sigmoid(self.head(torch.cat([self.text(text), self.picture(picture)], dim=1)))
+
+
+def main() -> None:
+    """Trace with inputs of the right shape, then draw."""
+    graph = fxviz.trace(Scorer(), (torch.zeros(1, 300), torch.zeros(1, 512)))
+    path = fxviz.render(graph).save("scorer.svg")
+    print(f"{path}: {graph.total_params:,} parameters, skips {graph.skip_counts}")
+
+
+if __name__ == "__main__":
+    main()
