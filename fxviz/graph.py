@@ -143,13 +143,23 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class TraceInfo:
-    """How it was traced: device, method ("fake", "real"), inputs by name, library versions."""
+    """How it was traced.
+
+    Attributes:
+        device: "meta", "cpu", "cuda" or "cuda:N".
+        method: "fake" (fake tensors), "guessed" (fake tensors, where results that depend on data were guessed), "real".
+        inputs: the tensors that went in, by name.
+        torch: version of torch.
+        torchvision: version of torchvision, None if it is not installed.
+        guessed: how often the result of which operation was guessed ("aten.nonzero": 3).
+    """
 
     device: str
     method: str
     inputs: Mapping[str, TensorInfo]
     torch: str
     torchvision: str | None
+    guessed: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -317,6 +327,7 @@ def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "inputs": {name: _tensor_attributes(tensor) for name, tensor in graph.trace.inputs.items()},
             "torch": graph.trace.torch,
             "torchvision": graph.trace.torchvision,
+            "guessed": dict(graph.trace.guessed),
         },
         "totals": {
             "params": graph.total_params,
@@ -388,6 +399,7 @@ def _read(graph: nx.MultiDiGraph) -> ArchGraph:
             {name: _read_tensor(tensor) for name, tensor in trace["inputs"].items()},
             trace["torch"],
             trace["torchvision"],
+            dict(trace["guessed"]),
         ),
         nodes=tuple(_read_node(name, node) for name, node in graph.nodes(data=True)),
         edges=tuple(Edge(source, target, edge["slot"]) for source, target, edge in graph.edges(data=True)),

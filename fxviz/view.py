@@ -118,11 +118,12 @@ class Flow:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the model for the overview strip: a stage, a repeated block or a lone row."""
+    """A piece of the model for the overview strip: a stage, a lone row, or a repeated block (``last``: path of the last of ``times``)."""
 
     path: str
     total: int
     times: int = 1
+    last: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
-from fxviz.annotating.operations import Role, makes_constant, plain_name, role_of
 from fxviz.graph import Edge, Node
+from fxviz.operations import Role, makes_constant, plain_name, role_of
 
 _LONGEST_WAY = 24
 _LARGEST_REGION = 40

@@ -11,8 +11,8 @@ from dataclasses import replace
 from functools import cache
 
 from fxviz.annotating.flow import Flow, Way
-from fxviz.annotating.operations import cuts, is_masking, plain_name, squashes
 from fxviz.graph import ArchGraph, Skip
+from fxviz.operations import cuts, is_masking, is_softmax, plain_name, squashes
 
 _SOFTMAX_WITHIN = 8
 _PREFERENCE = ("identity", "resample", "projection", "gate", "concat")
@@ -90,7 +90,7 @@ def _are_scores(flow: Flow, join: str) -> bool:
     frontier = {join}
     for _ in range(_SOFTMAX_WITHIN):
         users = {user for name in frontier for user in flow.users[name]}
-        if any(plain_name(flow.node[user].op) in ("softmax", "xsoftmax") and flow.users[user] for user in users):
+        if any(is_softmax(flow.node[user]) and flow.users[user] for user in users):
             return True
         frontier = {user for user in users if _keeps_scores(flow, user)}
     return False

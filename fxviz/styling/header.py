@@ -8,7 +8,7 @@ from math import ceil
 from fxviz import units
 from fxviz.drawing import Box, Cell, Table, Text
 from fxviz.graph import ArchGraph
-from fxviz.styling import palette
+from fxviz.styling import palette, wording
 from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
 from fxviz.view import Part, View
@@ -28,6 +28,19 @@ def header(view: View, largest: int) -> Box:
         rows.append((Cell(_strip(view), SHEET, 20),))
     rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)]
     return Box("header", Table(tuple(rows), gap=0), describe(view))
+
+
+def footer(view: View) -> Box | None:
+    """How the shapes were found, where it was not simply by fake tensors; None otherwise."""
+    trace = view.graph.trace
+    if trace.method == "real":
+        said = f"Shapes from a real run on {trace.device}."
+    elif trace.guessed:
+        guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
+        said = f"Shapes in part guessed, because they depend on the data: {guesses}."
+    else:
+        return None
+    return Box("footer", Table(((Cell((Text(fit(said, SHEET - 4, 9), palette.MUTED, 9),), SHEET, 15),),)), said)
 
 
 # -------------------------------------------------------------------- words
@@ -87,7 +100,7 @@ def _unused(graph: ArchGraph) -> str:
 
 
 def _name(part: Part) -> str:
-    return part.path.rpartition(".")[2] if part.times > 1 and not part.path.rpartition(".")[2].isdigit() else part.path
+    return wording.repeated(part.path, part.last, part.times) if part.last else part.path
 
 
 # -------------------------------------------------------------------- the strip
@@ -116,7 +129,7 @@ def _lengths(parts: tuple[Part, ...]) -> list[int]:
 
 
 def _label(part: Part, share: float, length: int) -> str:
-    name = _name(part) + (f" ×{part.times}" if part.times > 1 else "")
+    name = _name(part)
     for said in (f"{name} {units.percent(share)}", name):
         if width(said, 9, bold=True) <= length - 4:
             return said

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fxviz import units
 from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Table, Text
 from fxviz.styling import palette, wording
-from fxviz.styling.header import describe, header
+from fxviz.styling.header import describe, footer, header
 from fxviz.styling.measuring import fit, fit_path, width
 from fxviz.styling.sheet import COLUMNS, GUTTER, ROW, SHEET
 from fxviz.view import INPUT, OUTPUT, Arc, Card, Heading, Repeat, Row, Stage, View, cards_in
@@ -45,6 +45,8 @@ class _Ledger:
         self.starts = {arc.tail for arc in view.arcs}
         self.ends = {arc.head for arc in view.arcs}
         self.frames = 0
+        below = footer(view)
+        self.foot = (below,) if below else ()
 
     def drawing(self) -> Drawing:
         items = tuple(self.item(item, "") for item in self.view.items)
@@ -52,7 +54,7 @@ class _Ledger:
         return Drawing(
             name=self.view.graph.model.name,
             description=describe(self.view),
-            items=(*top, *items, self.terminal("output")),
+            items=(*top, *items, self.terminal("output"), *self.foot),
             lines=tuple(self.lines()),
         )
 
@@ -243,6 +245,8 @@ class _Ledger:
 
     def lines(self) -> Iterator[Line]:
         yield Line("header", "input", "order", weight=20)
+        for box in self.foot:
+            yield Line("output", box.id, "order", weight=20)
         yield from self.trunk()
         for arc in self.view.arcs:
             yield self.arc(arc)

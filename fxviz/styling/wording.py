@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fxviz.graph import Node
-from fxviz.operations import is_activation, is_norm, is_scaling, name_of
+from fxviz.operations import is_activation, is_norm, is_scaling, name_of, plain_name
 from fxviz.units import shape
 from fxviz.view import Row
 
@@ -87,7 +87,7 @@ def tag(node: Node) -> str:
     ('BN', 'ReLU', 'scale')
     """
     if is_norm(node):
-        name = name_of(node).replace("_", "").lower()
+        name = plain_name(node.op)
         return next((short for word, short in _NORMS.items() if word in name), name_of(node))
     if is_activation(node):
         return _class_name(node)
@@ -167,3 +167,13 @@ def span(first: str, last: str, base: str) -> str:
     parent = last.rpartition(".")[0]
     short = "." + last.rpartition(".")[2] if parent == base and base else last.rpartition(".")[2]
     return f"{relative(first, base)} … {short}"
+
+
+def repeated(first: str, last: str, times: int) -> str:
+    """Repeated modules by the name they share, or by their numbers if they have nothing else.
+
+    >>> repeated("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11", 12), repeated("features.5.1", "features.5.8", 8)
+    ('encoder_layer ×12', 'features.5.1 … 8 ×8')
+    """
+    shared = re.sub(r"_?\d+$", "", first.rpartition(".")[2])
+    return f"{shared or first + ' … ' + last.rpartition('.')[2]} ×{times}"
