@@ -303,7 +303,7 @@ def test_a_bad_target_is_told_before_the_layout(tmp_path: Path, name: str, messa
 
 
 def test_an_unknown_theme_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="no theme 'sepia'; choose auto, light or dark"):
+    with pytest.raises(UsageError, match="no theme 'sepia': choose auto, light or dark"):
         Figure(sample(), theme="sepia")
 
 

@@ -85,17 +85,19 @@ def _target(arrow: Element, width: float) -> Point:
 
 def _apart(arcs: list[_Arc]) -> list[_Arc]:
     """Where one arc ends and another starts, the arriving one moves up a little and the leaving one down."""
-    tails, heads = {_spot(arc.tail) for arc in arcs}, {_spot(arc.head) for arc in arcs}
-    shared = tails & heads
-    return [replace(arc, tail=_moved(arc.tail, _APART, shared), head=_moved(arc.head, -_APART, shared)) for arc in arcs]
+    leaving, arriving = ({_port(arc, end) for arc in arcs} for end in ("tail", "head"))
+    return [_moved(arc, leaving & arriving) for arc in arcs]
 
 
-def _spot(point: Point) -> tuple[int, int]:
-    return round(point[0] / 4), round(point[1] / 4)
+def _port(arc: _Arc, end: str) -> tuple[str, str | None]:
+    line = arc.line
+    return (line.tail, line.tail_port) if end == "tail" else (line.head, line.head_port)
 
 
-def _moved(point: Point, by: float, spots: set[tuple[int, int]]) -> Point:
-    return (point[0], point[1] + by) if _spot(point) in spots else point
+def _moved(arc: _Arc, shared: set[tuple[str, str | None]]) -> _Arc:
+    down = _APART if _port(arc, "tail") in shared else 0
+    up = _APART if _port(arc, "head") in shared else 0
+    return replace(arc, tail=(arc.tail[0], arc.tail[1] + down), head=(arc.head[0], arc.head[1] - up))
 
 
 def _in_lanes(arcs: list[_Arc]) -> list[_Arc]:
