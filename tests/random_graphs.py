@@ -1,4 +1,4 @@
-"""Graphs made without torch: by hand with :class:`Net`, or at random with the strategies at the end."""
+"""Graphs made without torch: by hand with :class:`Net`, or at random with the strategies below it."""
 
 from __future__ import annotations
 
@@ -82,6 +82,11 @@ class Net:
             tuple(self.parameters),
         )
 
+    def _local(self, name: str, scope: Scope) -> str:
+        """The name of one more module within a scope, so that equal scopes have equal names inside."""
+        before = sum(node.scope == scope.id and node.kind == "module" and node.op.lower() == name for node in self.nodes)
+        return f"{name}_{before}" if before else name
+
     def shape(self, name: str) -> tuple[int, ...]:
         return next(node for node in self.nodes if node.id == name).outputs[0].shape
 
@@ -100,7 +105,7 @@ class Net:
         unique = next(free for free in (name, *(f"{name}_{place}" for place in range(1, len(taken) + 1))) if free not in taken)
         outputs = (TensorInfo(shape or self.shape(sources[0]), dtype or "float32"),)
         scope = self.scopes[self.running[-1]]
-        path = f"{scope.path}.{unique}".lstrip(".") if kind == "module" else scope.path
+        path = f"{scope.path}.{self._local(name, scope)}".lstrip(".") if kind == "module" else scope.path
         self.nodes.append(Node(unique, kind, op, path, scope=scope.id, uses=uses, outputs=outputs, macs=macs))
         self.edges.extend(Edge(source, unique, str(place)) for place, source in enumerate(sources))
         return unique
@@ -234,3 +239,87 @@ def _position(draw: st.DrawFn, net: Net, stream: str) -> Planted:
 
 
 PIECES = (_residual, _residual, _gate, _dense, _parallel, _plain, _position)
+
+
+@st.composite
+def staged_nets(draw: st.DrawFn) -> ArchGraph:
+    """A net as papers build them: stages of repeated blocks, whose kinds are in ``BLOCKS``; one or two inputs and outputs."""
+    net = Net()
+    stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
+    if draw(st.booleans()):
+        stream = net.call("add", stream, net.chain(net.input(), "Conv2d"))
+    taps = []
+    for stage in range(draw(st.integers(1, 3))):
+        with net.scope(f"stage{stage}", sequential=draw(st.booleans())):
+            blocks = draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=2)) * draw(st.sampled_from([1, 2, 3, 5]))
+            for place, block in enumerate(blocks):
+                with net.scope(str(place)):
+                    stream = block(net, stream, place == 0)
+        taps.append(net.chain(stream, "Conv2d") if draw(st.integers(0, 3)) == 0 else stream)
+        stream = net.chain(stream, *draw(st.sampled_from([(), ("ReLU",), ("MaxPool2d",), ("Conv2d",)])))
+    net.output(net.chain(stream, "Linear"), *taps[: draw(st.integers(0, 1))])
+    return net.graph()
+
+
+def _residual_block(net: Net, stream: str, first: bool) -> str:
+    body = net.chain(stream, "Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d")
+    with net.scope("shortcut", sequential=True):
+        side = net.chain(stream, "Conv2d", "BatchNorm2d") if first else stream
+    return net.chain(net.call("__iadd__", body, side), "ReLU")
+
+
+def _transformer_block(net: Net, stream: str, first: bool) -> str:
+    inner = net.call("add", stream, net.chain(stream, "LayerNorm", "Linear", "softmax", "Linear", "Dropout"))
+    with net.scope("mlp", sequential=True):
+        body = net.chain(inner, "LayerNorm", "Linear", "GELU", "Linear")
+    return net.call("add", inner, body)
+
+
+def _inception_block(net: Net, stream: str, first: bool) -> str:
+    """Four branches of one to three layers, one of them forked again."""
+    ends = []
+    for place, steps in enumerate([("Conv2d",), ("Conv2d", "ReLU", "Conv2d"), ("MaxPool2d", "Conv2d"), ("Conv2d",) * 3]):
+        with net.scope(f"branch{place}", sequential=True):
+            ends.append(net.chain(stream, *steps))
+    ends.append(net.chain(ends[0], "Conv2d"))
+    return net.layer("Conv2d", net.call("cat", *ends, shape=(1, 40, 4, 4)), shape=IMAGE)
+
+
+def _dense_block(net: Net, stream: str, first: bool) -> str:
+    features = [stream]
+    for place in range(4):
+        with net.scope(f"layer{place}"):
+            joined = net.call("cat", *features, shape=(1, 8 * len(features), 4, 4))
+            features.append(net.layer("Conv2d", net.chain(joined, "BatchNorm2d", "ReLU"), shape=IMAGE))
+    joined = net.call("cat", *features, shape=(1, 40, 4, 4))
+    return net.layer("Conv2d", joined, shape=IMAGE)
+
+
+def _gated_block(net: Net, stream: str, first: bool) -> str:
+    body = net.chain(stream, "Conv2d", "BatchNorm2d", "SiLU")
+    with net.scope("se"):
+        gated = net.call("mul", net.chain(body, "AdaptiveAvgPool2d", "Conv2d", "ReLU", "Conv2d", "Sigmoid"), body)
+    return net.call("add", net.chain(gated, "Conv2d"), stream)
+
+
+def _nested_block(net: Net, stream: str, first: bool) -> str:
+    """Repetitions within a repetition."""
+    with net.scope("body", sequential=True):
+        for place in range(3):
+            with net.scope(str(place)):
+                stream = net.chain(stream, "Conv2d", "BatchNorm2d", "ReLU", "Conv2d")
+    return stream
+
+
+def _plain_block(net: Net, stream: str, first: bool) -> str:
+    return net.chain(stream, "Conv2d", "ReLU", "contiguous", "Conv2d")
+
+
+def _biased_block(net: Net, stream: str, first: bool) -> str:
+    return net.chain(net.call("add", stream, net.parameter()), "Conv2d", "Conv2d")
+
+
+BLOCKS = (
+    _residual_block, _transformer_block, _inception_block, _dense_block, _gated_block, _nested_block, _plain_block,
+    _biased_block,
+)  # fmt: skip

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fxviz.folding.assembling import assemble
-from fxviz.folding.branches import find_regions, lay_rails, merge
+from fxviz.folding.branches import Region, find_regions, lay_rails, merge
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import LEVELS, Detail, plan
-from fxviz.folding.rows import draft
-from fxviz.folding.wiring import wire
+from fxviz.folding.rows import Drafts, draft
+from fxviz.folding.wiring import Wiring, wire
 from fxviz.graph import ArchGraph
 from fxviz.view import View
 
@@ -23,8 +23,8 @@ def fold(graph: ArchGraph, budget: float = BUDGET) -> View:
         budget: the most lines (see ``View.lines``) that the figure may take.
 
     Returns:
-        The first level of detail that fits, or the widest one if none does. Every node belongs to one row, so the rows' parameters add up
-        to those of the graph.
+        The first level of detail that fits, or the widest one if none does. Every node belongs to one row, so the rows'
+        parameters add up to those of the graph.
     """
     outline = Outline(graph)
     for detail in LEVELS:
@@ -36,11 +36,16 @@ def fold(graph: ArchGraph, budget: float = BUDGET) -> View:
 
 def look(outline: Outline, detail: Detail) -> View:
     """The view at one level of detail."""
+    return assemble(outline, *arrange(outline, detail), detail.compact)
+
+
+def arrange(outline: Outline, detail: Detail) -> tuple[Drafts, Wiring, list[Region]]:
+    """The rows of a level of detail in their final order, what joins them, and the parallel branches among them."""
     drafts = draft(outline, plan(outline, detail))
     wiring = wire(outline, drafts)
     regions = find_regions(wiring, drafts)
     if regions and detail.merge_branches:
-        merge(drafts, regions)
+        merge(drafts, wiring, regions)
         wiring = wire(outline, drafts)
         regions = find_regions(wiring, drafts)
     if regions:
@@ -48,4 +53,4 @@ def look(outline: Outline, detail: Detail) -> View:
         drafts.number()
         wiring = wire(outline, drafts)
         regions = find_regions(wiring, drafts)
-    return assemble(outline, drafts, wiring, regions, detail.compact)
+    return drafts, wiring, regions

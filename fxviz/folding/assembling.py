@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -34,16 +33,14 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
 # -------------------------------------------------------------------- cards
 
 
-def _breaks(
-    drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]
-) -> set[int]:
+def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]) -> set[int]:
     """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
     ends = {arc.tail for arc in wiring.arcs} | {tail for tail, _ in flows} | {head - 1 for _, head in flows if head != OUTPUT}
     ends |= {row.id for row in drafts.rows if row.kind == "join" and row.rail != "concat"}
-    in_region = {row for region in regions for branch in region.branches for row in (*branch, region.join)}
+    beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}
     for row in drafts.rows[:-1]:
         following = drafts.rows[row.id + 1]
-        joined = (row.id, following.id) in wiring.edges or following.id in in_region or following.id in wiring.joins
+        joined = (row.id, following.id) in wiring.edges or following.id in beside
         if not joined and "projection" not in (row.kind, following.kind):
             ends.add(row.id)
     return ends
@@ -124,7 +121,7 @@ def _row(outline: Outline, row: Draft) -> Row:
 def _strip(items: Sequence[Item], total: int) -> Iterator[Part]:
     """One part for each stage or lone row with parameters; a part that is nearly everything gives way to its own parts."""
     for part, inside in _parts(items):
-        if part.total >= DOMINANT * total and len(inside) > 1:
+        if part.total >= DOMINANT * total and len(list(_parts(inside))) > 1:
             yield from _strip(inside, total)
         elif part.total:
             yield part
@@ -135,7 +132,7 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
         if isinstance(item, Stage):
             yield Part(item.heading.path, item.heading.total), item.items
         elif isinstance(item, Repeat):
-            yield Part(_stem(item.span), _total(item.items), item.times), ()
+            yield Part(item.span[0], _total(item.items), item.times, item.span[1]), ()
         elif item.heading is not None:
             yield Part(item.heading.path, item.heading.total), [Card((row,)) for row in item.rows]
         else:
@@ -145,19 +142,10 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
 def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
     for row in card.rows:
         if row.kind == "block" and row.times > 1 and row.span:
-            yield Part(_stem(row.span), row.total, row.times), ()
+            yield Part(row.span[0], row.total, row.times, row.span[1]), ()
         else:
             yield Part(row.path, row.total), ()
 
 
 def _total(items: Sequence[Item]) -> int:
     return sum(row.total for card in cards_in(tuple(items)) for row in card.rows)
-
-
-def _stem(span: tuple[str, str]) -> str:
-    """What the paths of repeated modules have in common, without the number: "encoder_layer".
-
-    >>> _stem(("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11")), _stem(("features.5.1", "features.5.8"))
-    ('encoder.layers.encoder_layer', 'features.5')
-    """
-    return re.sub(r"[._]?\d+$", "", span[0])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from itertools import groupby, pairwise, takewhile
 from typing import TYPE_CHECKING
 
 from fxviz.folding.outline import Outline
@@ -38,11 +39,13 @@ def find_regions(wiring: Wiring, drafts: Drafts) -> list[Region]:
     if all(flow.out_degree(row) < 2 for row in flow):
         return []
     meets = nx.immediate_dominators(flow.reverse(copy=False), OUTPUT)
+    joined = flow.copy()
+    joined.add_edges_from((arc.tail, arc.head) for arc in wiring.arcs)
     found: list[Region] = []
     done = INPUT
     for fork in [INPUT, *range(len(drafts.rows))]:
         if fork >= done and flow.out_degree(fork) > 1 and fork in meets:
-            region = _region(flow, drafts, fork, meets[fork])
+            region = _region(joined, drafts, fork, meets[fork])
             if region is not None:
                 found.append(region)
                 done = region.join if region.join != OUTPUT else len(drafts.rows)
@@ -71,17 +74,8 @@ def _region(flow: nx.DiGraph, drafts: Drafts, fork: int, join: int) -> Region | 
     parts = sorted(sorted(part) for part in nx.weakly_connected_components(flow.subgraph(inside)))
     if len(parts) < 2 or any(not _between(flow, part, fork, join) for part in parts):
         return None
-    _add_projections(parts, set(range(fork + 1, stop)) - set(inside))
-    return Region(fork, join, tuple(tuple(sorted(part)) for part in parts))
-
-
-def _add_projections(parts: list[list[int]], projections: Iterable[int]) -> None:
-    """The layer on a skip belongs to the branch of the next row below it, where the skip ends."""
-    branch_of = {row: part for part in parts for row in part}
-    for projection in projections:
-        below = min((row for row in branch_of if row > projection), default=None)
-        if below is not None:
-            branch_of[below].append(projection)
+    region = Region(fork, join, tuple(_with_projections(drafts, part) for part in parts))
+    return region if _keeps_frames(drafts, region) else None
 
 
 def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> bool:
@@ -92,29 +86,67 @@ def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> boo
     return reads <= {fork} and feeds <= {join} and bool(reads)
 
 
+def _with_projections(drafts: Drafts, branch: Iterable[int]) -> tuple[int, ...]:
+    """A branch with the rows on its skips, each of which stays above its join."""
+    rows: list[int] = []
+    for row in branch:
+        above = row
+        while above and drafts.rows[above - 1].kind == "projection":
+            above -= 1
+        rows += range(above, row + 1)
+    return tuple(rows)
+
+
+def _keeps_frames(drafts: Drafts, region: Region) -> bool:
+    """Whether the rows of every frame still follow each other when they stand branch by branch."""
+    order = [row.places for row in _in_order(drafts, region)]
+    for depth in range(1, max(map(len, order), default=0) + 1):
+        frames = [frame for frame, _ in groupby(places[:depth] for places in order) if len(frame) == depth]
+        if len(frames) != len(set(frames)):
+            return False
+    return True
+
+
+def _in_order(drafts: Drafts, region: Region) -> list[Draft]:
+    """All rows of the figure, those of the region branch by branch."""
+    order = list(drafts.rows)
+    inside = [row for branch in region.branches for row in branch]
+    for place, row in zip(sorted(inside), inside, strict=True):
+        order[place] = drafts.rows[row]
+    return order
+
+
 def lay_rails(drafts: Drafts, regions: Iterable[Region]) -> None:
     """Order the rows branch by branch and mark where each branch starts and goes on."""
     order = list(drafts.rows)
     for region in regions:
-        inside = [row for branch in region.branches for row in branch]
-        for place, row in zip(sorted(inside), inside, strict=True):
-            order[place] = drafts.rows[row]
-        for branch in region.branches:
-            for place, row in enumerate(branch):
-                drafts.rows[row].rail = "branch on" if place else "branch"
+        for place, row in enumerate(_in_order(drafts, region)):
+            if row is not drafts.rows[place]:
+                order[place] = row
+        for first, *others in region.branches:
+            drafts.rows[first].rail = "branch"
+            for other in others:
+                drafts.rows[other].rail = "branch on"
     drafts.rows[:] = order
 
 
-def merge(drafts: Drafts, regions: Iterable[Region]) -> None:
-    """Make each branch one row."""
-    for region in regions:
-        for branch in region.branches:
-            rows = [drafts.rows[row] for row in branch]
-            if len(rows) > 1 and len({row.places for row in rows}) == 1:
-                _merge_into(rows[0], rows[1:], drafts)
+def merge(drafts: Drafts, wiring: Wiring, regions: Iterable[Region]) -> None:
+    """Make each branch that is a mere chain of layers one row."""
+    chains = [branch for region in regions for branch in region.branches if _is_chain(drafts, wiring, region, branch)]
+    for chain in [[drafts.rows[row] for row in branch] for branch in chains]:
+        _merge_into(chain[0], chain[1:], drafts)
     merged = {id(row) for row in drafts.row_of.values() if isinstance(row, Draft)}
     drafts.rows[:] = [row for row in drafts.rows if id(row) in merged]
     drafts.number()
+
+
+def _is_chain(drafts: Drafts, wiring: Wiring, region: Region, branch: tuple[int, ...]) -> bool:
+    """Whether a branch has several layers, each of which reads the one before, in one frame and without a skip among them."""
+    rows = [drafts.rows[row] for row in branch]
+    steps = set(pairwise((region.fork, *branch, region.join)))
+    reads = {edge for edge in wiring.edges if edge[0] in branch or edge[1] in branch}
+    plain = all(row.kind in ("layer", "plain") and row.times == 1 and not row.rail for row in rows)
+    return len(rows) > 1 and plain and reads <= steps and len({row.places for row in rows}) == 1
 
 
 def _merge_into(first: Draft, others: list[Draft], drafts: Drafts) -> None:
@@ -140,10 +172,9 @@ def _common_path(paths: Iterable[str]) -> str:
     >>> _common_path(["a.b.0.conv", "a.b.1.conv"]), _common_path(["b5x5_1.conv", "b5x5_2.conv"])
     ('a.b', 'b5x5')
     """
-    import os
-
-    names = list(paths)
-    common = os.path.commonprefix([f"{name}." for name in names])
+    names = [f"{path}." for path in paths]
+    letters = takewhile(lambda alike: len(set(alike)) == 1, zip(*names, strict=False))
+    common = "".join(alike[0] for alike in letters)
     if "." in common:
         return common.rpartition(".")[0]
     return common.rstrip("_.")

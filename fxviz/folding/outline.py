@@ -110,7 +110,7 @@ class Outline:
         return [child for child in self.children(scope) if self.size[child] > 1]
 
     def takes_rows(self, scope: int) -> bool:
-        """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; what is fused counts for nothing."""
+        """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; not what is fused."""
         fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
         nodes = [self.node(name) for name in self.nodes_in(scope)]
         return sum(node.kind != "parameter" and not any(test(node) for test in fused) for node in nodes) > 1
@@ -132,16 +132,14 @@ class Outline:
         return found
 
     def _opens(self, scope: int, parent: int) -> bool:
-        """Whether the stages are inside ``scope``: it wraps the whole model, or is a list of modules that hold blocks themselves."""
+        """Whether the stages are inside ``scope``: it wraps the whole model, or is a list of modules with own blocks."""
         grouped = sum(len(self.blocks(child)) > 1 for child in self.children(scope)) > 1
         if self.size[scope] == self.size[parent] and len(self.blocks(scope)) > 1 and self._computes_nothing(scope):
             return True
         if not grouped:
             return False
         total = max(1, self.graph.traced_params)
-        return self.scopes[scope].sequential or (
-            self.params_in(scope) >= DOMINANT * total and self._computes_nothing(scope)
-        )
+        return self.scopes[scope].sequential or (self.params_in(scope) >= DOMINANT * total and self._computes_nothing(scope))
 
     def _computes_nothing(self, scope: int) -> bool:
         """Whether all that ``scope`` does is call modules."""
@@ -157,9 +155,7 @@ class Outline:
 
     def _attention(self) -> set[int]:
         """The modules whose own code takes a softmax or calls scaled dot-product attention between matrix products."""
-        owners = {
-            node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"
-        }
+        owners = {node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"}
         return {scope for scope in owners if scope and self._is_small(scope) and self._multiplies(scope)}
 
     def _multiplies(self, scope: int) -> bool:

@@ -29,16 +29,18 @@ class Run:
 def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layers: bool) -> list[Run]:
     """The longest chained runs among the elements of ``scope``, from first to last.
 
-    A run repeats its first ``period`` (1 to 4) elements, each repetition reading from the one before. Blocks repeat from three times
-    on; those drawn as one row from twice on, and they count as equal when all that the row shows is equal. Single layers repeat only
-    if ``fold_layers``.
+    A run repeats its first ``period`` (1 to 4) elements, each repetition reading from the one before. Blocks repeat from
+    three times on; those drawn as one row from twice on, and they count as equal when all that the row shows is equal.
+    Single layers repeat only if ``fold_layers``.
     """
     elements = outline.elements(scope)
     signatures = [_signature(outline, element, collapsed) for element in elements]
+    times = {period: _times(outline, elements, signatures, period) for period in range(1, LONGEST_PERIOD + 1)}
     found: list[Run] = []
     at = 0
     while at < len(elements):
-        run = _longest_run(outline, elements, signatures, at)
+        runs = [Run(at, period, times[period][at]) for period in times if times[period][at] > 1]
+        run = max(runs, key=lambda run: run.times * run.period, default=None)
         if run and _worth(outline, elements, run, collapsed, fold_layers):
             found.append(run)
             at = run.stop
@@ -47,19 +49,14 @@ def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layer
     return found
 
 
-def _longest_run(outline: Outline, elements: Sequence[Element], signatures: Sequence[str], at: int) -> Run | None:
-    best: Run | None = None
-    for period in range(1, LONGEST_PERIOD + 1):
-        times = 1
-        while (
-            signatures[at : at + period] == signatures[at + times * period : at + (times + 1) * period]
-            and at + (times + 1) * period <= len(elements)
-            and _chained(outline, elements, at + (times - 1) * period, period)
-        ):
-            times += 1
-        if times > 1 and (best is None or times * period > best.times * best.period):
-            best = Run(at, period, times)
-    return best
+def _times(outline: Outline, elements: Sequence[Element], signatures: Sequence[str], period: int) -> list[int]:
+    """For each element how often it and those after it, ``period`` in all, follow themselves."""
+    times = [1] * len(elements)
+    for at in range(len(elements) - 2 * period, -1, -1):
+        middle = at + period
+        if signatures[at:middle] == signatures[middle : middle + period] and _chained(outline, elements, at, period):
+            times[at] = times[middle] + 1
+    return times
 
 
 def _chained(outline: Outline, elements: Sequence[Element], at: int, period: int) -> bool:
@@ -69,9 +66,7 @@ def _chained(outline: Outline, elements: Sequence[Element], at: int, period: int
     return any(source in earlier for element in later for name in element.nodes for source in outline.sources[name])
 
 
-def _worth(
-    outline: Outline, elements: Sequence[Element], run: Run, collapsed: Collection[int], fold_layers: bool
-) -> bool:
+def _worth(outline: Outline, elements: Sequence[Element], run: Run, collapsed: Collection[int], fold_layers: bool) -> bool:
     first = elements[run.start : run.start + run.period]
     if all(element.scope in collapsed for element in first):
         return True
@@ -90,7 +85,11 @@ def _outside(outline: Outline, element: Element) -> str:
     """What a row for a whole module shows: class, parameters, output."""
     nodes = [outline.node(name) for name in element.nodes]
     shown = [outline.scopes[element.scope].cls if element.scope is not None else nodes[0].op]
-    facts = [sum(node.params for node in nodes), sum(node.macs or 0 for node in nodes), nodes[-1].outputs[0].shape if nodes[-1].outputs else ()]
+    facts = [
+        sum(node.params for node in nodes),
+        sum(node.macs or 0 for node in nodes),
+        nodes[-1].outputs[0].shape if nodes[-1].outputs else (),
+    ]
     return json.dumps([shown, facts])
 
 

@@ -1,4 +1,4 @@
-"""From steps to rows: norm, activation and scale are fused into the layer they belong to, what no author would draw is absorbed.
+"""From steps to rows: norm, activation and scale join their layer, what no author would draw is absorbed.
 
 Every node ends in exactly one row, or with the input or output; so parameters add up and no edge is lost.
 """
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
 from fxviz.graph import Node, Skip, TensorInfo
-from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_view, name_of
+from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
 from fxviz.view import INPUT, OUTPUT
 
 
@@ -111,9 +111,10 @@ class _Fuser:
             self._new_row(step, node, sources)
 
     def settle(self) -> None:
-        """What no row read stays with the last row, so that nothing is lost."""
+        """What no row read stays with the last row that stands for itself alone, so that nothing is lost."""
+        alone = [row for row in self.rows if row.times == 1 and all(place.run is None for place in row.places)]
         for group in list(self.loose.values()):
-            self._take(self.rows[-1] if self.rows else INPUT, group)
+            self._take((alone or self.rows)[-1] if self.rows else INPUT, group, last=True)
 
     def _rows_read(self, step: Step) -> list[Draft | int]:
         """The rows, each once, that made what the step reads; INPUT stands for the model's input."""
@@ -136,7 +137,10 @@ class _Fuser:
     def _loose_sources(self, node: str) -> list[str]:
         return list(dict.fromkeys(name for source in self.outline.sources[node] for name in self.loose.get(source, ())))
 
-    def _take(self, row: Draft | int, group: list[str]) -> None:
+    def _take(self, row: Draft | int, group: list[str], last: bool = False) -> None:
+        """Give what waits to the row that reads it. Parameters that only a view of the input reads wait for a row to come."""
+        if row == INPUT and not last and any(self.outline.node(name).params for name in group):
+            return
         for name in group:
             if self.loose.pop(name, None) is not None:
                 self.row_of[name] = row
@@ -145,15 +149,15 @@ class _Fuser:
 
     def _is_hidden(self, node: Node, sources: list[Draft | int]) -> bool:
         """Shape arithmetic, views, dropout, masks, scaling by a constant: in the graph, not in the figure."""
-        name = name_of(node)
-        if name in ("flatten", "Flatten"):
+        name = plain_name(node.op)
+        if name == "flatten":
             return not (node.outputs and len(node.outputs[0].shape) == 2)
         if is_view(node) or is_passing(node) or not any(tensor.is_floating for tensor in node.outputs):
             return True
         if node.id in self.joins or node.kind == "module":
             return False
         if is_scaling(node):
-            return len(self.outline.sources[node.id]) == 1 or not self._reads_parameters(node) and len(sources) < 2
+            return len(self.outline.sources[node.id]) == 1 or (not self._reads_parameters(node) and len(sources) < 2)
         return name == "cat" and len(sources) == 1 and not self._reads_parameters(node)
 
     def _reads_parameters(self, node: Node) -> bool:

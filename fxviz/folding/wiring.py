@@ -1,13 +1,12 @@
-"""How the rows are joined: which edges run down the page by themselves, which are skips, which must be drawn past other rows."""
+"""How the rows are joined: which edges run down the page, which are skips, which must be drawn past other rows."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 
 from fxviz.folding.outline import Outline
 from fxviz.folding.rows import Draft, Drafts
-from fxviz.graph import Skip
+from fxviz.graph import SKIP_KINDS, Skip
 from fxviz.view import INPUT, OUTPUT, Arc
 
 NEAR = 2
@@ -28,6 +27,8 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
 
     Skips inside one row are counted there; the layer on a skip is marked and moved directly above the join.
     """
+    for row in drafts.rows:
+        row.skips.clear()
     found = []
     for skip in outline.graph.skips:
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
@@ -35,7 +36,7 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
             continue
         if fork is join or skip.kind == "gate" or (isinstance(fork, Draft) and fork.id >= join.id):
             continue
-        found.append((skip, fork, _projection(drafts, skip, fork, join) or join, join))
+        found.append((skip, fork, _projection(outline, drafts, skip, fork, join) or join, join))
     drafts.number()
     return found
 
@@ -51,43 +52,62 @@ def _is_inside(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, 
     return True
 
 
-def _projection(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft | None:
-    """The first row on the skip's way, moved with the others on it to the place above the join."""
+def _projection(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft | None:
+    """The first row on the skip's way, moved with the others on it to above the join; None if they serve others too."""
     on_the_way = [row for row in dict.fromkeys(map(drafts.row, skip.through)) if isinstance(row, Draft)]
-    rows = [row for row in on_the_way if row is not join and row is not fork and row.kind in ("layer", "plain", "projection")]
+    rows = [row for row in on_the_way if row is not join and row is not fork]
+    if not all(_can_move(outline, drafts, row, join, rows) for row in rows):
+        return None
     for row in rows:
         row.kind = "projection"
-        if row.places == join.places:
-            drafts.rows.remove(row)
-            drafts.rows.insert(drafts.rows.index(join), row)
+        drafts.rows.remove(row)
+        drafts.rows.insert(drafts.rows.index(join), row)
     return rows[0] if rows else None
+
+
+def _can_move(outline: Outline, drafts: Drafts, row: Draft, join: Draft, others: list[Draft]) -> bool:
+    """Whether a row stands in the frame of the join and is read by nothing but the join and the others on the skip."""
+    users = {drafts.row(user) for name in row.nodes for user in outline.users[name]} - {row}
+    return row.kind in ("layer", "plain", "projection") and row.places == join.places and users <= {join, *others}
 
 
 def wire(outline: Outline, drafts: Drafts) -> Wiring:
     """All edges between rows, and the skips. Rows get their final order."""
-    skips = find_skips(outline, drafts)
-    near = [found for found in skips if _is_near(*found)]
-    ends = [_lay_rail(drafts, fork, join) for _, fork, _, join in near]
-    wiring = Wiring(joins={row.id for row in ends})
+    found = find_skips(outline, drafts)
+    near = [skip for skip, fork, _, join in found if _is_near(drafts, skip, fork, join)]
+    ends = [_lay_rail(drafts, skip) for skip in near]
+    wiring = Wiring(joins={row.id for row in ends if row is not None})
     for edge in outline.graph.edges:
-        tail, head = drafts.row(edge.source), drafts.row(edge.target)
-        wiring.edges.add((_id(tail), _id(head)))
-    wiring.edges = {(tail, head) for tail, head in wiring.edges if _runs_down(tail, head)}
-    seen: Counter[tuple[int, int]] = Counter()
-    for skip, fork, end, join in (found for found in skips if found not in near):
-        wiring.joins.add(join.id)
-        if not seen[_id(fork), end.id]:
-            seen[_id(fork), end.id] += 1
-            wiring.arcs.append(Arc(skip.kind, _id(fork), end.id))
+        tail, head = _id(drafts.row(edge.source)), _id(drafts.row(edge.target))
+        if _runs_down(tail, head):
+            wiring.edges.add((tail, head))
+    for skip, _, end, _ in sorted(found, key=lambda skip: SKIP_KINDS.index(skip[0].kind)):
+        if skip not in near:
+            _add_arc(wiring, drafts, skip, end)
+    wiring.arcs.sort(key=lambda arc: (arc.head, arc.tail))
     return wiring
 
 
-def _is_near(skip: Skip, fork: Draft | int, end: Draft, join: Draft) -> bool:
-    return skip.kind == "concat" and join.id - _id(fork) <= NEAR
+def _add_arc(wiring: Wiring, drafts: Drafts, skip: Skip, end: Draft) -> None:
+    """One arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join meanwhile."""
+    tail, join = _id(drafts.row(skip.fork)), _id(drafts.row(skip.join))
+    head = end.id if end.kind == "projection" else join
+    wiring.joins.add(join)
+    if tail < head and all((arc.tail, arc.head) != (tail, head) for arc in wiring.arcs):
+        wiring.arcs.append(Arc(skip.kind, tail, head))
 
 
-def _lay_rail(drafts: Drafts, fork: Draft | int, join: Draft) -> Draft:
-    """Mark the rows past which features are kept; the concatenation after the last row of a dense block is a part of that row."""
+def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
+    """Whether a skip is drawn as a rail: a concatenation a few rows on, with no branches there, which have their own."""
+    between = drafts.rows[_id(fork) + 1 : join.id]
+    return skip.kind == "concat" and len(between) < NEAR and not any(row.rail.startswith("branch") for row in between)
+
+
+def _lay_rail(drafts: Drafts, skip: Skip) -> Draft | None:
+    """Mark the rows past which features are kept; the concatenation that ends a dense block joins its last row."""
+    fork, join = drafts.row(skip.fork), drafts.row(skip.join)
+    if not isinstance(join, Draft) or _id(fork) >= join.id:
+        return None
     for row in drafts.rows[_id(fork) + 1 : join.id + (join.kind == "block")]:
         row.rail = "concat"
     last = drafts.rows[join.id - 1]
@@ -111,11 +131,15 @@ def _runs_down(tail: int, head: int) -> bool:
 
 def passing(wiring: Wiring, drafts: Drafts, explained: set[tuple[int, int]]) -> list[tuple[int, int]]:
     """The edges that go past other rows and are neither skips nor branches: they have to be drawn."""
-    last = len(drafts.rows) - 1
     arcs = {(arc.tail, arc.head) for arc in wiring.arcs}
-    found = []
-    for tail, head in sorted(wiring.edges - explained - arcs):
-        adjacent = head == tail + 1 or (tail == INPUT and head in (0, OUTPUT)) or (tail == last and head == OUTPUT)
-        if not adjacent and head not in wiring.joins:
-            found.append((tail, head))
-    return found
+    return [edge for edge in sorted(wiring.edges - explained - arcs) if not _is_read_down(drafts, *edge)]
+
+
+def _is_read_down(drafts: Drafts, tail: int, head: int) -> bool:
+    """Whether ``head`` follows ``tail``: directly, or past rows on a skip or with a rail, along which their input goes on."""
+    rows = drafts.rows
+    if head != OUTPUT and rows[head].kind == "projection":
+        return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
+    return all(
+        row.kind == "projection" or row.rail == "concat" for row in rows[tail + 1 : len(rows) if head == OUTPUT else head]
+    )

@@ -197,4 +197,3 @@ def _bar_entries(view: View, largest: int) -> Iterator[_Entry]:
     ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
     yield (Cell(ramp, 48, 15),), "<2% · 14% · 39% · 77% of parameters"
     yield (), f"bar: full = {units.percent(largest / view.graph.traced_params)}"
-

@@ -1,4 +1,4 @@
-"""The ledger: a card for each residual unit or run of layers, a row for each layer, the bars in one column, the skips at the left."""
+"""The ledger: a card for each residual unit or run of layers, a row for each layer, bars in one column, skips at the left."""
 
 from __future__ import annotations
 
@@ -47,6 +47,16 @@ class _Ledger:
         self.frames = 0
         below = footer(view)
         self.foot = (below,) if below else ()
+        self.split = min([COLUMNS["op"], *self.splits()])
+
+    def splits(self) -> Iterator[float]:
+        """Where the tags of each row have to start at the latest, so that those of all rows start at one place if they can."""
+        room = COLUMNS["op"] + COLUMNS["tags"]
+        for row in self.view.rows:
+            _, bold = self.op_look(row)
+            latest = room - width(self.tags(row), 9) - 2
+            if self.tags(row) and width(self.op(row), 10, bold) + 6 <= latest:
+                yield latest
 
     def drawing(self) -> Drawing:
         items = tuple(self.item(item, "") for item in self.view.items)
@@ -89,7 +99,14 @@ class _Ledger:
         name = f"frame{self.frames}"
         said = wording.span(*repeat.span, base)
         label = Table(
-            ((Cell((Text(f"×{repeat.times}", palette.INK, 11, bold=True), Text(f"   {fit(said, 400, 9)}", palette.INK, 9)), height=ROW),),)
+            (
+                (
+                    Cell(
+                        (Text(f"×{repeat.times}", palette.INK, 11, bold=True), Text(f"   {fit(said, 400, 9)}", palette.INK, 9)),
+                        height=ROW,
+                    ),
+                ),
+            )
         )
         inner = repeat.span[0] if self.one_block(repeat) else base
         items = tuple(self.item(item, inner) for item in repeat.items)
@@ -98,7 +115,9 @@ class _Ledger:
     def one_block(self, repeat: Repeat) -> bool:
         """Whether a single module is repeated, so that paths below it say enough."""
         prefix = repeat.span[0] + "."
-        return all(row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows)
+        return all(
+            row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows
+        )
 
     def card(self, card: Card, base: str) -> Box:
         name = f"card{card.rows[0].id}"
@@ -123,12 +142,13 @@ class _Ledger:
         share = heading.total / self.whole
         room = SHEET - GUTTER - COLUMNS["params"] - COLUMNS["percent"] - indent
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
-        class_name = fit(heading.class_name, room - width(name, 11, bold=True) - 12, 9)
+        left = room - width(name, 11, bold=True) - 12
+        class_name = fit(heading.class_name, left, 9) if left > 30 else ""
         texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
         lead = (Cell(width=indent, height=ROW + 1),) if indent else ()
         return (
             *lead,
-            Cell(tuple(texts[: 2 if heading.class_name else 1]), room, ROW + 1),
+            Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
             Cell((Text(units.count(heading.total), palette.INK, 10, bold=True),), COLUMNS["params"], ROW + 1),
             Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
         )
@@ -157,7 +177,9 @@ class _Ledger:
     def gutter(self, row: Row) -> Cell:
         """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
         if set(row.skips) - {"gate"}:
-            halves = Table(((Cell(width=GUTTER, height=7, port=f"{row.id}w"),), (Cell(width=GUTTER, height=8, port=f"{row.id}s"),)))
+            halves = Table(
+                ((Cell(width=GUTTER, height=7, port=f"{row.id}w"),), (Cell(width=GUTTER, height=8, port=f"{row.id}s"),))
+            )
             return Cell(halves, GUTTER, ROW)
         return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.rail == "concat" else None)
 
@@ -169,7 +191,7 @@ class _Ledger:
         color, bold = self.op_look(row)
         needed = width(op, 10, bold) + indent + 6
         wanted = width(tags, 9) + 2 if tags else 0
-        split = room if not tags else min(max(COLUMNS["op"], needed), max(needed, room - wanted))
+        split = room if not tags else min(max(self.split, needed), max(needed, room - wanted))
         split = round(min(split, room - wanted if needed <= room - wanted else max(room * 0.6, min(needed, room - 24))))
         lead = self.branch_mark(row, indent) if indent else ()
         name = Cell((Text(fit(op, split - indent - 2, 10, bold), color, 10, bold),), split - indent, ROW)
@@ -229,8 +251,9 @@ class _Ledger:
         return "shared" if row.shared else ""
 
     def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
-        shown = fit_path(text, column - 2, 9, bold)
-        return Cell((Text(shown, color, 9, bold),) if shown else (), column, ROW)
+        size = next((size for size in (9, 8, 7) if width(text, size, bold) <= column - 2), 9)
+        shown = fit_path(text, column - 2, size, bold)
+        return Cell((Text(shown, color, size, bold),) if shown else (), column, ROW)
 
     def bar(self, row: Row) -> Cell:
         if not row.total:
@@ -270,8 +293,9 @@ class _Ledger:
 
     def arc(self, arc: Arc) -> Line:
         return Line(
-            self.box_of[arc.tail], self.box_of[arc.head], "skip", f"{arc.kind} skip", tail_port=_port(arc.tail, "w"), tail_side="w",
-            head_port=_port(arc.head, "w"), head_side="w", color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
+            self.box_of[arc.tail], self.box_of[arc.head], "skip", f"{arc.kind} skip",
+            tail_port=_port(arc.tail, "w"), tail_side="w", head_port=_port(arc.head, "w"), head_side="w",
+            color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
             dash=_DASHES[arc.kind],
         )  # fmt: skip
 
@@ -279,11 +303,11 @@ class _Ledger:
         """A skip inside a row: a hook in its margin."""
         box = self.box_of[row.id]
         return Line(
-            box, box, "skip", f"skip inside {row.path}", tail_port=f"{row.id}w", tail_side="w", head_port=f"{row.id}s", head_side="w",
+            box, box, "skip", f"skip inside {row.path}",
+            tail_port=f"{row.id}w", tail_side="w", head_port=f"{row.id}s", head_side="w",
             color=palette.SKIP, width=2, arrow=0.5,
         )  # fmt: skip
 
 
 def _port(row: int, side: str) -> str | None:
     return None if row in (INPUT, OUTPUT) else f"{row}{side}"
-

@@ -1,7 +1,7 @@
 """The colours. Orange means parameters, blue means skip, grey means data flow; nothing else has a colour.
 
-The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the step by
-its square root, because the layers of one model differ by a factor of ten thousand.
+The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the
+step by its square root, because the layers of one model differ by a factor of ten thousand.
 """
 
 from __future__ import annotations

@@ -15,12 +15,28 @@ _NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": 
 _ACTIVATIONS = {
     name.lower(): name
     for name in (
-        "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Hardtanh Sigmoid Tanh Softmax LeakyReLU PReLU ELU SELU CELU Mish Softplus GLU"
+        "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Hardtanh Sigmoid Tanh Softmax LeakyReLU PReLU ELU SELU CELU Mish Softplus "
+        "GLU"
     ).split()
 }
-_SPELLED_OUT = {"cls": "class", "pos": "position", "embed": "embedding", "dist": "distillation", "rel": "relative", "gamma": "scale"}
+_SPELLED_OUT = {
+    "cls": "class",
+    "pos": "position",
+    "embed": "embedding",
+    "dist": "distillation",
+    "rel": "relative",
+    "gamma": "scale",
+}
 _JOINS = {"add": "+ add", "cat": "concat", "mul": "× mul"}
-_FUNCTIONS = {"linear": "Linear", "cat": "concat", "mul": "× mul", "add": "+ add", "sub": "− sub", "matmul": "matmul", "mean": "mean"}
+_FUNCTIONS = {
+    "linear": "Linear",
+    "cat": "concat",
+    "mul": "× mul",
+    "add": "+ add",
+    "sub": "− sub",
+    "matmul": "matmul",
+    "mean": "mean",
+}
 
 
 def layer(node: Node) -> str:
@@ -31,10 +47,13 @@ def layer(node: Node) -> str:
     'DW Conv 3×3 /2'
     >>> layer(Node("b", "module", "Linear", "b", settings={"in_features": 512, "out_features": 1000}))
     'Linear 512→1000'
-    >>> layer(Node("c", "function", "relu_", "")), layer(Node("d", "module", "MaxPool2d", "d", settings={"kernel_size": 3, "stride": 2}))
+    >>> pool = {"kernel_size": 3, "stride": 2}
+    >>> layer(Node("c", "function", "relu_", "")), layer(Node("d", "module", "MaxPool2d", "d", settings=pool))
     ('ReLU', 'MaxPool 3×3 /2')
-    >>> layer(Node("e", "function", "max_pool2d", "", settings={"1": 2})), layer(Node("f", "function", "adaptive_avg_pool2d", ""))
-    ('MaxPool 2×2 /2', 'AdaptiveAvgPool')
+    >>> layer(Node("e", "function", "max_pool2d", "", settings={"1": 2}))
+    'MaxPool 2×2 /2'
+    >>> layer(Node("f", "function", "adaptive_avg_pool2d", ""))
+    'AdaptiveAvgPool'
     """
     settings = node.settings
     name = _class_name(node)
@@ -83,7 +102,8 @@ def _spread(value: Any, dims: int) -> tuple[Any, ...]:
 def tag(node: Node) -> str:
     """A fused norm, activation or scale in a few letters.
 
-    >>> tag(Node("a", "module", "BatchNorm2d", "a")), tag(Node("b", "function", "relu_", "")), tag(Node("c", "method", "mul", ""))
+    >>> nodes = Node("a", "module", "BatchNorm2d", "a"), Node("b", "function", "relu_", ""), Node("c", "method", "mul", "")
+    >>> tuple(map(tag, nodes))
     ('BN', 'ReLU', 'scale')
     """
     if is_norm(node):
@@ -103,8 +123,8 @@ def tags(row: Row) -> str:
 def token(node: Node) -> str:
     """A parameter of its own, its name in words.
 
-    >>> token(Node("a", "parameter", "Parameter", "encoder.pos_embedding")), token(Node("b", "parameter", "Parameter", "cls_token"))
-    ('position embedding', 'class token')
+    >>> [token(Node("a", "parameter", "Parameter", path)) for path in ("encoder.pos_embedding", "cls_token")]
+    ['position embedding', 'class token']
     """
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.path.rpartition(".")[2]).lower().split("_")
     return " ".join(_SPELLED_OUT.get(word, word) for word in words if word) or node.path
@@ -172,8 +192,10 @@ def span(first: str, last: str, base: str) -> str:
 def repeated(first: str, last: str, times: int) -> str:
     """Repeated modules by the name they share, or by their numbers if they have nothing else.
 
-    >>> repeated("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11", 12), repeated("features.5.1", "features.5.8", 8)
-    ('encoder_layer ×12', 'features.5.1 … 8 ×8')
+    >>> repeated("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11", 12)
+    'encoder_layer ×12'
+    >>> repeated("features.5.1", "features.5.8", 8)
+    'features.5.1 … 8 ×8'
     """
     shared = re.sub(r"_?\d+$", "", first.rpartition(".")[2])
     return f"{shared or first + ' … ' + last.rpartition('.')[2]} ×{times}"

@@ -1,0 +1,349 @@
+"""Folding: nothing is lost and nothing invented at any level of detail, and known models look as their authors draw them."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from fxviz.annotating import annotate
+from fxviz.folding import BUDGET, LEVELS, Outline, arrange, fold, look
+from fxviz.folding.branches import Region
+from fxviz.folding.plan import Detail
+from fxviz.folding.rows import Draft, Drafts
+from fxviz.folding.wiring import Wiring
+from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
+from models import MODELS, figure, folded, traced
+from random_graphs import Net, graphs, planted_nets, staged_nets
+
+anything = st.one_of(graphs(24), planted_nets().map(lambda planted: planted[0]), staged_nets()).map(annotate)
+levels = st.sampled_from(LEVELS)
+
+# -------------------------------------------------------------------- nothing is lost, nothing invented
+
+
+@dataclass(frozen=True)
+class Look:
+    """A graph at one level of detail: the rows with the nodes in them, and what a reader sees between rows."""
+
+    graph: ArchGraph
+    view: View
+    drafts: Drafts
+    wiring: Wiring
+    regions: list[Region]
+
+    @classmethod
+    def at(cls, graph: ArchGraph, detail: Detail) -> Look:
+        outline = Outline(graph)
+        return cls(graph, look(outline, detail), *arrange(outline, detail))
+
+    def row(self, node: str) -> int:
+        row = self.drafts.row(node)
+        return row.id if isinstance(row, Draft) else row
+
+    @cached_property
+    def main(self) -> list[int]:
+        """The rows that are read one after the other, from the input to the output: all but those that stand on a skip."""
+        return [INPUT, *(row.id for row in self.view.rows if row.kind != "projection"), OUTPUT]
+
+    @cached_property
+    def seen(self) -> set[tuple[int, int]]:
+        """The steps from row to row that a reader sees."""
+        lines = {(line.tail, line.head) for line in (*self.view.arcs, *self.view.flows)}
+        return lines | self._down_the_page() | set(self._along_branches()) | set(self._along_rails()) | set(self._on_skips())
+
+    def _down_the_page(self) -> set[tuple[int, int]]:
+        """From each row to the next one, within a card and by the arrow between cards, where no branches stand between."""
+        starts = {branch[0] for region in self.regions for branch in region.branches}
+        ends = {branch[-1] for region in self.regions for branch in region.branches}
+        boundaries = {card.rows[0].id for card in self.view.cards}
+        steps = {(above, below) for above, below in pairwise(self.main) if above not in ends and below not in starts}
+        return {step for step in steps if step[1] not in boundaries or step in self.view.edges}
+
+    def _along_branches(self) -> Iterator[tuple[int, int]]:
+        for region in self.regions:
+            for branch in region.branches:
+                yield from [(region.fork, branch[0]), (branch[-1], region.join), *(region.edges() & self.view.edges)]
+
+    def _along_rails(self) -> Iterator[tuple[int, int]]:
+        """A rail hands on what comes in beside what goes out."""
+        for above, row, below in zip(self.main, self.main[1:], self.main[2:], strict=False):
+            if self.view.rows[row].rail == "concat":
+                yield above, below
+
+    def _on_skips(self) -> Iterator[tuple[int, int]]:
+        """Layers that stand on a skip lead to the join below them."""
+        for row in self.view.rows:
+            if row.kind == "projection":
+                yield row.id, next(below for below in self.main[1:] if below > row.id)
+                yield from self.view.edges & {(row.id, row.id + 1)}
+
+
+def reaches(edges: set[tuple[int, int]], start: int) -> set[int]:
+    found, waiting = {start}, [start]
+    while waiting:
+        row = waiting.pop()
+        following = {head for tail, head in edges if tail == row} - found
+        found |= following
+        waiting += following
+    return found
+
+
+@given(anything, levels)
+@settings(max_examples=150)
+def test_every_node_is_in_one_row(graph: ArchGraph, detail: Detail) -> None:
+    drafts = Look.at(graph, detail).drafts
+    drawn = [name for row in drafts.rows for name in row.nodes]
+    beside = [name for name, row in drafts.row_of.items() if not isinstance(row, Draft)]
+    assert sorted([*drawn, *beside, *drafts.stands_for]) == sorted(graph.by_id)
+    assert all(drafts.row_of[name] is row for row in drafts.rows for name in row.nodes)
+
+
+@given(anything, levels)
+@settings(max_examples=150)
+def test_the_rows_parameters_add_up(graph: ArchGraph, detail: Detail) -> None:
+    view = look(Outline(graph), detail)
+    assert sum(row.total for row in view.rows) == graph.traced_params
+    assert sum(part.total for part in view.parts) == graph.traced_params
+
+
+@given(anything, levels)
+@settings(max_examples=100)
+def test_rows_are_numbered_down_the_page(graph: ArchGraph, detail: Detail) -> None:
+    view = look(Outline(graph), detail)
+    assert [row.id for row in view.rows] == list(range(len(view.rows)))
+    assert all(card.rows for card in view.cards)
+
+
+@given(anything, levels)
+@settings(max_examples=200)
+def test_no_edge_is_lost(graph: ArchGraph, detail: Detail) -> None:
+    view = Look.at(graph, detail)
+    for edge in graph.edges:
+        tail, head = view.row(edge.source), view.row(edge.target)
+        if tail == head or head == INPUT:
+            continue
+        if tail > head != OUTPUT or tail == OUTPUT:
+            assert edge.target in view.drafts.stands_for, edge
+        else:
+            assert (tail, head) in view.view.edges
+            assert head in reaches(view.seen, tail), edge
+
+
+@given(anything, levels)
+@settings(max_examples=200)
+def test_no_edge_is_invented(graph: ArchGraph, detail: Detail) -> None:
+    view = Look.at(graph, detail)
+    real = set(view.view.edges)
+    for tail, head in sorted(view.seen):
+        assert head in reaches(real, tail) or not any(source == tail for source, _ in real), (tail, head)
+
+
+@given(anything, levels)
+@settings(max_examples=200)
+def test_every_skip_is_seen(graph: ArchGraph, detail: Detail) -> None:
+    view = Look.at(graph, detail)
+    arcs = {(arc.tail, arc.head) for arc in view.view.arcs}
+    for skip in graph.skips:
+        assert skip.kind == "gate" or is_seen(view, skip, arcs), skip
+
+
+def is_seen(view: Look, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
+    fork, join = view.row(skip.fork), view.row(skip.join)
+    rows = view.view.rows
+    if fork == join:
+        return True
+    if fork >= join or rows[join].rail == "concat":
+        return fork < join or skip.join in view.drafts.stands_for
+    ends = [join, *(row.id for row in rows if row.kind == "projection")]
+    inside = rows[join].kind == "block" and (rows[join].skips.get(skip.kind, 0) > 0 or skip.join in view.drafts.stands_for)
+    return inside or any((fork, end) in arcs for end in ends)
+
+
+@given(anything, st.randoms(use_true_random=False))
+@settings(max_examples=50)
+def test_the_order_of_edges_changes_nothing(graph: ArchGraph, chance: random.Random) -> None:
+    edges = list(graph.edges)
+    chance.shuffle(edges)
+    assert fold(replace(graph, edges=tuple(edges))) == fold(graph)
+
+
+@given(anything, st.integers(10, 120))
+@settings(max_examples=100)
+def test_the_closest_look_that_fits_is_taken(graph: ArchGraph, budget: int) -> None:
+    views = [look(Outline(graph), detail) for detail in LEVELS]
+    fitting = [view for view in views if view.lines <= budget]
+    assert fold(graph, budget) == (fitting[0] if fitting else views[-1])
+
+
+def test_a_parameter_that_only_a_view_reads_is_counted() -> None:
+    net = Net()
+    x = net.input()
+    net.output(net.layer("Conv2d", net.call("expand_as", x, net.parameter())))
+    graph = annotate(net.graph())
+    assert sum(row.total for row in fold(graph).rows) == graph.traced_params > 64
+
+
+def test_skips_inside_a_module_are_counted_once_however_its_branches_are_laid() -> None:
+    net = Net()
+    stream = net.layer("Conv2d", net.input())
+    for stage in range(2):
+        with net.scope(f"stage{stage}"):
+            for block in range(30):
+                with net.scope(f"{block}"):
+                    shape = (1, 8 + block, 4, 4)
+                    narrow = net.layer("Conv2d", stream, shape=shape)
+                    stream = net.call("add", narrow, net.chain(narrow, "Conv2d", "ReLU", "Conv2d"))
+        stream = net.call("cat", net.chain(stream, "Conv2d", "ReLU"), net.chain(stream, "Conv2d"))
+    net.output(stream)
+    view = look(Outline(annotate(net.graph())), LEVELS[-1])
+    assert [dict(row.skips) for row in view.rows if row.kind == "block"] == [{"identity": 30}] * 2
+
+
+@pytest.mark.slow
+def test_a_chain_of_ten_thousand_layers_folds_to_one_page() -> None:
+    layers = 10_000
+    tensor = (TensorInfo((1, 8), "float32"),)
+    names = [f"layers.{place}" for place in range(layers)]
+    nodes = [Node(name, "module", "Linear", name, scope=1, uses=(f"{name}.weight",), outputs=tensor, macs=64) for name in names]
+    graph = annotate(
+        ArchGraph(
+            ModelInfo("chain", "python", "models.Chain"),
+            TraceInfo("meta", "fake", {"x": tensor[0]}, "2.4.0", None),
+            (Node("x", "input", "x", "x", outputs=tensor), *nodes, Node("output", "output", "output", "", outputs=tensor)),
+            tuple(Edge(tail, head, "0") for tail, head in pairwise(["x", *names, "output"])),
+            (Scope(0, "", "models.Chain", 0, None), Scope(1, "layers", "torch.nn.modules.container.Sequential", 0, 0, True)),
+            tuple(Parameter(f"{name}.weight", (8, 8), "float32", True) for name in names),
+        )
+    )
+    start = time.process_time()
+    view = fold(graph)
+    assert time.process_time() - start < 10
+    assert view.lines <= BUDGET
+    assert [(row.times, row.total) for row in view.rows] == [(layers, 64 * layers)]
+
+
+# -------------------------------------------------------------------- known models
+
+
+def repeats(items: tuple[Item, ...]) -> list[Repeat]:
+    found = []
+    for item in items:
+        if isinstance(item, Repeat):
+            found.append(item)
+        if isinstance(item, (Repeat, Stage)):
+            found += repeats(item.items)
+    return found
+
+
+def named(rows: tuple[Row, ...], row: int) -> str:
+    """What a row shows; for a residual add the layer above it."""
+    if rows[row].kind != "join":
+        return rows[row].path
+    above = next(above for above in reversed(rows[:row]) if above.kind not in ("join", "projection"))
+    return f"add after {above.path}"
+
+
+def arcs(view: View) -> list[tuple[str, str, str]]:
+    return [(arc.kind, named(view.rows, arc.tail), named(view.rows, arc.head)) for arc in view.arcs]
+
+
+def test_resnet18_has_its_eight_skips() -> None:
+    assert arcs(folded("resnet18")) == [
+        ("identity", "maxpool", "add after layer1.0.conv2"),
+        ("identity", "add after layer1.0.conv2", "add after layer1.1.conv2"),
+        ("projection", "add after layer1.1.conv2", "layer2.0.downsample.0"),
+        ("identity", "add after layer2.0.conv2", "add after layer2.1.conv2"),
+        ("projection", "add after layer2.1.conv2", "layer3.0.downsample.0"),
+        ("identity", "add after layer3.0.conv2", "add after layer3.1.conv2"),
+        ("projection", "add after layer3.1.conv2", "layer4.0.downsample.0"),
+        ("identity", "add after layer4.0.conv2", "add after layer4.1.conv2"),
+    ]
+
+
+def test_resnet152_repeats_its_middle_stages() -> None:
+    found = repeats(folded("resnet152").items)
+    assert [(repeat.times, repeat.span) for repeat in found] == [
+        (7, ("layer2.1", "layer2.7")),
+        (35, ("layer3.1", "layer3.35")),
+    ]
+
+
+def test_vit_repeats_its_layers_and_names_its_tokens() -> None:
+    from fxviz.styling.wording import token
+
+    view = folded("vit_b_16")
+    assert [repeat.times for repeat in repeats(view.items)] == [12]
+    assert [token(row.heads[0]) for row in view.rows if row.kind == "token"] == ["class token", "position embedding"]
+
+
+def test_vgg16_is_one_dark_bar_without_skips() -> None:
+    view = folded("vgg16")
+    assert view.arcs == ()
+    largest = max(view.rows, key=lambda row: row.total)
+    assert largest.path == "classifier.0"
+    assert round(100 * largest.total / view.graph.traced_params, 1) == 74.3
+
+
+def test_googlenet_has_nine_places_with_four_branches() -> None:
+    view = folded("googlenet")
+    starts = [row.id for row in view.rows if row.rail == "branch"]
+    assert len(starts) == 9 * 4
+    assert all(row.rail for row in view.rows if row.path.startswith("inception") and row.kind != "plain")
+    assert view.arcs == () and view.flows == ()
+
+
+def test_densenet121_keeps_its_features_along_rails() -> None:
+    view = folded("densenet121")
+    assert sum(row.rail == "concat" for row in view.rows) == 6 + 12 + 24 + 16
+    assert view.arcs == () and view.flows == ()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_known_model_fits_and_adds_up(name: str) -> None:
+    graph, view = traced(name), folded(name)
+    assert view.lines <= BUDGET
+    assert sum(row.total for row in view.rows) == graph.traced_params
+    assert sum(part.total for part in view.parts) == graph.traced_params
+    assert view.flows == ()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_skips_of_a_known_model_are_all_there(name: str) -> None:
+    graph, view = traced(name), folded(name)
+    drawn = sum(arc_times(view, arc) for arc in view.arcs)
+    inside = sum(row.times * count for row in view.rows for kind, count in row.skips.items() if kind != "gate")
+    along = sum(row.rail == "concat" for row in view.rows)
+    assert drawn + inside + along == sum(count for kind, count in graph.skip_counts.items() if kind != "gate")
+
+
+def arc_times(view: View, arc: Arc) -> int:
+    """An arc within a repetition, or into one, is repeated with it."""
+    return view.rows[arc.head].times
+
+
+@pytest.mark.parametrize("name", ["resnet18", "googlenet", "densenet121"])
+def test_the_same_graph_gives_the_same_bytes_in_every_process(name: str, tmp_path: Path) -> None:
+    saved = traced(name).save(tmp_path / f"{name}.json")
+    program = f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light')).svg)"
+    for seed in ("0", "42"):
+        run = subprocess.run(
+            [sys.executable, "-c", program],
+            env=os.environ | {"PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stdout == figure(name).svg + "\n"
