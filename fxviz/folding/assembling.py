@@ -25,7 +25,7 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
         items=items,
         arcs=tuple(wiring.arcs),
         flows=tuple(Flow(tail, head) for tail, head in flows),
-        parts=tuple(_strip(items, outline.graph.traced_params)),
+        parts=tuple(_strip(items, max(1, outline.graph.traced_params))),
         edges=frozenset(wiring.edges),
     )
 
@@ -117,14 +117,24 @@ def _row(outline: Outline, row: Draft) -> Row:
 
 # -------------------------------------------------------------------- the overview strip
 
+FEW_PARTS = 4
+"""With fewer parts than this a strip says little."""
 
-def _strip(items: Sequence[Item], total: int) -> Iterator[Part]:
-    """One part for each stage or lone row with parameters; a part that is nearly everything gives way to its own parts."""
-    for part, inside in _parts(items):
-        if part.total >= DOMINANT * total and len(list(_parts(inside))) > 1:
-            yield from _strip(inside, total)
-        elif part.total:
-            yield part
+
+def _strip(items: Sequence[Item], total: int) -> list[Part]:
+    """One part for each stage or lone row with parameters, in order.
+
+    A part that is nearly everything gives way to its own parts, and so does one that is most of a strip that would have few.
+    """
+    parts = [found for found in _parts(items) if found[0].total]
+    while parts:
+        at = max(range(len(parts)), key=lambda place: parts[place][0].total)
+        share = parts[at][0].total / total
+        inner = [found for found in _parts(parts[at][1]) if found[0].total]
+        if len(inner) < 2 or not (share >= DOMINANT or (share >= 0.5 and len(parts) < FEW_PARTS)):
+            break
+        parts[at : at + 1] = inner
+    return [part for part, _ in parts]
 
 
 def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:

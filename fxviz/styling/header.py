@@ -113,7 +113,9 @@ def _strip(view: View) -> Table:
         share = part.total / view.graph.traced_params
         said = _label(part, share, length)
         text = (Text(said, palette.on_bar(share), 9, bold=True),) if said else ()
-        cells.append(Cell(text, length, 18, palette.bar(share), align="center"))
+        inset = min(4, length)
+        inside = Table(((Cell(width=inset, height=18), *((Cell(text, length - inset, 18),) if length > inset else ())),))
+        cells.append(Cell(inside, length, 18, palette.bar(share)))
         cells.append(Cell(width=1, height=18))
     return Table((tuple(cells[:-1]),), width=SHEET, height=18)
 
@@ -131,7 +133,7 @@ def _lengths(parts: tuple[Part, ...]) -> list[int]:
 def _label(part: Part, share: float, length: int) -> str:
     name = _name(part)
     for said in (f"{name} {units.percent(share)}", name):
-        if width(said, 9, bold=True) <= length - 4:
+        if width(said, 9, bold=True) <= length - 6:
             return said
     return ""
 

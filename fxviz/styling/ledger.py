@@ -190,9 +190,9 @@ class _Ledger:
         op, tags = self.op(row), self.tags(row)
         color, bold = self.op_look(row)
         needed = width(op, 10, bold) + indent + 6
-        wanted = width(tags, 9) + 2 if tags else 0
-        split = room if not tags else min(max(self.split, needed), max(needed, room - wanted))
-        split = round(min(split, room - wanted if needed <= room - wanted else max(room * 0.6, min(needed, room - 24))))
+        if row.kind == "chain" and needed + width(tags, 9) > room:
+            tags = ""
+        split = round(self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
         lead = self.branch_mark(row, indent) if indent else ()
         name = Cell((Text(fit(op, split - indent - 2, 10, bold), color, 10, bold),), split - indent, ROW)
         if not tags:
@@ -200,6 +200,12 @@ class _Ledger:
         tag_color = palette.SKIP if self.passes_on(row) else palette.MUTED
         note = Cell((Text(fit(tags, room - split - 1, 9), tag_color, 9),), room - split, ROW)
         return Cell(Table(((*lead, name, note),)), room, ROW)
+
+    def split_at(self, room: float, needed: float, wanted: float) -> float:
+        """Where the tags begin: at the figure's usual place if both texts fit, else as the layer's name needs it."""
+        if needed + wanted <= room:
+            return min(max(self.split, needed), room - wanted)
+        return max(room * 0.6, min(needed, room - 24))
 
     def passes_on(self, row: Row) -> bool:
         """Whether a skip runs inside the row or along it."""
@@ -251,7 +257,7 @@ class _Ledger:
         return "shared" if row.shared else ""
 
     def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
-        size = next((size for size in (9, 8, 7) if width(text, size, bold) <= column - 2), 9)
+        size = next((size for size in (9, 8) if width(text, size, bold) <= column - 2), 9)
         shown = fit_path(text, column - 2, size, bold)
         return Cell((Text(shown, color, size, bold),) if shown else (), column, ROW)
 
