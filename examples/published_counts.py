@@ -104,7 +104,7 @@ def table(comparisons: list[Comparison]) -> Iterator[str]:
         if each.off > 0.005:
             yield f"{each.name}: {reason(each)}"
         if each.params != each.published_params:
-            yield f"{each.name}: the published weights freeze the batch norms of the backbone, whose scale and shift are buffers then"
+            yield f"{each.name}: published with the backbone's batch norms frozen: their scale and shift are buffers"
 
 
 def main(part: str = "") -> None:

@@ -77,7 +77,8 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta") -
     module = source.build(device != "meta")
     if isinstance(model, str) and device != "meta":
         module = module.to(device)
-    return annotate(trace_module(module, source.inputs if inputs is None else inputs, device, source.info(module)))
+    given = source.inputs if inputs is None else inputs
+    return annotate(trace_module(module, given, device, source.info(module), rebuild=lambda: source.build(True)))
 
 
 _DEFAULTS = RenderOptions()

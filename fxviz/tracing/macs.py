@@ -1,34 +1,59 @@
 """Multiply-accumulate operations (MACs) of one aten operation, from torch's own FLOP formulas; 1 MAC = 2 FLOPs.
 
-Source: ``torch/utils/flop_counter.py``. As there, matrix products, convolutions and attention count; additions, norms, activations
-and data movement are 0. An operation of another library, for which there is no formula, is unknown, never 0.
+Source: ``torch/utils/flop_counter.py``. As there, matrix products, convolutions and attention count; additions, norms,
+activations and data movement are 0. Products that have no formula there (with a vector, inside fused recurrent layers) are
+added here. A product for which there is no formula is unknown, never 0; so is any operation of another library.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
-import torch
 from torch.utils.flop_counter import flop_registry, sdpa_flop_count
 
-aten = torch.ops.aten
+
+def _attention_on_cpu(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
+    return int(sdpa_flop_count(query.shape, key.shape, value.shape)) // 2  # type: ignore[no-untyped-call]
 
 
-def _cpu_flash_attention(query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:
-    return int(sdpa_flop_count(query.shape, key.shape, value.shape))
-
-
-def _fused_lstm_layer(input: Any, input_weight: Any, hidden_weight: Any, *args: Any, **kwargs: Any) -> int:
+def _lstm_layer_on_cpu(input: Any, input_weight: Any, hidden_weight: Any, *args: Any, **kwargs: Any) -> int:
     """Two matrix products at each time step: input x weight and state x weight."""
-    return 2 * prod(input.shape[:2]) * (input_weight.numel() + hidden_weight.numel())
+    return int(prod(input.shape[:-1]) * (input_weight.numel() + hidden_weight.numel()))
 
 
-_FORMULAS: dict[Any, Any] = {}
-if hasattr(aten, "_scaled_dot_product_flash_attention_for_cpu"):
-    _FORMULAS[aten._scaled_dot_product_flash_attention_for_cpu] = _cpu_flash_attention
-if hasattr(aten, "mkldnn_rnn_layer"):
-    _FORMULAS[aten.mkldnn_rnn_layer] = _fused_lstm_layer
+def _recurrent_layers_on_cuda(input: Any, weights: Any, *args: Any, **kwargs: Any) -> int:
+    """At each time step a product with each weight matrix of each layer."""
+    return int(prod(input.shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() == 2))
+
+
+def _matrix_vector(matrix: Any, vector: Any) -> int:
+    return int(matrix.numel())
+
+
+def _add_matrix_vector(added: Any, matrix: Any, vector: Any, **kwargs: Any) -> int:
+    return int(matrix.numel())
+
+
+_FORMULAS: dict[str, Callable[..., int]] = {
+    "aten._scaled_dot_product_flash_attention_for_cpu": _attention_on_cpu,
+    "aten.mkldnn_rnn_layer": _lstm_layer_on_cpu,
+    "aten._cudnn_rnn": _recurrent_layers_on_cuda,
+    "aten.mv": _matrix_vector,
+    "aten.dot": _matrix_vector,
+    "aten.addmv": _add_matrix_vector,
+    "aten.addmv_": _add_matrix_vector,
+}
+
+
+_WITHOUT_FORMULA = frozenset(
+    "aten." + name
+    for name in """_trilinear _cdist_forward _int_mm _grouped_mm _addmm_activation addbmm vdot _sparse_addmm quantized_lstm
+    quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm _transformer_encoder_layer_fwd
+    _native_multi_head_attention""".split()
+)
+"""Products among torch's own operations that nobody counts."""
 
 
 def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
@@ -41,15 +66,18 @@ def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
         result: what it returned.
 
     Returns:
-        The count, or None if the operation is not one of torch's own and no formula is known.
+        The count, or None if no formula is known and the operation multiplies, or is not torch's own.
 
+    >>> import torch
     >>> a, b = torch.ones(2, 3), torch.ones(3, 5)
-    >>> macs_of(aten.mm.default, (a, b), {}, a @ b)
+    >>> macs_of(torch.ops.aten.mm.default, (a, b), {}, a @ b)
     30
     """
     packet = func._overloadpacket
-    if packet in _FORMULAS:
-        return int(_FORMULAS[packet](*args, **kwargs)) // 2
+    if str(packet) in _FORMULAS:
+        return _FORMULAS[str(packet)](*args, **kwargs)
     if packet in flop_registry:
         return int(flop_registry[packet](*args, **kwargs, out_val=result)) // 2
+    if str(packet) in _WITHOUT_FORMULA:
+        return None
     return 0 if func.namespace in ("aten", "prim", "prims") else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,13 +10,24 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from fxviz.tracing.guessing import guess_of
 from fxviz.tracing.macs import macs_of
 from fxviz.tracing.tracer import ModelTracer
+
+_DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
+_BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)
 
 
 class FunctionMode(TorchFunctionMode):
@@ -27,11 +39,9 @@ class FunctionMode(TorchFunctionMode):
         self._stand_ins = stand_ins
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if getattr(func, "__name__", None) == "__get__" and not isinstance(args[0], FakeTensor):
-            return self._stand_ins.read(func, args)
         if self._tracer.recording and torch._C._functorch.peek_interpreter_stack() is None:
-            return self._tracer.call_function(func, args, kwargs or {})
-        return func(*args, **(kwargs or {}))
+            return self._tracer.call_function(func, self._stand_ins.call, args, kwargs or {})
+        return self._stand_ins.call(func, *args, **(kwargs or {}))
 
 
 @dataclass
@@ -65,12 +75,18 @@ class StandIns:
         with mode:
             return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
-    def read(self, func: Any, args: tuple[Any, ...]) -> Any:
-        """An attribute of a real tensor: what it does not share with its stand-in (identity, gradients) is the tensor's own."""
-        attribute = func.__self__.__name__
-        if attribute in ("device", "data", "is_meta", "is_cpu", "is_cuda", "T", "mT", "H", "mH", "real", "imag"):
-            return func(self.of(args[0]))
-        return func(*args)
+    def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call into torch; an accessor that is not dispatched (``x.data``, ``x.device``) gets the stand-in of a real tensor."""
+        accessor = getattr(func, "__name__", None) in ("__get__", "__set__")
+        if accessor and func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
+            args = tree_map_only(Tensor, self.of, args)
+        return func(*args, **kwargs)
+
+
+_MAKES_LITERAL = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
+"""What ``torch.tensor(3)`` does with the values it was given: fake tensors keep those of a single number."""
+
+_UNSEEN_BY_DISPATCH = ("data", "device", "is_meta", "is_cpu", "is_cuda")
 
 
 @dataclass
@@ -82,28 +98,50 @@ class Measured:
 
 
 class OperationMeter(TorchDispatchMode):
-    """Under everything else: swaps stand-ins in, counts MACs, and hands over operations that nothing else announced."""
+    """Under everything else: swaps stand-ins in, counts MACs, and hands over operations that nothing else announced.
 
-    def __init__(self, tracer: ModelTracer, stand_ins: StandIns) -> None:
-        super().__init__()
+    Attributes:
+        beyond: operations that fake tensors could not run, in the order met.
+        guesses: operations whose result was guessed, and how often. Nothing is guessed unless that was asked for.
+    """
+
+    def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.beyond: list[str] = []
+        self.guesses: Counter[str] = Counter()
+        self._guessing = guessing
         self._tracer = tracer
         self._stand_ins = stand_ins
         self._macs: int | None = 0
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        shown = (args, kwargs or {})
-        args, kwargs = tree_map_only(Tensor, self._stand_ins.of, shown)
+        shown = args, kwargs = (args, kwargs or {})
+        if func not in _MAKES_LITERAL:
+            args, kwargs = tree_map_only(Tensor, self._stand_ins.of, shown)
         if torch.is_inference_mode_enabled():
             with self:
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        result = func(*args, **kwargs)
+        result = self._run(func, args, kwargs)
         macs = macs_of(func, args, kwargs, result)
         self._macs = None if macs is None or self._macs is None else self._macs + macs
         if self._tracer.recording:
-            self._tracer.operation(func, *shown, result)
+            self._tracer.operation(func, *shown, result, macs)
         return result
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            return func(*args, **kwargs)
+        except _BEYOND_FAKE as error:
+            name = str(func._overloadpacket)
+            guess = guess_of(func) if self._guessing and isinstance(error, _DEPENDS_ON_DATA) else None
+            if guess is None or self._stand_ins.fake_mode is None:
+                self.beyond.append(name)
+                raise
+            self.guesses[name] += 1
+            with self._stand_ins.fake_mode:
+                return guess(*args, **kwargs)
 
     @contextmanager
     def measure(self) -> Iterator[Measured]:

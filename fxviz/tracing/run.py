@@ -2,33 +2,70 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, nullcontext
+import logging
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.parameter import is_lazy
 
 from fxviz.errors import TraceError, UsageError
-from fxviz.graph import ArchGraph, ModelInfo, TensorInfo, TraceInfo
+from fxviz.graph import ArchGraph, ModelInfo, TraceInfo
+from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
 from fxviz.tracing.modes import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz.tracing.recording import to_archgraph
 from fxviz.tracing.tracer import ModelTracer
 from fxviz.tracing.undisturbed import undisturbed
-from fxviz.tracing.values import describe, tensors_in
+from fxviz.tracing.values import describe
+
+_METHODS = {"fake": False, "guessed": True}
+"""Ways to trace without computing, in the order tried, and whether results that depend on data are guessed."""
+
+_TOUCHES_MEMORY = ("data pointer", "tensor subclasses", "FakeTensor", "meta tensor", "Meta tensor")
+"""In the message of an error: the model's code asked a fake tensor for the memory that it does not have."""
 
 
-def trace_module(model: nn.Module, inputs: Any, device: str, info: ModelInfo) -> ArchGraph:
+class _BeyondFakeTensors(TraceError):
+    """The model's code did what fake tensors cannot; what it raised is the cause."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run as torch sees it.
+
+    Attributes:
+        graph: what ran; each node's ``meta`` as :class:`~fxviz.tracing.tracer.ModelTracer` describes it.
+        tracer: who wrote it down.
+        inputs: the tensors the model was called with, by name.
+        guessed: operations whose result was guessed, and how often.
+    """
+
+    graph: fx.Graph
+    tracer: ModelTracer
+    inputs: Mapping[str, Tensor]
+    guessed: Mapping[str, int]
+
+
+def trace_module(
+    model: nn.Module, inputs: Any, device: str, info: ModelInfo, rebuild: Callable[[], nn.Module] | None = None
+) -> ArchGraph:
     """Run ``model`` once in eval mode and write down what it does. Nothing about the model changes.
+
+    On "meta" nothing is computed: the model runs on fake tensors. If its code asks for values that those do not have, it runs
+    again with guessed ones; if that fails too, it runs for real where its parameters are. The trace says which way it was.
 
     Args:
         model: the module; its parameters may be on the meta device if ``device`` is "meta".
-        inputs: positional arguments of forward as a tuple or list, keyword arguments as a dict, or a single tensor. Wherever a tensor
-            is meant, a :class:`~fxviz.graph.TensorInfo` stands for a dummy of that shape and dtype.
+        inputs: positional arguments of forward as a tuple or list, keyword arguments as a dict, or a single tensor. Wherever a
+            tensor is meant, a :class:`~fxviz.graph.TensorInfo` stands for a dummy of that shape and dtype.
         device: "meta" (fake tensors: nothing is allocated or computed), "cpu", or "cuda[:N]" (the model runs there for real).
         info: what the graph says about where the model comes from.
+        rebuild: makes the same model with memory; called only if a real run is the last way left.
 
     Returns:
         The graph with all facts that only the run can tell. Parameters are not yet counted, skips not yet found.
@@ -36,51 +73,99 @@ def trace_module(model: nn.Module, inputs: Any, device: str, info: ModelInfo) ->
     Raises:
         UsageError: the device does not exist, or the model is on another one.
         TraceError: the model's own code failed.
+
+    >>> from fxviz.graph import TensorInfo
+    >>> graph = trace_module(nn.Sequential(nn.Linear(4, 2)), TensorInfo((1, 4), "float32"), "meta", ModelInfo("a", "b", "c"))
+    >>> graph.trace.method, [(node.op, node.macs) for node in graph.nodes]
+    ('fake', [('input', 0), ('Linear', 8), ('output', 0)])
     """
-    real = _checked_device(model, device)
-    fake_mode = None if real else FakeTensorMode(allow_non_fake_inputs=True)
-    args, kwargs = _call_arguments(inputs)
-    args, kwargs = _materialized((args, kwargs), fake_mode, device if real else "cpu")
-    named = _named_inputs(model, args, kwargs)
-    tracer = ModelTracer()
-    graph = _record(tracer, model, args, kwargs, named, fake_mode)
-    trace = TraceInfo(
-        device=device,
-        method="real" if real else "fake",
-        inputs={name: describe(tensor) for name, tensor in named.items()},
-        torch=str(torch.__version__),
-        torchvision=_torchvision_version(),
-    )
-    return to_archgraph(graph, tracer, info, trace)
+    if device != "meta":
+        return _described(model, inputs, device, "real", info)
+    for method in _METHODS:
+        try:
+            return _described(model, inputs, device, method, info)
+        except _BeyondFakeTensors as error:
+            failure = error
+    model = model if rebuild is None else rebuild()
+    home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
+    if home == "meta":
+        message = f"{failure}; fake tensors do not have what it asks for: give it memory, and it runs for real"
+        raise TraceError(message) from failure.__cause__
+    return _described(model, inputs, home, "real", info)
 
 
-def _record(
-    tracer: ModelTracer,
-    model: nn.Module,
-    args: Sequence[Any],
-    kwargs: Mapping[str, Any],
-    named: Mapping[str, Tensor],
-    fake_mode: FakeTensorMode | None,
-) -> fx.Graph:
+def record(model: nn.Module, inputs: Any, device: str = "meta", guessing: bool = False) -> Recording:
+    """Run ``model`` once, in one way, and keep torch's own graph. Arguments and errors as for :func:`trace_module`.
+
+    >>> from fxviz.graph import TensorInfo
+    >>> recording = record(nn.ReLU(), TensorInfo((1, 4), "float32"))
+    >>> [node.name for node in recording.graph.nodes]
+    ['input_1', 'relu', 'output']
+    """
+    _check_initialised(model)
+    fake_mode = None if _runs_for_real(model, device) else FakeTensorMode(allow_non_fake_inputs=True)
+    args, kwargs = materialized(call_arguments(inputs), fake_mode, device if fake_mode is None else "cpu")
+    named = named_inputs(model, args, kwargs)
     stand_ins = StandIns(fake_mode, {id(parameter): name for name, parameter in model.named_parameters()})
+    tracer = ModelTracer()
     tracer.start(model)
-    tracer.meter = OperationMeter(tracer, stand_ins)
+    tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
     for name, tensor in named.items():
         tracer.placeholder(name, tensor)
     with ExitStack() as stack:
         stack.enter_context(undisturbed(model, real=fake_mode is None))
+        stack.enter_context(_quiet())
         stack.enter_context(fake_mode or nullcontext())
-        stack.enter_context(tracer.meter)
+        stack.enter_context(meter)
         stack.enter_context(module_calls(tracer))
         stack.enter_context(FunctionMode(tracer, stand_ins))
         try:
             result = model(*args, **kwargs)
         except Exception as error:
-            raise TraceError(f"cannot trace {type(model).__name__}: {_first_line(error)}") from error
-    return tracer.finish(result)
+            raise _failure(model, error, meter, fake_mode is None) from error
+    return Recording(tracer.finish(result), tracer, named, dict(meter.guesses))
 
 
-def _checked_device(model: nn.Module, device: str) -> bool:
+def _check_initialised(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; make that first")
+
+
+def _described(model: nn.Module, inputs: Any, device: str, method: str, info: ModelInfo) -> ArchGraph:
+    recording = record(model, inputs, device, guessing=_METHODS.get(method, False))
+    trace = TraceInfo(
+        device=device,
+        method=method,
+        inputs={name: describe(tensor) for name, tensor in recording.inputs.items()},
+        torch=str(torch.__version__),
+        torchvision=_torchvision_version(),
+        guessed=recording.guessed,
+    )
+    return to_archgraph(recording.graph, recording.tracer, info, trace)
+
+
+def _failure(model: nn.Module, error: Exception, meter: OperationMeter, real: bool) -> TraceError:
+    """What to raise: a failure on fake tensors that a run with real values need not have is told apart."""
+    message = f"cannot trace {type(model).__name__}: {_first_line(error)}"
+    beyond = meter.beyond or meter.guesses or any(words in str(error) for words in _TOUCHES_MEMORY)
+    return TraceError(message) if real or not beyond else _BeyondFakeTensors(message)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No log of each operation that fails on fake tensors, the error that is raised says enough; no news of changes to come."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    disabled, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        log.disabled = disabled
+
+
+def _runs_for_real(model: nn.Module, device: str) -> bool:
     """Whether the model really runs on ``device``; False for fake tensors."""
     if device == "meta":
         return False
@@ -96,52 +181,6 @@ def _checked_device(model: nn.Module, device: str) -> bool:
         if tensor.device.type != wanted.type:
             raise UsageError(f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first")
     return True
-
-
-def _call_arguments(inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    if isinstance(inputs, Mapping):
-        return (), dict(inputs)
-    if isinstance(inputs, (tuple, list)):
-        return tuple(inputs), {}
-    return (inputs,), {}
-
-
-def _materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
-    """The same nested value with a tensor of this run for each tensor and each description of one."""
-    if isinstance(value, TensorInfo):
-        return _dummy(value, fake_mode, device)
-    if isinstance(value, Tensor):
-        return fake_mode.from_tensor(value.detach()) if fake_mode else value.detach().to(device, copy=True)
-    if isinstance(value, Mapping):
-        return {key: _materialized(item, fake_mode, device) for key, item in value.items()}
-    if type(value) in (tuple, list):
-        return type(value)(_materialized(item, fake_mode, device) for item in value)
-    return value
-
-
-def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
-    dtype = getattr(torch, info.dtype)
-    if fake_mode:
-        with fake_mode:
-            return torch.empty(info.shape, dtype=dtype, device=device)
-    if not info.is_floating:
-        return torch.zeros(info.shape, dtype=dtype, device=device)
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(info.shape, generator=generator).to(device, dtype)
-
-
-def _named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Each tensor among the arguments, named after forward's parameter ("images_0" for the first in a list)."""
-    try:
-        bound = inspect.signature(model.forward).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        bound = {f"input_{place}": value for place, value in enumerate(args)} | dict(kwargs)
-    named: dict[str, Tensor] = {}
-    for name, value in bound.items():
-        tensors = list(tensors_in(value))
-        for place, tensor in enumerate(tensors):
-            named[name if isinstance(value, Tensor) else f"{name}_{place}"] = tensor
-    return named
 
 
 def _first_line(error: BaseException) -> str:

@@ -47,8 +47,12 @@ def setitem(value: Any, key: Any, item: Any) -> Any:
 class ModelTracer(fx.Tracer):
     """Writes the graph of one run. Each node's ``meta`` holds what tracing knows of it:
 
-    ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``, ``uses`` (parameter names), ``macs`` (None: unknown),
-    and ``module`` for calls of leaf modules.
+    ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``, ``uses`` (parameter names), ``macs``
+    (None: unknown), and ``module`` for calls of leaf modules.
+
+    Attributes:
+        scopes: the calls of modules with children, in the order they began.
+        constants: tensors that no step made and the model does not list, by the name they have in the graph.
     """
 
     def __init__(self) -> None:
@@ -66,8 +70,8 @@ class ModelTracer(fx.Tracer):
     def start(self, root: nn.Module) -> None:
         """Get ready to record one run of ``root``."""
         self.root = root
-        self.graph = fx.Graph(root, tracer_cls=type(self))
-        self.submodule_paths = {module: path for path, module in root.named_modules()}
+        self.graph = fx.Graph(tracer_cls=type(self))
+        self._paths = {module: path for path, module in root.named_modules()}
         self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
         self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
         self.scopes.append(Scope(0, "", _class_name(root), 0, None, _is_sequence(root)))
@@ -160,15 +164,17 @@ class ModelTracer(fx.Tracer):
 
     # ---------------------------------------------------------------- functions
 
-    def call_function(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """A call of Python code into torch: run it as one step, record it if a tensor comes out or is changed."""
+    def call_function(
+        self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """A call of Python code into torch: ``run`` it as one step, record it if a tensor comes out or is changed."""
         name = getattr(func, "__name__", None) or str(func)
         if name == "__set__":
-            return self._assign_attribute(func, args)
+            return self._assign_attribute(func, run, args)
         inputs = list(tensors_in((args, kwargs)))
         versions = [version_of(tensor) for tensor in inputs]
         with self.quiet(), self.meter.measure() as measured:
-            result = func(*args, **kwargs)
+            result = run(func, *args, **kwargs)
         changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
         if _writes_by_name(func, name, args) and not any(args[0] is tensor for tensor in changed):
             changed.append(args[0])
@@ -182,21 +188,21 @@ class ModelTracer(fx.Tracer):
             self._note(node, measured)
             return self._bind_result(node, result, inputs, changed)
 
-    def _assign_attribute(self, func: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+    def _assign_attribute(self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...]) -> None:
         """``x.data = y``: from now on x is what y is."""
         with self.quiet():
-            result = func(*args)
-            if len(args) == 2 and isinstance(args[0], Tensor) and isinstance(args[1], Tensor):
+            run(func, *args)
+            if func.__self__.__name__ == "data":  # type: ignore[attr-defined]
                 self._bindings.bind(args[0], self._node_of(args[1]))
-        return result
 
-    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
+    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, macs: int | None) -> None:
         """An aten operation that no Python call announced (a scripted function, vmap, C++ code): a node of its own."""
         if not any(True for _ in tensors_in(result)):
             return
         with self.quiet():
             name = func._overloadpacket.__name__
-            node = self._record("call_function", func, self.create_arg(args), self.create_arg(kwargs), result, op=name)
+            arguments = self.create_arg(args), self.create_arg(kwargs)
+            node = self._record("call_function", func, *arguments, result, op=name, macs=macs)
             self._bind_result(node, result, [], [args[0]] if name.endswith("_") and args else [])
 
     def _note(self, node: fx.Node, measured: Any) -> None:
@@ -250,11 +256,9 @@ class ModelTracer(fx.Tracer):
 
     def path_of_module(self, mod: nn.Module) -> str:
         """Dotted path; a module that is not registered anywhere in the model is named after its class."""
-        return self.submodule_paths.get(mod) or f"<{type(mod).__name__}>"
+        return self._paths.get(mod) or f"<{type(mod).__name__}>"
 
-    def call_module(
-        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """A call of a module: a leaf becomes a node, any other a scope in which its code goes on being recorded."""
         if m is self.root:
             return forward(*args, **kwargs)
@@ -329,6 +333,6 @@ def _target(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple
 
 
 def _alias(tensor: Tensor) -> Tensor:
-    if isinstance(tensor, nn.Parameter) or tensor.is_sparse or tensor.is_quantized:
-        return tensor.detach()
-    return tensor.view(tensor.shape)
+    """Another view of the same memory, so that a tensor that passed through a step is told apart from the one that came in."""
+    alias: Tensor = torch.ops.aten.alias.default(tensor)
+    return alias

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fxviz.tracing.values import storage_of, tensors_in
+
+_CONTAINERS = (dict, list, set)
 
 
 @contextmanager
@@ -16,55 +22,37 @@ def undisturbed(model: nn.Module, real: bool) -> Iterator[None]:
 
     Args:
         model: the model.
-        real: its code writes to real tensors, so the values of the buffers are kept too.
+        real: its code writes to real tensors, so the values of all tensors that it holds are kept too.
+
+    >>> model = nn.BatchNorm1d(4)
+    >>> with undisturbed(model, real=True):
+    ...     model.training
+    False
+    >>> model.training
+    True
     """
-    devices = range(torch.cuda.device_count()) if real and torch.cuda.is_initialized() else ()
     with ExitStack() as stack:
-        stack.enter_context(torch.random.fork_rng(devices=list(devices)))
+        stack.enter_context(_random_state(real))
         stack.enter_context(torch.no_grad())
         stack.enter_context(_attention_in_full())
-        stack.enter_context(_attributes(model))
+        stack.enter_context(_gradients_required(model))
         if real:
             stack.enter_context(_buffer_values(model))
-        for module in model.modules():
-            module.training = False
+            stack.enter_context(_CopyOnWrite(model))
+        stack.enter_context(_attributes(model))
+        stack.enter_context(_eval_mode(model))
         yield
 
 
 @contextmanager
-def _attributes(model: nn.Module) -> Iterator[None]:
-    saved = [(module, _copy(module.__dict__)) for module in model.modules()]
+def _random_state(real: bool) -> Iterator[None]:
+    devices = range(torch.cuda.device_count()) if real and torch.cuda.is_available() else ()
+    state = random.getstate()
     try:
-        yield
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
     finally:
-        for module, attributes in saved:
-            for name in ("_parameters", "_buffers", "_modules"):
-                _restore(module.__dict__[name], attributes[name])
-                attributes[name] = module.__dict__[name]
-            _restore(module.__dict__, attributes)
-
-
-def _copy(attributes: dict[str, Any]) -> dict[str, Any]:
-    """The attributes, and the three registries among them one level deeper."""
-    copied = dict(attributes)
-    for name in ("_parameters", "_buffers", "_modules"):
-        copied[name] = dict(attributes[name])
-    return copied
-
-
-def _restore(now: dict[str, Any], before: dict[str, Any]) -> None:
-    now.clear()
-    now.update(before)
-
-
-@contextmanager
-def _buffer_values(model: nn.Module) -> Iterator[None]:
-    saved: list[tuple[Tensor, Tensor]] = [(buffer, buffer.clone()) for buffer in model.buffers()]
-    try:
-        yield
-    finally:
-        for buffer, value in saved:
-            buffer.copy_(value)
+        random.setstate(state)
 
 
 @contextmanager
@@ -76,3 +64,96 @@ def _attention_in_full() -> Iterator[None]:
         yield
     finally:
         torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@contextmanager
+def _gradients_required(model: nn.Module) -> Iterator[None]:
+    saved = [(tensor, tensor.requires_grad) for tensor in model.parameters()]
+    try:
+        yield
+    finally:
+        for tensor, required in saved:
+            tensor.requires_grad_(required)
+
+
+@contextmanager
+def _buffer_values(model: nn.Module) -> Iterator[None]:
+    """Buffers are copied beforehand: batch normalisation writes to them without saying so in its schema."""
+    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in saved:
+            _write_back(buffer, value)
+
+
+def _write_back(buffer: Tensor, value: Tensor) -> None:
+    if not torch.equal(buffer, value):
+        buffer.copy_(value)
+
+
+class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Copies memory that the model holds before an operation writes there, and puts it back in the end."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._held = {storage_of(tensor) for module in model.modules() for tensor in tensors_in(vars(module))} - {None}
+        self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.is_mutable:
+            for tensor in tensors_in((args, kwargs)):
+                self._keep(tensor)
+        return func(*args, **(kwargs or {}))
+
+    def _keep(self, tensor: Tensor) -> None:
+        place = storage_of(tensor)
+        if place is not None and place in self._held and place not in self._copies:
+            storage = tensor.untyped_storage()
+            self._copies[place] = (storage, storage.clone())  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for storage, copy in self._copies.values():
+            storage.copy_(copy)
+
+
+@contextmanager
+def _attributes(model: nn.Module) -> Iterator[None]:
+    """Each module's attributes, and what the dicts, lists and sets among them hold (parameters, hooks, caches)."""
+    restore = [_snapshot(module.__dict__, set()) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for undo in restore:
+            undo()
+
+
+def _snapshot(container: Any, seen: set[int]) -> Callable[[], None]:
+    """A function that gives the container, and the containers in it, the items that they have now."""
+    seen.add(id(container))
+    items = container.copy()
+    values = items.values() if isinstance(items, dict) else items
+    parts = [value for value in values if isinstance(value, _CONTAINERS) and id(value) not in seen]
+    inner = [_snapshot(part, seen) for part in parts if id(part) not in seen]
+
+    def undo() -> None:
+        container.clear()
+        (container.extend if isinstance(container, list) else container.update)(items)
+        for restore in inner:
+            restore()
+
+    return undo
+
+
+@contextmanager
+def _eval_mode(model: nn.Module) -> Iterator[None]:
+    """Not ``model.eval()``, which a model may have replaced by code of its own."""
+    saved = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in saved:
+            module.training = False
+        yield
+    finally:
+        for module, training in saved:
+            module.training = training

@@ -1,0 +1,419 @@
+"""What is recorded is what runs: compared with real runs that are watched by other means than the tracer's."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._pytree import tree_map_only
+
+import fxviz
+from fxviz.errors import FxvizError, TraceError, UsageError
+from fxviz.graph import ArchGraph, ModelInfo, Node, TensorInfo
+from fxviz.loading import resolve
+from fxviz.tracing import trace_module
+from fxviz.tracing.guessing import guess_of
+from fxviz.tracing.run import Recording, record
+from fxviz.tracing.values import tensors_in
+from hard_cases import CASES, Case, IdentityAlias, InPlace, Masks, SharedModule, Unregistered, Unused
+from reference_runs import SymbolicTracer, call, layer_shapes, reference_run, touched_parameters
+
+SIZES = {"maxvit_t": 224, "vit_b_16": 224, "inception_v3": 96}
+MODELS = """convnext_tiny densenet121 efficientnet_b0 googlenet lraspp_mobilenet_v3_large mobilenet_v3_small
+    quantized_mobilenet_v2 regnet_y_400mf resnet18 shufflenet_v2_x0_5 squeezenet1_1 swin_t""".split()
+HEAVY = ["inception_v3", "maxvit_t", "swin_v2_t", "vit_b_16"]
+KNOWN = [*MODELS, *(pytest.param(name, marks=pytest.mark.slow) for name in HEAVY)]
+"""Models of torchvision that run for real here, on small images where they take those."""
+
+INFO = ModelInfo("model", "python", "Model")
+
+
+def traced(model: nn.Module, inputs: Any, device: str = "meta") -> ArchGraph:
+    from fxviz.annotating.params import count_params
+
+    return count_params(trace_module(model, inputs, device, INFO))
+
+
+@cache
+def known(name: str) -> nn.Module:
+    """A model of torchvision with memory, initialised at random."""
+    return resolve(name).build(True)
+
+
+def image(name: str) -> tuple[Tensor]:
+    size = SIZES.get(name, 64)
+    return (torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(1)),)
+
+
+@cache
+def known_graph(name: str) -> ArchGraph:
+    return traced(known(name), image(name))
+
+
+def layer_calls(graph: ArchGraph) -> list[str]:
+    return [node.path for node in graph.nodes if node.kind == "module"]
+
+
+def only(graph: ArchGraph, op: str) -> Node:
+    (node,) = (node for node in graph.nodes if node.op == op)
+    return node
+
+
+# -------------------------------------------------------------------- parameters
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_each_parameter_counts_where_it_is_read(name: str) -> None:
+    graph, model = known_graph(name), known(name)
+    read = {parameter for node in graph.nodes for parameter in node.uses}
+    assert read == touched_parameters(model, image(name))
+    assert graph.traced_params + sum(parameter.size for parameter in graph.untraced) == graph.total_params
+    assert graph.total_params == sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
+def test_each_parameter_of_a_hard_case_counts_where_it_is_read(case: Case) -> None:
+    model, inputs = case.build().eval(), case.inputs()
+    graph = traced(model, inputs)
+    assert graph.trace.method == case.method
+    assert {parameter for node in graph.nodes for parameter in node.uses} == touched_parameters(model, inputs)
+    assert graph.traced_params + sum(parameter.size for parameter in graph.untraced) == graph.total_params
+    assert graph.total_params == sum(parameter.numel() for parameter in model.parameters())
+
+
+def test_a_layer_that_is_never_called_stays_untraced() -> None:
+    graph = traced(Unused(), (torch.rand(2, 8),))
+    assert [parameter.name for parameter in graph.untraced] == ["spare.weight", "spare.bias"]
+
+
+def test_a_shared_layer_counts_once_and_a_tied_weight_too() -> None:
+    graph = traced(SharedModule(), (torch.rand(2, 8),))
+    layers = [node for node in graph.nodes if node.kind == "module"]
+    assert [(node.path, node.call, node.params) for node in layers] == [
+        ("a", 0, 72),
+        ("a", 1, 0),
+        ("a", 2, 0),
+        ("b", 0, 8),
+        ("a", 3, 0),
+    ]
+
+
+# -------------------------------------------------------------------- shapes, calls, data flow
+
+
+@pytest.mark.parametrize("name", KNOWN)
+def test_shapes_are_those_of_a_real_run(name: str) -> None:
+    model, leaves = known(name), layer_calls(known_graph(name))
+    with reference_run():
+        shapes = layer_shapes(model, set(leaves), image(name))
+    assert shapes == [(node.path, node.outputs) for node in known_graph(name).nodes if node.kind == "module"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_same_layers_are_called_as_in_symbolic_tracing(name: str) -> None:
+    graph = SymbolicTracer().trace(known(name))
+    assert [node.target for node in graph.nodes if node.op == "call_module"] == layer_calls(known_graph(name))
+
+
+class Replay(fx.Interpreter):
+    """Runs a recorded graph on real data."""
+
+    def __init__(self, model: nn.Module, recording: Recording) -> None:
+        super().__init__(model, graph=recording.graph)  # type: ignore[arg-type]
+        self.constants = recording.tracer.constants
+
+    def fetch_attr(self, target: str) -> Any:
+        return self.constants[target] if target in self.constants else super().fetch_attr(target)
+
+    def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
+        """A graph holds a packed sequence as the tuple it is made of."""
+        if isinstance(self.fetch_attr(target), nn.RNNBase) and type(args[0]) is tuple:
+            args = (PackedSequence(*args[0]), *args[1:])
+        return super().call_module(target, args, kwargs)
+
+
+def replayed(model: nn.Module, recording: Recording, inputs: Any) -> list[Tensor]:
+    given = list(tensors_in(tree_map_only(Tensor, torch.clone, inputs)))
+    with reference_run():
+        return list(tensors_in(Replay(model, recording).run(*given)))
+
+
+def assert_same(left: list[Tensor], right: list[Tensor]) -> None:
+    assert [tensor.shape for tensor in left] == [tensor.shape for tensor in right]
+    for a, b in zip(left, right, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.build is not Unregistered], ids=lambda case: case.id)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_the_recorded_graph_of_a_hard_case_computes_what_the_model_does(case: Case, device: str) -> None:
+    model, inputs = case.build().eval(), case.inputs()
+    device = "cpu" if case.method == "real" else device
+    recording = record(model, inputs, device, guessing=case.method == "guessed")
+    got = replayed(model, recording, inputs)
+    with reference_run():
+        assert_same(got, list(tensors_in(call(model, inputs))))
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet18", "mobilenet_v3_small", "shufflenet_v2_x0_5", "googlenet", "swin_t", "lraspp_mobilenet_v3_large"]
+)
+def test_the_recorded_graph_computes_what_the_model_does(name: str) -> None:
+    recording = record(known(name), image(name))
+    assert not recording.tracer.constants
+    got = replayed(known(name), recording, image(name))
+    with reference_run():
+        assert_same(got, list(tensors_in(call(known(name), image(name)))))
+
+
+def test_a_real_run_records_the_same_graph() -> None:
+    inputs = (torch.rand(1, 3, 64, 64),)
+    fake, real = traced(known("swin_t"), inputs), traced(known("swin_t"), inputs, "cpu")
+    assert (fake.nodes, fake.edges, fake.scopes) == (real.nodes, real.edges, real.scopes)
+    assert (fake.trace.method, real.trace.method) == ("fake", "real")
+
+
+def test_an_identity_is_a_step_of_its_own() -> None:
+    graph = traced(IdentityAlias(), (torch.rand(2, 8),))
+    joined = {edge.source for edge in graph.edges if edge.target == only(graph, "add").id}
+    assert joined == {"keep", "drop"}
+
+
+def test_a_write_through_a_view_comes_before_what_reads_it() -> None:
+    graph = traced(InPlace(), (torch.rand(2, 8),))
+    order = [node.id for node in graph.nodes]
+    assert all(order.index(edge.source) < order.index(edge.target) for edge in graph.edges)
+    assert len({node.id for node in graph.nodes if node.op == "read_after_write"}) >= 1
+
+
+def test_a_layer_outside_the_model_is_named_after_its_class() -> None:
+    graph = traced(Unregistered(), (torch.rand(2, 8),))
+    assert layer_calls(graph) == ["fc", "<Linear>"]
+
+
+def test_inputs_are_named_after_the_arguments() -> None:
+    graph = traced(CASES[7].build(), CASES[7].inputs())
+    assert list(graph.trace.inputs) == ["x", "scale_0"]
+
+
+# -------------------------------------------------------------------- multiply-accumulates
+
+
+def macs(model: nn.Module, *shapes: tuple[int, ...], device: str = "meta") -> int:
+    return traced(model, tuple(TensorInfo(shape, "float32") for shape in shapes), device).total_macs
+
+
+@pytest.mark.parametrize(("name", "expected"), [("resnet18", 1_814_073_344), ("vit_b_16", 17_563_828_224)])
+def test_macs_of_known_models(name: str, expected: int) -> None:
+    """resnet18: torchvision publishes 1.814. vit_b_16: 17.564, see the count by hand below."""
+    assert fxviz.trace(name).total_macs == expected
+
+
+def test_macs_of_a_vision_transformer_by_hand() -> None:
+    tokens, width, hidden = 14 * 14 + 1, 768, 3072
+    patches = 14 * 14 * width * 3 * 16 * 16
+    block = tokens * (4 * width * width + 2 * width * hidden) + 2 * tokens * tokens * width
+    assert fxviz.trace("vit_b_16").total_macs == patches + 12 * block + width * 1000
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_macs_of_recurrent_layers_by_hand(device: str) -> None:
+    time, batch, size, hidden = 5, 2, 8, 16
+    lstm, gru = nn.LSTM(size, hidden, 2, bidirectional=True), nn.GRU(size, hidden)
+    first, second = 4 * hidden * (size + hidden), 4 * hidden * (2 * hidden + hidden)
+    assert macs(nn.Sequential(lstm), (time, batch, size), device=device) == time * batch * 2 * (first + second)
+    assert macs(nn.Sequential(gru), (time, batch, size), device=device) == time * batch * 3 * hidden * (size + hidden)
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(16, 4, batch_first=True)
+
+    def forward(self, x: Tensor, y: Tensor) -> Any:
+        return self.attention(x, y, y, need_weights=False)[0]
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_macs_of_cross_attention_by_hand(device: str) -> None:
+    queries, keys, width = 3, 7, 16
+    projections = (queries + 2 * keys + queries) * width * width
+    products = 2 * queries * keys * width
+    assert macs(Attention(), (1, queries, width), (1, keys, width), device=device) == projections + products
+
+
+def test_macs_of_a_layer_on_a_vector() -> None:
+    assert macs(nn.Sequential(nn.Linear(8, 3)), (8,)) == 24
+
+
+@torch.jit.script
+def _scripted_product(a: Tensor, b: Tensor) -> Tensor:
+    return a @ b
+
+
+def test_macs_of_operations_that_python_does_not_announce() -> None:
+    class Products(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y = _scripted_product(x, x)
+            return torch.vmap(lambda row: row @ y)(y)
+
+    assert macs(Products(), (4, 4)) == 64 + 64
+    assert macs(torch.jit.script(nn.Sequential(nn.Linear(8, 3))), (2, 8)) == 48
+
+
+def test_macs_of_a_product_without_formula_are_unknown() -> None:
+    class Twice(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.product = nn.Bilinear(8, 8, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.product(x, x)
+
+    graph = traced(Twice(), (torch.rand(2, 8),))
+    assert only(graph, "Bilinear").macs is None
+
+
+def test_macs_of_another_librarys_operation_are_unknown() -> None:
+    from torchvision.ops import RoIAlign
+
+    class Pooled(nn.Module):
+        def forward(self, x: Tensor, boxes: Tensor) -> Any:
+            return RoIAlign(2, 1.0, 2)(x, boxes)
+
+    graph = traced(Pooled(), (torch.rand(1, 3, 8, 8), torch.rand(4, 5)))
+    assert only(graph, "RoIAlign").macs is None
+
+
+# -------------------------------------------------------------------- the ladder
+
+
+def test_values_that_fake_tensors_lack_are_guessed_and_said() -> None:
+    recording = record(Masks(), (torch.rand(2, 8),), guessing=True)
+    assert recording.guessed == {"aten.index": 1, "aten._local_scalar_dense": 1, "aten.nonzero": 1}
+    graph = traced(Masks(), (torch.rand(2, 8),))
+    assert (graph.trace.method, graph.trace.guessed) == ("guessed", recording.guessed)
+
+
+def test_what_cannot_be_guessed_runs_for_real() -> None:
+    class Listed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.from_numpy(self.fc(x).numpy() + 1)
+
+    graph = traced(Listed(), (torch.rand(2, 8),))
+    assert (graph.trace.method, graph.trace.device) == ("real", "cpu")
+
+
+def test_a_model_without_memory_is_built_again_for_a_real_run() -> None:
+    built: list[str] = []
+
+    def build(device: str) -> nn.Module:
+        built.append(device)
+        return Numpy().to(device)
+
+    class Numpy(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.from_numpy(self.fc(x).numpy() + 1)
+
+    inputs = (TensorInfo((2, 8), "float32"),)
+    assert trace_module(build("meta"), inputs, "meta", INFO, lambda: build("cpu")).trace.method == "real"
+    assert built == ["meta", "cpu"]
+    with pytest.raises(TraceError, match=r"numpy.*give it memory") as caught:
+        trace_module(build("meta"), inputs, "meta", INFO)
+    assert type(caught.value) is TraceError
+
+
+@pytest.mark.parametrize(
+    ("operation", "args", "shape"),
+    [
+        (torch.ops.aten.nonzero.default, (torch.zeros(2, 3),), [(6, 2)]),
+        (torch.ops.aten.masked_select.default, (torch.zeros(2, 1), torch.zeros(3, dtype=torch.bool)), [(6,)]),
+        (torch.ops.aten.index.Tensor, (torch.zeros(2, 3, 4), [torch.zeros(2, 3, dtype=torch.bool)]), [(6, 4)]),
+        (torch.ops.aten.index.Tensor, (torch.zeros(2, 3, 4), [None, torch.zeros(3, dtype=torch.bool)]), [(2, 3, 4)]),
+        (torch.ops.aten._unique2.default, (torch.zeros(2, 3), True, True, True), [(1,), (2, 3), (1,)]),
+        (torch.ops.aten.unique_dim.default, (torch.zeros(2, 3), 1, True, True), [(2, 1), (3,), (0,)]),
+        (torch.ops.aten.unique_consecutive.default, (torch.zeros(2, 3), False, True), [(1,), (0,), (1,)]),
+        (torch.ops.aten.repeat_interleave.Tensor, (torch.ones(3, dtype=torch.int64),), [(3,)]),
+        (torch.ops.aten.bincount.default, (torch.zeros(5, dtype=torch.int64), None, 4), [(4,)]),
+    ],
+)
+def test_a_guess_has_a_shape_that_can_occur(operation: Any, args: Any, shape: list[tuple[int, ...]]) -> None:
+    guess = guess_of(operation)
+    assert guess is not None
+    with FakeTensorMode() as mode:
+        guessed = guess(*tree_map_only(Tensor, mode.from_tensor, args))
+    assert [tuple(tensor.shape) for tensor in tensors_in(guessed)] == shape
+    occurs = list(tensors_in(operation(*tree_map_only(Tensor, torch.ones_like, args))))
+    assert [(tensor.dim(), tensor.dtype) for tensor in tensors_in(guessed)][: len(occurs)] == [
+        (tensor.dim(), tensor.dtype) for tensor in occurs
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tensor", "value"),
+    [
+        (torch.tensor(False), True),
+        (torch.tensor(3.0), 1.0),
+        (torch.tensor(3), 1),
+        (torch.tensor(3j), 1 + 0j),
+    ],
+)
+def test_a_number_that_is_read_is_one(tensor: Tensor, value: Any) -> None:
+    guess = guess_of(torch.ops.aten._local_scalar_dense.default)
+    assert guess is not None
+    assert guess(tensor) == value
+    assert type(guess(tensor)) is type(value)
+
+
+# -------------------------------------------------------------------- what goes wrong
+
+
+def test_a_layer_without_a_shape_is_refused_and_left_alone() -> None:
+    model = nn.Sequential(nn.LazyLinear(4))
+    with pytest.raises(UsageError, match=r"'0\.weight' gets its shape at the first call"):
+        traced(model, (torch.rand(2, 8),))
+    assert model(torch.rand(2, 8)).shape == (2, 4)
+
+
+def test_a_failure_names_the_model_and_its_error() -> None:
+    with pytest.raises(TraceError, match=r"^cannot trace Sequential: RuntimeError: .*2, 8.*3, 3") as caught:
+        traced(nn.Sequential(nn.Linear(3, 3)), (torch.rand(2, 8),))
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value.__cause__, RuntimeError)
+
+
+def test_a_failure_of_the_models_own_is_not_tried_again() -> None:
+    calls: list[int] = []
+
+    class Failing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            calls.append(1)
+            raise ValueError("no")
+
+    with pytest.raises(TraceError, match="cannot trace Failing: ValueError: no"):
+        traced(Failing(), (torch.rand(2, 8),))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "mps"])
+def test_a_device_that_is_not_there_is_refused(device: str) -> None:
+    with pytest.raises(UsageError):
+        traced(Unused(), (torch.rand(2, 8),), device)
+
+
+def test_a_model_elsewhere_is_refused() -> None:
+    with pytest.raises(FxvizError, match=r"parameter 'used.weight' is on meta"):
+        traced(Unused().to("meta"), (torch.rand(2, 8),), "cpu")
