@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fxviz.drawing import THEMES
 from fxviz.errors import UsageError
 from fxviz.graph import ArchGraph
+from fxviz.metrics import METRICS
 
 if TYPE_CHECKING:
     from torch import nn
@@ -30,9 +31,10 @@ class RenderOptions:
     Attributes:
         theme: "light", "dark", or "auto", which follows the reader's setting.
         engine: the layout engine's program, a name or a path; None takes the one that fxviz brings, else ``dot``.
+        color_by: what bars, colours and shares measure: "params", "macs", "activations" or "time".
 
     Raises:
-        UsageError: there is no such theme or program.
+        UsageError: there is no such theme, program or metric.
 
     >>> RenderOptions(theme="sepia")
     Traceback (most recent call last):
@@ -42,25 +44,29 @@ class RenderOptions:
 
     theme: str = "auto"
     engine: str | None = None
+    color_by: str = "params"
 
     def __post_init__(self) -> None:
         if self.theme not in THEMES:
             raise UsageError(f"no theme '{self.theme}': choose auto, light or dark")
+        if self.color_by not in METRICS:
+            raise UsageError(f"no metric '{self.color_by}': choose {', '.join(METRICS)}")
         if self.engine is not None and shutil.which(self.engine) is None:
             raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
 
 
-def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta") -> ArchGraph:
+def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta", time: bool = False) -> ArchGraph:
     """Run a model once and return what it did as a graph, with its parameters, shapes, MACs and skip connections.
 
     Args:
         model: a name from ``fxviz list``, or a module, which is left as it was.
         inputs: what the model is called with; None stands for one 1×3×224×224 image.
         device: "meta" (no memory, no computing), "cpu", "cuda" or "cuda:N".
+        time: measure the time of each node on ``device``: the median of several runs, in seconds.
 
     Raises:
-        UsageError: there is no such model or device.
-        TraceError: the model's own code failed.
+        UsageError: there is no such model or device, or nothing to time on it.
+        TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
     >>> graph = trace("resnet18")
     >>> graph.total_params, graph.skip_counts["identity"], graph.skip_counts["projection"]
@@ -68,9 +74,10 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta") -
     """
     from fxviz.annotating import annotate
     from fxviz.loading import resolve
-    from fxviz.tracing import trace_module
+    from fxviz.tracing import check_available, trace_module
 
-    check_device(device)
+    check_device(device, time)
+    check_available(device)
     if is_graph_file(model):
         raise UsageError(f"'{model}' is a saved graph, traced already: render it as it is")
     source = resolve(model)
@@ -78,7 +85,7 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta") -
     if isinstance(model, str) and device != "meta":
         module = module.to(device)
     given = source.inputs if inputs is None else inputs
-    return annotate(trace_module(module, given, device, source.info(module), rebuild=lambda: source.build(True)))
+    return annotate(trace_module(module, given, device, source.info(module), rebuild=lambda: source.build(True), time=time))
 
 
 _DEFAULTS = RenderOptions()
@@ -103,12 +110,12 @@ def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOp
     from fxviz.rendering import Figure
     from fxviz.styling.ledger import draw
 
-    view = fold(as_graph(model_or_graph))
+    view = fold(as_graph(model_or_graph), options.color_by)
     return Figure(draw(view), theme=options.theme, engine=options.engine)
 
 
-def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, *, device: str | None = None) -> ArchGraph:
-    """The graph that is given, saved, or yet to be traced. ``device`` fits only a model; None stands for "meta".
+def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, *, device: str | None = None, time: bool = False) -> ArchGraph:
+    """The graph that is given, saved, or yet to be traced. ``device`` and ``time`` fit only a model; None stands for "meta".
 
     >>> as_graph("resnet18.json", device="cpu")
     Traceback (most recent call last):
@@ -116,17 +123,16 @@ def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, *, device: str 
     fxviz.errors.UsageError: 'resnet18.json' is traced already: a device cannot be chosen for it
     """
     saved = is_graph_file(model_or_graph)
-    if device is not None and (saved or isinstance(model_or_graph, ArchGraph)):
-        raise UsageError(
-            f"{f'{str(model_or_graph)!r}' if saved else 'the graph'} is traced already: a device cannot be chosen for it"
-        )
+    if (device is not None or time) and (saved or isinstance(model_or_graph, ArchGraph)):
+        which = f"{str(model_or_graph)!r}" if saved else "the graph"
+        raise UsageError(f"{which} is traced already: {'it cannot be timed' if time else 'a device cannot be chosen for it'}")
     if isinstance(model_or_graph, ArchGraph):
         return model_or_graph
     if isinstance(model_or_graph, (str, Path)) and saved:
         return ArchGraph.load(model_or_graph)
     if isinstance(model_or_graph, Path):
         raise UsageError(f"cannot read '{model_or_graph}': a saved graph ends in .json")
-    return trace(model_or_graph, device=device or "meta")
+    return trace(model_or_graph, device=device or "meta", time=time)
 
 
 def is_graph_file(value: object) -> bool:
@@ -138,8 +144,8 @@ def is_graph_file(value: object) -> bool:
     return isinstance(value, (str, Path)) and str(value).lower().endswith(".json")
 
 
-def check_device(device: str) -> None:
-    """Refuse what cannot be a device, before torch is imported.
+def check_device(device: str, time: bool = False) -> None:
+    """Refuse what cannot be a device, and to time what does not compute, before torch is imported.
 
     >>> check_device("gpu")
     Traceback (most recent call last):
@@ -148,3 +154,5 @@ def check_device(device: str) -> None:
     """
     if not re.fullmatch(r"meta|cpu|cuda(:[0-9]+)?", device):
         raise UsageError(f"no device '{device}': choose {DEVICES}")
+    if time and device == "meta":
+        raise UsageError("--time needs a device that computes: add --device cpu or cuda")

@@ -66,6 +66,7 @@ Device = Annotated[
         show_default=False,
     ),
 ]
+Time = Annotated[bool, typer.Option("--time", help="Measure the time of each operation; needs --device cpu or cuda.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing about what was written.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
@@ -113,7 +114,11 @@ def render(
     theme: Annotated[
         str, typer.Option("--theme", metavar="THEME", help="auto (follows the reader's setting), light or dark.")
     ] = "auto",
+    color_by: Annotated[
+        str, typer.Option("--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time.")
+    ] = "params",
     device: Device = None,
+    time: Time = False,
     engine: Annotated[
         str | None, typer.Option("--engine", metavar="PATH", help="Another layout engine, for example dot.", show_default=False)
     ] = None,
@@ -122,9 +127,9 @@ def render(
 ) -> None:
     """Draw a model, or a graph saved by 'fxviz trace', as SVG."""
     with _reported(debug):
-        options = api.RenderOptions(theme=theme, engine=engine)
+        options = api.RenderOptions(theme=theme, engine=engine, color_by=color_by)
         target = _target(output, model, ".svg", (".svg", ".dot"))
-        graph = _graph(model, device, quiet)
+        graph = _graph(model, device, time, quiet)
         figure = api.render(graph, options)
         if target is None:
             _print(figure.svg)
@@ -137,6 +142,7 @@ def trace(
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A name from 'fxviz list'.")],
     output: Annotated[str | None, _output("Write here: .json; '-' for standard output. Default: MODEL.json.")] = None,
     device: Device = None,
+    time: Time = False,
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
@@ -145,7 +151,7 @@ def trace(
         if api.is_graph_file(model):
             raise UsageError(f"'{model}' is a saved graph, traced already; draw it with 'fxviz render {model}'")
         target = _target(output, model, ".json", (".json",))
-        graph = _graph(model, device, quiet)
+        graph = _graph(model, device, time, quiet)
         if target is None:
             _print(graph.to_json())
         else:
@@ -171,11 +177,11 @@ def list_names(
         _print("\n".join(found) + "\n")
 
 
-def _graph(model: str, device: str | None, quiet: bool) -> ArchGraph:
-    if device is not None:
-        api.check_device(device)
+def _graph(model: str, device: str | None, time: bool, quiet: bool) -> ArchGraph:
+    if not api.is_graph_file(model):
+        api.check_device(device or "meta", time)
     with _patience(f"tracing {model}", quiet or api.is_graph_file(model)):
-        return api.as_graph(model, device=device)
+        return api.as_graph(model, device=device, time=time)
 
 
 def _write(target: Path, save: Callable[[Path], object], graph: ArchGraph, quiet: bool) -> None:

@@ -7,7 +7,6 @@ carries its value on light and on dark ground, so that one drawing serves every 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 THEMES = ("auto", "light", "dark")
 """Light colours, dark ones, or those that the reader's setting asks for."""
@@ -65,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Box:
-    """A node: a table, or a pill (a rounded filled box around its texts) if ``pill`` is set. ``title`` is readable text for tooltips."""
+    """A node: a table, or a pill (a rounded filled box around its texts) if ``pill`` is set. ``title`` is text for tooltips."""
 
     id: str
     content: Table
@@ -87,15 +86,15 @@ class Frame:
     dashed: bool = False
 
 
-Item = Union[Box, Frame]
+Item = Box | Frame
 
 
 @dataclass(frozen=True)
 class Line:
     """An arrow between two boxes, from a port and side (n, e, s, w) to a port and side.
 
-    ``role`` is one of "flow", "skip", "order" (an invisible line that only holds boxes in place). ``weight`` pulls boxes into a straight
-    line, 0 leaves the layout alone. ``dash`` is "solid", "dashed" or "dotted".
+    ``role`` is one of "flow", "skip", "order" (an invisible line that holds boxes in place). ``weight`` pulls boxes into a
+    straight line, 0 leaves the layout alone. ``dash`` is "solid", "dashed" or "dotted".
     """
 
     tail: str

@@ -56,6 +56,7 @@ class Node:
         macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None when unknown, which is never 0.
         params: scalars in the parameters counted here. A parameter counts at the first node that reads it.
         shared: names in ``uses`` that are counted at an earlier node.
+        time: seconds that it took, the median of several runs; None if that was not measured.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Node:
     macs: int | None = 0
     params: int = 0
     shared: tuple[str, ...] = ()
+    time: float | None = None
 
 
 @dataclass(frozen=True)
@@ -360,6 +362,7 @@ def _node_attributes(node: Node) -> dict[str, Any]:
         "settings": _plain(node.settings),
         "uses": list(node.uses),
         "shared": list(node.shared),
+        "time": node.time,
     }
 
 
@@ -407,9 +410,7 @@ def _read(graph: nx.MultiDiGraph) -> ArchGraph:
         parameters=tuple(
             Parameter(item["name"], tuple(item["shape"]), item["dtype"], item["trainable"]) for item in attributes["parameters"]
         ),
-        skips=tuple(
-            Skip(item["kind"], item["fork"], item["join"], tuple(item["through"])) for item in attributes["skips"]
-        ),
+        skips=tuple(Skip(item["kind"], item["fork"], item["join"], tuple(item["through"])) for item in attributes["skips"]),
     )
 
 
@@ -428,6 +429,7 @@ def _read_node(name: str, node: Mapping[str, Any]) -> Node:
         macs=node["macs"],
         params=node["params"],
         shared=tuple(node["shared"]),
+        time=node["time"],
     )
 
 

@@ -31,9 +31,21 @@ def macs(value: int) -> str:
     ('1.81 GMACs', '0 MACs', '15.47 GMACs')
     """
     for size, prefix in _STEPS:
-        if value >= size:
+        if value >= size * 0.999995:
             return f"{_four_digits(value / size)} {prefix}MACs"
     return f"{value} MACs"
+
+
+def seconds(value: float) -> str:
+    """A duration given in seconds.
+
+    >>> seconds(0.00123), seconds(0.0000042), seconds(0.1234), seconds(2.5)
+    ('1.23 ms', '0.004 ms', '123.4 ms', '2.50 s')
+    """
+    if value >= 1:
+        return f"{value:.2f} s"
+    milliseconds = value * 1000
+    return f"{milliseconds:.3f} ms" if milliseconds < 0.1 else f"{_four_digits(milliseconds)} ms"
 
 
 def percent(share: float) -> str:

@@ -1,7 +1,7 @@
 """What a figure shows: rows in cards, cards in frames, skips and flows between rows. Folding makes it, a style draws it.
 
-Nothing here knows of colours, sizes or words. Every node of the graph belongs to at most one row; nodes in repetitions that are not
-drawn belong to the row of their counterpart, and ``times`` counts them.
+Nothing here knows of colours, sizes or words. Every node of the graph belongs to at most one row; nodes in repetitions that
+are not drawn belong to the row of their counterpart, and ``times`` counts them.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class Row:
         path: dotted path of what the row shows.
         output: the tensor that leaves the row.
         params: scalars in its parameters, one repetition.
+        total: the figure's metric (parameters, unless another is asked for), all repetitions.
         times: how many repetitions the row stands for.
         span: first and last path, if the row itself is repeated.
         skips: skips inside the row by kind, one repetition.
         branches: parallel branches inside the row; 0 if there are none.
-        rail: "" or "branch" (one of several parallel branches, drawn with a rail along them) or "concat" (its input goes on beside its output).
+        rail: "branch" where one of several parallel branches starts, "branch on" where it goes on, else "".
+        concat: its input goes on beside its output, for a concatenation further down (a dense block).
         shared: it reads parameters, all of which are counted in an earlier row.
     """
 
@@ -42,6 +44,7 @@ class Row:
     path: str
     output: TensorInfo | None
     params: int
+    total: float
     before: tuple[Node, ...] = ()
     after: tuple[Node, ...] = ()
     scope: Scope | None = None
@@ -50,21 +53,22 @@ class Row:
     skips: Mapping[str, int] = field(default_factory=dict)
     branches: int = 0
     rail: str = ""
+    concat: bool = False
     shared: bool = False
 
     @property
-    def total(self) -> int:
-        """Scalars in the parameters of all repetitions."""
-        return self.params * self.times
+    def amount(self) -> float:
+        """The figure's metric, one repetition."""
+        return self.total / self.times
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The name over a frame or card: the module's path and class, the parameters inside, the skips inside by kind."""
+    """The name over a frame or card: the module's path and class, the metric's total and the skips inside by kind."""
 
     path: str
     class_name: str
-    total: int
+    total: float
     skips: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -86,7 +90,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A frame around one repetition of ``times`` identical ones; ``span`` is the path of the first and of the last module in it."""
+    """A frame around one repetition of ``times`` identical ones; ``span``: paths of the first and the last module."""
 
     times: int
     span: tuple[str, str]
@@ -118,17 +122,17 @@ class Flow:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the model for the overview strip: a stage, a lone row, or a repeated block (``last``: path of the last of ``times``)."""
+    """A piece of the model for the overview strip: a stage, a lone row, or a block repeated up to the path ``last``."""
 
     path: str
-    total: int
+    total: float
     times: int = 1
     last: str | None = None
 
 
 @dataclass(frozen=True)
 class View:
-    """A figure's content, top to bottom. ``edges`` is all data flow between rows, drawn or not."""
+    """A figure's content, top to bottom. ``edges``: all data flow between rows, drawn or not; ``metric``: what totals count."""
 
     graph: ArchGraph
     items: tuple[Item, ...]
@@ -136,10 +140,16 @@ class View:
     flows: tuple[Flow, ...]
     parts: tuple[Part, ...]
     edges: frozenset[tuple[int, int]] = frozenset()
+    metric: str = "params"
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
         return tuple(row for card in self.cards for row in card.rows)
+
+    @cached_property
+    def total(self) -> float:
+        """The metric's total over all rows."""
+        return sum(row.total for row in self.rows)
 
     @cached_property
     def cards(self) -> tuple[Card, ...]:
@@ -147,7 +157,7 @@ class View:
 
     @cached_property
     def lines(self) -> float:
-        """Height in rows of text: header, input and output take 7.8, the space between two cards 0.9, a frame 2, a heading within a card 1.3."""
+        """Height in rows: header, input and output take 7.8, the space between cards 0.9, a frame 2, a card's heading 1.3."""
         frames = sum(1 for _ in _frames_in(self.items))
         headings = sum(card.heading is not None for card in self.cards)
         return 7.8 + len(self.rows) + 0.9 * len(self.cards) + 2 * frames + 1.3 * headings

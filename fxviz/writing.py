@@ -18,7 +18,7 @@ def check_target(path: Path, suffixes: Sequence[str]) -> None:
         suffixes: the ones allowed, with their dot.
 
     Raises:
-        BadOutput: another suffix, a missing folder, a folder in the file's place, a read-only file, a folder that takes no new file.
+        BadOutput: another suffix, a missing folder, a folder in its place, a read-only file, a folder that takes no new file.
 
     >>> check_target(Path("net.gif"), (".svg", ".dot"))
     Traceback (most recent call last):

@@ -80,7 +80,7 @@ class Look:
     def _along_rails(self) -> Iterator[tuple[int, int]]:
         """A rail hands on what comes in beside what goes out."""
         for above, row, below in zip(self.main, self.main[1:], self.main[2:], strict=False):
-            if self.view.rows[row].rail == "concat":
+            if self.view.rows[row].concat:
                 yield above, below
 
     def _on_skips(self) -> Iterator[tuple[int, int]]:
@@ -165,7 +165,7 @@ def is_seen(view: Look, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
     rows = view.view.rows
     if fork == join:
         return True
-    if fork >= join or rows[join].rail == "concat":
+    if fork >= join or rows[join].concat:
         return fork < join or skip.join in view.drafts.stands_for
     ends = [join, *(row.id for row in rows if row.kind == "projection")]
     inside = rows[join].kind == "block" and (rows[join].skips.get(skip.kind, 0) > 0 or skip.join in view.drafts.stands_for)
@@ -185,7 +185,7 @@ def test_the_order_of_edges_changes_nothing(graph: ArchGraph, chance: random.Ran
 def test_the_closest_look_that_fits_is_taken(graph: ArchGraph, budget: int) -> None:
     views = [look(Outline(graph), detail) for detail in LEVELS]
     fitting = [view for view in views if view.lines <= budget]
-    assert fold(graph, budget) == (fitting[0] if fitting else views[-1])
+    assert fold(graph, budget=budget) == (fitting[0] if fitting else views[-1])
 
 
 def test_a_parameter_that_only_a_view_reads_is_counted() -> None:
@@ -307,7 +307,7 @@ def test_googlenet_has_nine_places_with_four_branches() -> None:
 
 def test_densenet121_keeps_its_features_along_rails() -> None:
     view = folded("densenet121")
-    assert sum(row.rail == "concat" for row in view.rows) == 6 + 12 + 24 + 16
+    assert sum(row.concat for row in view.rows) == 6 + 12 + 24 + 16
     assert view.arcs == () and view.flows == ()
 
 
@@ -325,7 +325,7 @@ def test_the_skips_of_a_known_model_are_all_there(name: str) -> None:
     graph, view = traced(name), folded(name)
     drawn = sum(arc_times(view, arc) for arc in view.arcs)
     inside = sum(row.times * count for row in view.rows for kind, count in row.skips.items() if kind != "gate")
-    along = sum(row.rail == "concat" for row in view.rows)
+    along = sum(row.concat for row in view.rows)
     assert drawn + inside + along == sum(count for kind, count in graph.skip_counts.items() if kind != "gate")
 
 

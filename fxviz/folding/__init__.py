@@ -9,24 +9,29 @@ from fxviz.folding.plan import LEVELS, Detail, plan
 from fxviz.folding.rows import Drafts, draft
 from fxviz.folding.wiring import Wiring, wire
 from fxviz.graph import ArchGraph
+from fxviz.metrics import metric_for
 from fxviz.view import View
 
 BUDGET = 89
 """The height in lines of 15 pt (see ``View.lines``) up to which a figure stays under about 1,300 pt."""
 
 
-def fold(graph: ArchGraph, budget: float = BUDGET) -> View:
+def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET) -> View:
     """The closest look at an annotated graph that fits the height.
 
     Args:
         graph: an annotated graph.
+        metric: what the rows' totals count, one of ``fxviz.metrics.METRICS``.
         budget: the most lines (see ``View.lines``) that the figure may take.
 
     Returns:
         The first level of detail that fits, or the widest one if none does. Every node belongs to one row, so the rows'
-        parameters add up to those of the graph.
+        totals add up to that of the graph.
+
+    Raises:
+        UsageError: there is no such metric, or the graph does not hold it.
     """
-    outline = Outline(graph)
+    outline = Outline(graph, metric_for(graph, metric))
     for detail in LEVELS:
         view = look(outline, detail)
         if view.lines <= budget:

@@ -19,15 +19,27 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
     explained = {edge for region in regions for edge in region.edges()}
     flows = passing(wiring, drafts, explained)
     breaks = _breaks(drafts, wiring, regions, flows)
+    _add_up(outline, drafts)
     items = _items(outline, drafts.rows, 0, breaks, compact)
     return View(
         graph=outline.graph,
         items=items,
         arcs=tuple(wiring.arcs),
         flows=tuple(Flow(tail, head) for tail, head in flows),
-        parts=tuple(_strip(items, max(1, outline.graph.traced_params))),
+        parts=tuple(_strip(items, sum(row.total for row in drafts.rows))),
         edges=frozenset(wiring.edges),
+        metric=outline.metric.name,
     )
+
+
+def _add_up(outline: Outline, drafts: Drafts) -> None:
+    """Give each row the metric of all nodes that it shows or stands for."""
+    for row in drafts.rows:
+        row.total = 0
+    for node in outline.graph.nodes:
+        shown = drafts.row(node.id)
+        if isinstance(shown, Draft):
+            shown.total += outline.metric.of(node)
 
 
 # -------------------------------------------------------------------- cards
@@ -36,7 +48,7 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
 def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]) -> set[int]:
     """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
     ends = {arc.tail for arc in wiring.arcs} | {tail for tail, _ in flows} | {head - 1 for _, head in flows if head != OUTPUT}
-    ends |= {row.id for row in drafts.rows if row.kind == "join" and row.rail != "concat"}
+    ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.concat}
     beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}
     for row in drafts.rows[:-1]:
         following = drafts.rows[row.id + 1]
@@ -76,19 +88,19 @@ def _card(outline: Outline, rows: Sequence[Draft]) -> Card:
 def _frame(outline: Outline, place: Place, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool) -> list[Item]:
     if place.run is not None:
         return [Repeat(place.run.times, span_of(outline, place), items)]
-    heading = _heading(outline, place.scope)
+    heading = _heading(outline, place.scope, sum(row.total for row in rows))
     only = items[0] if len(items) == 1 else None
     if compact and isinstance(only, Card):
         return [Card(only.rows, heading)]
     return [Stage(heading, items)]
 
 
-def _heading(outline: Outline, scope: int) -> Heading:
+def _heading(outline: Outline, scope: int, total: float) -> Heading:
     inside = set(outline.nodes_in(scope))
     skips = Counter(skip.kind for skip in outline.graph.skips if skip.join in inside)
     call = outline.scopes[scope]
     name = "" if call.cls.startswith("torch.nn.modules.container.") else call.class_name
-    return Heading(call.path, name, outline.params_in(scope), dict(skips))
+    return Heading(call.path, name, total, dict(skips))
 
 
 def _row(outline: Outline, row: Draft) -> Row:
@@ -103,6 +115,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         path=row.path,
         output=row.output,
         params=sum(node.params for node in used),
+        total=row.total,
         before=tuple(row.before),
         after=tuple(row.after),
         scope=None if row.scope is None else outline.scopes[row.scope],
@@ -111,6 +124,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         skips=dict(row.skips),
         branches=count_branches(outline, row) if row.kind == "block" else 0,
         rail=row.rail,
+        concat=row.concat,
         shared=any(node.shared for node in used) and not any(node.params for node in used),
     )
 
@@ -121,8 +135,8 @@ FEW_PARTS = 4
 """With fewer parts than this a strip says little."""
 
 
-def _strip(items: Sequence[Item], total: int) -> list[Part]:
-    """One part for each stage or lone row with parameters, in order.
+def _strip(items: Sequence[Item], total: float) -> list[Part]:
+    """One part for each stage or lone row that has any of the metric, in order.
 
     A part that is nearly everything gives way to its own parts, and so does one that is most of a strip that would have few.
     """
@@ -157,5 +171,5 @@ def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
             yield Part(row.path, row.total), ()
 
 
-def _total(items: Sequence[Item]) -> int:
+def _total(items: Sequence[Item]) -> float:
     return sum(row.total for card in cards_in(tuple(items)) for row in card.rows)

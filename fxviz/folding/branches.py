@@ -57,7 +57,7 @@ def _row_flow(wiring: Wiring, drafts: Drafts) -> nx.DiGraph:
     import networkx as nx
 
     skipped = {(arc.tail, arc.head) for arc in wiring.arcs}
-    beside = {row.id for row in drafts.rows if row.kind == "projection" or row.rail == "concat"}
+    beside = {row.id for row in drafts.rows if row.kind == "projection"}
     flow: nx.DiGraph = nx.DiGraph()
     flow.add_nodes_from([INPUT, *range(len(drafts.rows)), OUTPUT])
     flow.add_edges_from(
@@ -146,7 +146,7 @@ def _is_chain(drafts: Drafts, wiring: Wiring, region: Region, branch: tuple[int,
     rows = [drafts.rows[row] for row in branch]
     steps = set(pairwise((region.fork, *branch, region.join)))
     reads = {edge for edge in wiring.edges if edge[0] in branch or edge[1] in branch}
-    plain = all(row.kind in ("layer", "plain") and row.times == 1 and not row.rail for row in rows)
+    plain = all(row.kind in ("layer", "plain") and row.times == 1 and not row.rail and not row.concat for row in rows)
     return len(rows) > 1 and plain and reads <= steps and len({row.places for row in rows}) == 1
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxviz.graph import ArchGraph, Node, Scope
+from fxviz.metrics import METRICS, Metric
 from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
 
 DOMINANT = 0.85
@@ -29,8 +30,9 @@ class Element:
 class Outline:
     """The tree of module calls of a graph, with the lookups that folding needs."""
 
-    def __init__(self, graph: ArchGraph) -> None:
+    def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"]) -> None:
         self.graph = graph
+        self.metric = metric
         self.sources: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.users: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.slots: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -81,9 +83,6 @@ class Outline:
     def nodes_in(self, scope: int) -> list[str]:
         """All nodes that ran inside ``scope``, at any depth."""
         return [name for element in self.elements(scope) for name in element.nodes]
-
-    def params_in(self, scope: int) -> int:
-        return sum(self.node(name).params for name in self.nodes_in(scope))
 
     @cached_property
     def size(self) -> dict[int, int]:
@@ -139,7 +138,8 @@ class Outline:
         if not grouped:
             return False
         total = max(1, self.graph.traced_params)
-        return self.scopes[scope].sequential or (self.params_in(scope) >= DOMINANT * total and self._computes_nothing(scope))
+        params = sum(self.node(name).params for name in self.nodes_in(scope))
+        return self.scopes[scope].sequential or (params >= DOMINANT * total and self._computes_nothing(scope))
 
     def _computes_nothing(self, scope: int) -> bool:
         """Whether all that ``scope`` does is call modules."""

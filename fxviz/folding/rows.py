@@ -34,7 +34,9 @@ class Draft:
     skips: Counter[str] = field(default_factory=Counter)
     branches: int = 0
     rail: str = ""
+    concat: bool = False
     id: int = 0
+    total: float = 0
 
 
 @dataclass

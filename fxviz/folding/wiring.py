@@ -29,6 +29,7 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
     """
     for row in drafts.rows:
         row.skips.clear()
+        row.concat = False
     found = []
     for skip in outline.graph.skips:
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
@@ -98,9 +99,9 @@ def _add_arc(wiring: Wiring, drafts: Drafts, skip: Skip, end: Draft) -> None:
 
 
 def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
-    """Whether a skip is drawn as a rail: a concatenation a few rows on, with no branches there, which have their own."""
-    between = drafts.rows[_id(fork) + 1 : join.id]
-    return skip.kind == "concat" and len(between) < NEAR and not any(row.rail.startswith("branch") for row in between)
+    """Whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row that is a whole block."""
+    after_block = join.kind == "block" or drafts.rows[join.id - 1].kind == "block"
+    return skip.kind == "concat" and join.id - _id(fork) <= NEAR and after_block
 
 
 def _lay_rail(drafts: Drafts, skip: Skip) -> Draft | None:
@@ -109,9 +110,9 @@ def _lay_rail(drafts: Drafts, skip: Skip) -> Draft | None:
     if not isinstance(join, Draft) or _id(fork) >= join.id:
         return None
     for row in drafts.rows[_id(fork) + 1 : join.id + (join.kind == "block")]:
-        row.rail = "concat"
+        row.concat = True
     last = drafts.rows[join.id - 1]
-    if join.kind != "join" or last.places != join.places:
+    if join.kind != "join" or last.kind != "block" or last.places != join.places:
         return join
     drafts.absorb(last, join)
     drafts.number()
@@ -140,6 +141,4 @@ def _is_read_down(drafts: Drafts, tail: int, head: int) -> bool:
     rows = drafts.rows
     if head != OUTPUT and rows[head].kind == "projection":
         return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
-    return all(
-        row.kind == "projection" or row.rail == "concat" for row in rows[tail + 1 : len(rows) if head == OUTPUT else head]
-    )
+    return all(row.kind == "projection" or row.concat for row in rows[tail + 1 : len(rows) if head == OUTPUT else head])

@@ -8,6 +8,7 @@ from math import ceil
 from fxviz import units
 from fxviz.drawing import Box, Cell, Table, Text
 from fxviz.graph import ArchGraph
+from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
 from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
@@ -16,15 +17,15 @@ from fxviz.view import Part, View
 _RESIDUALS = ("identity", "projection", "resample")
 
 
-def header(view: View, largest: int) -> Box:
+def header(view: View, largest: float) -> Box:
     """Title, strip and legend as a box as wide as the cards.
 
     Args:
         view: the view that the header stands over.
-        largest: scalars in the row whose bar is full.
+        largest: the total of the row whose bar is full.
     """
     rows = [*_title(view.graph)]
-    if view.graph.traced_params:
+    if view.total:
         rows.append((Cell(_strip(view), SHEET, 20),))
     rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)]
     return Box("header", Table(tuple(rows), gap=0), describe(view))
@@ -50,14 +51,14 @@ def describe(view: View) -> str:
     """The figure in one breath, for readers who do not see it: totals, the largest shares, the skips."""
     graph = view.graph
     largest = sorted(view.parts, key=lambda part: -part.total)[:3]
-    shares = ", ".join(f"{_name(part)} {units.percent(part.total / graph.traced_params)}" for part in largest)
+    shares = ", ".join(f"{_name(part)} {units.percent(part.total / view.total)}" for part in largest)
     unused = sum(parameter.size for parameter in graph.untraced)
     return " ".join(
         (
-            f"{graph.model.name}: {units.count(graph.traced_params)} parameters{f', of which {shares}' if shares else ''}.",
-            f"{units.macs(graph.total_macs)}.",
+            f"{graph.model.name}: {' · '.join(_facts(graph))}.",
+            *((f"Most of the {METRICS[view.metric].noun}: {shares}.",) if shares else ()),
             *((f"{units.count(unused)} parameters more are not used in this run.",) if unused else ()),
-            f"{_skips(graph) or 'No skip connections'}.",
+            *(() if _skips(graph) else ("No skip connections.",)),
         )
     )
 
@@ -67,8 +68,10 @@ def _facts(graph: ArchGraph) -> Iterator[str]:
     if graph.total_macs:
         unknown = any(node.macs is None for node in graph.nodes)
         yield f"{'over ' if unknown else ''}{units.macs(graph.total_macs)}"
-    skips = _skips(graph)
-    if skips:
+    times = sum(node.time or 0 for node in graph.nodes)
+    if times:
+        yield units.seconds(times)
+    if skips := _skips(graph):
         yield skips
 
 
@@ -110,7 +113,7 @@ def _strip(view: View) -> Table:
     """One segment for each part, as wide as its share, together exactly as wide as the cards."""
     cells = []
     for part, length in zip(view.parts, _lengths(view.parts), strict=True):
-        share = part.total / view.graph.traced_params
+        share = part.total / view.total
         said = _label(part, share, length)
         text = (Text(said, palette.on_bar(share), 9, bold=True),) if said else ()
         inset = min(4, length)
@@ -141,7 +144,7 @@ def _label(part: Part, share: float, length: int) -> str:
 # -------------------------------------------------------------------- the legend
 
 
-def _legend(view: View, largest: int) -> Iterator[Table]:
+def _legend(view: View, largest: float) -> Iterator[Table]:
     """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
     line: list[Cell] = []
     for swatch, said in [*_line_entries(view), *_bar_entries(view, largest)]:
@@ -177,7 +180,7 @@ def _line_entries(view: View) -> Iterator[_Entry]:
         yield _swatch(2, 2, 3), "pooled skip"
     if "concat" in kinds:
         yield _swatch(22, 0, 1), "concat skip"
-    if any(row.rail == "concat" for row in view.rows):
+    if any(row.concat for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
     if any(row.rail.startswith("branch") for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"
@@ -193,9 +196,9 @@ def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
     return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
 
 
-def _bar_entries(view: View, largest: int) -> Iterator[_Entry]:
-    if not view.graph.traced_params:
+def _bar_entries(view: View, largest: float) -> Iterator[_Entry]:
+    if not view.total:
         return
     ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
-    yield (Cell(ramp, 48, 15),), "<2% · 14% · 39% · 77% of parameters"
-    yield (), f"bar: full = {units.percent(largest / view.graph.traced_params)}"
+    yield (Cell(ramp, 48, 15),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
+    yield (), f"bar: full = {units.percent(largest / view.total)}"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from fxviz import units
 from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Table, Text
+from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
 from fxviz.styling.header import describe, footer, header
 from fxviz.styling.measuring import fit, fit_path, width
@@ -39,7 +40,8 @@ def draw(view: View) -> Drawing:
 class _Ledger:
     def __init__(self, view: View) -> None:
         self.view = view
-        self.whole = max(1, view.graph.traced_params)
+        self.metric = METRICS[view.metric]
+        self.whole = view.total or 1
         self.largest = max((row.total for row in view.rows), default=0)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
         self.starts = {arc.tail for arc in view.arcs}
@@ -140,7 +142,7 @@ class _Ledger:
 
     def heading_cells(self, heading: Heading, base: str, indent: int = 0) -> tuple[Cell, ...]:
         share = heading.total / self.whole
-        room = SHEET - GUTTER - COLUMNS["params"] - COLUMNS["percent"] - indent
+        room = SHEET - GUTTER - COLUMNS["amount"] - COLUMNS["percent"] - indent
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
         class_name = fit(heading.class_name, left, 9) if left > 30 else ""
@@ -149,13 +151,13 @@ class _Ledger:
         return (
             *lead,
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(units.count(heading.total), palette.INK, 10, bold=True),), COLUMNS["params"], ROW + 1),
+            Cell((Text(self.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
             Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
         )
 
     def heading_title(self, heading: Heading) -> str:
         share = units.percent(heading.total / self.whole)
-        return f"{heading.path} {heading.class_name}: {units.count(heading.total)} parameters, {share}"
+        return f"{heading.path} {heading.class_name}: {self.metric.said(heading.total)} {self.metric.noun}, {share}"
 
     # ---------------------------------------------------------------- rows
 
@@ -169,7 +171,7 @@ class _Ledger:
             self.text(self.path(row, base), COLUMNS["path"], palette.MUTED),
             self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
             self.bar(row),
-            self.text(self.params(row), COLUMNS["params"], number, strong),
+            self.text(self.amount(row), COLUMNS["amount"], number, strong),
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
@@ -181,7 +183,7 @@ class _Ledger:
                 ((Cell(width=GUTTER, height=7, port=f"{row.id}w"),), (Cell(width=GUTTER, height=8, port=f"{row.id}s"),))
             )
             return Cell(halves, GUTTER, ROW)
-        return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.rail == "concat" else None)
+        return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.concat else None)
 
     def what(self, row: Row) -> Cell:
         """The layer and its tags; either may take room from the other, so that names are not cut."""
@@ -209,7 +211,7 @@ class _Ledger:
 
     def passes_on(self, row: Row) -> bool:
         """Whether a skip runs inside the row or along it."""
-        return bool(set(row.skips) - {"gate"}) or row.rail == "concat"
+        return bool(set(row.skips) - {"gate"}) or row.concat
 
     def branch_mark(self, row: Row, indent: int) -> tuple[Cell, ...]:
         """A grey rail along parallel branches, with a tick where each starts."""
@@ -240,7 +242,7 @@ class _Ledger:
             return wording.inside(row.skips)
         if row.branches:
             return f"{row.branches} branches"
-        if row.rail == "concat" and row.kind != "join":
+        if row.concat and row.kind != "join":
             return "+ concat"
         return wording.tags(row)
 
@@ -251,10 +253,10 @@ class _Ledger:
             return ""
         return wording.relative(row.path, base)
 
-    def params(self, row: Row) -> str:
-        if row.params:
-            return units.count(row.params) + (f" ×{row.times}" if row.times > 1 else "")
-        return "shared" if row.shared else ""
+    def amount(self, row: Row) -> str:
+        if row.total:
+            return self.metric.said(row.amount) + (f" ×{row.times}" if row.times > 1 else "")
+        return "shared" if row.shared and self.metric.name == "params" else ""
 
     def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
         size = next((size for size in (9, 8) if width(text, size, bold) <= column - 2), 9)
