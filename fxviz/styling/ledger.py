@@ -32,7 +32,7 @@ def draw(view: View) -> Drawing:
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
     >>> draw(View(graph, (), (), (), ())).description
-    'empty: 0 parameters. 0 MACs. No skip connections.'
+    'empty: 0 parameters. No skip connections.'
     """
     return _Ledger(view).drawing()
 
