@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 DEVICES = "meta, cpu, cuda or cuda:N"
 
+_CONFIGURATION = "transformers:"
+"""What follows is a model type or the file of a configuration, which ends like a saved graph."""
+
 
 @dataclass(frozen=True)
 class RenderOptions:
@@ -140,7 +143,11 @@ def is_graph_file(value: object) -> bool:
 
     >>> is_graph_file("resnet18"), is_graph_file("out/resnet18.json"), is_graph_file(Path("a.JSON"))
     (False, True, True)
+    >>> is_graph_file("transformers:bert/config.json")
+    False
     """
+    if isinstance(value, str) and value.startswith(_CONFIGURATION):
+        return False
     return isinstance(value, (str, Path)) and str(value).lower().endswith(".json")
 
 

@@ -81,6 +81,7 @@ def nodes(ids: st.SearchStrategy[str], scopes: st.SearchStrategy[int]) -> st.Sea
         macs=st.none() | sizes,
         params=sizes,
         shared=names,
+        time=st.none() | st.floats(0, 1e6),
     )
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import nn
+
+_LARGE = 2**26
+"""Elements from which on a new tensor gets no memory: no position table or attention mask is that large."""
 
 
 @contextmanager
@@ -15,7 +19,8 @@ def empty_parameters() -> Iterator[None]:
     """While this is active, a parameter that a module registers keeps its shape and dtype and gives up its memory.
 
     Only parameters go to the meta device, as they are registered: arithmetic on other tensors in a model's ``__init__``
-    (``torch.linspace(...).tolist()`` in stochastic depth) stays real. A parameter registered twice stays one.
+    (``torch.linspace(...).tolist()`` in stochastic depth) stays real. A parameter registered twice stays one. A tensor that
+    would fill a large part of memory before it becomes a parameter goes there as it is made.
 
     >>> from torch import nn
     >>> with empty_parameters():
@@ -57,15 +62,21 @@ def _meta_wins() -> Any:
 
     Some models run a layer in their ``__init__`` (to learn its output's channels), where parameters meet real buffers.
     """
+    import torch
     from torch import Tensor
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils._pytree import tree_leaves, tree_map_only
 
+    aten = torch.ops.aten
+    makers = (aten.empty.memory_format, aten.zeros.default, aten.ones.default, aten.randn.default, aten.rand.default)
+
     class MetaWins(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            given = (args, kwargs or {})
-            if any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves(given)):
-                given = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), given)
-            return func(*given[0], **given[1])
+            args, kwargs = args, kwargs or {}
+            if func in makers:
+                kwargs = kwargs | ({"device": "meta"} if prod(args[0]) >= _LARGE else {})
+            elif any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves((args, kwargs))):
+                args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+            return func(*args, **kwargs)
 
     return MetaWins()  # type: ignore[no-untyped-call]

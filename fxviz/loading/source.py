@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +23,14 @@ class Source:
         name: what the user calls it.
         origin: the library it comes from, "python" for a module handed over.
         build: makes the module; its parameters hold no memory if the argument is False.
-        inputs: positional arguments of forward, tensors given as :class:`~fxviz.graph.TensorInfo`.
+        inputs: positional arguments of forward, or keyword arguments by name; tensors are given as
+            :class:`~fxviz.graph.TensorInfo`.
     """
 
     name: str
     origin: str
     build: Callable[[bool], nn.Module]
-    inputs: tuple[Any, ...] = (IMAGE,)
+    inputs: tuple[Any, ...] | Mapping[str, Any] = (IMAGE,)
 
     def info(self, module: nn.Module) -> ModelInfo:
         """What the graph says about where the model comes from."""

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import inspect
-import warnings
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from fxviz.graph import TensorInfo
-from fxviz.loading.empty import empty_parameters
+from fxviz.loading.building import build
 from fxviz.loading.source import IMAGE, Source
 
 if TYPE_CHECKING:
@@ -30,6 +28,15 @@ def names() -> list[str]:
     return sorted(models.list_models())
 
 
+def knows(name: str) -> bool:
+    """Whether there is a model called ``name``.
+
+    >>> knows("resnet18"), knows("resnet81")
+    (True, False)
+    """
+    return name in names()
+
+
 def source(name: str) -> Source:
     """The model called ``name``.
 
@@ -40,15 +47,10 @@ def source(name: str) -> Source:
 
 
 def _build(name: str, allocate: bool) -> nn.Module:
-    """The model without weights, in eval mode, the same each time; nothing is downloaded, torch's random state is kept."""
-    import torch
+    """The model without weights; nothing is downloaded."""
     from torchvision import models
 
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), nullcontext() if allocate else empty_parameters():
-        warnings.simplefilter("ignore")
-        torch.default_generator.manual_seed(0)
-        module: nn.Module = models.get_model(name, **_options(models.get_model_builder(name)))
-    return module.eval()
+    return build(lambda: models.get_model(name, **_options(models.get_model_builder(name))), allocate)
 
 
 def _options(builder: Callable[..., Any]) -> dict[str, Any]:

@@ -1,5 +1,5 @@
 """Run a model once and write down what it does. Beside loading, the only room that torch may enter."""
 
-from fxviz.tracing.run import trace_module
+from fxviz.tracing.run import check_available, trace_module
 
-__all__ = ["trace_module"]
+__all__ = ["check_available", "trace_module"]

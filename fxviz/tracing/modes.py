@@ -25,6 +25,7 @@ from torch.utils._pytree import tree_map_only
 from fxviz.tracing.guessing import guess_of
 from fxviz.tracing.macs import macs_of
 from fxviz.tracing.tracer import ModelTracer
+from fxviz.tracing.values import tensors_in
 
 _DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
 _BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)
@@ -62,11 +63,17 @@ class StandIns:
         name = self.names.get(id(tensor))
         if name is not None:
             self.touched[name] = None
+        return self._of(tensor)
+
+    def _of(self, tensor: Tensor) -> Tensor:
         if self.fake_mode is None or isinstance(tensor, FakeTensor):
             return tensor
         known = self.seen.get(id(tensor))
         if known is None:
             known = self.seen[id(tensor)] = (tensor, self._fake(tensor, self.fake_mode))
+            self.seen[id(known[1])] = known
+            if id(tensor) in self.names:
+                self.names[id(known[1])] = self.names[id(tensor)]
         return known[1]
 
     def _fake(self, tensor: Tensor, mode: FakeTensorMode) -> Tensor:
@@ -76,15 +83,34 @@ class StandIns:
             return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
     def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call into torch; an accessor that is not dispatched (``x.data``, ``x.device``) gets the stand-in of a real tensor."""
-        accessor = getattr(func, "__name__", None) in ("__get__", "__set__")
-        if accessor and func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
-            args = tree_map_only(Tensor, self.of, args)
+        """Call into torch. Where torch looks at a tensor before it dispatches, a real one is replaced here already.
+
+        That is an accessor (``x.data``, ``x.device``), and a tensor without memory among the arguments: ``y.to(x)`` would
+        take over its device.
+        """
+        name = getattr(func, "__name__", None)
+        if name in ("__get__", "__set__"):
+            if func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
+                args = tree_map_only(Tensor, self.of, args)
+        elif name not in _ABOUT_THE_TENSOR and any(self._lacks_memory(tensor) for tensor in tensors_in((args, kwargs))):
+            args, kwargs = tree_map_only(Tensor, self._of, (args, kwargs))
+            return self._given_back(func(*args, **kwargs))
         return func(*args, **kwargs)
+
+    def _lacks_memory(self, tensor: Tensor) -> bool:
+        return self.fake_mode is not None and not isinstance(tensor, FakeTensor) and tensor.is_meta
+
+    def _given_back(self, result: Any) -> Any:
+        """The real tensor again, if a call only handed through its stand-in."""
+        known = self.seen.get(id(result))
+        return result if known is None else known[0]
 
 
 _MAKES_LITERAL = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
 """What ``torch.tensor(3)`` does with the values it was given: fake tensors keep those of a single number."""
+
+_ABOUT_THE_TENSOR = ("__hash__", "__repr__", "__deepcopy__", "__reduce_ex__", "requires_grad_", "register_hook")
+"""Methods that mean the very object, not its values."""
 
 _UNSEEN_BY_DISPATCH = ("data", "device", "is_meta", "is_cpu", "is_cuda")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from torch import fx, nn
@@ -21,19 +21,21 @@ _KINDS = {
 }
 
 
-def to_archgraph(graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo) -> ArchGraph:
-    """The recorded graph as plain values; nothing of torch is kept."""
+def to_archgraph(
+    graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
+) -> ArchGraph:
+    """The recorded graph as plain values; nothing of torch is kept. ``times``: seconds of the nodes that were timed."""
     return ArchGraph(
         model=info,
         trace=trace,
-        nodes=tuple(_node(node) for node in graph.nodes),
+        nodes=tuple(_node(node, times.get(node.name)) for node in graph.nodes),
         edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
         scopes=tuple(tracer.scopes),
         parameters=tuple(_parameter(name, tensor) for name, tensor in tracer.root.named_parameters()),
     )
 
 
-def _node(node: fx.Node) -> Node:
+def _node(node: fx.Node, time: float | None) -> Node:
     module = node.meta.get("module")
     return Node(
         id=node.name,
@@ -47,6 +49,7 @@ def _node(node: fx.Node) -> Node:
         outputs=node.meta["outputs"],
         settings=_call_settings(node) if module is None else _module_settings(module),
         macs=node.meta["macs"],
+        time=time,
     )
 
 

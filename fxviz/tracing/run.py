@@ -19,6 +19,7 @@ from fxviz.graph import ArchGraph, ModelInfo, TraceInfo
 from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
 from fxviz.tracing.modes import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz.tracing.recording import to_archgraph
+from fxviz.tracing.timing import time_nodes
 from fxviz.tracing.tracer import ModelTracer
 from fxviz.tracing.undisturbed import undisturbed
 from fxviz.tracing.values import describe
@@ -52,7 +53,12 @@ class Recording:
 
 
 def trace_module(
-    model: nn.Module, inputs: Any, device: str, info: ModelInfo, rebuild: Callable[[], nn.Module] | None = None
+    model: nn.Module,
+    inputs: Any,
+    device: str,
+    info: ModelInfo,
+    rebuild: Callable[[], nn.Module] | None = None,
+    time: bool = False,
 ) -> ArchGraph:
     """Run ``model`` once in eval mode and write down what it does. Nothing about the model changes.
 
@@ -66,13 +72,14 @@ def trace_module(
         device: "meta" (fake tensors: nothing is allocated or computed), "cpu", or "cuda[:N]" (the model runs there for real).
         info: what the graph says about where the model comes from.
         rebuild: makes the same model with memory; called only if a real run is the last way left.
+        time: measure how long each step takes on ``device``, which is not "meta".
 
     Returns:
         The graph with all facts that only the run can tell. Parameters are not yet counted, skips not yet found.
 
     Raises:
         UsageError: the device does not exist, or the model is on another one.
-        TraceError: the model's own code failed.
+        TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
     >>> from fxviz.graph import TensorInfo
     >>> graph = trace_module(nn.Sequential(nn.Linear(4, 2)), TensorInfo((1, 4), "float32"), "meta", ModelInfo("a", "b", "c"))
@@ -80,7 +87,7 @@ def trace_module(
     ('fake', [('input', 0), ('Linear', 8), ('output', 0)])
     """
     if device != "meta":
-        return _described(model, inputs, device, "real", info)
+        return _described(model, inputs, device, "real", info, time)
     for method in _METHODS:
         try:
             return _described(model, inputs, device, method, info)
@@ -132,8 +139,9 @@ def _check_initialised(model: nn.Module) -> None:
             raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; make that first")
 
 
-def _described(model: nn.Module, inputs: Any, device: str, method: str, info: ModelInfo) -> ArchGraph:
+def _described(model: nn.Module, inputs: Any, device: str, method: str, info: ModelInfo, time: bool = False) -> ArchGraph:
     recording = record(model, inputs, device, guessing=_METHODS.get(method, False))
+    times = time_nodes(model, recording, inputs, device) if time else {}
     trace = TraceInfo(
         device=device,
         method=method,
@@ -142,7 +150,7 @@ def _described(model: nn.Module, inputs: Any, device: str, method: str, info: Mo
         torchvision=_torchvision_version(),
         guessed=recording.guessed,
     )
-    return to_archgraph(recording.graph, recording.tracer, info, trace)
+    return to_archgraph(recording.graph, recording.tracer, info, trace, times)
 
 
 def _failure(model: nn.Module, error: Exception, meter: OperationMeter, real: bool) -> TraceError:
@@ -167,20 +175,34 @@ def _quiet() -> Iterator[None]:
 
 def _runs_for_real(model: nn.Module, device: str) -> bool:
     """Whether the model really runs on ``device``; False for fake tensors."""
+    check_available(device)
     if device == "meta":
         return False
+    for name, tensor in model.named_parameters():
+        if tensor.device.type != torch.device(device).type:
+            raise UsageError(f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first")
+    return True
+
+
+def check_available(device: str) -> None:
+    """Refuse a device that torch does not have here.
+
+    Raises:
+        UsageError: there is none of that name.
+
+    >>> check_available("cuda:99")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
+    """
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
         raise UsageError(f"unknown device '{device}': use meta, cpu, cuda or cuda:N") from error
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
         raise UsageError(f"no device '{device}' here: torch sees {torch.cuda.device_count()} GPU(s); use meta or cpu")
-    if wanted.type not in ("cpu", "cuda"):
+    if wanted.type not in ("meta", "cpu", "cuda"):
         raise UsageError(f"unknown device '{device}': use meta, cpu, cuda or cuda:N")
-    for name, tensor in model.named_parameters():
-        if tensor.device.type != wanted.type:
-            raise UsageError(f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first")
-    return True
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,125 @@
+"""Trace all models of timm or transformers and print a table: what each holds, and whether its totals are exact.
+
+python examples/hub_table.py timm                  # all, half an hour
+python examples/hub_table.py timm 'vit_*'          # those whose name matches
+python examples/hub_table.py transformers          # every model type, from its default configuration
+
+``exact`` says that the parameters attributed to nodes and those that the trace never used add up to what the module itself
+holds. Nothing is downloaded, and parameters hold no memory. A model that fails is named with the reason and stops no other.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+from fxviz.annotating import annotate
+from fxviz.graph import ArchGraph
+from fxviz.loading import names, resolve
+from fxviz.tracing import trace_module
+
+LIMIT = 300
+"""Seconds that one model may take."""
+
+LARGEST_RUN = 10**9
+"""Parameters of the largest model that is run for real, if fake tensors do not suffice."""
+
+
+class TooLong(BaseException):
+    """A model took longer than ``LIMIT``. Not an Exception, which a model's own code might catch."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One model: its graph's size, its parameters counted from the module, those that the trace never used, seconds."""
+
+    name: str
+    method: str
+    nodes: int
+    parameters: int
+    untraced: int
+    exact: bool
+    skips: dict[str, int]
+    seconds: float
+
+    def __str__(self) -> str:
+        exact = "exact" if self.exact else "WRONG"
+        skips = " ".join(f"{kind}:{count}" for kind, count in self.skips.items() if count) or "-"
+        return (
+            f"{self.name:60} {self.method:8} {self.nodes:6} {self.parameters:15,} {self.untraced:15,} "
+            f"{exact} {self.seconds:6.1f}  {skips}"
+        )
+
+
+HEADER = f"{'model':60} {'method':8} {'nodes':>6} {'parameters':>15} {'untraced':>15} total {'s':>6}  skips"
+
+
+def row(name: str) -> Row:
+    """Build and trace one model."""
+    start = time.perf_counter()
+    source = resolve(name)
+    module = source.build(False)
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    rebuild: Callable[[], Any] | None = (lambda: source.build(True)) if parameters <= LARGEST_RUN else None
+    graph = annotate(trace_module(module, source.inputs, "meta", source.info(module), rebuild))
+    return Row(
+        name,
+        graph.trace.method,
+        len(graph.nodes),
+        parameters,
+        _untraced(graph),
+        graph.traced_params + _untraced(graph) == graph.total_params == parameters,
+        graph.skip_counts,
+        time.perf_counter() - start,
+    )
+
+
+def _untraced(graph: ArchGraph) -> int:
+    return sum(parameter.size for parameter in graph.untraced)
+
+
+def main(library: str = "timm", pattern: str = "*") -> None:
+    """Print a row for each model as soon as it is there, and the sums."""
+    start = time.perf_counter()
+    rows: list[Row] = []
+    failures: dict[str, str] = {}
+    print(HEADER, flush=True)
+    signal.signal(signal.SIGALRM, _give_up)
+    for name in names(f"{library}:{pattern}"):
+        signal.alarm(LIMIT)
+        try:
+            rows.append(row(name))
+            print(rows[-1], flush=True)
+        except (Exception, TooLong) as error:
+            failures[name] = " ".join(f"{type(error).__name__}: {error}".split())
+            print(f"{name:60} FAILED   {failures[name]}", flush=True)
+        signal.alarm(0)
+        gc.collect()
+    _print_sums(rows, failures, time.perf_counter() - start)
+
+
+def _give_up(*_: object) -> None:
+    raise TooLong(f"more than {LIMIT} seconds")
+
+
+def _print_sums(rows: list[Row], failures: dict[str, str], seconds: float) -> None:
+    count = len(rows) + len(failures)
+    methods = dict(Counter(row.method for row in rows))
+    inexact = [row.name for row in rows if not row.exact]
+    print(f"\n{len(rows)} of {count} models traced ({len(rows) / max(count, 1):.1%}) in {seconds:.0f} s: {methods}")
+    print(f"totals exact for {len(rows) - len(inexact)}{': not ' + ', '.join(inexact) if inexact else ''}")
+    for name, reason in failures.items():
+        print(f"failed: {name}: {reason}")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

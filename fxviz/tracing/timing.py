@@ -1,0 +1,218 @@
+"""How long each step takes: the recorded graph runs again, step by step, without the hooks that wrote it down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from statistics import median
+from typing import TYPE_CHECKING, Any, Protocol
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+from fxviz.errors import TraceError
+from fxviz.graph import TensorInfo
+from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
+from fxviz.tracing.tracer import getitem, read_after_write
+from fxviz.tracing.undisturbed import undisturbed
+from fxviz.tracing.values import describe, tensors_in
+
+if TYPE_CHECKING:
+    from fxviz.tracing.run import Recording
+
+RUNS = 5
+"""Timed runs, after one that warms up. A step's time is the median of theirs."""
+
+_CALLS = ("call_function", "call_method", "call_module")
+
+
+def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str) -> dict[str, float]:
+    """Run a recorded graph on real data, once to warm up and ``RUNS`` times by the clock. Nothing about the model changes.
+
+    A step is timed by itself: on the CPU from its call to its return, on CUDA between two events on the current stream, what
+    it takes to launch it included. What computes nothing (an input, a parameter, the output, a part taken out of a tuple)
+    takes 0 seconds.
+
+    Args:
+        model: the module; its parameters are on ``device``.
+        recording: what it did there in a real run.
+        inputs: what it was called with, as :func:`~fxviz.tracing.run.trace_module` takes it.
+        device: "cpu" or "cuda[:N]".
+
+    Returns:
+        Seconds by the name of the node, rounded to nanoseconds.
+
+    Raises:
+        TraceError: a step cannot be run by itself, or does not give there what it gave in the model.
+
+    >>> from fxviz.tracing.run import record
+    >>> model, inputs = nn.Sequential(nn.Linear(4, 2)), torch.rand(1, 4)
+    >>> times = time_nodes(model, record(model, inputs, "cpu"), inputs, "cpu")
+    >>> [(name, seconds > 0) for name, seconds in times.items()]
+    [('input_1', False), ('_0', True), ('output', False)]
+    """
+    _check_arguments(model, recording.graph)
+
+    with undisturbed(model, real=True):  # the copies of what the first run writes to are put back when all runs are done
+        _once(_Rehearsal(model, recording, _CpuClock()), inputs, device)
+        runs = [_once(_Replay(model, recording, _clock(device)), inputs, device) for _ in range(RUNS)]
+    return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}
+
+
+def _once(replay: _Replay, inputs: Any, device: str) -> dict[str, float]:
+    """One run from the same state as all others: inputs, buffers, random numbers."""
+    args, kwargs = materialized(call_arguments(inputs), None, device)
+    with undisturbed(replay.model, real=True), nullcontext() if replay.watched else _disable_current_modes():
+        return replay.timed(named_inputs(replay.model, args, kwargs).values())
+
+
+# -------------------------------------------------------------------- clocks
+
+
+class _Clock(Protocol):
+    """Takes the time of one step after the other."""
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do the step called ``name`` and hand back its result."""
+
+    def seconds(self) -> dict[str, float]:
+        """How long each step took."""
+
+
+class _CpuClock:
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin = time.perf_counter()
+        result = step(*args, **kwargs)
+        self._seconds[name] = time.perf_counter() - begin
+        return result
+
+    def seconds(self) -> dict[str, float]:
+        return self._seconds
+
+
+class _CudaClock:
+    """Events that the device passes while it computes; it is waited for only when their times are read."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._stream = torch.cuda.current_stream(device)
+        self._events: dict[str, tuple[torch.cuda.Event, torch.cuda.Event]] = {}
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin, end = self._event(), self._event()
+        begin.record(self._stream)
+        result = step(*args, **kwargs)
+        end.record(self._stream)
+        self._events[name] = begin, end
+        return result
+
+    def _event(self) -> torch.cuda.Event:
+        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def seconds(self) -> dict[str, float]:
+        torch.cuda.synchronize(self._device)
+        return {name: begin.elapsed_time(end) / 1000 for name, (begin, end) in self._events.items()}
+
+
+def _clock(device: str) -> _Clock:
+    return _CpuClock() if device == "cpu" else _CudaClock(device)
+
+
+# -------------------------------------------------------------------- runs
+
+
+class _Replay(fx.Interpreter):
+    """One run of a recorded graph, with a clock at each step.
+
+    Attributes:
+        watched: whether the hooks that note what is written to stay on; they slow each step down.
+    """
+
+    watched = False
+
+    def __init__(self, model: nn.Module, recording: Recording, clock: _Clock) -> None:
+        super().__init__(model, graph=recording.graph)
+        self.model = model
+        self.extra_traceback = False  # an error keeps its own words
+        self._constants = recording.tracer.constants
+        self._clock = clock
+
+    def timed(self, inputs: Any) -> dict[str, float]:
+        """Run on these tensors; seconds of each step that computes."""
+        self.run(*inputs)
+        return self._clock.seconds()
+
+    def fetch_attr(self, target: str) -> Any:
+        return self._constants[target] if target in self._constants else super().fetch_attr(target)
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            return self._step(n) if n.op in _CALLS else super().run_node(n)
+        except Exception as error:
+            said = str(error).strip().partition("\n")[0]
+            raise _refusal(self.model, f"'{n.name}' fails by itself ({type(error).__name__}: {said})") from error
+
+    def _step(self, n: fx.Node) -> Any:
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        call: Callable[..., Any] = n.target  # type: ignore[assignment]
+        if n.op == "call_method":
+            call, args = getattr(args[0], str(n.target)), args[1:]
+        elif n.op == "call_module":
+            call = self.fetch_attr(str(n.target))
+            args = _packed(call, args)
+        elif call is read_after_write or (call is getitem and not isinstance(args[0], Tensor)):
+            return call(*args)
+        return self._clock.call(n.name, call, args, kwargs)
+
+
+class _Rehearsal(_Replay):
+    """The run that warms up; it also sees to it that each step gives what it gave in the model's own run."""
+
+    watched = True
+
+    def run_node(self, n: fx.Node) -> Any:
+        result = super().run_node(n)
+        got = tuple(describe(tensor) for tensor in tensors_in(result))
+        if n.op in _CALLS and got != n.meta["outputs"]:
+            raise _refusal(self.model, f"'{n.name}' gives {_said(got)} by itself, {_said(n.meta['outputs'])} in the model")
+        return result
+
+
+def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A graph holds a packed sequence as the tuple it is made of."""
+    if isinstance(module, nn.RNNBase) and args and type(args[0]) is tuple:
+        return PackedSequence(*args[0]), *args[1:]
+    return args
+
+
+# -------------------------------------------------------------------- what cannot be timed
+
+
+def _check_arguments(model: nn.Module, graph: fx.Graph) -> None:
+    """Refuse a layer that the model does not list, and a step whose argument the graph could not keep."""
+    listed = set(model.modules())
+    for node in graph.nodes:
+        if node.op == "call_module" and node.meta["module"] not in listed:
+            raise _refusal(model, f"the model does not list its layer {node.target} among its modules")
+        for value in tree_leaves((node.args, node.kwargs)):
+            if isinstance(value, str) and value.startswith("<") and value.endswith(">") and node.op in _CALLS:
+                raise _refusal(model, f"'{node.name}' takes an object of class {value[1:-1]}")
+
+
+def _refusal(model: nn.Module, reason: str) -> TraceError:
+    return TraceError(f"cannot time {type(model).__name__} op by op: {reason}; leave out --time")
+
+
+def _said(outputs: tuple[TensorInfo, ...]) -> str:
+    """
+    >>> _said((TensorInfo((2, 8), "float32"),)), _said(())
+    ('2×8 float32', 'no tensor')
+    """
+    return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in outputs) or "no tensor"

@@ -1,0 +1,354 @@
+"""Times are those of the steps as the model runs them, and what cannot be timed is said instead of guessed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
+
+import fxviz
+from conftest import Result
+from fxviz.errors import TraceError, UsageError
+from fxviz.graph import ArchGraph, ModelInfo
+from fxviz.tracing import timing, trace_module
+from fxviz.tracing.run import record
+from fxviz.tracing.timing import RUNS, _CpuClock, _Replay, time_nodes
+from hard_cases import CASES, Box, Case, HeldTensor, Masks, Unregistered
+
+Call = Callable[..., Result]
+CALLS = ("module", "function", "method")
+
+
+def timed(model: nn.Module, inputs: Any, device: str = "cpu") -> ArchGraph:
+    return trace_module(model, inputs, device, ModelInfo("model", "python", "Model"), time=True)
+
+
+def without_times(graph: ArchGraph) -> ArchGraph:
+    return graph.with_nodes(tuple(replace(node, time=None) for node in graph.nodes))
+
+
+def rows() -> tuple[Tensor]:
+    return (torch.rand(2, 8),)
+
+
+class Slow(nn.Module):
+    """Waits at each call as long as the list says, and notes the calls."""
+
+    def __init__(self, seconds: list[float]) -> None:
+        super().__init__()
+        self.call = lambda: seconds.pop(0)
+        self.left = lambda: len(seconds)
+
+    def forward(self, x: Tensor) -> Tensor:
+        time.sleep(self.call())
+        return x + 1
+
+
+# -------------------------------------------------------------------- what is measured
+
+
+def test_the_median_of_the_timed_runs_counts() -> None:
+    seconds = [0.02, 0.5, 0.06, 0.03, 0.04]
+    slow = Slow([0.3, 0.3, *seconds])  # the trace, the warm-up, the timed runs
+    graph = timed(nn.Sequential(slow, nn.ReLU()), rows())
+    assert (RUNS, slow.left()) == (len(seconds), 0)
+    found = {node.op: node.time for node in graph.nodes}
+    assert median(seconds) <= found["Slow"] < 0.1  # their mean is 0.13
+    assert 0 < found["ReLU"] < 0.02
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.build is not Unregistered], ids=lambda case: case.id)
+def test_each_step_of_a_hard_case_is_timed(case: Case) -> None:
+    model, inputs = case.build(), case.inputs()
+    graph = timed(model, inputs)
+    assert all(node.time is not None for node in graph.nodes)
+    assert not any(node.time for node in graph.nodes if node.kind not in CALLS)
+    untimed = {node.op for node in graph.nodes if node.kind in CALLS and not node.time}
+    assert untimed <= {"getitem", "read_after_write"}
+    assert without_times(graph) == trace_module(model, inputs, "cpu", graph.model)
+
+
+def test_taking_a_part_out_of_a_tuple_costs_nothing_but_indexing_does() -> None:
+    class Parts(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.chunk(2)[0][:, 1:]
+
+    assert [(node.op, bool(node.time)) for node in timed(Parts(), rows()).nodes[1:-1]] == [
+        ("chunk", True),
+        ("getitem", False),
+        ("getitem", False),
+        ("getitem", True),
+    ]
+
+
+def test_no_hook_is_active_while_the_clock_runs() -> None:
+    seen: list[Any] = []
+
+    class Looking(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            seen.append((_get_current_dispatch_mode(), torch._C._len_torch_function_stack(), torch.is_grad_enabled()))
+            return x + 1
+
+    call = nn.Module.__call__
+    timed(nn.Sequential(Looking()), rows())
+    assert seen[-RUNS:] == [(None, 0, False)] * RUNS
+    assert nn.Module.__call__ is call
+
+
+def test_every_run_starts_from_the_same_inputs_buffers_and_random_numbers() -> None:
+    seen: list[tuple[float, ...]] = []
+
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("steps", torch.zeros(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.steps += 1
+            x += self.steps
+            seen.append((float(self.steps), float(x.sum()), float(torch.rand(1))))
+            return x * 1
+
+    timed(nn.Sequential(Counting()), rows())
+    assert len(seen) == RUNS + 2
+    assert len(set(seen)) == 1
+
+
+def test_shapes_that_depend_on_data_are_those_of_the_trace() -> None:
+    inputs = (torch.tensor([[0.1] * 6 + [0.9] * 2]),)
+    graph = timed(Masks(), inputs)
+    assert {node.op: node.outputs for node in graph.nodes}["nonzero"][0].shape == (2, 2)
+
+
+def test_a_model_with_names_alone_is_timed_on_a_dummy() -> None:
+    graph = fxviz.trace("squeezenet1_1", device="cpu", time=True)
+    assert sum(node.time or 0 for node in graph.nodes) > 1e-4
+    same = fxviz.trace("squeezenet1_1", device="cpu")
+    assert without_times(graph) == same
+    assert {node.time for node in same.nodes} == {None}
+
+
+def test_cuda_waits_once_for_each_run_and_reads_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock for CUDA, on events that are none."""
+    log: list[str] = []
+
+    class Event:
+        def __init__(self, enable_timing: bool) -> None:
+            assert enable_timing
+
+        def record(self, stream: str) -> None:
+            log.append(stream)
+
+        def elapsed_time(self, end: Event) -> float:
+            assert isinstance(end, Event)
+            return 2.0
+
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: f"stream of {device}")
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda device: log.append(f"wait for {device}"))
+    monkeypatch.setattr(timing, "_clock", lambda device: timing._CudaClock("cuda:1"))
+    graph = timed(nn.Sequential(nn.Linear(8, 3), nn.ReLU()), rows())
+    assert [(node.op, node.time) for node in graph.nodes] == [
+        ("input_1", 0.0),
+        ("Linear", 0.002),
+        ("ReLU", 0.002),
+        ("output", 0.0),
+    ]
+    assert log == ([*["stream of cuda:1"] * 4, "wait for cuda:1"]) * RUNS
+
+
+# -------------------------------------------------------------------- nothing changes
+
+
+def test_what_the_model_writes_to_is_as_it_was() -> None:
+    model, (x,) = HeldTensor(), rows()
+    before = x.clone()
+    timed(model, (x,))
+    assert not model.held.any()
+    assert torch.equal(x, before)
+    assert model.training
+
+
+def test_a_parameter_that_is_written_to_is_as_it_was() -> None:
+    class Growing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.weight.add_(1)
+            self.last = x * self.weight
+            return self.last
+
+    model, state = Growing(), torch.get_rng_state()
+    timed(model, rows())
+    assert torch.equal(model.weight, torch.ones(8))
+    assert not hasattr(model, "last")
+    assert model.weight.requires_grad
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_hooks_of_others_stay_when_a_step_fails() -> None:
+    class Once(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.note = (calls := []).append
+            self.seen = lambda: len(calls)
+
+        def forward(self, x: Tensor) -> Tensor:
+            self.note(1)
+            if self.seen() == 4:
+                raise ValueError("enough\nof this")
+            return x + 1
+
+    class Theirs(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return func(*args, **(kwargs or {}))
+
+    with Theirs() as mode:
+        with pytest.raises(TraceError, match=r"op by op: '_0' fails by itself \(ValueError: enough\); leave out --time$"):
+            timed(nn.Sequential(Once()), rows())
+        assert _get_current_dispatch_mode() is mode
+    assert _get_current_dispatch_mode() is None
+
+
+# -------------------------------------------------------------------- what cannot be timed
+
+
+class Autocast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.fc(x)
+
+
+class Unboxing(nn.Module):
+    def forward(self, box: Box) -> Tensor:
+        return box.tensor + 1
+
+
+class Boxed(nn.Module):
+    """Hands a layer an object of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = Unboxing()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.inner(Box(x))
+
+
+class Generated(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.rand(8, generator=torch.Generator())
+
+
+class Filling(nn.Module):
+    def forward(self, x: Tensor) -> None:
+        x.fill_(1.0)
+
+
+class Silent(nn.Module):
+    """A layer that writes to its argument and returns nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filling = Filling()
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.filling(x)
+        return x * 2
+
+
+@pytest.mark.parametrize(
+    ("build", "reason"),
+    [
+        (Unregistered, "the model does not list its layer <Linear> among its modules"),
+        (Autocast, "'fc' gives 2×8 float32 by itself, 2×8 bfloat16 in the model"),
+        (Boxed, r"'inner' fails by itself \(AttributeError: .*'tensor'\)"),
+        (Generated, "'rand' takes an object of class Generator"),
+        (Silent, "'mul' fails by itself .*"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_cannot_be_timed_is_said_in_one_line(build: Callable[[], nn.Module], reason: str) -> None:
+    pattern = f"^cannot time {build.__name__} op by op: {reason}; leave out --time$"
+    with pytest.raises(TraceError, match=pattern) as caught:
+        timed(build(), rows())
+    assert "\n" not in str(caught.value)
+    assert trace_module(build(), rows(), "cpu", ModelInfo("model", "python", "Model")).nodes
+
+
+def test_a_step_that_gives_another_shape_is_refused() -> None:
+    model = nn.Sequential(nn.Linear(8, 3))
+    recording = record(model, rows(), "cpu")
+    with pytest.raises(TraceError, match=r"'_0' gives 5×3 float32 by itself, 2×3 float32 in the model"):
+        time_nodes(model, recording, (torch.rand(5, 8),), "cpu")
+
+
+def test_a_replay_is_an_interpreter() -> None:
+    """It gives what the model gives."""
+    model, inputs = nn.Sequential(nn.Linear(8, 3), nn.ReLU()), rows()
+    replay = _Replay(model, record(model, inputs, "cpu"), _CpuClock())
+    assert torch.equal(replay.run(*inputs), model(*inputs))
+
+
+# -------------------------------------------------------------------- the doors
+
+
+@pytest.mark.parametrize("command", ["trace", "render"])
+def test_a_saved_graph_keeps_its_times(fxviz: Call, in_tmp: Path, command: str) -> None:
+    assert fxviz("trace", "squeezenet1_1", "--device", "cpu", "--time", "-q", "-o", "a.json") == Result(0, "", "")
+    nodes = json.loads(Path("a.json").read_text())["nodes"]
+    assert all(node["time"] > 0 for node in nodes if node["kind"] == "module")
+    assert all(node["time"] == 0 for node in nodes if node["kind"] not in CALLS)
+    if command == "render":
+        assert fxviz("render", "a.json", "-q") == Result(0, "", "")
+    graph = ArchGraph.load("a.json")
+    assert [node.time for node in graph.nodes] == [node["time"] for node in nodes]
+    assert graph.to_json() == Path("a.json").read_text()
+
+
+@pytest.mark.parametrize("command", ["trace", "render"])
+@pytest.mark.parametrize("device", [[], ["--device", "meta"]], ids=" ".join)
+def test_what_does_not_compute_is_not_timed(fxviz: Call, in_tmp: Path, command: str, device: list[str]) -> None:
+    said = "fxviz: --time needs a device that computes: add --device cpu or cuda\n"
+    assert fxviz(command, "resnet18", "--time", *device) == Result(2, "", said)
+    assert not list(in_tmp.iterdir())
+
+
+def test_a_saved_graph_is_not_timed(fxviz: Call, tiny: ArchGraph, in_tmp: Path) -> None:
+    tiny.save("tiny.json")
+    assert fxviz("render", "tiny.json", "--time") == Result(2, "", "fxviz: 'tiny.json' is traced already: it cannot be timed\n")
+
+
+def test_python_is_told_the_same() -> None:
+    with pytest.raises(UsageError, match="--time needs a device that computes"):
+        fxviz.trace("resnet18", time=True)
+
+
+@pytest.mark.parametrize("command", ["trace", "render"])
+@pytest.mark.parametrize("extra", [[], ["--time"]], ids=" ".join)
+def test_a_gpu_that_is_not_there_is_said(fxviz: Call, in_tmp: Path, command: str, extra: list[str]) -> None:
+    count = torch.cuda.device_count()
+    said = f"fxviz: no device 'cuda:99' here: torch sees {count} GPU(s); use meta or cpu\n"
+    assert fxviz(command, "resnet18", "--device", "cuda:99", *extra) == Result(2, "", said)
+    assert not list(in_tmp.iterdir())
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+def test_cuda_without_a_gpu(fxviz: Call, in_tmp: Path) -> None:
+    result = fxviz("trace", "resnet18", "--device", "cuda", "--time")
+    assert result == Result(2, "", "fxviz: no device 'cuda' here: torch sees 0 GPU(s); use meta or cpu\n")
