@@ -38,7 +38,7 @@ INTERRUPTED = """
 import signal, sys, time
 import fxviz.tracing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here when the tests run in the background
-def trace_slowly(*_):
+def trace_slowly(*_, **__):
     print("tracing", flush=True)
     time.sleep(60)
 fxviz.tracing.trace_module = trace_slowly
