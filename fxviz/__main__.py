@@ -1,6 +1,25 @@
-"""The command line as a module: ``python -m fxviz render resnet18 -o out.svg``."""
+"""The door of the command line: ``fxviz``, ``python -m fxviz``, ``python cli.py``."""
 
-from fxviz.cli import main
+from __future__ import annotations
+
+import os
+import signal
+
+
+def main() -> int:
+    """Run the command line and return its exit status; Ctrl-C ends it quietly, also while the rest is imported."""
+    ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if ours:
+        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
+    from fxviz.cli import main as run
+
+    try:
+        if ours:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        return run()
+    except KeyboardInterrupt:
+        return 130
+
 
 if __name__ == "__main__":
     raise SystemExit(main())

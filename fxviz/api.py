@@ -5,14 +5,14 @@ The rooms are imported where they are used, so that a saved graph is drawn witho
 
 from __future__ import annotations
 
-import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fxviz.devices import check_device
 from fxviz.drawing import THEMES
-from fxviz.errors import UsageError
+from fxviz.errors import TimingError, TraceError, UsageError
 from fxviz.graph import ArchGraph
 from fxviz.metrics import METRICS
 
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fxviz.rendering import Figure
-
-DEVICES = "meta, cpu, cuda or cuda:N"
 
 _CONFIGURATION = "transformers:"
 """What follows is a model type or the file of a configuration, which ends like a saved graph."""
@@ -62,8 +60,9 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta", t
     """Run a model once and return what it did as a graph, with its parameters, shapes, MACs and skip connections.
 
     Args:
-        model: a name from ``fxviz list``, or a module, which is left as it was.
-        inputs: what the model is called with; None stands for one 1×3×224×224 image.
+        model: a name from ``fxviz list`` ("resnet18", "timm:resnet50", "transformers:bert"), the file of a configuration
+            ("transformers:path/to/config.json"), or a module, which is left as it was.
+        inputs: what the model is called with; None stands for what its library declares, for a module one 1×3×224×224 image.
         device: "meta" (no memory, no computing), "cpu", "cuda" or "cuda:N".
         time: measure the time of each node on ``device``: the median of several runs, in seconds.
 
@@ -77,7 +76,7 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta", t
     """
     from fxviz.annotating import annotate
     from fxviz.loading import resolve
-    from fxviz.tracing import check_available, trace_module
+    from fxviz.tracing import advice, check_available, trace_module
 
     check_device(device, time)
     check_available(device)
@@ -88,7 +87,14 @@ def trace(model: str | nn.Module, inputs: Any = None, *, device: str = "meta", t
     if isinstance(model, str) and device != "meta":
         module = module.to(device)
     given = source.inputs if inputs is None else inputs
-    return annotate(trace_module(module, given, device, source.info(module), rebuild=lambda: source.build(True), time=time))
+    try:
+        traced = trace_module(module, given, device, source.info(module), rebuild=lambda: source.build(True), time=time)
+    except TimingError:
+        raise
+    except TraceError as error:
+        declared = isinstance(model, str) and inputs is None
+        raise TraceError(f"{error}{'' if declared else advice(module, inputs)}") from error.__cause__
+    return annotate(traced)
 
 
 _DEFAULTS = RenderOptions()
@@ -149,17 +155,3 @@ def is_graph_file(value: object) -> bool:
     if isinstance(value, str) and value.startswith(_CONFIGURATION):
         return False
     return isinstance(value, (str, Path)) and str(value).lower().endswith(".json")
-
-
-def check_device(device: str, time: bool = False) -> None:
-    """Refuse what cannot be a device, and to time what does not compute, before torch is imported.
-
-    >>> check_device("gpu")
-    Traceback (most recent call last):
-    ...
-    fxviz.errors.UsageError: no device 'gpu': choose meta, cpu, cuda or cuda:N
-    """
-    if not re.fullmatch(r"meta|cpu|cuda(:[0-9]+)?", device):
-        raise UsageError(f"no device '{device}': choose {DEVICES}")
-    if time and device == "meta":
-        raise UsageError("--time needs a device that computes: add --device cpu or cuda")

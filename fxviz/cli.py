@@ -20,7 +20,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fxviz import api
+from fxviz import api, streams
+from fxviz.devices import check_device
 from fxviz.errors import FxvizError, UnknownModel, UsageError
 from fxviz.graph import ArchGraph
 from fxviz.summarizing import headline
@@ -78,17 +79,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     fxviz ...
     0
     """
+    streams.open_closed()
+    try:
+        status = _run(sys.argv[1:] if argv is None else list(argv))
+        streams.give("")
+    except FxvizError as error:
+        status = _complain(str(error), error.exit_status)
+    streams.tell("")
+    return status
+
+
+def _run(arguments: list[str]) -> int:
     command = typer.main.get_command(app)
     try:
-        status = command.main(args=None if argv is None else list(argv), prog_name="fxviz", standalone_mode=False)
-    except FxvizError as error:
-        return _complain(str(error), error.exit_status)
+        status = command.main(args=list(arguments), prog_name="fxviz", standalone_mode=False)
     except typer.Abort:
         return 130
+    except OSError:
+        streams.give("")  # the rest of the help: says that it cannot get out
+        raise
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _complain(_usage(error), 2)
+        raise UsageError(_usage(error, arguments)) from error
     return status if isinstance(status, int) else 0
 
 
@@ -101,10 +114,10 @@ def start(
     if version:
         from fxviz import __version__
 
-        print(f"fxviz {__version__}")
+        streams.give(f"fxviz {__version__}\n")
         raise typer.Exit()
     if context.invoked_subcommand is None:
-        print(context.get_help())
+        streams.give(f"{context.get_help()}\n")
 
 
 @app.command()
@@ -132,9 +145,9 @@ def render(
         graph = _graph(model, device, time, quiet)
         figure = api.render(graph, options)
         if target is None:
-            _print(figure.svg)
+            streams.give(figure.svg)
         else:
-            _write(target, figure.save, graph, quiet)
+            _write(target, figure.save, graph, quiet, color_by)
 
 
 @app.command()
@@ -153,7 +166,7 @@ def trace(
         target = _target(output, model, ".json", (".json",))
         graph = _graph(model, device, time, quiet)
         if target is None:
-            _print(graph.to_json())
+            streams.give(graph.to_json())
         else:
             _write(target, graph.save, graph, quiet)
 
@@ -162,7 +175,11 @@ def trace(
 def list_names(
     pattern: Annotated[
         str | None,
-        typer.Argument(metavar="PATTERN", help="Part of a name, or a shell pattern.", show_default=False),
+        typer.Argument(
+            metavar="PATTERN",
+            help="Part of a name, or a shell pattern; after 'timm:' or 'transformers:' one of theirs.",
+            show_default=False,
+        ),
     ] = None,
     debug: Debug = False,
 ) -> None:
@@ -170,43 +187,31 @@ def list_names(
     with _reported(debug):
         from fxviz.loading import names
 
-        with _patience("loading torchvision"):
+        with _patience("loading names"):
             found = names(pattern)
         if not found:
             raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
-        _print("\n".join(found) + "\n")
+        streams.give("\n".join(found) + "\n")
 
 
 def _graph(model: str, device: str | None, time: bool, quiet: bool) -> ArchGraph:
     if not api.is_graph_file(model):
-        api.check_device(device or "meta", time)
+        check_device(device or "meta", time)
     with _patience(f"tracing {model}", quiet or api.is_graph_file(model)):
         return api.as_graph(model, device=device, time=time)
 
 
-def _write(target: Path, save: Callable[[Path], object], graph: ArchGraph, quiet: bool) -> None:
+def _write(target: Path, save: Callable[[Path], object], graph: ArchGraph, quiet: bool, metric: str = "params") -> None:
     save(target)
     if not quiet:
-        print(_one_line(f"wrote {target}: {headline(graph)}"), file=sys.stderr)
-
-
-def _print(text: str) -> None:
-    """Write to standard output as UTF-8; a reader that has gone away is no error."""
-    try:
-        sys.stdout.flush()
-        sys.stdout.buffer.write(text.encode("utf-8"))
-        sys.stdout.buffer.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        streams.tell(_one_line(f"wrote {target}: {headline(graph, metric)}") + "\n")
 
 
 def _target(output: str | None, model: str, suffix: str, allowed: tuple[str, ...]) -> Path | None:
     """The file to write, None for standard output. All that can be wrong with it is found here, before the work starts."""
     if output == STDOUT:
         return None
-    target = Path(output or _default_name(model) + suffix)
-    check_target(target, allowed)
-    return target
+    return check_target(_default_name(model) + suffix if output is None else output, allowed)
 
 
 def _default_name(model: str) -> str:
@@ -227,7 +232,7 @@ def _reported(debug: bool) -> Iterator[None]:
         raise typer.Exit(130) from None
     except Exception as error:
         if debug:
-            traceback.print_exc()
+            streams.tell(traceback.format_exc())
         raise typer.Exit(_report(error)) from None
 
 
@@ -239,7 +244,7 @@ def _report(error: Exception) -> int:
 
 
 def _complain(message: str, status: int) -> int:
-    print(_one_line(f"fxviz: {message}"), file=sys.stderr)
+    streams.tell(_one_line(f"fxviz: {message}") + "\n")
     return status
 
 
@@ -253,11 +258,11 @@ def _one_line(message: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
 
 
-def _usage(error: Any) -> str:
+def _usage(error: Any, arguments: Sequence[str]) -> str:
     """What the parser has to say about wrong arguments, and where to read on."""
     message = error.format_message()
     context = getattr(error, "ctx", None)
-    where = context.command_path if context else "fxviz"
+    where = context.command_path if context else " ".join(("fxviz", *arguments[:1]))
     return f"{message[:1].lower()}{message[1:].rstrip('.')}; see '{where} --help'"
 
 

@@ -8,6 +8,7 @@ The tree::
     |   |-- BadGraphFile    a saved graph that cannot be read
     |   `-- BadOutput       a file that cannot be written
     |-- TraceError          the model's own code failed while it was traced: exit status 1
+    |   `-- TimingError     the model's steps cannot be timed one by one
     `-- EngineError         the layout engine is missing or failed: exit status 1
 
 A message is one line that says what is wrong, where, what was given, what is allowed and what to do next.
@@ -48,6 +49,10 @@ class BadOutput(UsageError):
 
 class TraceError(FxvizError):
     """The model's own code failed while it was traced."""
+
+
+class TimingError(TraceError):
+    """The model's steps cannot be timed one by one."""
 
 
 class EngineError(FxvizError):

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz.errors import BadGraphFile
+from fxviz.reading import Fields
 from fxviz.writing import check_target, write_whole
 
 if TYPE_CHECKING:
@@ -193,9 +194,9 @@ class ArchGraph:
 
     def __post_init__(self) -> None:
         position = {node.id: place for place, node in enumerate(self.nodes)}
+        _check(self, position)
         edges = sorted(self.edges, key=lambda edge: (position[edge.source], position[edge.target], edge.slot))
         object.__setattr__(self, "edges", tuple(edges))
-        _check(self)
 
     @cached_property
     def total_params(self) -> int:
@@ -266,10 +267,12 @@ class ArchGraph:
         Raises:
             BadGraphFile: the graph lacks what an annotated graph has.
         """
+        import networkx as nx
+
         try:
-            return _read(graph)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise BadGraphFile(f"the graph is damaged ({type(error).__name__}: {error})") from error
+            return _read(nx.node_link_data(graph, edges="edges"))
+        except (ValueError, RecursionError) as error:
+            raise BadGraphFile(f"the graph is damaged: {error}") from error
 
     def save(self, path: str | Path) -> Path:
         """Write the graph as JSON, whole or not at all. The same graph gives the same bytes.
@@ -277,8 +280,7 @@ class ArchGraph:
         Raises:
             BadOutput: the suffix is not ``.json``, or the file cannot be written.
         """
-        check_target(Path(path), (".json",))
-        return write_whole(Path(path), self.to_json())
+        return write_whole(check_target(path, (".json",)), self.to_json())
 
     def to_json(self) -> str:
         """Node-link JSON: ``networkx.node_link_graph(json.loads(text), edges="edges")`` gives the graph back."""
@@ -294,24 +296,16 @@ class ArchGraph:
         Raises:
             BadGraphFile: the file is missing, cut short, or not a graph of this schema.
         """
-        import networkx as nx
-
         try:
             data = json.loads(Path(path).read_text(encoding="utf-8"))
-            attributes = data["graph"] if isinstance(data, dict) else {}
-            schema = attributes.get("schema")
-            graph = nx.node_link_graph(data, edges="edges") if schema == SCHEMA else None
         except OSError as error:
             raise BadGraphFile(f"cannot read '{path}': {error.strerror or error}") from error
-        except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise BadGraphFile(f"cannot read '{path}': it is not whole JSON ({error}); {_again(path)}") from error
-        except (KeyError, TypeError, ValueError, AttributeError, nx.NetworkXException) as error:
-            raise BadGraphFile(f"cannot read '{path}': it holds no graph of fxviz; {_again(path)}") from error
-        if graph is None:
-            raise BadGraphFile(f"cannot read '{path}': its schema is {schema!r}, not '{SCHEMA}'; {_again(path)}")
         try:
-            return cls.from_networkx(graph)
-        except BadGraphFile as error:
+            _check_schema(data)
+            return _read(data)
+        except (ValueError, RecursionError) as error:
             raise BadGraphFile(f"cannot read '{path}': {error}; {_again(path)}") from error
 
 
@@ -391,64 +385,134 @@ def _renamed(attributes: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return {new if key == old else key: value for key, value in attributes.items()}
 
 
-def _read(graph: nx.MultiDiGraph) -> ArchGraph:
-    attributes = graph.graph
-    model, trace = attributes["model"], attributes["trace"]
+def _check_schema(data: Any) -> None:
+    attributes = data.get("graph") if isinstance(data, dict) else None
+    if not isinstance(attributes, dict):
+        raise ValueError("it holds no graph of fxviz")
+    if attributes.get("schema") != SCHEMA:
+        raise ValueError(f"its schema is {attributes.get('schema')!r}, not '{SCHEMA}'")
+
+
+def _read(data: Mapping[str, Any]) -> ArchGraph:
+    """The graph in node-link form.
+
+    Raises:
+        ValueError: a field is missing or of another kind, or a reference leads nowhere.
+    """
+    whole = Fields(data, "the file")
+    graph = Fields(whole.raw("graph"), "the graph")
+    model = graph.inner("model")
     return ArchGraph(
-        model=ModelInfo(model["name"], model["source"], model["class"]),
-        trace=TraceInfo(
-            trace["device"],
-            trace["method"],
-            {name: _read_tensor(tensor) for name, tensor in trace["inputs"].items()},
-            trace["torch"],
-            trace["torchvision"],
-            dict(trace["guessed"]),
-        ),
-        nodes=tuple(_read_node(name, node) for name, node in graph.nodes(data=True)),
-        edges=tuple(Edge(source, target, edge["slot"]) for source, target, edge in graph.edges(data=True)),
-        scopes=tuple(Scope(**_renamed(dict(scope), "class", "cls")) for scope in attributes["scopes"]),
+        model=ModelInfo(model.text("name"), model.text("source"), model.text("class")),
+        trace=_read_trace(graph.inner("trace")),
+        nodes=tuple(map(_read_node, whole.items("nodes", "id"))),
+        edges=tuple(Edge(edge.text("source"), edge.text("target"), edge.text("slot")) for edge in whole.items("edges")),
+        scopes=tuple(map(_read_scope, graph.items("scopes"))),
         parameters=tuple(
-            Parameter(item["name"], tuple(item["shape"]), item["dtype"], item["trainable"]) for item in attributes["parameters"]
+            Parameter(item.text("name"), item.sizes("shape"), item.text("dtype"), item.flag("trainable"))
+            for item in graph.items("parameters")
         ),
-        skips=tuple(Skip(item["kind"], item["fork"], item["join"], tuple(item["through"])) for item in attributes["skips"]),
+        skips=tuple(
+            Skip(skip.choice("kind", SKIP_KINDS), skip.text("fork"), skip.text("join"), skip.texts("through"))
+            for skip in graph.items("skips")
+        ),
     )
 
 
-def _read_node(name: str, node: Mapping[str, Any]) -> Node:
+def _read_trace(trace: Fields) -> TraceInfo:
+    inputs, guessed = trace.inner("inputs"), trace.inner("guessed")
+    return TraceInfo(
+        trace.text("device"),
+        trace.text("method"),
+        {name: _read_tensor(inputs.inner(name)) for name in inputs.value},
+        trace.text("torch"),
+        trace.text_or_none("torchvision"),
+        {name: guessed.count(name) for name in guessed.value},
+    )
+
+
+def _read_node(node: Fields) -> Node:
     return Node(
-        id=name,
-        kind=node["kind"],
-        op=node["op"],
-        path=node["path"],
-        cls=node["class"],
-        call=node["call"],
-        scope=node["scope"],
-        uses=tuple(node["uses"]),
-        outputs=tuple(_read_tensor(tensor) for tensor in node["outputs"]),
-        settings=_frozen(node["settings"]),
-        macs=node["macs"],
-        params=node["params"],
-        shared=tuple(node["shared"]),
-        time=node["time"],
+        id=node.text("id"),
+        kind=node.choice("kind", NODE_KINDS),
+        op=node.text("op"),
+        path=node.text("path"),
+        cls=node.text_or_none("class"),
+        call=node.count("call"),
+        scope=node.count("scope"),
+        uses=node.texts("uses"),
+        outputs=tuple(map(_read_tensor, node.items("outputs"))),
+        settings=_frozen(node.inner("settings").value),
+        macs=node.count_or_none("macs"),
+        params=node.count("params"),
+        shared=node.texts("shared"),
+        time=node.seconds_or_none("time"),
     )
 
 
-def _read_tensor(tensor: Mapping[str, Any]) -> TensorInfo:
-    return TensorInfo(tuple(tensor["shape"]), tensor["dtype"])
+def _read_scope(scope: Fields) -> Scope:
+    return Scope(
+        id=scope.count("id"),
+        path=scope.text("path"),
+        cls=scope.text("class"),
+        call=scope.count("call"),
+        parent=scope.count_or_none("parent"),
+        sequential=scope.flag("sequential"),
+    )
 
 
-def _check(graph: ArchGraph) -> None:
-    """References inside the graph lead somewhere.
+def _read_tensor(tensor: Fields) -> TensorInfo:
+    return TensorInfo(tensor.sizes("shape"), tensor.text("dtype"))
+
+
+def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:
+    """References inside the graph lead somewhere, and what follows stands behind what it follows.
 
     Raises:
         ValueError: one does not.
     """
-    nodes, scopes = set(graph.by_id), {scope.id for scope in graph.scopes}
+    _check_scopes(graph.scopes)
+    _check_nodes(graph)
+    for edge in graph.edges:
+        _check_forward(f"the edge from '{edge.source}' to '{edge.target}'", edge.source, edge.target, position)
+    for skip in graph.skips:
+        said = f"the skip from '{skip.fork}' to '{skip.join}'"
+        if skip.kind not in SKIP_KINDS:
+            raise ValueError(f"{said} has the unknown kind '{skip.kind}'")
+        _check_forward(said, skip.fork, skip.join, position)
+        if lost := [name for name in skip.through if name not in position]:
+            raise ValueError(f"{said} leads through '{lost[0]}', which is not there")
+
+
+def _check_scopes(scopes: tuple[Scope, ...]) -> None:
+    """They are a tree: the first is 0, the model itself; every other has its parent before it."""
+    known: set[int] = set()
+    for scope in scopes:
+        if scope.id in known:
+            raise ValueError(f"scope {scope.id} is there twice")
+        if (scope.parent is None) != (scope.id == 0) or (scope.parent is not None and scope.parent not in known):
+            expected = "a scope before it" if scope.id else "none: it is the model itself"
+            raise ValueError(f"scope {scope.id} has the parent {scope.parent}, and must have {expected}")
+        known.add(scope.id)
+    if not known:
+        raise ValueError("there is no scope 0, the model itself")
+
+
+def _check_nodes(graph: ArchGraph) -> None:
+    scopes, known = {scope.id for scope in graph.scopes}, set()
     for node in graph.nodes:
+        if node.id in known:
+            raise ValueError(f"node '{node.id}' is there twice")
         if node.kind not in NODE_KINDS:
             raise ValueError(f"node '{node.id}' has the unknown kind '{node.kind}'")
         if node.scope not in scopes:
             raise ValueError(f"node '{node.id}' ran in scope {node.scope}, which is not there")
-    for skip in graph.skips:
-        if skip.kind not in SKIP_KINDS or not {skip.fork, skip.join, *skip.through} <= nodes:
-            raise ValueError(f"the skip from '{skip.fork}' to '{skip.join}' names what is not there")
+        known.add(node.id)
+
+
+def _check_forward(said: str, first: str, last: str, position: Mapping[str, int]) -> None:
+    for name in (first, last):
+        if name not in position:
+            raise ValueError(f"{said} names '{name}', which is not there")
+    if position[first] >= position[last]:
+        raise ValueError(f"{said} leads back: nodes stand in the order they ran")

@@ -60,8 +60,8 @@ def metric_for(graph: ArchGraph, name: str) -> Metric:
     >>> metric_for(graph, "time")
     Traceback (most recent call last):
     ...
-    fxviz.errors.UsageError: cannot color by time: the graph holds no times; trace it with --device cpu or cuda and --time
+    fxviz.errors.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
     """
     if name == "time" and not any(node.time for node in graph.nodes):
-        raise UsageError("cannot color by time: the graph holds no times; trace it with --device cpu or cuda and --time")
+        raise UsageError("cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)")
     return METRICS[name]

@@ -2,68 +2,85 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from fxviz import units
-from fxviz.graph import ArchGraph
+from fxviz.graph import ArchGraph, Node
+from fxviz.metrics import METRICS
 
 _DOMINANT = 0.85
+_APART = {"concat": "concat skip", "gate": "gate"}
+"""Kinds of skips that are counted for themselves, and what one is called."""
 
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the model and how many of the traced parameters it holds; ``share`` lies between 0 and 1."""
+    """A part of the model and how much of a metric it holds, of parameters those traced; ``share`` lies between 0 and 1."""
 
     path: str
-    params: int
+    amount: float
     share: float
 
 
-def headline(graph: ArchGraph) -> str:
-    """The total, the skips and the three largest parts in one line, for example::
+def headline(graph: ArchGraph, metric: str = "params") -> str:
+    """The total, the skips and the three largest parts in one line, in the figure's words, for example::
 
     11.69M parameters, 8 skips (5 identity, 3 projection); layer4 71.8%, layer3 18.0%, layer2 4.5%
     """
     untraced = sum(parameter.size for parameter in graph.untraced)
-    facts = [f"{units.count(graph.total_params)} parameters"]
+    params = f"{units.count(graph.traced_params)} parameters"
     if untraced:
-        facts.append(f"{units.count(untraced)} of them never used by this trace")
-    facts.append(_skips(graph.skip_counts))
-    shares = ", ".join(f"{part.path} {units.percent(part.share)}" for part in largest_shares(graph))
-    return ", ".join(facts) + (f"; {shares}" if shares else "")
+        params += f" (+ {units.count(untraced)} not used in this run)"
+    shares = ", ".join(f"{part.path} {units.percent(part.share)}" for part in largest_shares(graph, metric))
+    measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
+    return f"{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
 
 
-def largest_shares(graph: ArchGraph, count: int = 3) -> tuple[Share, ...]:
-    """The ``count`` parts of the model that hold most of its traced parameters, largest first.
+def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> tuple[Share, ...]:
+    """The ``count`` parts of the model that hold most of a metric, largest first.
 
     The parts are the model's direct children. One that holds 85 % or more gives way to its own children, unless these are
     all of one size (the twelve layers of a transformer say less than their sum).
     """
-    untraced = {parameter.name for parameter in graph.untraced}
-    sizes = {parameter.name: parameter.size for parameter in graph.parameters if parameter.name not in untraced}
+    sizes = _params(graph) if metric == "params" else _amounts(graph, METRICS[metric].of)
     total = sum(sizes.values())
     parts = sorted(_parts(sizes, total).items(), key=lambda part: -part[1])
-    return tuple(Share(path, params, params / total) for path, params in parts[:count] if params)
+    return tuple(Share(path, amount, amount / total) for path, amount in parts[:count] if amount)
 
 
-def _parts(sizes: dict[str, int], total: int) -> Counter[str]:
+def _params(graph: ArchGraph) -> dict[str, float]:
+    """The sizes of the traced parameters by name."""
+    untraced = {parameter.name for parameter in graph.untraced}
+    return {parameter.name: parameter.size for parameter in graph.parameters if parameter.name not in untraced}
+
+
+def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
+    """What the nodes hold, by the module and the operation."""
+    amounts: dict[str, float] = defaultdict(float)
+    for node in graph.nodes:
+        amounts[f"{node.path}.{node.op}".lstrip(".")] += of(node)
+    return dict(amounts)
+
+
+def _parts(sizes: dict[str, float], total: float) -> dict[str, float]:
     parts = _children(sizes, "")
     while parts:
-        path, params = parts.most_common(1)[0]
+        path, amount = max(parts.items(), key=lambda part: part[1])
         children = _children(sizes, path)
         same = len(children) > 1 and len(set(children.values())) == 1
-        if params < _DOMINANT * total or same or children.keys() <= sizes.keys():
+        if not path or amount < _DOMINANT * total or same or children.keys() <= sizes.keys():
             break
         del parts[path]
         parts.update(children)
     return parts
 
 
-def _children(sizes: dict[str, int], path: str) -> Counter[str]:
-    """Parameters by the direct children of ``path``; a tensor that it owns itself counts as a child."""
+def _children(sizes: dict[str, float], path: str) -> dict[str, float]:
+    """Amounts by the direct children of ``path``; a tensor that it owns itself counts as a child."""
     prefix = f"{path}." if path else ""
-    children: Counter[str] = Counter()
+    children: dict[str, float] = defaultdict(float)
     for name, size in sizes.items():
         if name.startswith(prefix):
             children[prefix + name[len(prefix) :].partition(".")[0]] += size
@@ -71,8 +88,17 @@ def _children(sizes: dict[str, int], path: str) -> Counter[str]:
 
 
 def _skips(counts: dict[str, int]) -> str:
-    total, kinds = sum(counts.values()), [kind for kind, count in counts.items() if count]
-    if not kinds:
-        return "no skips"
-    told = f"all {kinds[0]}" if len(kinds) == 1 < total else ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
-    return f"{total} skip{'s' if total > 1 else ''} ({told})"
+    """
+    >>> _skips({"identity": 2, "projection": 1, "resample": 0, "concat": 2, "gate": 1})
+    '3 skips (2 identity, 1 projection), 2 concat skips, 1 gate'
+    """
+    residual = {kind: count for kind, count in counts.items() if count and kind not in _APART}
+    apart = [f"{counts[kind]} {name}{'s' * (counts[kind] > 1)}" for kind, name in _APART.items() if counts[kind]]
+    return ", ".join((*_residual(residual), *apart)) or "no skips"
+
+
+def _residual(counts: dict[str, int]) -> Iterator[str]:
+    total, kinds = sum(counts.values()), list(counts)
+    if kinds:
+        told = f"all {kinds[0]}" if len(kinds) == 1 < total else ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+        yield f"{total} skip{'s' * (total > 1)} ({told})"

@@ -20,7 +20,8 @@ class Row:
     Attributes:
         id: place in the figure, from 0.
         kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or concat),
-            "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "plain".
+            "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "code"
+            (functions that follow each other), "plain".
         heads: the nodes that the row is named after.
         before: norm and activation in front of a layer, fused into its row.
         after: norm, activation and scale behind it.

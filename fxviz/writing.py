@@ -10,21 +10,29 @@ from pathlib import Path
 from fxviz.errors import BadOutput
 
 
-def check_target(path: Path, suffixes: Sequence[str]) -> None:
-    """Find out before any work is done whether ``path`` can be written.
+def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
+    """Find out before any work is done whether a file can be written.
 
     Args:
-        path: the file to be.
+        target: the file to be.
         suffixes: the ones allowed, with their dot.
 
+    Returns:
+        Its path.
+
     Raises:
-        BadOutput: another suffix, a missing folder, a folder in its place, a read-only file, a folder that takes no new file.
+        BadOutput: no name, another suffix, a missing folder, a folder in its place, a read-only file, a folder that takes no
+            new file.
 
     >>> check_target(Path("net.gif"), (".svg", ".dot"))
     Traceback (most recent call last):
     ...
     fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
     """
+    if not isinstance(target, (str, os.PathLike)) or not str(target):
+        raise BadOutput(f"cannot write to {target!r}: give the name of a file that ends in {' or '.join(suffixes)}")
+    path = Path(target)
+    _check_name(path)
     if path.is_dir():
         raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
     if path.suffix.lower() not in suffixes:
@@ -35,6 +43,17 @@ def check_target(path: Path, suffixes: Sequence[str]) -> None:
         raise BadOutput(f"cannot write '{path}': the file is read-only")
     if not path.exists() or path.is_file():
         _check_folder(path)
+    return path
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what the file system takes for no name at all: too long, with a zero byte, a circle of links."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except (OSError, ValueError) as error:
+        raise BadOutput(f"cannot write '{path}': {getattr(error, 'strerror', None) or error}") from error
 
 
 def _check_folder(path: Path) -> None:
@@ -67,6 +86,7 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     'whole'
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
+    _check_name(path)
     if path.is_dir():
         raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
     if not path.parent.is_dir():
@@ -84,7 +104,7 @@ def write_whole(path: Path, content: str | bytes) -> Path:
 def _replace(path: Path, data: bytes) -> None:
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(13, "the file is read-only")
-    handle, name = tempfile.mkstemp(prefix=f".{path.name[:100]}.", suffix=".part", dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=".fxviz.", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)

@@ -22,6 +22,7 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ("module", "heavy"),
     [
         ("fxviz", {"torch", "networkx", "rich", "numpy", "typer"}),
+        ("fxviz.__main__", {"torch", "networkx", "rich", "numpy", "typer", "fxviz.cli"}),
         ("fxviz.cli", {"torch", "networkx", "rich", "numpy"}),
         ("fxviz.api", {"torch", "networkx", "rich", "numpy"}),
         ("fxviz.loading", {"torch", "torchvision"}),

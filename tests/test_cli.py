@@ -141,6 +141,55 @@ def test_a_mistake_of_ours_is_one_line_too(fxviz: Call, saved: Path, monkeypatch
     assert fxviz("render", saved, "--debug").err.startswith("Traceback")
 
 
+def test_an_empty_name_is_no_default(fxviz: Call, saved: Path) -> None:
+    refused(fxviz("render", saved, "-o", ""), "cannot write to ''", ".svg or .dot")
+    assert os.listdir() == ["tiny.json"]
+
+
+def test_a_name_too_long_is_refused_at_once(fxviz: Call, saved: Path) -> None:
+    refused(fxviz("render", saved, "-o", "x" * 300 + ".svg"), "File name too long")
+
+
+def test_a_missing_value_points_to_the_commands_own_help(fxviz: Call) -> None:
+    refused(fxviz("render", "resnet18", "--theme"), "see 'fxviz render --help'")
+
+
+# Streams that are closed or full ---------------------------------------------------------------------------------------
+
+full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+
+
+def shell(command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "FXVIZ": f"{sys.executable} -m fxviz"}
+    return subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=120)
+
+
+@full
+@pytest.mark.parametrize("stream", ["/dev/full", "&-"])
+@pytest.mark.parametrize("arguments", ["", "--version", "--help", "render --help", "list", "render tiny.json -o -"])
+def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream: str) -> None:
+    done = shell(f"$FXVIZ {arguments} >{stream}")
+    reason = "Bad file descriptor" if stream == "&-" else "No space left on device"
+    assert (done.returncode, done.stderr) == (1, f"fxviz: cannot write to standard output: {reason}\n")
+
+
+@full
+@pytest.mark.parametrize("stream", ["/dev/full", "&-"])
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [("render tiny.json -o a.svg", 0), ("render no.json", 2), ("render no.json --debug", 2), ("rendr", 2)],
+)
+def test_standard_error_that_takes_nothing(saved: Path, arguments: str, status: int, stream: str) -> None:
+    done = shell(f"$FXVIZ {arguments} 2>{stream}")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "")
+    assert Path("a.svg").exists() == (status == 0)
+
+
+def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
+    assert shell("$FXVIZ render tiny.json -o a.svg >&- 2>&- <&-").returncode == 0
+    assert ET.parse("a.svg").getroot().tag.endswith("svg")
+
+
 # Help ------------------------------------------------------------------------------------------------------------------
 
 
@@ -249,7 +298,7 @@ def test_the_same_trace_twice_gives_the_same_bytes(fxviz: Call, in_tmp: Path) ->
 
 @pytest.mark.parametrize(
     ("pattern", "names"),
-    [("resnet?8", ["resnet18"]), ("vgg*_bn", ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"])],
+    [("resnet?8", ["resnet18"]), ("ResNet?8", ["resnet18"]), ("vgg*_bn", ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"])],
 )
 def test_list(fxviz: Call, pattern: str, names: list[str]) -> None:
     assert fxviz("list", pattern) == Result(0, "\n".join(names) + "\n", "")
@@ -271,6 +320,24 @@ def test_ctrl_c_leaves_no_file_and_no_traceback(in_tmp: Path, command: str) -> N
     assert process.returncode == 130
     assert said.strip() == ""
     assert os.listdir(in_tmp) == []
+
+
+INTERRUPTED_EARLY = """
+import signal, sys, os
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == "typer":
+            os.kill(os.getpid(), signal.SIGINT)
+sys.meta_path.insert(0, Interrupting())
+from fxviz.__main__ import main
+sys.exit(main())
+"""
+
+
+def test_ctrl_c_while_modules_are_imported() -> None:
+    done = python(INTERRUPTED_EARLY, "--version")
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_the_clones_door(in_tmp: Path) -> None:

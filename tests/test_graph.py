@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,19 +48,25 @@ def graphs_over(draw: st.DrawFn, ids: list[str]) -> ArchGraph:
         Scope(number, draw(texts), draw(texts), draw(sizes), number - 1 if number else None, draw(st.booleans()))
         for number in range(draw(st.integers(1, 3)))
     )
-    pairs = st.tuples(st.sampled_from(ids), st.sampled_from(ids))
+    places = st.lists(st.sampled_from(range(len(ids))), min_size=2, max_size=2, unique=True).map(sorted)
+    pairs = places.map(lambda pair: (ids[pair[0]], ids[pair[1]])) if len(ids) > 1 else st.nothing()
     return ArchGraph(
         ModelInfo(draw(texts), draw(texts), draw(texts)),
         TraceInfo("meta", "fake", draw(st.dictionaries(texts, tensors, max_size=2)), "2.4.0", draw(st.none() | texts)),
         nodes=tuple(draw(nodes(st.just(name), st.sampled_from(range(len(scopes))))) for name in ids),
-        edges=tuple(Edge(source, target, draw(texts)) for source, target in draw(st.lists(pairs, max_size=8))),
+        edges=tuple(Edge(source, target, draw(texts)) for source, target in draw(some(pairs, 8))),
         scopes=scopes,
         parameters=tuple(draw(st.lists(st.builds(Parameter, texts, shapes, texts, st.booleans()), max_size=3))),
         skips=tuple(
             Skip(draw(st.sampled_from(SKIP_KINDS)), fork, join, tuple(draw(st.lists(st.sampled_from(ids), max_size=2))))
-            for fork, join in draw(st.lists(pairs, max_size=3))
+            for fork, join in draw(some(pairs, 3))
         ),
     )
+
+
+def some(things: st.SearchStrategy[Any], most: int) -> st.SearchStrategy[list[Any]]:
+    """None where there can be none: one node alone has no edge."""
+    return st.just([]) if things.is_empty else st.lists(things, max_size=most)
 
 
 shapes = st.lists(st.integers(0, 512), max_size=4).map(tuple)
@@ -143,13 +150,90 @@ def test_every_field_is_in_the_documentation(tiny: ArchGraph) -> None:
         {"nodes": (Node("a", "module", "Conv2d", "a", scope=7),)},
         {"skips": (Skip("identity", "a", "nowhere"),)},
         {"skips": (Skip("sideways", "a", "a"),)},
+        {"skips": (Skip("identity", "a", "a"),)},
+        {"edges": (Edge("a", "nowhere", "0"),)},
+        {"edges": (Edge("a", "a", "0"),)},
+        {"nodes": (Node("a", "module", "Conv2d", "a"),) * 2},
     ],
-    ids=["kind", "scope", "skip", "skip kind"],
+    ids=["kind", "scope", "skip", "skip kind", "skip back", "edge", "edge back", "twice"],
 )
 def test_a_reference_that_leads_nowhere_is_refused(tiny: ArchGraph, change: dict[str, Any]) -> None:
     parts: dict[str, Any] = {"nodes": (Node("a", "module", "Conv2d", "a"),), "edges": (), "skips": ()}
-    with pytest.raises(ValueError, match=r"unknown kind|is not there|names what is not there"):
+    with pytest.raises(ValueError, match=r"unknown kind|is not there|leads back|is there twice"):
         ArchGraph(tiny.model, tiny.trace, scopes=tiny.scopes, parameters=(), **{**parts, **change})
+
+
+def put(content: Any, path: str, value: Any) -> None:
+    *way, last = (int(key) if key.isdigit() else key for key in path.split("."))
+    for key in way:
+        content = content[key]
+    content[last] = value
+
+
+SCOPE = {"id": 1, "path": "a", "class": "A", "call": 0, "parent": 0, "sequential": False}
+SCOPE_0 = SCOPE | {"id": 0, "parent": None}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("nodes.1.op", -1, "node 'conv': 'op' is -1, not a text"),
+        ("nodes.1.path", [], "node 'conv': 'path' is [], not a text"),
+        ("nodes.1.settings", None, "node 'conv': 'settings' is null, not an object"),
+        ("nodes.1.params", "x", "node 'conv': 'params' is 'x', not a whole number from 0 on"),
+        ("nodes.1.params", float("nan"), "node 'conv': 'params' is nan, not a whole number"),
+        ("nodes.1.params", 1e308, "node 'conv': 'params' is 1e+308, not a whole number"),
+        ("nodes.1.params", 10**400, "node 'conv': 'params' is a number beyond 64 bits, not a whole number"),
+        ("nodes.1.params", -1, "node 'conv': 'params' is -1, not a whole number"),
+        ("nodes.1.params", True, "node 'conv': 'params' is True, not a whole number"),
+        ("nodes.1.macs", [], "node 'conv': 'macs' is [], not a whole number"),
+        ("nodes.1.time", [None], "node 'conv': 'time' is [None], not a number of seconds"),
+        ("nodes.1.time", float("nan"), "node 'conv': 'time' is nan, not a number of seconds"),
+        ("nodes.1.uses", "weight", "node 'conv': 'uses' is 'weight', not a list of texts"),
+        ("nodes.1.kind", None, "node 'conv': 'kind' is null, not one of input, module,"),
+        ("nodes.1.id", 7, "'id' is 7, not a text"),
+        ("nodes.1", 7, "'nodes' 1 is 7, not an object"),
+        ("nodes.1.outputs.0.dtype", None, "node 'conv': 'outputs' 0: 'dtype' is null, not a text"),
+        ("nodes.1.outputs.0.shape", ["a"], "node 'conv': 'outputs' 0: 'shape' is ['a'], not a list of sizes"),
+        ("nodes.1.outputs.0.shape", [-1], "node 'conv': 'outputs' 0: 'shape' is [-1], not a list of sizes"),
+        ("nodes.1.outputs.0.shape", [2**40, 2**40], "not a list of sizes"),
+        ("nodes.1.scope", 5, "node 'conv' ran in scope 5, which is not there"),
+        ("graph.scopes", [], "there is no scope 0"),
+        ("graph.scopes.0.parent", -1, "'scopes' 0: 'parent' is -1, not a whole number"),
+        ("graph.scopes.0.parent", 0, "scope 0 has the parent 0, and must have none"),
+        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": 1}], "scope 1 has the parent 1, and must have a scope before it"),
+        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": 2}, SCOPE | {"id": 2, "parent": 1}], "scope 1 has the parent 2"),
+        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": None}], "scope 1 has the parent None"),
+        ("graph.scopes", [SCOPE_0, SCOPE, SCOPE], "scope 1 is there twice"),
+        ("graph.skips.0.join", "nowhere", "the skip from 'x' to 'nowhere' names 'nowhere', which is not there"),
+        ("graph.skips.0.through", ["nowhere"], "the skip from 'x' to 'add' leads through 'nowhere', which is not there"),
+        ("graph.trace.guessed", {"nonzero": "x"}, "'guessed': 'nonzero' is 'x', not a whole number"),
+        ("graph.trace.inputs.x.shape", 3, "'inputs': 'x': 'shape' is 3, not a list of sizes"),
+        ("graph.parameters.0.trainable", 1, "'parameters' 0: 'trainable' is 1, not true or false"),
+        ("graph.model.name", None, "'model': 'name' is null, not a text"),
+        ("edges.0.source", "nowhere", "the edge from 'nowhere' to 'conv' names 'nowhere', which is not there"),
+        ("edges.0.source", "fc", "the edge from 'fc' to 'conv' leads back"),
+        ("edges", None, "'edges' is null, not a list"),
+    ],
+)
+def test_a_wrong_field_is_named(tiny: ArchGraph, tmp_path: Path, path: str, value: Any, said: str) -> None:
+    content = json.loads(tiny.to_json())
+    put(content, path, value)
+    refused(tmp_path, json.dumps(content), re.escape(said))
+
+
+def test_a_number_too_long_to_read(tmp_path: Path) -> None:
+    refused(tmp_path, "9" * 5000, "it is not whole JSON|it holds no graph")
+
+
+def test_settings_nested_too_deeply(tiny: ArchGraph, tmp_path: Path) -> None:
+    text = tiny.to_json().replace('"start_dim": 1', '"start_dim": ' + "[" * 100_000 + "]" * 100_000)
+    refused(tmp_path, text, "cannot read")
+
+
+def test_a_networkx_graph_of_another_kind() -> None:
+    with pytest.raises(BadGraphFile, match="the graph is damaged: the graph has no 'model'"):
+        ArchGraph.from_networkx(nx.MultiDiGraph())
 
 
 def test_only_json_is_saved(tiny: ArchGraph, tmp_path: Path) -> None:

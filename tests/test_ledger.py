@@ -100,7 +100,7 @@ def words(name: str) -> list[str]:
         ),
         ("vit_b_16", ["class token", "position embedding", "MultiheadAttention", "pre-LN · GELU", "×12", "2.36M ×12"]),
         ("googlenet", ["inception3a", "MaxPool 3×3 → Conv 1×1", "concat"]),
-        ("densenet121", ["_DenseLayer", "+ concat"]),
+        ("densenet121", ["DenseLayer", "+ concat"]),
         ("vgg16", ["Linear 25088→4096", "102.8M", "74.3%"]),
         ("convnext_tiny", ["DW Conv 7×7", "scale", "×9"]),
         ("regnet_y_400mf", ["SqueezeExcitation", "gate", "Conv 3×3 /2 g55"]),

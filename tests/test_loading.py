@@ -41,7 +41,7 @@ def test_every_name_of_torchvision_is_known() -> None:
         ("raft", ["raft_large", "raft_small"]),
         ("resnet[13]?", ["resnet18", "resnet34"]),
         ("*_320_fpn", ["fasterrcnn_mobilenet_v3_large_320_fpn"]),
-        ("RESNET18", []),
+        ("RESNET18", ["quantized_resnet18", "resnet18"]),
     ],
 )
 def test_names_by_pattern(pattern: str, expected: list[str]) -> None:
@@ -175,3 +175,11 @@ def test_lazy_parameters_are_left_to_their_module() -> None:
     with empty_parameters():
         layer = nn.LazyLinear(4)
     assert layer(torch.zeros(2, 3)).shape == (2, 4)
+
+
+def test_what_fills_memory_is_never_made_real() -> None:
+    with empty_parameters():
+        weight = nn.Parameter(torch.randn(2**20, 2**20))
+        table = torch.zeros(4, 4)
+    assert weight.is_meta
+    assert not table.is_meta

@@ -39,7 +39,9 @@ def test_activations_are_the_outputs_of_layers() -> None:
 def test_repeated_blocks_may_take_different_times() -> None:
     graph = traced("vit_b_16")
     timed = graph.with_nodes(tuple(replace(node, time=0.001 * place) for place, node in enumerate(graph.nodes)))
-    assert fold(timed, "time").total == pytest.approx(sum(node.time or 0 for node in timed.nodes if node.kind not in ("input", "output")))
+    assert fold(timed, "time").total == pytest.approx(
+        sum(node.time or 0 for node in timed.nodes if node.kind not in ("input", "output"))
+    )
 
 
 def test_the_figure_says_what_it_measures() -> None:

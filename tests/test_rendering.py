@@ -95,6 +95,12 @@ def test_nothing_but_shapes_comes_out_of_the_engine() -> None:
     assert '<text x="1" y="2" fill="#000000">box</text>' in svg
 
 
+@pytest.mark.parametrize("raw", ["<svg></svg>", '<svg viewBox="0 0 9 9"><g id="b2"/></svg>'])
+def test_boxes_that_do_not_come_back_are_missed(raw: str) -> None:
+    with pytest.raises(EngineError, match="lacks 1 of 1 boxes of the figure"):
+        finish(raw, one_box("text"), "light")
+
+
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_file_is_self_contained(theme: str) -> None:
     svg = Figure(sample(), theme).svg

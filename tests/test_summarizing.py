@@ -16,11 +16,14 @@ def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str,
     return ArchGraph(
         ModelInfo("net", "python", "Net"),
         TraceInfo("meta", "fake", {}, "2.4.0", None),
-        nodes=(Node("all", "module", "All", "", uses=read, params=sum(sizes[name] for name in read)),),
+        nodes=(
+            Node("all", "module", "All", "", uses=read, params=sum(sizes[name] for name in read)),
+            Node("join", "function", "add", ""),
+        ),
         edges=(),
         scopes=(Scope(0, "", "Net", 0, None),),
         parameters=tuple(Parameter(name, (size,), "float32", True) for name, size in sizes.items()),
-        skips=tuple(Skip(kind, "all", "all") for kind in skips),
+        skips=tuple(Skip(kind, "all", "join") for kind in skips),
     )
 
 
@@ -44,7 +47,7 @@ def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str,
     ids=["even enough", "dominant", "chain", "alike", "a layer is not split", "own tensors", "three", "bare", "empty", "none"],
 )
 def test_the_largest_parts(sizes: dict[str, int], expected: dict[str, int]) -> None:
-    assert {part.path: part.params for part in largest_shares(graph(sizes))} == expected
+    assert {part.path: part.amount for part in largest_shares(graph(sizes))} == expected
 
 
 def test_shares_are_of_what_the_trace_reads() -> None:
@@ -56,9 +59,11 @@ def test_shares_are_of_what_the_trace_reads() -> None:
     ("skips", "said"),
     [
         ((), "no skips"),
-        (("gate",), "1 skip (1 gate)"),
+        (("gate",), "1 gate"),
+        (("gate", "identity", "gate"), "1 skip (1 identity), 2 gates"),
         (("identity", "identity"), "2 skips (all identity)"),
-        (("identity", "concat", "identity"), "3 skips (2 identity, 1 concat)"),
+        (("identity", "resample", "identity"), "3 skips (2 identity, 1 resample)"),
+        (("identity", "concat", "identity"), "2 skips (all identity), 1 concat skip"),
     ],
 )
 def test_the_skips(skips: tuple[str, ...], said: str) -> None:
@@ -67,7 +72,18 @@ def test_the_skips(skips: tuple[str, ...], said: str) -> None:
 
 def test_what_the_trace_never_uses_is_said() -> None:
     said = headline(graph({"a.weight": 1000, "aux.weight": 1000}, unread=("aux.weight",)))
-    assert said == "2.0k parameters, 1.0k of them never used by this trace, no skips; a 100.0%"
+    assert said == "1.0k parameters (+ 1.0k not used in this run), no skips; a 100.0%"
+
+
+def test_shares_of_another_metric(resnet18: ArchGraph) -> None:
+    said = headline(resnet18, "macs")
+    assert said == "11.69M parameters, 8 skips (5 identity, 3 projection); of MACs: layer1 25.5%, layer2 22.7%, layer3 22.7%"
+    assert headline(resnet18, "activations").partition("; ")[2].startswith("of activations: conv1 32.3%, ")
+
+
+@pytest.mark.parametrize("names", [("", "a.b"), (".w", "a.b"), ("..", "a")])
+def test_odd_names_come_to_an_end(names: tuple[str, str]) -> None:
+    assert headline(graph(dict(zip(names, (90, 10), strict=True)))).startswith("100 parameters")
 
 
 def test_a_model_without_parameters() -> None:

@@ -313,7 +313,7 @@ def test_what_cannot_be_guessed_runs_for_real() -> None:
     assert (graph.trace.method, graph.trace.device) == ("real", "cpu")
 
 
-def test_a_model_without_memory_is_built_again_for_a_real_run() -> None:
+def test_a_model_without_memory_is_built_again_for_a_real_run(monkeypatch: pytest.MonkeyPatch) -> None:
     built: list[str] = []
 
     def build(device: str) -> nn.Module:
@@ -334,6 +334,37 @@ def test_a_model_without_memory_is_built_again_for_a_real_run() -> None:
     with pytest.raises(TraceError, match=r"numpy.*give it memory") as caught:
         trace_module(build("meta"), inputs, "meta", INFO)
     assert type(caught.value) is TraceError
+    monkeypatch.setattr("fxviz.tracing.run._memory", lambda: 4 * (64 + 8) - 1)
+    with pytest.raises(TraceError, match=r"numpy.*to run for real it needs 0\.0 GB for its parameters") as caught:
+        trace_module(build("meta"), inputs, "meta", INFO, lambda: build("cpu"))
+    assert built[-1] == "meta"
+
+
+class FollowsItsParameter(nn.Module):
+    """Where torch asks a parameter for its device before anything is dispatched."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(8))
+        self.shift = nn.Parameter(torch.ones(8, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.to(self.weight) * self.weight.contiguous() + self.weight.new_ones(8)
+        y = torch.stack([y, y.to(self.shift).to(self.weight)]).sum(0)
+        return y.type_as(self.shift) if {self.weight: 1}[self.weight] and not self.weight.requires_grad else y
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_parameter_without_memory_chooses_no_device(inside: bool) -> None:
+    graphs = []
+    for device in ("cpu", "meta"):
+        model = FollowsItsParameter().to(device)
+        inputs = (TensorInfo((2, 8), "float32"),)
+        graphs.append(traced(nn.Sequential(model, nn.ReLU()) if inside else model, inputs))
+        assert model.weight.device.type == device
+    first, second = ([(node.op, node.path, node.uses, node.outputs) for node in graph.nodes] for graph in graphs)
+    assert first == second
+    assert graphs[0].trace.method == graphs[1].trace.method == "fake"
 
 
 @pytest.mark.parametrize(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fxviz.drawing import Drawing
 from fxviz.errors import BadOutput
-from fxviz.writing import write_whole
+from fxviz.rendering import Figure
+from fxviz.writing import check_target, write_whole
 
 
 @pytest.mark.parametrize("content", ["11.69M × 2\n", b"\x00\xff"])
@@ -71,6 +74,25 @@ def test_where_no_file_can_be(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "f").write_text("a file, not a folder")
     with pytest.raises(BadOutput, match=message):
         write_whole(tmp_path / name, "new")
+
+
+@pytest.mark.parametrize("target", ["", None, 3, b"a.svg"])
+def test_no_name_for_a_file(target: Any) -> None:
+    with pytest.raises(BadOutput, match=r"cannot write to .*: give the name of a file that ends in \.svg or \.dot"):
+        Figure(Drawing("net", "A net.", (), ())).save(target)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".svg", "a\0b.svg", "circle/a.svg"])
+def test_a_name_that_the_file_system_refuses(in_tmp: Path, name: str) -> None:
+    Path("circle").symlink_to("circle")
+    for write in (lambda: check_target(name, [".svg"]), lambda: write_whole(Path(name), "new")):
+        with pytest.raises(BadOutput, match="cannot write"):
+            write()
+
+
+def test_a_name_as_long_as_it_can_be(tmp_path: Path) -> None:
+    path = tmp_path / ("é" * 125 + ".svg")
+    assert write_whole(check_target(path, [".svg"]), "new").read_text() == "new"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

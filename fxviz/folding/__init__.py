@@ -15,6 +15,9 @@ from fxviz.view import View
 BUDGET = 89
 """The height in lines of 15 pt (see ``View.lines``) up to which a figure stays under about 1,300 pt."""
 
+MOST_FLOWS = 12
+"""More lines than this past the rows cannot be told apart."""
+
 
 def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET) -> View:
     """The closest look at an annotated graph that fits the height.
@@ -34,7 +37,7 @@ def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET) -> Vi
     outline = Outline(graph, metric_for(graph, metric))
     for detail in LEVELS:
         view = look(outline, detail)
-        if view.lines <= budget:
+        if view.lines <= budget and len(view.flows) <= MOST_FLOWS:
             break
     return view
 
@@ -47,6 +50,8 @@ def look(outline: Outline, detail: Detail) -> View:
 def arrange(outline: Outline, detail: Detail) -> tuple[Drafts, Wiring, list[Region]]:
     """The rows of a level of detail in their final order, what joins them, and the parallel branches among them."""
     drafts = draft(outline, plan(outline, detail))
+    if detail.merge_code:
+        drafts.merge_code()
     wiring = wire(outline, drafts)
     regions = find_regions(wiring, drafts)
     if regions and detail.merge_branches:

@@ -112,7 +112,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         id=row.id,
         kind=row.kind,
         heads=tuple(row.heads),
-        path=row.path,
+        path=_path(outline, row),
         output=row.output,
         params=sum(node.params for node in used),
         total=row.total,
@@ -127,6 +127,19 @@ def _row(outline: Outline, row: Draft) -> Row:
         concat=row.concat,
         shared=any(node.shared for node in used) and not any(node.params for node in used),
     )
+
+
+def _path(outline: Outline, row: Draft) -> str:
+    """The path of the outermost module that is nothing but this row (a convolution with its norm), else of the layer itself."""
+    path, nodes = row.path, set(row.nodes)
+    scope = outline.scopes[row.heads[0].scope] if row.kind in ("layer", "projection", "chain") else outline.scopes[0]
+    while (
+        scope.parent is not None
+        and len(nodes) >= len(outline.nodes_in(scope.id))
+        and nodes.issuperset(outline.nodes_in(scope.id))
+    ):
+        path, scope = scope.path, outline.scopes[scope.parent]
+    return path
 
 
 # -------------------------------------------------------------------- the overview strip

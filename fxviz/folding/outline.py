@@ -42,11 +42,12 @@ class Outline:
                 self.sources[edge.target].append(edge.source)
                 self.users[edge.source].append(edge.target)
         self.scopes: dict[int, Scope] = {scope.id: scope for scope in graph.scopes}
+        self._inside: dict[int, list[str]] = defaultdict(list)
         self._elements = self._build()
 
     def _build(self) -> dict[int, list[Element]]:
         """The elements of every scope, in the order in which they ran."""
-        inside: dict[int, list[str]] = defaultdict(list)
+        inside = self._inside
         order: dict[int, dict[tuple[str, object], None]] = defaultdict(dict)
         for node in self.graph.nodes:
             child: tuple[str, object] = ("node", node.id)
@@ -82,7 +83,7 @@ class Outline:
 
     def nodes_in(self, scope: int) -> list[str]:
         """All nodes that ran inside ``scope``, at any depth."""
-        return [name for element in self.elements(scope) for name in element.nodes]
+        return self._inside[scope]
 
     @cached_property
     def size(self) -> dict[int, int]:
@@ -131,15 +132,12 @@ class Outline:
         return found
 
     def _opens(self, scope: int, parent: int) -> bool:
-        """Whether the stages are inside ``scope``: it wraps the whole model, or is a list of modules with own blocks."""
-        grouped = sum(len(self.blocks(child)) > 1 for child in self.children(scope)) > 1
-        if self.size[scope] == self.size[parent] and len(self.blocks(scope)) > 1 and self._computes_nothing(scope):
-            return True
-        if not grouped:
-            return False
-        total = max(1, self.graph.traced_params)
-        params = sum(self.node(name).params for name in self.nodes_in(scope))
-        return self.scopes[scope].sequential or (params >= DOMINANT * total and self._computes_nothing(scope))
+        """Whether the stages are inside ``scope``: it wraps the whole model, lists what holds blocks, or calls such lists."""
+        groups = [self.scopes[child] for child in self.children(scope) if len(self.blocks(child)) > 1]
+        if self.scopes[scope].sequential:
+            return len(groups) > 1
+        wraps_all = self.size[scope] == self.size[parent] and len(self.blocks(scope)) > 1
+        return (wraps_all or sum(group.sequential for group in groups) > 1) and self._computes_nothing(scope)
 
     def _computes_nothing(self, scope: int) -> bool:
         """Whether all that ``scope`` does is call modules."""

@@ -18,12 +18,14 @@ class Detail:
         blocks: "layers" (all blocks opened), "blocks" (one row for each block of a stage), "stages" (one row for each stage).
         fold_layers: runs of equal single layers are drawn once, too.
         compact: a stage that fits in one card has its name in the card, not in a frame around it.
+        merge_code: functions that follow each other in a module's own code (the post-processing of a detector) are one row.
     """
 
     merge_branches: bool = False
     blocks: str = "layers"
     fold_layers: bool = False
     compact: bool = False
+    merge_code: bool = False
 
 
 LEVELS = (
@@ -33,7 +35,9 @@ LEVELS = (
     Detail(blocks="blocks"),
     Detail(blocks="blocks", merge_branches=True, compact=True),
     Detail(blocks="blocks", merge_branches=True, compact=True, fold_layers=True),
+    Detail(blocks="blocks", merge_branches=True, compact=True, fold_layers=True, merge_code=True),
     Detail(blocks="stages", merge_branches=True, compact=True, fold_layers=True),
+    Detail(blocks="stages", merge_branches=True, compact=True, fold_layers=True, merge_code=True),
 )
 """From the closest look to the widest; the first that fits the height is taken."""
 

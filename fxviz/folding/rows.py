@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
@@ -38,6 +39,11 @@ class Draft:
     id: int = 0
     total: float = 0
 
+    @property
+    def is_code(self) -> bool:
+        """A mere function of the model's code: no layer, no skip."""
+        return self.kind == "code" or (self.kind == "plain" and all(head.kind != "module" for head in self.heads))
+
 
 @dataclass
 class Drafts:
@@ -54,9 +60,18 @@ class Drafts:
     def absorb(self, row: Draft, other: Draft) -> None:
         """Make ``other``, which follows ``row``, a part of it."""
         row.nodes += other.nodes
-        row.tail, row.output = other.tail, other.output
+        row.tail = other.tail
         self.row_of.update(dict.fromkeys(other.nodes, row))
         self.rows.remove(other)
+
+    def merge_code(self) -> None:
+        """Make functions that follow each other in the same module's code one row."""
+        for above, row in [*pairwise(self.rows)][::-1]:
+            if above.is_code and row.is_code and above.places == row.places and above.path == row.path:
+                above.kind, above.heads, above.after = "code", [*above.heads, *above.after, *row.heads, *row.after], []
+                above.output = row.output
+                self.absorb(above, row)
+        self.number()
 
     def number(self) -> None:
         """Give every row its place as id."""

@@ -48,19 +48,20 @@ def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
 
 
 def _wanted(cls: Any, config: Any) -> Iterator[str]:
-    taken = {name: parameter for name, parameter in inspect.signature(cls.forward).parameters.items() if name != "self"}
+    """Names of the arguments to give, in the signature's order."""
     main = cls.main_input_name
-    mains = [main] if isinstance(main, str) else list(main)
-    partners = () if _has_placeholders(config) and "input_ids" in mains else _PARTNERS
-    for name, parameter in taken.items():
-        required = parameter.default is parameter.empty and parameter.kind not in (
-            parameter.VAR_POSITIONAL,
-            parameter.VAR_KEYWORD,
-        )
-        if required or name in mains or name in partners:
+    chosen = {main} if isinstance(main, str) else set(main)
+    if not ("input_ids" in chosen and _has_placeholders(config)):
+        chosen |= _PARTNERS
+    if getattr(config, "is_encoder_decoder", True):
+        chosen.add("decoder_input_ids")
+    for name, parameter in inspect.signature(cls.forward).parameters.items():
+        if name in chosen or (_is_required(parameter) and name != "self"):
             yield name
-        elif name == "decoder_input_ids" and getattr(config, "is_encoder_decoder", True):
-            yield name
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
 
 
 def _has_placeholders(config: Any) -> bool:
@@ -171,13 +172,19 @@ def _float(*sizes: int) -> TensorInfo:
     return TensorInfo((1, *sizes), "float32")
 
 
-_PARTNERS = ("input_ids", "pixel_values", "input_features", "input_values", "visual_feats", "visual_pos")
+_PARTNERS = {"bbox", "input_features", "input_ids", "input_values", "pixel_values", "visual_feats", "visual_pos"}
 """Arguments that have a default in the signature and yet belong to a full run."""
+
+
+def _spectrogram_mask(settings: _Settings) -> TensorInfo:
+    return TensorInfo((1, _spectrogram(settings).shape[-1]), "int64")
+
 
 _SIZES: dict[str, Callable[[_Settings], TensorInfo]] = {
     "bbox": _boxes,
     "hidden_states": _embeddings,
     "input_features": _spectrogram,
+    "input_features_mask": _spectrogram_mask,
     "input_values": _waveform,
     "inputs": _embeddings,
     "past_observed_mask": _past,

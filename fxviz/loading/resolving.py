@@ -49,7 +49,7 @@ def names(pattern: str | None = None) -> list[str]:
     """Names that :func:`resolve` takes, in alphabetical order.
 
     Args:
-        pattern: a shell pattern ("resnet*"); a text without wildcards matches anywhere in the name. The names are
+        pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The names are
             torchvision's, unless the pattern begins with "timm:" or "transformers:".
 
     Raises:
@@ -61,7 +61,7 @@ def names(pattern: str | None = None) -> list[str]:
     prefix, library, pattern = _parted(pattern or "")
     if not any(mark in pattern for mark in "*?["):
         pattern = f"*{pattern}*"
-    return [prefix + name for name in library.names() if fnmatch.fnmatchcase(name, pattern)]
+    return [prefix + name for name in library.names() if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
 def _parted(name: str) -> tuple[str, ModuleType, str]:

@@ -53,6 +53,7 @@ def source(name: str) -> Source:
     with _plainly(name, library):
         config = _read(Path(name)) if _is_file(name) else library.AutoConfig.for_model(name)
         inputs = arguments(_model_class(config), config)
+        _without_cache(config)
     return Source(name, "transformers", lambda allocate: build(lambda: _create(name, config), allocate), inputs)
 
 
@@ -61,7 +62,7 @@ def _is_file(name: str) -> bool:
 
 
 def _read(path: Path) -> Any:
-    """The configuration in a file: plain values only, code that it may refer to is left alone."""
+    """The configuration in a file: plain values. Code elsewhere and the packing of weights that it names are left aside."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -72,7 +73,8 @@ def _read(path: Path) -> Any:
     if kind not in names():
         near = "".join(f"; the nearest is '{match}'" for match in difflib.get_close_matches(kind, names(), n=1))
         raise UnknownModel(f"'{path}': transformers has no model type '{kind}'{near}")
-    values.pop("auto_map", None)
+    for aside in ("auto_map", "quantization_config"):
+        values.pop(aside, None)
     return optional_library("transformers").CONFIG_MAPPING[kind].from_dict(values)
 
 
@@ -85,10 +87,19 @@ def _model_class(config: Any) -> Any:
     return next((cls for cls in found if cls.__name__ in wanted), found[0])
 
 
+def _without_cache(config: Any) -> None:
+    """Keys and values kept for the next token would be outputs of every layer; the run is one step."""
+    if hasattr(config, "use_cache"):
+        config.use_cache = False
+    for name in getattr(config, "sub_configs", {}):
+        _without_cache(getattr(config, name, None))
+
+
 def _create(name: str, config: Any) -> nn.Module:
-    """The model in single precision, as the dummy inputs are; its own dtype is one of checkpoints."""
+    """The model in single precision, as the dummy inputs are; a configuration's own dtype is that of its weights."""
     import torch
 
+    config.architectures = config.architectures or [_model_class(config).__name__]  # which AutoModel takes for granted
     library = optional_library("transformers")
     with _plainly(name, library):
         module: nn.Module = library.AutoModel.from_config(config, dtype=torch.float32)

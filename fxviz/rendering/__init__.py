@@ -85,8 +85,7 @@ class Figure:
         ...
         fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
         """
-        target = Path(path)
-        check_target(target, SUFFIXES)
+        target = check_target(path, SUFFIXES)
         return write_whole(target, self.dot if target.suffix.lower() == ".dot" else self.svg)
 
     def _repr_svg_(self) -> str:

@@ -1,7 +1,7 @@
-"""Skip connections as arcs on the left.
+"""Skip connections as arcs on the left, other data flow past cards as arcs on the right.
 
 An engine routes a long line around whatever side it likes, and lets all lines of a port meet in one point. Here each line that
-leaves and arrives on the left (west) becomes an arc in a lane: short arcs inside, long arcs outside, none across a card.
+leaves and arrives on one side (west, east) becomes an arc in a lane: short arcs inside, long arcs outside, none across a card.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ class _Arc:
     line: Line
     tail: Point
     head: Point
+    sign: int
+    """1 on the left. On the right -1: there all x are mirrored until they are written."""
     lane: float = 0.0
 
     @property
@@ -39,7 +41,7 @@ class _Arc:
 
 
 def draw_arcs(groups: Iterable[tuple[Element, Box | Frame | Line]]) -> set[Element]:
-    """Redraw each skip from west to west, in place.
+    """Redraw each line from west to west and from east to east, in place.
 
     Args:
         groups: the SVG group of each thing drawn, as the engine placed it.
@@ -48,9 +50,11 @@ def draw_arcs(groups: Iterable[tuple[Element, Box | Frame | Line]]) -> set[Eleme
         The groups that were redrawn.
     """
     arcs = [_read(group, thing) for group, thing in groups if isinstance(thing, Line) and _is_arc(thing)]
-    for arc in _in_lanes(_apart([arc for arc in arcs if arc.height > 1])):
-        _redraw(arc)
-    return {arc.group for arc in arcs if arc.height > 1}
+    arcs = [arc for arc in arcs if arc.height > 1]
+    for sign in (1, -1):
+        for arc in _in_lanes(_apart([arc for arc in arcs if arc.sign == sign])):
+            _redraw(arc)
+    return {arc.group for arc in arcs}
 
 
 def points(shape: Element) -> list[Point]:
@@ -63,7 +67,7 @@ def points(shape: Element) -> list[Point]:
 
 
 def _is_arc(line: Line) -> bool:
-    return line.role == "skip" and line.tail_side == line.head_side == "w"
+    return line.role != "order" and line.tail_side == line.head_side and line.tail_side in ("w", "e")
 
 
 def _read(group: Element, line: Line) -> _Arc:
@@ -71,7 +75,9 @@ def _read(group: Element, line: Line) -> _Arc:
     path = points(group.findall("path")[-1])
     arrow = group.find("polygon")
     head = path[-1] if arrow is None else _target(arrow, line.width)
-    return _Arc(group, line, path[0], (path[0][0] if abs(path[0][0] - head[0]) < 6 else head[0], head[1]))
+    end = path[0][0] if abs(path[0][0] - head[0]) < 6 else head[0]
+    sign = 1 if line.tail_side == "w" else -1
+    return _Arc(group, line, (sign * path[0][0], path[0][1]), (sign * end, head[1]), sign)
 
 
 def _target(arrow: Element, width: float) -> Point:
@@ -103,7 +109,7 @@ def _moved(arc: _Arc, shared: set[tuple[str, str | None]]) -> _Arc:
 def _in_lanes(arcs: list[_Arc]) -> list[_Arc]:
     levels = _levels(arcs)
     step = min(_LANE, _ALL_LANES / max([1, *levels.values()]))
-    left = min((arc.tail[0] for arc in arcs), default=0.0)
+    left = min((x for arc in arcs for x, _ in (arc.tail, arc.head)), default=0.0)
     return [replace(arc, lane=_lane(arc, left, levels[id(arc.group)], step)) for arc in arcs]
 
 
@@ -133,23 +139,24 @@ def _redraw(arc: _Arc) -> None:
 
 
 def _bracket(arc: _Arc) -> str:
-    """Left to the lane, along it, and back to the foot of the arrowhead, with round corners."""
-    (x, y), (end, bottom), lane = arc.tail, arc.head, arc.lane
+    """Out to the lane, along it, and back to the foot of the arrowhead, with round corners."""
+    (x, y), (end, bottom), lane, sign = arc.tail, arc.head, arc.lane, arc.sign
     radius = min(_RADIUS, arc.height / 2, max(2.0, end - lane - _length(arc)))
     down = math.copysign(radius, bottom - y)
-    turn = f"A{radius:g},{radius:g} 0 0 {0 if down > 0 else 1}"
+    turn = f"A{radius:g},{radius:g} 0 0 {0 if down * sign > 0 else 1}"
     near, foot = lane + radius, max(lane + radius, end - _length(arc) + 1)
     return " ".join(
         (
-            f"M{x:.2f},{y:.2f} L{near:.2f},{y:.2f} {turn} {lane:.2f},{y + down:.2f}",
-            f"L{lane:.2f},{bottom - down:.2f} {turn} {near:.2f},{bottom:.2f} L{foot:.2f},{bottom:.2f}",
+            f"M{sign * x:.2f},{y:.2f} L{sign * near:.2f},{y:.2f} {turn} {sign * lane:.2f},{y + down:.2f}",
+            f"L{sign * lane:.2f},{bottom - down:.2f} {turn} {sign * near:.2f},{bottom:.2f} L{sign * foot:.2f},{bottom:.2f}",
         )
     )
 
 
 def _arrowhead(arc: _Arc) -> str:
     (x, y), back, half = arc.head, _length(arc), 7.5 * arc.line.arrow
-    return f"{x:.2f},{y:.2f} {x - back:.2f},{y - half:.2f} {x - back:.2f},{y + half:.2f}"
+    foot = arc.sign * (x - back)
+    return f"{arc.sign * x:.2f},{y:.2f} {foot:.2f},{y - half:.2f} {foot:.2f},{y + half:.2f}"
 
 
 def _length(arc: _Arc) -> float:

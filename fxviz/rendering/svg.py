@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
@@ -47,7 +47,7 @@ def finish(raw_svg: str, drawing: Drawing, theme: str) -> str:
         The SVG text, one element a line.
 
     Raises:
-        EngineError: the engine's SVG cannot be read.
+        EngineError: the engine's SVG cannot be read, or lacks a box of the drawing.
         ValueError: the theme is "auto" and two roles share a light colour but not a dark one.
 
     >>> drawing = Drawing("net", "A net.", (), ())
@@ -64,6 +64,7 @@ def finish(raw_svg: str, drawing: Drawing, theme: str) -> str:
     figure = _root(raw, drawing, prefix)
     things = figure_ids(drawing)
     placed = [(group, things[group.get("id", "")]) for group in raw.iter() if group.get("id") in things]
+    _check_whole({group.get("id", "") for group, _ in placed}, things)
     groups = [(_group(group, thing, prefix), thing) for group, thing in placed]
     arcs = draw_arcs(groups)
     _add_body(figure, raw, [group for group, _ in groups], arcs)
@@ -78,6 +79,12 @@ def _parse(raw_svg: str) -> Element:
         return ElementTree.fromstring(raw_svg)
     except ElementTree.ParseError as error:
         raise EngineError(f"the layout engine's SVG cannot be read: {error}") from error
+
+
+def _check_whole(placed: Collection[str], things: Mapping[str, Box | Frame | Line]) -> None:
+    boxes = {name for name, thing in things.items() if isinstance(thing, Box)}
+    if lost := boxes.difference(placed):
+        raise EngineError(f"the layout engine's SVG lacks {len(lost)} of {len(boxes)} boxes of the figure: try another engine")
 
 
 def _prefix(drawing: Drawing, theme: str) -> str:
@@ -100,8 +107,9 @@ def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[El
     across, down = _shift(raw)
     if arcs:
         left, right = _extent(group for group in groups if group not in arcs)
+        right = max(min(right, float(figure.get("viewBox", "").split()[2]) - across), _extent(arcs)[1])
         left = min(left, _extent(arcs)[0])
-        width = min(right, float(figure.get("viewBox", "").split()[2]) - across) - left
+        width = right - left
         across = _PAD - left
         _set_width(figure, width + 2 * _PAD)
     body = SubElement(figure, "g", {"transform": f"translate({across:g} {down:g})", "font-family": FONTS})

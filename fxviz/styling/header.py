@@ -171,15 +171,17 @@ _Entry = tuple[tuple[Cell, ...], str]
 
 
 def _line_entries(view: View) -> Iterator[_Entry]:
-    kinds = {arc.kind for arc in view.arcs} | {kind for row in view.rows for kind in row.skips}
+    kinds = {arc.kind for arc in view.arcs}
     if "identity" in kinds:
         yield _swatch(22, 0, 3), "identity skip"
     if "projection" in kinds:
         yield _swatch(6, 2, 3), "projection skip"
     if "resample" in kinds:
-        yield _swatch(2, 2, 3), "pooled skip"
+        yield _swatch(2, 2, 3), "resampled skip"
     if "concat" in kinds:
         yield _swatch(22, 0, 1), "concat skip"
+    if any(set(row.skips) - {"gate"} for row in view.rows):
+        yield (Cell((Text("+ skip", palette.SKIP, 9),), ceil(width("+ skip", 9)), 15),), "inside the block"
     if any(row.concat for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
     if any(row.rail.startswith("branch") for row in view.rows):

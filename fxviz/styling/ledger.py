@@ -11,7 +11,7 @@ from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
 from fxviz.styling.header import describe, footer, header
 from fxviz.styling.measuring import fit, fit_path, width
-from fxviz.styling.sheet import COLUMNS, GUTTER, ROW, SHEET
+from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
 from fxviz.view import INPUT, OUTPUT, Arc, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz.view import Item as ViewItem
 
@@ -47,6 +47,7 @@ class _Ledger:
         self.starts = {arc.tail for arc in view.arcs}
         self.ends = {arc.head for arc in view.arcs}
         self.frames = 0
+        self.has_chains = any(row.kind == "chain" for row in view.rows)
         below = footer(view)
         self.foot = (below,) if below else ()
         self.split = min([COLUMNS["op"], *self.splits()])
@@ -84,6 +85,8 @@ class _Ledger:
         nodes = [node for node in self.view.graph.nodes if node.kind == name]
         tensors = [tensor for node in nodes for tensor in node.outputs]
         shapes = [units.shape(tensor.shape) for tensor in tensors]
+        if name == "input" and len(nodes) > 1:
+            shapes = [f"{node.op} {shape}" for node, shape in zip(nodes, shapes, strict=True)]
         said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
         texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(said, palette.MUTED, 9))
         return Box(name, Table(((Cell(texts),),)), f"{name} {said}", pill=(palette.PILL, palette.BORDER))
@@ -93,7 +96,8 @@ class _Ledger:
         self.frames += 1
         name = f"frame{self.frames}"
         items = tuple(self.item(item, stage.heading.path) for item in stage.items)
-        label = Table((self.heading_cells(stage.heading, base),))
+        room = AMOUNT_FROM - 1 + 5 * _depth(stage.items)
+        label = Table((self.heading_cells(stage.heading, base, room),))
         return Frame(name, label, self.heading_title(stage.heading), items, palette.BORDER, palette.tint(share))
 
     def repeat(self, repeat: Repeat, base: str) -> Frame:
@@ -137,19 +141,18 @@ class _Ledger:
     def heading_row(self, heading: Heading) -> tuple[Cell, ...]:
         """The name of a module in its own card, on the tint of its share."""
         fill = palette.tint(heading.total / self.whole)
-        inner = Table((self.heading_cells(heading, "", indent=GUTTER),))
-        return (Cell(inner, SHEET, ROW + 2, fill, columns=len(COLUMNS) + 2),)
+        margin = Cell(width=GUTTER, height=ROW + 2)
+        cells = (margin, *self.heading_cells(heading, "", AMOUNT_FROM - GUTTER), margin)
+        return (Cell(Table((cells,), width=SHEET, height=ROW + 2), SHEET, ROW + 2, fill, columns=len(COLUMNS) + 2),)
 
-    def heading_cells(self, heading: Heading, base: str, indent: int = 0) -> tuple[Cell, ...]:
+    def heading_cells(self, heading: Heading, base: str, room: int) -> tuple[Cell, ...]:
+        """Name and class in ``room`` points, then the sums, which stand over those of the rows."""
         share = heading.total / self.whole
-        room = SHEET - GUTTER - COLUMNS["amount"] - COLUMNS["percent"] - indent
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
         class_name = fit(heading.class_name, left, 9) if left > 30 else ""
         texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
-        lead = (Cell(width=indent, height=ROW + 1),) if indent else ()
         return (
-            *lead,
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
             Cell((Text(self.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
             Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
@@ -191,12 +194,11 @@ class _Ledger:
         indent = 10 if row.rail.startswith("branch") else 0
         op, tags = self.op(row), self.tags(row)
         color, bold = self.op_look(row)
-        needed = width(op, 10, bold) + indent + 6
-        if row.kind == "chain" and needed + width(tags, 9) > room:
-            tags = ""
+        size = 10 if width(op, 10, bold) + width(tags, 9) + indent + 8 <= room else 9
+        needed = width(op, size, bold) + indent + 6
         split = round(self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
         lead = self.branch_mark(row, indent) if indent else ()
-        name = Cell((Text(fit(op, split - indent - 2, 10, bold), color, 10, bold),), split - indent, ROW)
+        name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold),), split - indent, ROW)
         if not tags:
             return Cell(Table(((*lead, name),)), room, ROW)
         tag_color = palette.SKIP if self.passes_on(row) else palette.MUTED
@@ -222,9 +224,11 @@ class _Ledger:
     def op(self, row: Row) -> str:
         if row.kind == "block":
             assert row.scope is not None
-            return row.scope.class_name
+            return row.scope.class_name.lstrip("_")
         if row.kind == "chain":
             return wording.chain(row.heads)
+        if row.kind == "code":
+            return f"{len(row.heads)} operations"
         if row.kind == "token":
             return wording.token(row.heads[0])
         if row.kind == "join":
@@ -244,7 +248,7 @@ class _Ledger:
             return f"{row.branches} branches"
         if row.concat and row.kind != "join":
             return "+ concat"
-        return wording.tags(row)
+        return "" if row.kind == "code" or (row.rail and self.has_chains) else wording.tags(row)
 
     def path(self, row: Row, base: str) -> str:
         if row.span:
@@ -319,3 +323,8 @@ class _Ledger:
 
 def _port(row: int, side: str) -> str | None:
     return None if row in (INPUT, OUTPUT) else f"{row}{side}"
+
+
+def _depth(items: tuple[ViewItem, ...]) -> int:
+    """Frames inside frames; each sets the cards 5 points further in."""
+    return max((1 + _depth(item.items) for item in items if not isinstance(item, Card)), default=0)

@@ -51,6 +51,35 @@ def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> T
     return torch.rand(info.shape, generator=generator).to(device, dtype)
 
 
+def advice(model: nn.Module, inputs: Any) -> str:
+    """What to change about the inputs that a failed run was given; None stands for none. Empty if they look right.
+
+    >>> advice(nn.Linear(8, 8), (2, 8))
+    "; sizes are no tensors: pass inputs=torch.zeros(2, 8), or fxviz.graph.TensorInfo((2, 8), 'float32')"
+    >>> advice(nn.Linear(8, 8), None)
+    '; no inputs were given, so a 1×3×224×224 image was assumed: pass inputs=... for its forward(input)'
+    """
+    if inputs is None:
+        taken = f"forward{_parameters(model)}"
+        return f"; no inputs were given, so a 1×3×224×224 image was assumed: pass inputs=... for its {taken}"
+    shape = inputs[0] if isinstance(inputs, (tuple, list)) and len(inputs) == 1 else inputs
+    if isinstance(shape, (tuple, list)) and shape and all(type(size) is int for size in shape):
+        sizes = ", ".join(map(str, shape))
+        info = f"TensorInfo({tuple(shape)}, 'float32')"
+        return f"; sizes are no tensors: pass inputs=torch.zeros({sizes}), or fxviz.graph.{info}"
+    return ""
+
+
+def _parameters(model: nn.Module) -> str:
+    """What forward takes, in parentheses, without types."""
+    try:
+        signature = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return "(...)"
+    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
+    return str(signature.replace(parameters=bare, return_annotation=signature.empty))
+
+
 def named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Each tensor among the arguments, named after forward's parameter ("images_0" for the first in a list)."""
     try:

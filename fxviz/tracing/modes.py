@@ -142,6 +142,8 @@ class OperationMeter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shown = args, kwargs = (args, kwargs or {})
+        if func is torch.ops.prim.device.default:  # asked about a fake tensor: nothing of it is read
+            return func(*args, **kwargs)
         if func not in _MAKES_LITERAL:
             args, kwargs = tree_map_only(Tensor, self._stand_ins.of, shown)
         if torch.is_inference_mode_enabled():

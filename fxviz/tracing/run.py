@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
@@ -14,6 +15,7 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parameter import is_lazy
 
+from fxviz.devices import check_device
 from fxviz.errors import TraceError, UsageError
 from fxviz.graph import ArchGraph, ModelInfo, TraceInfo
 from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
@@ -27,7 +29,7 @@ from fxviz.tracing.values import describe
 _METHODS = {"fake": False, "guessed": True}
 """Ways to trace without computing, in the order tried, and whether results that depend on data are guessed."""
 
-_TOUCHES_MEMORY = ("data pointer", "tensor subclasses", "FakeTensor", "meta tensor", "Meta tensor")
+_TOUCHES_MEMORY = ("data pointer", "not allocated yet", "tensor subclasses", "FakeTensor", "meta tensor", "Meta tensor")
 """In the message of an error: the model's code asked a fake tensor for the memory that it does not have."""
 
 
@@ -93,12 +95,31 @@ def trace_module(
             return _described(model, inputs, device, method, info)
         except _BeyondFakeTensors as error:
             failure = error
-    model = model if rebuild is None else rebuild()
+    if rebuild is not None:
+        _check_memory(model, failure)
+        model = rebuild()
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
         message = f"{failure}; fake tensors do not have what it asks for: give it memory, and it runs for real"
         raise TraceError(message) from failure.__cause__
     return _described(model, inputs, home, "real", info)
+
+
+def _check_memory(model: nn.Module, failure: TraceError) -> None:
+    """Refuse to build a model with memory that this machine does not have."""
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
+    present = _memory()
+    if present is not None and needed > present:
+        gigabytes = f"{needed / 1e9:.1f} GB for its parameters, and this machine has {present / 1e9:.1f}"
+        raise TraceError(f"{failure}; to run for real it needs {gigabytes}") from failure.__cause__
+
+
+def _memory() -> int | None:
+    """Bytes of memory in this machine, None where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
 
 
 def record(model: nn.Module, inputs: Any, device: str = "meta", guessing: bool = False) -> Recording:
@@ -195,14 +216,10 @@ def check_available(device: str) -> None:
     ...
     fxviz.errors.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
     """
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise UsageError(f"unknown device '{device}': use meta, cpu, cuda or cuda:N") from error
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+    check_device(device)
+    index = int(device.partition(":")[2] or 0)
+    if device.startswith("cuda") and index >= torch.cuda.device_count():
         raise UsageError(f"no device '{device}' here: torch sees {torch.cuda.device_count()} GPU(s); use meta or cpu")
-    if wanted.type not in ("meta", "cpu", "cuda"):
-        raise UsageError(f"unknown device '{device}': use meta, cpu, cuda or cuda:N")
 
 
 def _first_line(error: BaseException) -> str:

@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-from fxviz.errors import TraceError
+from fxviz.errors import TimingError
 from fxviz.graph import TensorInfo
 from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
 from fxviz.tracing.tracer import getitem, read_after_write
@@ -47,7 +47,7 @@ def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str)
         Seconds by the name of the node, rounded to nanoseconds.
 
     Raises:
-        TraceError: a step cannot be run by itself, or does not give there what it gave in the model.
+        TimingError: a step cannot be run by itself, or does not give there what it gave in the model.
 
     >>> from fxviz.tracing.run import record
     >>> model, inputs = nn.Sequential(nn.Linear(4, 2)), torch.rand(1, 4)
@@ -56,7 +56,6 @@ def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str)
     [('input_1', False), ('_0', True), ('output', False)]
     """
     _check_arguments(model, recording.graph)
-
     with undisturbed(model, real=True):  # the copies of what the first run writes to are put back when all runs are done
         _once(_Rehearsal(model, recording, _CpuClock()), inputs, device)
         runs = [_once(_Replay(model, recording, _clock(device)), inputs, device) for _ in range(RUNS)]
@@ -178,11 +177,29 @@ class _Rehearsal(_Replay):
     watched = True
 
     def run_node(self, n: fx.Node) -> Any:
+        if n.op in _CALLS and n.target is not getitem:
+            self._check_sources(n)
         result = super().run_node(n)
         got = tuple(describe(tensor) for tensor in tensors_in(result))
         if n.op in _CALLS and got != n.meta["outputs"]:
             raise _refusal(self.model, f"'{n.name}' gives {_said(got)} by itself, {_said(n.meta['outputs'])} in the model")
         return result
+
+    def _check_sources(self, n: fx.Node) -> None:
+        """Wherever a node is an argument, the model had a tensor there."""
+        for source in n.all_input_nodes:
+            value = self.env[source]
+            if value is None:
+                raise _refusal(self.model, f"'{source.name}' returns nothing and changes what it was given")
+            if not isinstance(value, Tensor):
+                raise _refusal(self.model, f"'{_origin(source)}' returns an object of class {type(value).__name__}")
+
+
+def _origin(node: fx.Node) -> fx.Node:
+    """The step that ``node`` is a part of the result of, or ``node`` itself."""
+    while node.target is getitem and isinstance(node.args[0], fx.Node):
+        node = node.args[0]
+    return node
 
 
 def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
@@ -206,8 +223,8 @@ def _check_arguments(model: nn.Module, graph: fx.Graph) -> None:
                 raise _refusal(model, f"'{node.name}' takes an object of class {value[1:-1]}")
 
 
-def _refusal(model: nn.Module, reason: str) -> TraceError:
-    return TraceError(f"cannot time {type(model).__name__} op by op: {reason}; leave out --time")
+def _refusal(model: nn.Module, reason: str) -> TimingError:
+    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out time=True (--time)")
 
 
 def _said(outputs: tuple[TensorInfo, ...]) -> str:
