@@ -18,7 +18,8 @@ from fxviz.graph import ArchGraph, ModelInfo, Node, TensorInfo
 from fxviz.loading import resolve
 from fxviz.tracing import trace_module
 from fxviz.tracing.guessing import guess_of
-from fxviz.tracing.run import Recording, record
+from fxviz.tracing.run import record
+from fxviz.tracing.tracer import Recording
 from fxviz.tracing.values import tensors_in
 from hard_cases import CASES, Case, IdentityAlias, InPlace, Masks, SharedModule, Unregistered, Unused
 from reference_runs import SymbolicTracer, call, layer_shapes, reference_run, touched_parameters

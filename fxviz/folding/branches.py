@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from fxviz.folding.outline import Outline
 from fxviz.folding.rows import Draft, Drafts
 from fxviz.folding.wiring import Wiring
-from fxviz.graph import Node
 from fxviz.operations import is_heavy, plain_name
 from fxviz.view import INPUT, OUTPUT
 
@@ -157,7 +156,7 @@ def _merge_into(first: Draft, others: list[Draft], drafts: Drafts) -> None:
         kind="chain",
         heads=[head for row in (first, *others) for head in (row.heads or [])],
         nodes=[name for row in (first, *others) for name in row.nodes],
-        after=_common_tags([first, *others]),
+        after=[],
         before=[],
         tail=last.tail,
         output=last.output,
@@ -165,13 +164,6 @@ def _merge_into(first: Draft, others: list[Draft], drafts: Drafts) -> None:
     )
     first.__dict__.update(combined.__dict__)
     drafts.row_of.update(dict.fromkeys(first.nodes, first))
-
-
-def _common_tags(rows: Iterable[Draft]) -> list[Node]:
-    """What follows every layer of a branch, if it is the same."""
-    found = [row.after for row in rows if is_heavy(row.heads[0])]
-    same = len({tuple(plain_name(node.op) for node in after) for after in found}) == 1
-    return list(found[-1]) if same else []
 
 
 def _common_path(paths: Iterable[str]) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parameter import is_lazy
 
@@ -22,7 +21,7 @@ from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
 from fxviz.tracing.modes import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz.tracing.recording import to_archgraph
 from fxviz.tracing.timing import time_nodes
-from fxviz.tracing.tracer import ModelTracer
+from fxviz.tracing.tracer import ModelTracer, Recording
 from fxviz.tracing.undisturbed import undisturbed
 from fxviz.tracing.values import describe
 
@@ -35,23 +34,6 @@ _TOUCHES_MEMORY = ("data pointer", "not allocated yet", "tensor subclasses", "Fa
 
 class _BeyondFakeTensors(TraceError):
     """The model's code did what fake tensors cannot; what it raised is the cause."""
-
-
-@dataclass(frozen=True)
-class Recording:
-    """One run as torch sees it.
-
-    Attributes:
-        graph: what ran; each node's ``meta`` as :class:`~fxviz.tracing.tracer.ModelTracer` describes it.
-        tracer: who wrote it down.
-        inputs: the tensors the model was called with, by name.
-        guessed: operations whose result was guessed, and how often.
-    """
-
-    graph: fx.Graph
-    tracer: ModelTracer
-    inputs: Mapping[str, Tensor]
-    guessed: Mapping[str, int]
 
 
 def trace_module(

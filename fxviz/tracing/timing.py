@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from statistics import median
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx, nn
@@ -17,12 +17,9 @@ from torch.utils._pytree import tree_leaves
 from fxviz.errors import TimingError
 from fxviz.graph import TensorInfo
 from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
-from fxviz.tracing.tracer import getitem, read_after_write
+from fxviz.tracing.tracer import Recording, getitem, read_after_write
 from fxviz.tracing.undisturbed import undisturbed
 from fxviz.tracing.values import describe, tensors_in
-
-if TYPE_CHECKING:
-    from fxviz.tracing.run import Recording
 
 RUNS = 5
 """Timed runs, after one that warms up. A step's time is the median of theirs."""

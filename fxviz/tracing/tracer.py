@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -290,6 +291,23 @@ class ModelTracer(fx.Tracer):
             self._note(node, measured)
             changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
             return self._bind_result(node, result, inputs, changed)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One run as torch sees it.
+
+    Attributes:
+        graph: what ran; each node's ``meta`` as :class:`ModelTracer` describes it.
+        tracer: who wrote it down.
+        inputs: the tensors the model was called with, by name.
+        guessed: operations whose result was guessed, and how often.
+    """
+
+    graph: fx.Graph
+    tracer: ModelTracer
+    inputs: Mapping[str, Tensor]
+    guessed: Mapping[str, int]
 
 
 def _class_name(module: nn.Module) -> str:
