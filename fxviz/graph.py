@@ -191,6 +191,8 @@ class ArchGraph:
     scopes: tuple[Scope, ...]
     parameters: tuple[Parameter, ...]
     skips: tuple[Skip, ...] = ()
+    total_buffers: int = 0
+    """Scalars in the model's buffers (running statistics, fixed tables), which are no parameters."""
 
     def __post_init__(self) -> None:
         position = {node.id: place for place, node in enumerate(self.nodes)}
@@ -330,6 +332,7 @@ def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "traced_params": graph.traced_params,
             "untraced_params": sum(parameter.size for parameter in graph.untraced),
             "trainable_params": graph.trainable_params,
+            "buffers": graph.total_buffers,
             "macs": graph.total_macs,
             "macs_unknown_nodes": sum(node.macs is None for node in graph.nodes),
             "skips": dict(graph.skip_counts),
@@ -416,6 +419,7 @@ def _read(data: Mapping[str, Any]) -> ArchGraph:
             Skip(skip.choice("kind", SKIP_KINDS), skip.text("fork"), skip.text("join"), skip.texts("through"))
             for skip in graph.items("skips")
         ),
+        total_buffers=graph.inner("totals").count("buffers"),
     )
 
 

@@ -127,6 +127,7 @@ def test_the_totals_are_what_the_format_says(tiny: ArchGraph) -> None:
         "traced_params": 2714,
         "untraced_params": 0,
         "trainable_params": 2714,
+        "buffers": 0,
         "macs": 11776,
         "macs_unknown_nodes": 0,
         "skips": {"identity": 1, "projection": 0, "resample": 0, "concat": 0, "gate": 0},

@@ -86,7 +86,9 @@ def image(*shape: int) -> TensorInfo:
     ("name", "inputs"),
     [
         ("resnet18", (image(1, 3, 224, 224),)),
-        ("inception_v3", (image(1, 3, 224, 224),)),
+        ("inception_v3", (image(1, 3, 299, 299),)),
+        ("efficientnet_b7", (image(1, 3, 600, 600),)),
+        ("vit_h_14", (image(1, 3, 224, 224),)),
         ("quantized_resnet18", (image(1, 3, 224, 224),)),
         ("fasterrcnn_resnet50_fpn", ([image(3, 224, 224)],)),
         ("ssd300_vgg16", ([image(3, 224, 224)],)),

@@ -449,3 +449,10 @@ def test_a_device_that_is_not_there_is_refused(device: str) -> None:
 def test_a_model_elsewhere_is_refused() -> None:
     with pytest.raises(FxvizError, match=r"parameter 'used.weight' is on meta"):
         traced(Unused().to("meta"), (torch.rand(2, 8),), "cpu")
+
+
+def test_buffers_and_frozen_parameters_are_counted_apart() -> None:
+    model = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3))
+    model[0].requires_grad_(False)
+    graph = fxviz.trace(model, torch.zeros(2, 4))
+    assert (graph.total_params, graph.trainable_params, graph.total_buffers) == (21, 6, 7)

@@ -40,8 +40,8 @@ def knows(name: str) -> bool:
 def source(name: str) -> Source:
     """The model called ``name``.
 
-    >>> source("raft_small").inputs[1].shape
-    (1, 3, 224, 224)
+    >>> source("raft_small").inputs[1].shape, source("inception_v3").inputs[0].shape
+    ((1, 3, 224, 224), (1, 3, 299, 299))
     """
     return Source(name, "torchvision", lambda allocate: _build(name, allocate), _inputs(name))
 
@@ -68,7 +68,14 @@ def _inputs(name: str) -> tuple[Any, ...]:
         if name in models.list_models(module=getattr(models, family)):
             weights = models.get_model_weights(name).DEFAULT
             return inputs(weights.meta, vars(weights.transforms()))
-    return (IMAGE,)
+    return (_classified(models.get_model_weights(name)),)
+
+
+def _classified(weights: Any) -> TensorInfo:
+    """An image of the usual size if any weights were made for it, else of the size that the default ones were made for."""
+    sizes = [vars(entry.transforms())["crop_size"] for entry in weights]
+    image = _image(vars(weights.DEFAULT.transforms())["crop_size"])
+    return IMAGE if any(_image(size) == IMAGE for size in sizes) else image
 
 
 def _detection(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:

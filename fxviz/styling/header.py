@@ -68,6 +68,8 @@ def _facts(graph: ArchGraph) -> Iterator[str]:
     if graph.total_macs:
         unknown = any(node.macs is None for node in graph.nodes)
         yield f"{'over ' if unknown else ''}{units.macs(graph.total_macs)}"
+    if frozen := graph.total_params - graph.trainable_params:
+        yield f"{units.count(frozen)} frozen"
     times = sum(node.time or 0 for node in graph.nodes)
     if times:
         yield units.seconds(times)

@@ -32,6 +32,7 @@ def to_archgraph(
         edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
         scopes=tuple(tracer.scopes),
         parameters=tuple(_parameter(name, tensor) for name, tensor in tracer.root.named_parameters()),
+        total_buffers=sum(buffer.numel() for buffer in tracer.root.buffers()),
     )
 
 
