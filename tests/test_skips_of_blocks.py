@@ -14,8 +14,8 @@ ALWAYS = {"CNBlock": 1, "SwinTransformerBlock": 2, "SwinTransformerBlockV2": 2, 
 """Blocks whose forward adds unconditionally, and how often."""
 
 KNOWN = (
-    "resnet resnext wide_resnet regnet convnext swin vit_ mobilenet_v2 mobilenet_v3 efficientnet mnasnet r3d_18 mc3_18 r2plus1d_18 "
-    "alexnet vgg squeezenet googlenet inception s3d"
+    "resnet resnext wide_resnet regnet convnext swin vit_ mobilenet_v2 mobilenet_v3 efficientnet mnasnet "
+    "r3d_18 mc3_18 r2plus1d_18 alexnet vgg squeezenet googlenet inception s3d"
 ).split()
 
 
