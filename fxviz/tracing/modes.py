@@ -78,7 +78,8 @@ class StandIns:
 
     def _fake(self, tensor: Tensor, mode: FakeTensorMode) -> Tensor:
         if not tensor.is_meta:
-            return mode.from_tensor(tensor.detach())
+            with torch._C.DisableTorchFunction():  # torch makes it from a meta tensor, which is none of the model's
+                return mode.from_tensor(tensor.detach())
         with mode:
             return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="cpu")
 
@@ -192,6 +193,9 @@ def module_calls(tracer: ModelTracer) -> Iterator[None]:
     def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         if not tracer.recording:
             return call(module, *args, **kwargs)
+        if type(module).__module__.startswith("torch._dynamo"):  # torch.compile's wrapper: what it compiled runs as written
+            written: Any = module._orig_mod
+            return tracer.call_module(module, written, args, kwargs)
         return tracer.call_module(module, lambda *a, **k: call(module, *a, **k), args, kwargs)
 
     nn.Module.__call__ = traced_call  # type: ignore[method-assign]
