@@ -75,7 +75,8 @@ def _region(flow: nx.DiGraph, drafts: Drafts, fork: int, join: int) -> Region | 
     if len(parts) < 2 or any(not _between(flow, part, fork, join) for part in parts):
         return None
     region = Region(fork, join, tuple(_with_projections(drafts, part) for part in parts))
-    return region if _keeps_frames(drafts, region) else None
+    starts_on_skip = any(drafts.rows[first].kind == "projection" for first, *_ in region.branches)
+    return region if _keeps_frames(drafts, region) and not starts_on_skip else None
 
 
 def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> bool:
