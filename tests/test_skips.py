@@ -504,3 +504,19 @@ def test_torchvision_truth(name: str, identity: int, projection: int, gate: int,
     counts = fxviz.trace(name).skip_counts
     expected = {"identity": identity, "projection": projection, "resample": 0, "concat": concat, "gate": gate}
     assert counts == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "identity", "projection", "resample"),
+    [
+        ("fcn_resnet50", 12, 4, 0),
+        ("mvit_v1_b", 26, 3, 3),
+        ("raft_small", 19, 4, 0),
+        ("fasterrcnn_resnet50_fpn", 12, 7, 0),
+    ],
+)
+def test_residuals_of_other_families(name: str, identity: int, projection: int, resample: int) -> None:
+    import fxviz
+
+    counts = fxviz.trace(name).skip_counts
+    assert (counts["identity"], counts["projection"], counts["resample"]) == (identity, projection, resample)
