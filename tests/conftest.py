@@ -134,3 +134,11 @@ def resnet18() -> ArchGraph:
     import fxviz
 
     return fxviz.trace("resnet18")
+
+
+def usable(name: str) -> Any:
+    """An optional library; the test is skipped where it is not installed, or works with a newer torch only."""
+    library = pytest.importorskip(name)
+    if not getattr(library, "is_torch_available", lambda: True)():
+        pytest.skip(f"this {name} needs a newer torch")
+    return library

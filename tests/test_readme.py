@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, usable
 from fxviz.cli import main
 
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
@@ -63,6 +63,9 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_block(block: Block, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folders[block.page])
+    for library in ("timm", "transformers"):
+        if f"fxviz render {library}:" in block.text:
+            usable(library)
     if block.language == "python":
         run_python(block)
     elif block.language in ("bash", "console"):

@@ -14,6 +14,7 @@ import torch
 from torch.utils._pytree import tree_map
 
 import fxviz
+from conftest import usable
 from fxviz.errors import UnknownModel, UsageError
 from fxviz.graph import TensorInfo
 from fxviz.loading import names, resolve
@@ -119,7 +120,7 @@ def test_the_configuration_sizes_the_main_input(main: str, settings: dict[str, A
 
 @pytest.fixture
 def transformers(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return pytest.importorskip("transformers")
+    return usable("transformers")
 
 
 def test_every_type_that_automodel_knows_has_a_name(transformers: Any) -> None:

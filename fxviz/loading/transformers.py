@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 def names() -> list[str]:
     """All model types that ``AutoModel`` knows, in alphabetical order.
 
-    >>> _ = __import__("pytest").importorskip("transformers")
+    >>> _ = __import__("conftest").usable("transformers")
     >>> "bert" in names(), "whisper" in names()
     (True, True)
     """
-    return sorted(optional_library("transformers").models.auto.modeling_auto.MODEL_MAPPING_NAMES)
+    return sorted(_library().models.auto.modeling_auto.MODEL_MAPPING_NAMES)
 
 
 def knows(name: str) -> bool:
     """Whether ``name`` is one of :func:`names`, or the path of a configuration.
 
-    >>> _ = __import__("pytest").importorskip("transformers")
+    >>> _ = __import__("conftest").usable("transformers")
     >>> knows("bert"), knows("bret"), knows("somewhere/config.json")
     (True, False, True)
     """
@@ -45,11 +45,11 @@ def source(name: str) -> Source:
     Raises:
         UsageError: the file holds no configuration, or the model needs yet another library.
 
-    >>> _ = __import__("pytest").importorskip("transformers")
+    >>> _ = __import__("conftest").usable("transformers")
     >>> source("bert").inputs["input_ids"].shape
     (1, 5)
     """
-    library = optional_library("transformers")
+    library = _library()
     with _plainly(name, library):
         config = _read(Path(name)) if _is_file(name) else library.AutoConfig.for_model(name)
         inputs = arguments(_model_class(config), config)
@@ -75,12 +75,12 @@ def _read(path: Path) -> Any:
         raise UnknownModel(f"'{path}': transformers has no model type '{kind}'{near}")
     for aside in ("auto_map", "quantization_config"):
         values.pop(aside, None)
-    return optional_library("transformers").CONFIG_MAPPING[kind].from_dict(values)
+    return _library().CONFIG_MAPPING[kind].from_dict(values)
 
 
 def _model_class(config: Any) -> Any:
     """What ``AutoModel`` builds from ``config``: where a type has several classes, the one it names or else the first."""
-    found = optional_library("transformers").MODEL_MAPPING[type(config)]
+    found = _library().MODEL_MAPPING[type(config)]
     if not isinstance(found, (tuple, list)):
         return found
     wanted = getattr(config, "architectures", None) or []
@@ -100,7 +100,7 @@ def _create(name: str, config: Any) -> nn.Module:
     import torch
 
     config.architectures = config.architectures or [_model_class(config).__name__]  # which AutoModel takes for granted
-    library = optional_library("transformers")
+    library = _library()
     with _plainly(name, library):
         module: nn.Module = library.AutoModel.from_config(config, dtype=torch.float32)
     return module
@@ -118,3 +118,17 @@ def _plainly(name: str, library: Any) -> Iterator[None]:
         raise UsageError(f"cannot build 'transformers:{name}': {' '.join(str(error).split())}") from error
     finally:
         log.setLevel(level)
+
+
+def _library() -> Any:
+    """transformers, if it is there and works with the torch that is there.
+
+    Raises:
+        UsageError: it is not installed, or asks for a newer torch.
+    """
+    import torch
+
+    library = optional_library("transformers")
+    if not library.is_torch_available():
+        raise UsageError(f"transformers {library.__version__} does not work with torch {torch.__version__}: update torch")
+    return library
