@@ -44,8 +44,6 @@ class _Ledger:
         self.whole = view.total or 1
         self.largest = max((row.total for row in view.rows), default=0)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
-        self.starts = {arc.tail for arc in view.arcs}
-        self.ends = {arc.head for arc in view.arcs}
         self.frames = 0
         self.has_chains = any(row.kind == "chain" for row in view.rows)
         below = footer(view)
