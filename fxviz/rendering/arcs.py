@@ -17,6 +17,7 @@ from fxviz.drawing import Box, Frame, Line
 _FIRST_LANE, _LANE, _ALL_LANES, _TIGHT = 18.0, 8.0, 96.0, 10.0
 _RADIUS, _APART = 12.0, 3.0
 _PAIR = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
+_RADII = re.compile(r"A\S+ 0 0 \d ")
 
 Point = tuple[float, float]
 
@@ -58,12 +59,13 @@ def draw_arcs(groups: Iterable[tuple[Element, Box | Frame | Line]]) -> set[Eleme
 
 
 def points(shape: Element) -> list[Point]:
-    """The points that a path or polygon names.
+    """The points that a path or polygon names; the radii of its arcs are none.
 
-    >>> points(Element("path", {"d": "M1,2C3,4 5,6 7.5,-8"}))
-    [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.5, -8.0)]
+    >>> points(Element("path", {"d": "M1,2C3,4 5,6 7.5,-8 A12,12 0 0 1 20,4"}))
+    [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.5, -8.0), (20.0, 4.0)]
     """
-    return [(float(x), float(y)) for x, y in _PAIR.findall(shape.get("d") or shape.get("points") or "")]
+    drawn = _RADII.sub("", shape.get("d") or shape.get("points") or "")
+    return [(float(x), float(y)) for x, y in _PAIR.findall(drawn)]
 
 
 def _is_arc(line: Line) -> bool:
