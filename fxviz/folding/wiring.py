@@ -15,11 +15,10 @@ NEAR = 2
 
 @dataclass
 class Wiring:
-    """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), the skips among them, and the rows in which a skip ends."""
+    """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), and the skips among them that are arcs."""
 
     edges: set[tuple[int, int]] = field(default_factory=set)
     arcs: list[Arc] = field(default_factory=list)
-    joins: set[int] = field(default_factory=set)
 
 
 def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int, Draft, Draft]]:
@@ -76,8 +75,9 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
     """All edges between rows, and the skips. Rows get their final order."""
     found = find_skips(outline, drafts)
     near = [skip for skip, fork, _, join in found if _is_near(drafts, skip, fork, join)]
-    ends = [_lay_rail(drafts, skip) for skip in near]
-    wiring = Wiring(joins={row.id for row in ends if row is not None})
+    for skip in near:
+        _lay_rail(drafts, skip)
+    wiring = Wiring()
     for edge in outline.graph.edges:
         tail, head = _id(drafts.row(edge.source)), _id(drafts.row(edge.target))
         if _runs_down(tail, head):
@@ -93,7 +93,6 @@ def _add_arc(wiring: Wiring, drafts: Drafts, skip: Skip, end: Draft) -> None:
     """One arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join meanwhile."""
     tail, join = _id(drafts.row(skip.fork)), _id(drafts.row(skip.join))
     head = end.id if end.kind == "projection" else join
-    wiring.joins.add(join)
     if tail < head and all((arc.tail, arc.head) != (tail, head) for arc in wiring.arcs):
         wiring.arcs.append(Arc(skip.kind, tail, head))
 
@@ -104,19 +103,17 @@ def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool
     return skip.kind == "concat" and join.id - _id(fork) <= NEAR and after_block
 
 
-def _lay_rail(drafts: Drafts, skip: Skip) -> Draft | None:
+def _lay_rail(drafts: Drafts, skip: Skip) -> None:
     """Mark the rows past which features are kept; the concatenation that ends a dense block joins its last row."""
     fork, join = drafts.row(skip.fork), drafts.row(skip.join)
     if not isinstance(join, Draft) or _id(fork) >= join.id:
-        return None
+        return
     for row in drafts.rows[_id(fork) + 1 : join.id + (join.kind == "block")]:
         row.concat = True
     last = drafts.rows[join.id - 1]
-    if join.kind != "join" or last.kind != "block" or last.places != join.places:
-        return join
-    drafts.absorb(last, join)
-    drafts.number()
-    return last
+    if join.kind == "join" and last.kind == "block" and last.places == join.places:
+        drafts.absorb(last, join)
+        drafts.number()
 
 
 def _id(row: Draft | int) -> int:

@@ -26,7 +26,7 @@ def draw(view: View) -> Drawing:
         view: what to show.
 
     Returns:
-        The drawing, 538 pt wide without frames and arcs, in every theme's colours.
+        The drawing, 539 pt wide without frames and arcs, in every theme's colours.
 
     >>> from fxviz.graph import ArchGraph, ModelInfo, Node, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -148,7 +148,7 @@ class _Ledger:
         share = heading.total / self.whole
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
-        class_name = fit(heading.class_name, left, 9) if left > 30 else ""
+        class_name = fit(heading.class_name.lstrip("_"), left, 9) if left > 30 else ""
         texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
