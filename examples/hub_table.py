@@ -70,7 +70,7 @@ def row(name: str) -> Row:
     module = source.build(False)
     parameters = sum(parameter.numel() for parameter in module.parameters())
     rebuild: Callable[[], Any] | None = (lambda: source.build(True)) if parameters <= LARGEST_RUN else None
-    graph = annotate(trace_module(module, source.inputs, "meta", source.info(module), rebuild))
+    graph = annotate(trace_module(module, source.inputs, source.info(module), rebuild=rebuild))
     return Row(
         name,
         graph.trace.method,

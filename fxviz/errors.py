@@ -48,7 +48,9 @@ class BadOutput(UsageError):
 
 
 class TraceError(FxvizError):
-    """The model's own code failed while it was traced."""
+    """The model's own code failed while it was traced; ``failure`` says where, as a :class:`~fxviz.graph.Failure`, if known."""
+
+    failure: object | None = None
 
 
 class TimingError(TraceError):

@@ -7,6 +7,7 @@ that follow from it, folding and the tables read it. It saves to JSON (networkx 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -145,6 +146,37 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class Failure:
+    """Where and why the model's own code stopped before its end.
+
+    Attributes:
+        node: the operation that raised, the last node of the graph; it has no outputs. Where the code raised on its own,
+            outside of any operation, its op is "raise" and nothing leads to it.
+        message: what was raised, in one line ("RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)").
+        path: dotted path of the innermost module whose call raised, "" for the model itself.
+        cls: that module's class with its Python module.
+        file: the file of the code that raised, as Python names it; "" if that is not known. The user's own, where one of
+            their lines led there; never one of torch's.
+        line: its line there, from 1; 0 if not known.
+        code: that line's text, stripped.
+        inputs: the tensors that met in the operation.
+    """
+
+    node: str
+    message: str
+    path: str
+    cls: str
+    file: str = ""
+    line: int = 0
+    code: str = ""
+    inputs: tuple[TensorInfo, ...] = ()
+
+    @property
+    def class_name(self) -> str:
+        return self.cls.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
 class TraceInfo:
     """How it was traced.
 
@@ -155,6 +187,8 @@ class TraceInfo:
         torch: version of torch.
         torchvision: version of torchvision, None if it is not installed.
         guessed: how often the result of which operation was guessed ("aten.nonzero": 3).
+        training: whether it ran in training mode.
+        failure: where it stopped, None for a run to the end. A graph with a failure has no node of kind "output".
     """
 
     device: str
@@ -163,6 +197,8 @@ class TraceInfo:
     torch: str
     torchvision: str | None
     guessed: Mapping[str, int] = field(default_factory=dict)
+    training: bool = False
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -289,7 +325,8 @@ class ArchGraph:
         import networkx as nx
 
         data = nx.node_link_data(self.to_networkx(), edges="edges")
-        return json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+        text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
+        return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # half a character has no UTF-8
 
     @classmethod
     def load(cls, path: str | Path) -> ArchGraph:
@@ -326,6 +363,8 @@ def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "torch": graph.trace.torch,
             "torchvision": graph.trace.torchvision,
             "guessed": dict(graph.trace.guessed),
+            "training": graph.trace.training,
+            "failure": None if graph.trace.failure is None else _failure_attributes(graph.trace.failure),
         },
         "totals": {
             "params": graph.total_params,
@@ -365,6 +404,11 @@ def _node_attributes(node: Node) -> dict[str, Any]:
 
 def _tensor_attributes(tensor: TensorInfo) -> dict[str, Any]:
     return {"shape": list(tensor.shape), "dtype": tensor.dtype}
+
+
+def _failure_attributes(failure: Failure) -> dict[str, Any]:
+    inputs = [_tensor_attributes(tensor) for tensor in failure.inputs]
+    return _renamed(asdict(failure), "cls", "class") | {"inputs": inputs}
 
 
 def _plain(value: Any) -> Any:
@@ -432,6 +476,21 @@ def _read_trace(trace: Fields) -> TraceInfo:
         trace.text("torch"),
         trace.text_or_none("torchvision"),
         {name: guessed.count(name) for name in guessed.value},
+        trace.flag("training"),
+        None if trace.raw("failure") is None else _read_failure(trace.inner("failure")),
+    )
+
+
+def _read_failure(failure: Fields) -> Failure:
+    return Failure(
+        failure.text("node"),
+        failure.text("message"),
+        failure.text("path"),
+        failure.text("class"),
+        failure.text("file"),
+        failure.count("line"),
+        failure.text("code"),
+        tuple(map(_read_tensor, failure.items("inputs"))),
     )
 
 
@@ -477,6 +536,8 @@ def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:
     """
     _check_scopes(graph.scopes)
     _check_nodes(graph)
+    if graph.trace.failure is not None and graph.trace.failure.node not in position:
+        raise ValueError(f"the failure names '{graph.trace.failure.node}', which is not there")
     for edge in graph.edges:
         _check_forward(f"the edge from '{edge.source}' to '{edge.target}'", edge.source, edge.target, position)
     for skip in graph.skips:

@@ -29,11 +29,12 @@ _CONSTANTS = _words(
     """zeros zeroslike ones oneslike full fulllike empty emptylike rand randlike randn randnlike newzeros newones newempty
     newfull newtensor arange linspace eye"""
 )
-_CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select")
+_CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
 _VIEWS = _CUTS | _words(
     """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint movedim
     moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas float half
-    bfloat16 double roll flip pad rearrange pixelshuffle pixelunshuffle channelshuffle readafterwrite"""
+    bfloat16 double roll flip pad constantpadnd rearrange pixelshuffle pixelunshuffle channelshuffle readafterwrite
+    unsafeview tocopy liftfreshcopy"""
 )
 _COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
     f"{border}pad{dims}d" for border in ("zero", "constant", "reflection", "replication", "circular") for dims in (1, 2, 3)
@@ -127,6 +128,8 @@ def is_view(node: Node) -> bool:
 
     >>> [is_view(Node("n", kind, op, "")) for kind, op in (("method", "unsqueeze_"), ("module", "ZeroPad2d"), ("input", "t"))]
     [True, True, False]
+    >>> [is_view(Node("n", "function", op, "")) for op in ("slice", "_to_copy", "_unsafe_view", "constant_pad_nd")]
+    [True, True, True, True]
     """
     name = _plain(node)
     return (name in _VIEWS or name in _COPIES) and not is_heavy(node)
@@ -211,8 +214,8 @@ def makes_constant(node: Node) -> bool:
 def cuts(node: Node) -> bool:
     """Whether the result is a piece of what is read.
 
-    >>> cuts(Node("c", "method", "chunk", "")), cuts(Node("v", "method", "view", ""))
-    (True, False)
+    >>> cuts(Node("c", "method", "chunk", "")), cuts(Node("s", "function", "slice", "")), cuts(Node("v", "method", "view", ""))
+    (True, True, False)
     """
     return _plain(node) in _CUTS
 

@@ -11,6 +11,7 @@ from fxviz.graph import ArchGraph, Node
 from fxviz.metrics import METRICS
 
 _DOMINANT = 0.85
+_LONGEST = 60
 _APART = {"concat": "concat skip", "gate": "gate"}
 """Kinds of skips that are counted for themselves, and what one is called."""
 
@@ -28,14 +29,33 @@ def headline(graph: ArchGraph, metric: str = "params") -> str:
     """The total, the skips and the three largest parts in one line, in the figure's words, for example::
 
     11.69M parameters, 8 skips (5 identity, 3 projection); layer4 71.8%, layer3 18.0%, layer2 4.5%
+
+    Where the run stopped before its end, that comes first, and all else is said of what ran until then.
     """
     untraced = sum(parameter.size for parameter in graph.untraced)
     params = f"{units.count(graph.traced_params)} parameters"
     if untraced:
-        params += f" (+ {units.count(untraced)} not used in this run)"
-    shares = ", ".join(f"{part.path} {units.percent(part.share)}" for part in largest_shares(graph, metric))
+        params += f" (+ {units.count(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
+    shares = ", ".join(f"{_short(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
     measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
-    return f"{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
+    return f"{_stop(graph)}{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
+
+
+def _stop(graph: ArchGraph) -> str:
+    failure = graph.trace.failure
+    if failure is None:
+        return ""
+    name = f"{_short(failure.path)} ({_short(failure.class_name)})" if failure.path else _short(failure.class_name)
+    return f"stopped at {name}; until then "
+
+
+def _short(name: str) -> str:
+    """A name, or the end of one that would fill the line.
+
+    >>> _short("layer4"), len(_short("x" * 1000))
+    ('layer4', 60)
+    """
+    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
 
 
 def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> tuple[Share, ...]:

@@ -21,7 +21,8 @@ class Row:
         id: place in the figure, from 0.
         kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or concat),
             "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "code"
-            (functions that follow each other), "plain".
+            (functions that follow each other), "layers" and "blocks" (``count`` of them that follow each other), "failed" (the
+            operation that raised), "plain".
         heads: the nodes that the row is named after.
         before: norm and activation in front of a layer, fused into its row.
         after: norm, activation and scale behind it.
@@ -31,7 +32,8 @@ class Row:
         params: scalars in its parameters, one repetition.
         total: the figure's metric (parameters, unless another is asked for), all repetitions.
         times: how many repetitions the row stands for.
-        span: first and last path, if the row itself is repeated.
+        span: first and last path, if the row itself is repeated or stands for several.
+        count: how many layers or blocks it stands for, if it is a row of several.
         skips: skips inside the row by kind, one repetition.
         branches: parallel branches inside the row; 0 if there are none.
         rail: "branch" where one of several parallel branches starts, "branch on" where it goes on, else "".
@@ -51,6 +53,7 @@ class Row:
     scope: Scope | None = None
     times: int = 1
     span: tuple[str, str] | None = None
+    count: int = 0
     skips: Mapping[str, int] = field(default_factory=dict)
     branches: int = 0
     rail: str = ""
@@ -123,7 +126,7 @@ class Flow:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the model for the overview strip: a stage, a lone row, or a block repeated up to the path ``last``."""
+    """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``."""
 
     path: str
     total: float

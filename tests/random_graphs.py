@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from hypothesis import strategies as st
 
-from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz.graph import ArchGraph, Edge, Failure, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
 
 IMAGE = (1, 8, 4, 4)
 LAYERS = {"Conv2d": 9216, "Linear": 64, "Embedding": 0, "BatchNorm2d": 0, "LayerNorm": 0, "PReLU": 0, "LayerScale": 0}
@@ -109,6 +110,50 @@ class Net:
         self.nodes.append(Node(unique, kind, op, path, scope=scope.id, uses=uses, outputs=outputs, macs=macs))
         self.edges.extend(Edge(source, unique, str(place)) for place, source in enumerate(sources))
         return unique
+
+
+MESSAGE = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)"
+
+
+def stopped_at(graph: ArchGraph, name: str, **facts: Any) -> ArchGraph:
+    """The graph of a run that stopped at the node ``name``: what ran before it is all there is."""
+    last = next(place for place, node in enumerate(graph.nodes) if node.id == name)
+    node = replace(graph.nodes[last], outputs=(), macs=0)
+    kept = (*graph.nodes[:last], node)
+    known = {node.id: node for node in kept}
+    edges = tuple(edge for edge in graph.edges if edge.source in known and edge.target in known)
+    met = tuple(tensor for edge in edges if edge.target == name for tensor in known[edge.source].outputs)
+    cls = node.cls or next(scope.cls for scope in graph.scopes if scope.id == node.scope)
+    failure = replace(Failure(name, MESSAGE, node.path, cls, "/home/a/net.py", 12, "return self.head(x)", met), **facts)
+    return replace(graph, nodes=kept, edges=edges, skips=(), trace=replace(graph.trace, failure=failure))
+
+
+def raised(graph: ArchGraph, scope: int = 0, **facts: Any) -> ArchGraph:
+    """The graph of a run in which the code of a module raised on its own after all steps of ``graph``."""
+    path = next(call.path for call in graph.scopes if call.id == scope)
+    steps = tuple(node for node in graph.nodes if node.kind != "output")
+    edges = tuple(edge for edge in graph.edges if edge.target in {node.id for node in steps})
+    node = Node("raise", "function", "raise", path, scope=scope)
+    return stopped_at(replace(graph, nodes=(*steps, node), edges=edges, skips=()), "raise", **facts)
+
+
+@st.composite
+def stopped(draw: st.DrawFn, runs: st.SearchStrategy[ArchGraph]) -> ArchGraph:
+    """A run that stopped: in one of its operations, or because the code of a module raised."""
+    graph = draw(runs)
+    steps = [node.id for node in graph.nodes if node.kind in ("module", "function")]
+    if not steps or draw(st.integers(0, 4)) == 0:
+        return raised(graph, draw(st.sampled_from(_running(graph))))
+    return stopped_at(graph, draw(st.sampled_from(steps)))
+
+
+def _running(graph: ArchGraph) -> list[int]:
+    """The module calls that may still be running after the last step."""
+    parents = {scope.id: scope.parent for scope in graph.scopes}
+    running = [graph.nodes[-2].scope]
+    while (parent := parents[running[-1]]) is not None:
+        running.append(parent)
+    return running
 
 
 STEPS = ("Conv2d", "Conv2d", "BatchNorm2d", "ReLU", "relu_", "MaxPool2d", "Dropout", "contiguous", "sigmoid")

@@ -22,10 +22,11 @@ class Scaled(nn.Module):
 def test_without_inputs_the_message_says_what_was_assumed_and_what_forward_takes() -> None:
     with pytest.raises(TraceError) as caught:
         fxviz.render(Scaled())
-    assert str(caught.value).startswith("cannot trace Scaled: RuntimeError: ")
+    assert str(caught.value).startswith("cannot trace Scaled: at ")
+    assert "'return (x * scale).view(-1, 7, 11)': RuntimeError: " in str(caught.value)
     assert str(caught.value).endswith(
         "; no inputs were given, so a 1×3×224×224 image was assumed: "
-        "pass inputs=... for its forward(x, /, scale=2.0, *, shift=None)"
+        "say by --input (in Python inputs=...) what forward(x, /, scale=2.0, *, shift=None) takes"
     )
     assert isinstance(caught.value.__cause__, RuntimeError)
 

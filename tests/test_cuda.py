@@ -16,6 +16,7 @@ import fxviz
 from conftest import Result
 from fxviz.graph import ArchGraph, ModelInfo, TensorInfo
 from fxviz.loading import resolve
+from fxviz.options import TraceOptions
 from fxviz.tracing import trace_module
 from hard_cases import (
     CASES,
@@ -46,7 +47,7 @@ def on_cuda(name: str) -> ArchGraph:
 
 def traced(model: nn.Module, inputs: object, device: str, time: bool = False) -> ArchGraph:
     inputs = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), inputs)
-    return trace_module(model.to(device), inputs, device, ModelInfo("model", "python", "Model"), time=time)
+    return trace_module(model.to(device), inputs, ModelInfo("model", "python", "Model"), TraceOptions(device, time))
 
 
 def bare(graph: ArchGraph) -> ArchGraph:

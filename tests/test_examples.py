@@ -2,20 +2,47 @@
 
 from __future__ import annotations
 
+import re
 import runpy
+import shlex
 import sys
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, Result
+
+Call = Callable[..., Result]
 
 
-def test_own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.chdir(tmp_path)
-    runpy.run_path(str(ROOT / "examples/own_model.py"), run_name="__main__")
-    assert "307,713 parameters" in capsys.readouterr().out
-    assert (tmp_path / "scorer.svg").read_text(encoding="utf-8").startswith("<svg")
+@pytest.mark.parametrize(
+    ("example", "figure", "said", "shown"),
+    [
+        ("custom_model", "scorer", "307,713 parameters", ["text", "picture", "concat", "→ Linear 512→128", "+ add"]),
+        ("unet", "unet", "31,042,434 parameters, 4 concat skips", ["concat", "down.3", "Transposed Conv 2×2 /2"]),
+        ("transformer", "decoder", "5,027,840 parameters, 12 identity skips", ["×6", "Attention", "shared", "position"]),
+    ],
+)
+def test_a_model_of_your_own(
+    example: str, figure: str, said: str, shown: list[str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runpy.run_path(str(ROOT / f"examples/{example}.py"), run_name="__main__")
+    assert said in capsys.readouterr().out
+    texts = [element.text for element in ET.parse(f"{figure}.svg").iter("{http://www.w3.org/2000/svg}text")]
+    assert [word for word in shown if not any(word in (text or "") for text in texts)] == []
+
+
+@pytest.mark.parametrize("example", ["custom_model", "unet", "transformer"])
+def test_the_command_in_an_example_draws_the_same(example: str, fxviz: Call, in_tmp: Path) -> None:
+    path = ROOT / f"examples/{example}.py"
+    command = re.search(r"^ +fxviz (render .*)$", path.read_text(), re.MULTILINE)
+    assert command
+    result = fxviz(*(str(ROOT / word) if word.startswith("examples/") else word for word in shlex.split(command[1])))
+    assert result.status == 0, result.err
+    runpy.run_path(str(path))["main"]()
+    assert len(list(in_tmp.iterdir())) == 1
 
 
 def test_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

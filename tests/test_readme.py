@@ -56,8 +56,11 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """One empty folder for each page."""
-    return {str(page.relative_to(ROOT)): tmp_path_factory.mktemp(page.stem) for page in PAGES}
+    """A folder for each page, with nothing in it but the examples that come with a clone."""
+    folders = {str(page.relative_to(ROOT)): tmp_path_factory.mktemp(page.stem) for page in PAGES}
+    for folder in folders.values():
+        (folder / "examples").symlink_to(ROOT / "examples")
+    return folders
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)

@@ -23,9 +23,12 @@ from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, samp
 SVG = "{http://www.w3.org/2000/svg}"
 ROW = ("Conv 3×3", "BN", ".conv", "64×56×56", 20, "37.0k", "0.32%")
 
+BIDI = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+"""Marks of direction, which could turn the text around them."""
+
 hostile = st.one_of(
     st.text(max_size=30),
-    st.text(alphabet="\\NGLTEHl<>&\"';:#|{}[]/-! \n\t\0\x1b\x85\ud800\ufffe\u2028x", max_size=30),
+    st.text(alphabet="\\NGLTEHl<>&\"';:#|{}[]/-! \n\t\0\x1b\x85\ud800\ufffe\u2028\u202ex", max_size=30),
     st.sampled_from(
         ["<script>alert(1)</script>", "\\N", "\\\\N", "&lt;", "&amp;#60;", "<!--", "]]>", "<<b>x</b>>", "cluster_", "node"]
     ),
@@ -51,7 +54,7 @@ def visible(text: str) -> str:
     return "".join(
         sign
         for sign in spaced
-        if re.match("[ -~\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]", sign)
+        if sign not in BIDI and re.match("[ -~\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]", sign)
     )
 
 

@@ -19,8 +19,9 @@ import fxviz
 from conftest import Result
 from fxviz.errors import TraceError, UsageError
 from fxviz.graph import ArchGraph, ModelInfo
+from fxviz.options import TraceOptions
 from fxviz.tracing import timing, trace_module
-from fxviz.tracing.run import record
+from fxviz.tracing.recording import record
 from fxviz.tracing.timing import RUNS, _CpuClock, _Replay, time_nodes
 from hard_cases import CASES, Box, Case, HeldTensor, Masks, Unregistered
 
@@ -28,8 +29,12 @@ Call = Callable[..., Result]
 CALLS = ("module", "function", "method")
 
 
-def timed(model: nn.Module, inputs: Any, device: str = "cpu") -> ArchGraph:
-    return trace_module(model, inputs, device, ModelInfo("model", "python", "Model"), time=True)
+INFO = ModelInfo("model", "python", "Model")
+CPU = TraceOptions("cpu")
+
+
+def timed(model: nn.Module, inputs: Any) -> ArchGraph:
+    return trace_module(model, inputs, INFO, TraceOptions("cpu", time=True))
 
 
 def without_times(graph: ArchGraph) -> ArchGraph:
@@ -74,7 +79,7 @@ def test_each_step_of_a_hard_case_is_timed(case: Case) -> None:
     assert not any(node.time for node in graph.nodes if node.kind not in CALLS)
     untimed = {node.op for node in graph.nodes if node.kind in CALLS and not node.time}
     assert untimed <= {"getitem", "read_after_write"}
-    assert without_times(graph) == trace_module(model, inputs, "cpu", graph.model)
+    assert without_times(graph) == trace_module(model, inputs, INFO, CPU)
 
 
 def test_taking_a_part_out_of_a_tuple_costs_nothing_but_indexing_does() -> None:
@@ -298,20 +303,20 @@ def test_what_cannot_be_timed_is_said_in_one_line(build: Callable[[], nn.Module]
     with pytest.raises(TraceError, match=pattern) as caught:
         timed(build(), rows())
     assert "\n" not in str(caught.value)
-    assert trace_module(build(), rows(), "cpu", ModelInfo("model", "python", "Model")).nodes
+    assert trace_module(build(), rows(), INFO, CPU).nodes
 
 
 def test_a_step_that_gives_another_shape_is_refused() -> None:
     model = nn.Sequential(nn.Linear(8, 3))
-    recording = record(model, rows(), "cpu")
+    recording = record(model, rows(), CPU)
     with pytest.raises(TraceError, match=r"'_0' gives 5×3 float32 by itself, 2×3 float32 in the model"):
-        time_nodes(model, recording, (torch.rand(5, 8),), "cpu")
+        time_nodes(model, replace(recording, inputs={"x": torch.rand(5, 8)}), CPU)
 
 
 def test_a_replay_is_an_interpreter() -> None:
     """It gives what the model gives."""
     model, inputs = nn.Sequential(nn.Linear(8, 3), nn.ReLU()), rows()
-    replay = _Replay(model, record(model, inputs, "cpu"), _CpuClock())
+    replay = _Replay(model, record(model, inputs, CPU), _CpuClock())
     assert torch.equal(replay.run(*inputs), model(*inputs))
 
 
@@ -346,7 +351,9 @@ def test_what_does_not_compute_is_not_timed(fxviz: Call, in_tmp: Path, command: 
 
 def test_a_saved_graph_is_not_timed(fxviz: Call, tiny: ArchGraph, in_tmp: Path) -> None:
     tiny.save("tiny.json")
-    assert fxviz("render", "tiny.json", "--time") == Result(2, "", "fxviz: 'tiny.json' is traced already: it cannot be timed\n")
+    result = fxviz("render", "tiny.json", "--device", "cpu", "--time")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith("fxviz: 'tiny.json' is traced already: leave ")
 
 
 def test_python_is_told_the_same() -> None:

@@ -16,10 +16,10 @@ import fxviz
 from fxviz.errors import FxvizError, TraceError, UsageError
 from fxviz.graph import ArchGraph, ModelInfo, Node, TensorInfo
 from fxviz.loading import resolve
+from fxviz.options import TraceOptions
 from fxviz.tracing import trace_module
 from fxviz.tracing.guessing import guess_of
-from fxviz.tracing.run import record
-from fxviz.tracing.tracer import Recording
+from fxviz.tracing.recording import Recording, record
 from fxviz.tracing.values import tensors_in
 from hard_cases import CASES, Case, IdentityAlias, InPlace, Masks, SharedModule, Unregistered, Unused
 from reference_runs import SymbolicTracer, call, layer_shapes, reference_run, touched_parameters
@@ -37,7 +37,7 @@ INFO = ModelInfo("model", "python", "Model")
 def traced(model: nn.Module, inputs: Any, device: str = "meta") -> ArchGraph:
     from fxviz.annotating.params import count_params
 
-    return count_params(trace_module(model, inputs, device, INFO))
+    return count_params(trace_module(model, inputs, INFO, TraceOptions(device)))
 
 
 @cache
@@ -155,7 +155,7 @@ def assert_same(left: list[Tensor], right: list[Tensor]) -> None:
 def test_the_recorded_graph_of_a_hard_case_computes_what_the_model_does(case: Case, device: str) -> None:
     model, inputs = case.build().eval(), case.inputs()
     device = "cpu" if case.method == "real" else device
-    recording = record(model, inputs, device, guessing=case.method == "guessed")
+    recording = record(model, inputs, TraceOptions(device), guessing=case.method == "guessed")
     got = replayed(model, recording, inputs)
     with reference_run():
         assert_same(got, list(tensors_in(call(model, inputs))))
@@ -330,14 +330,14 @@ def test_a_model_without_memory_is_built_again_for_a_real_run(monkeypatch: pytes
             return torch.from_numpy(self.fc(x).numpy() + 1)
 
     inputs = (TensorInfo((2, 8), "float32"),)
-    assert trace_module(build("meta"), inputs, "meta", INFO, lambda: build("cpu")).trace.method == "real"
+    assert trace_module(build("meta"), inputs, INFO, rebuild=lambda: build("cpu")).trace.method == "real"
     assert built == ["meta", "cpu"]
     with pytest.raises(TraceError, match=r"numpy.*give it memory") as caught:
-        trace_module(build("meta"), inputs, "meta", INFO)
+        trace_module(build("meta"), inputs, INFO)
     assert type(caught.value) is TraceError
     monkeypatch.setattr("fxviz.tracing.run._memory", lambda: 4 * (64 + 8) - 1)
     with pytest.raises(TraceError, match=r"numpy.*to run for real it needs 0\.0 GB for its parameters") as caught:
-        trace_module(build("meta"), inputs, "meta", INFO, lambda: build("cpu"))
+        trace_module(build("meta"), inputs, INFO, rebuild=lambda: build("cpu"))
     assert built[-1] == "meta"
 
 
@@ -421,7 +421,10 @@ def test_a_layer_without_a_shape_is_refused_and_left_alone() -> None:
 
 
 def test_a_failure_names_the_model_and_its_error() -> None:
-    with pytest.raises(TraceError, match=r"^cannot trace Sequential: RuntimeError: .*2, 8.*3, 3") as caught:
+    with pytest.raises(
+        TraceError,
+        match=r"^cannot trace Sequential: 0 \(Linear\): RuntimeError: .*2, 8.*3, 3.*; it was given 2×8 float32; --partial",
+    ) as caught:
         traced(nn.Sequential(nn.Linear(3, 3)), (torch.rand(2, 8),))
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value.__cause__, RuntimeError)
@@ -435,7 +438,7 @@ def test_a_failure_of_the_models_own_is_not_tried_again() -> None:
             calls.append(1)
             raise ValueError("no")
 
-    with pytest.raises(TraceError, match="cannot trace Failing: ValueError: no"):
+    with pytest.raises(TraceError, match=r"cannot trace Failing: at .*: ValueError: no;"):
         traced(Failing(), (torch.rand(2, 8),))
     assert len(calls) == 1
 

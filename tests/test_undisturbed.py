@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 import fxviz
 from fxviz.errors import TraceError, UnknownModel
 from fxviz.graph import ModelInfo
+from fxviz.options import TraceOptions
 from fxviz.tracing import trace_module
 from hard_cases import CASES, Case
 
@@ -111,7 +112,7 @@ def test_a_model_that_changes_itself_is_put_back(device: str, training: bool) ->
     model, inputs = Restless().train(training), (torch.rand(4, 8),)
     model.norm.train(not training)
     with unchanged(model):
-        trace_module(model, inputs, device, INFO)
+        trace_module(model, inputs, INFO, TraceOptions(device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -119,7 +120,7 @@ def test_a_model_that_changes_itself_is_put_back(device: str, training: bool) ->
 def test_a_model_that_raises_is_put_back(device: str, failure: type[BaseException], raised: type[BaseException]) -> None:
     model, inputs = Restless(failure), (torch.rand(4, 8),)
     with unchanged(model), pytest.raises(raised, match="on purpose"):
-        trace_module(model, inputs, device, INFO)
+        trace_module(model, inputs, INFO, TraceOptions(device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -128,7 +129,7 @@ def test_a_hard_case_is_as_it_was(case: Case, device: str) -> None:
     model, inputs = case.build(), case.inputs()
     given = [(tensor, tensor.clone()) for tensor in tree_leaves(inputs)]
     with unchanged(model):
-        trace_module(model, inputs, device, INFO)
+        trace_module(model, inputs, INFO, TraceOptions(device))
     assert all(before is now for (before, _), now in zip(given, tree_leaves(inputs), strict=True))
     assert all(torch.equal(tensor, value) for tensor, value in given)
 
@@ -140,14 +141,14 @@ def test_gradients_and_hooks_stay() -> None:
     model(torch.rand(4, 8)).sum().backward()
     inputs = (torch.rand(4, 8),)
     with unchanged(model):
-        trace_module(model, inputs, "meta", INFO)
+        trace_module(model, inputs, INFO)
     model(*inputs)
     assert called == ["hook"] * 3
 
 
 def test_a_traced_model_still_trains() -> None:
     model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8))
-    trace_module(model, (torch.rand(4, 8),), "meta", INFO)
+    trace_module(model, (torch.rand(4, 8),), INFO)
     model(torch.rand(4, 8)).sum().backward()
     assert model[0].weight.grad is not None
     assert int(model[1].num_batches_tracked) == 1

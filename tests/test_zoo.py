@@ -68,7 +68,7 @@ def test_a_model_is_traced_whole(name: str, table: dict[str, Row]) -> None:
     start = time.perf_counter()
     source = resolve(name)
     module = source.build(False)
-    graph = count_params(trace_module(module, source.inputs, "meta", source.info(module), lambda: source.build(True)))
+    graph = count_params(trace_module(module, source.inputs, source.info(module), rebuild=lambda: source.build(True)))
     seconds, symbolic = time.perf_counter() - start, symbolic_calls(module)
     table[name] = Row(graph, sum(parameter.numel() for parameter in module.parameters()), seconds, symbolic is not None)
 
@@ -115,7 +115,7 @@ def test_shapes_and_parameters_are_those_of_a_real_run(name: str) -> None:
     source = resolve(name)
     module = source.build(True)
     inputs = (torch.rand(1, 3, SIDE, SIDE),)
-    graph = trace_module(module, (TensorInfo((1, 3, SIDE, SIDE), "float32"),), "meta", source.info(module))
+    graph = trace_module(module, (TensorInfo((1, 3, SIDE, SIDE), "float32"),), source.info(module))
     assert {parameter for node in graph.nodes for parameter in node.uses} == touched_parameters(module, inputs)
     with reference_run():
         shapes = layer_shapes(module, {node.path for node in layers(graph)}, inputs)

@@ -35,6 +35,7 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
 
     A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other; a
     concatenation is a **concat** skip if one input is the fork of another, as it is or rearranged, with compute between.
+    Where the run stopped there is none.
 
     >>> from fxviz.graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -50,7 +51,8 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     (Skip(kind='identity', fork='x', join='add', through=()),)
     """
     flow = Flow(graph.nodes, graph.edges)
-    skips = (_skip_at(flow, node.id) for node in graph.nodes)
+    failed = graph.trace.failure.node if graph.trace.failure else None
+    skips = (_skip_at(flow, node.id) for node in graph.nodes if node.id != failed)
     return replace(graph, skips=tuple(skip for skip in skips if skip is not None))
 
 

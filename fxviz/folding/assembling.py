@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -96,11 +95,9 @@ def _frame(outline: Outline, place: Place, rows: Sequence[Draft], items: tuple[I
 
 
 def _heading(outline: Outline, scope: int, total: float) -> Heading:
-    inside = set(outline.nodes_in(scope))
-    skips = Counter(skip.kind for skip in outline.graph.skips if skip.join in inside)
     call = outline.scopes[scope]
     name = "" if call.cls.startswith("torch.nn.modules.container.") else call.class_name
-    return Heading(call.path, name, total, dict(skips))
+    return Heading(call.path, name, total, dict(outline.skips_in[scope]))
 
 
 def _row(outline: Outline, row: Draft) -> Row:
@@ -121,6 +118,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         scope=None if row.scope is None else outline.scopes[row.scope],
         times=times,
         span=row.span,
+        count=row.count,
         skips=dict(row.skips),
         branches=count_branches(outline, row) if row.kind == "block" else 0,
         rail=row.rail,
@@ -178,7 +176,7 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
 
 def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
     for row in card.rows:
-        if row.kind == "block" and row.times > 1 and row.span:
+        if row.span and ((row.kind == "block" and row.times > 1) or row.kind in ("blocks", "layers")):
             yield Part(row.span[0], row.total, row.times, row.span[1]), ()
         else:
             yield Part(row.path, row.total), ()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise, takewhile
 from typing import TYPE_CHECKING
@@ -76,7 +77,7 @@ def _region(flow: nx.DiGraph, drafts: Drafts, fork: int, join: int) -> Region | 
         return None
     region = Region(fork, join, tuple(_with_projections(drafts, part) for part in parts))
     starts_on_skip = any(drafts.rows[first].kind == "projection" for first, *_ in region.branches)
-    return region if _keeps_frames(drafts, region) and not starts_on_skip else None
+    return region if _keeps_frames(drafts, region) and _keeps_failure(drafts, region) and not starts_on_skip else None
 
 
 def _between(flow: nx.DiGraph, part: Iterable[int], fork: int, join: int) -> bool:
@@ -108,12 +109,19 @@ def _keeps_frames(drafts: Drafts, region: Region) -> bool:
     return True
 
 
+def _keeps_failure(drafts: Drafts, region: Region) -> bool:
+    """Whether the operation that raised, which ran last, is still the last row when the rows stand branch by branch."""
+    last = drafts.rows[-1]
+    return last.kind != "failed" or region.join != OUTPUT or _in_order(drafts, region)[-1] is last
+
+
 def _in_order(drafts: Drafts, region: Region) -> list[Draft]:
-    """All rows of the figure, those of the region branch by branch."""
-    order = list(drafts.rows)
+    """The rows from the fork to the join, branch by branch."""
+    start = max(region.fork, 0)
+    order = drafts.rows[start : len(drafts.rows) if region.join == OUTPUT else region.join + 1]
     inside = [row for branch in region.branches for row in branch]
     for place, row in zip(sorted(inside), inside, strict=True):
-        order[place] = drafts.rows[row]
+        order[place - start] = drafts.rows[row]
     return order
 
 
@@ -121,9 +129,9 @@ def lay_rails(drafts: Drafts, regions: Iterable[Region]) -> None:
     """Order the rows branch by branch and mark where each branch starts and goes on."""
     order = list(drafts.rows)
     for region in regions:
-        for place, row in enumerate(_in_order(drafts, region)):
-            if row is not drafts.rows[place]:
-                order[place] = row
+        within = _in_order(drafts, region)
+        start = max(region.fork, 0)
+        order[start : start + len(within)] = within
         for first, *others in region.branches:
             drafts.rows[first].rail = "branch"
             for other in others:
@@ -133,7 +141,11 @@ def lay_rails(drafts: Drafts, regions: Iterable[Region]) -> None:
 
 def merge(drafts: Drafts, wiring: Wiring, regions: Iterable[Region]) -> None:
     """Make each branch that is a mere chain of layers one row."""
-    chains = [branch for region in regions for branch in region.branches if _is_chain(drafts, wiring, region, branch)]
+    touching: dict[int, set[tuple[int, int]]] = defaultdict(set)
+    for edge in wiring.edges:
+        for row in edge:
+            touching[row].add(edge)
+    chains = [branch for region in regions for branch in region.branches if _is_chain(drafts, touching, region, branch)]
     for chain in [[drafts.rows[row] for row in branch] for branch in chains]:
         _merge_into(chain[0], chain[1:], drafts)
     merged = {id(row) for row in drafts.row_of.values() if isinstance(row, Draft)}
@@ -141,11 +153,11 @@ def merge(drafts: Drafts, wiring: Wiring, regions: Iterable[Region]) -> None:
     drafts.number()
 
 
-def _is_chain(drafts: Drafts, wiring: Wiring, region: Region, branch: tuple[int, ...]) -> bool:
+def _is_chain(drafts: Drafts, touching: Mapping[int, set[tuple[int, int]]], region: Region, branch: tuple[int, ...]) -> bool:
     """Whether a branch has several layers, each of which reads the one before, in one frame and without a skip among them."""
     rows = [drafts.rows[row] for row in branch]
     steps = set(pairwise((region.fork, *branch, region.join)))
-    reads = {edge for edge in wiring.edges if edge[0] in branch or edge[1] in branch}
+    reads = set().union(*(touching[row] for row in branch))
     plain = all(row.kind in ("layer", "plain") and row.times == 1 and not row.rail and not row.concat for row in rows)
     return len(rows) > 1 and plain and reads <= steps and len({row.places for row in rows}) == 1
 
@@ -183,11 +195,10 @@ def _common_path(paths: Iterable[str]) -> str:
 
 def count_branches(outline: Outline, row: Draft) -> int:
     """Parallel branches inside a row for a whole module: the computed inputs of its widest concatenation that is no skip."""
-    joins = {skip.join for skip in outline.graph.skips}
     inside = set(row.nodes)
     widest = 0
     for name in row.nodes:
-        if plain_name(outline.node(name).op) == "cat" and name not in joins:
+        if plain_name(outline.node(name).op) == "cat" and name not in outline.joins:
             widest = max(widest, sum(_is_computed(outline, source, inside) for source in outline.sources[name]))
     return widest if widest > 1 else 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -33,6 +33,8 @@ class Outline:
     def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"]) -> None:
         self.graph = graph
         self.metric = metric
+        self.failed: str | None = graph.trace.failure.node if graph.trace.failure else None
+        self.signatures: dict[tuple[int | None, str, bool], str] = {}
         self.sources: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.users: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.slots: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -72,12 +74,6 @@ class Outline:
         """The module calls directly inside ``scope``."""
         return [element.scope for element in self.elements(scope) if element.scope is not None]
 
-    def inside(self, scope: int) -> Iterator[int]:
-        """The module calls inside ``scope``, at any depth."""
-        for child in self.children(scope):
-            yield child
-            yield from self.inside(child)
-
     def node(self, name: str) -> Node:
         return self.graph.by_id[name]
 
@@ -92,15 +88,16 @@ class Outline:
         counted: set[int] = set()
         for node in self.graph.nodes:
             if is_heavy(node):
-                unit = next((scope for scope in self._around(node.scope) if scope in self.units), None)
+                unit = next((scope for scope in self.around(node.scope) if scope in self.units), None)
                 if unit not in counted:
-                    for scope in self._around(node.scope):
+                    for scope in self.around(node.scope):
                         size[scope] += 1
                 if unit is not None:
                     counted.add(unit)
         return size
 
-    def _around(self, scope: int | None) -> Iterator[int]:
+    def around(self, scope: int | None) -> Iterator[int]:
+        """A module call and those that it runs in, from the inside out."""
         while scope is not None:
             yield scope
             scope = self.scopes[scope].parent
@@ -120,16 +117,20 @@ class Outline:
     @cached_property
     def stages(self) -> tuple[int, ...]:
         """The module calls that get a frame: the blocks of the model, where a mere list of stages is opened up."""
-        return tuple(self._stages_in(0))
-
-    def _stages_in(self, scope: int) -> list[int]:
         found: list[int] = []
-        for child in self.children(scope):
-            if self._opens(child, scope):
-                found += self._stages_in(child)
+        waiting = [(child, 0) for child in reversed(self.children(0))]
+        while waiting:
+            child, parent = waiting.pop()
+            if self._opens(child, parent):
+                waiting += [(grandchild, child) for grandchild in reversed(self.children(child))]
             elif self.size[child] > 1:
                 found.append(child)
-        return found
+        return tuple(found)
+
+    @cached_property
+    def around_stages(self) -> frozenset[int]:
+        """The module calls that stages run in."""
+        return frozenset(scope for stage in self.stages for scope in self.around(self.scopes[stage].parent))
 
     def _opens(self, scope: int, parent: int) -> bool:
         """Whether the stages are inside ``scope``: it wraps the whole model, lists what holds blocks, or calls such lists."""
@@ -143,6 +144,22 @@ class Outline:
         """Whether all that ``scope`` does is call modules."""
         own = [self.node(element.nodes[0]) for element in self.elements(scope) if element.scope is None]
         return all(node.kind == "module" or is_view(node) or is_passing(node) for node in own)
+
+    # ---------------------------------------------------------------- skips
+
+    @cached_property
+    def joins(self) -> frozenset[str]:
+        """The nodes in which skips end."""
+        return frozenset(skip.join for skip in self.graph.skips)
+
+    @cached_property
+    def skips_in(self) -> dict[int, Counter[str]]:
+        """The skips that end inside each module call, by kind."""
+        counts: dict[int, Counter[str]] = defaultdict(Counter)
+        for skip in self.graph.skips:
+            for scope in self.around(self.node(skip.join).scope):
+                counts[scope][skip.kind] += 1
+        return counts
 
     # ---------------------------------------------------------------- modules that are one row by nature
 

@@ -34,8 +34,8 @@ def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layer
     Single layers repeat only if ``fold_layers``.
     """
     elements = outline.elements(scope)
-    signatures = [_signature(outline, element, collapsed) for element in elements]
-    times = {period: _times(outline, elements, signatures, period) for period in range(1, LONGEST_PERIOD + 1)}
+    glances = [_glance(outline, element, collapsed) for element in elements]
+    times = {period: _times(outline, elements, glances, collapsed, period) for period in range(1, LONGEST_PERIOD + 1)}
     found: list[Run] = []
     at = 0
     while at < len(elements):
@@ -49,12 +49,18 @@ def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layer
     return found
 
 
-def _times(outline: Outline, elements: Sequence[Element], signatures: Sequence[str], period: int) -> list[int]:
+def _times(
+    outline: Outline, elements: Sequence[Element], glances: Sequence[_Glance], collapsed: Collection[int], period: int
+) -> list[int]:
     """For each element how often it and those after it, ``period`` in all, follow themselves."""
     times = [1] * len(elements)
     for at in range(len(elements) - 2 * period, -1, -1):
         middle = at + period
-        if signatures[at:middle] == signatures[middle : middle + period] and _chained(outline, elements, at, period):
+        if (
+            glances[at:middle] == glances[middle : middle + period]
+            and all(_are_equal(outline, elements[one], elements[one + period], collapsed) for one in range(at, middle))
+            and _chained(outline, elements, at, period)
+        ):
             times[at] = times[middle] + 1
     return times
 
@@ -75,10 +81,29 @@ def _worth(outline: Outline, elements: Sequence[Element], run: Run, collapsed: C
     return run.times > 2 and (blocks or (fold_layers and layers))
 
 
-def _signature(outline: Outline, element: Element, collapsed: Collection[int]) -> str:
+_Glance = tuple[bool, str, int]
+
+
+def _glance(outline: Outline, element: Element, collapsed: Collection[int]) -> _Glance:
+    """What tells most elements apart at little cost. The one that holds the operation that failed is like no other."""
+    last = element.nodes[-1]
+    if last == outline.failed:
+        return True, last, -1
     if element.scope in collapsed:
-        return _outside(outline, element)
-    return _inside(outline, element)
+        return True, outline.scopes[element.scope].cls if element.scope is not None else "", 0
+    return False, outline.node(last).op, len(element.nodes)
+
+
+def _are_equal(outline: Outline, one: Element, other: Element, collapsed: Collection[int]) -> bool:
+    return _signature(outline, one, collapsed) == _signature(outline, other, collapsed)
+
+
+def _signature(outline: Outline, element: Element, collapsed: Collection[int]) -> str:
+    is_row = element.scope in collapsed
+    key = element.scope, element.nodes[0], is_row
+    if key not in outline.signatures:
+        outline.signatures[key] = _outside(outline, element) if is_row else _inside(outline, element)
+    return outline.signatures[key]
 
 
 def _outside(outline: Outline, element: Element) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import pairwise
 
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
@@ -32,6 +31,8 @@ class Draft:
     scope: int | None = None
     times: int = 1
     span: tuple[str, str] | None = None
+    repeated: tuple[str, ...] = ()
+    count: int = 0
     skips: Counter[str] = field(default_factory=Counter)
     branches: int = 0
     rail: str = ""
@@ -43,6 +44,11 @@ class Draft:
     def is_code(self) -> bool:
         """A mere function of the model's code: no layer, no skip."""
         return self.kind == "code" or (self.kind == "plain" and all(head.kind != "module" for head in self.heads))
+
+    @property
+    def hides(self) -> bool:
+        """Whether it stands for whole modules or several layers, with the skips inside."""
+        return self.kind in ("block", "blocks", "layers")
 
 
 @dataclass
@@ -64,15 +70,6 @@ class Drafts:
         self.row_of.update(dict.fromkeys(other.nodes, row))
         self.rows.remove(other)
 
-    def merge_code(self) -> None:
-        """Make functions that follow each other in the same module's code one row."""
-        for above, row in [*pairwise(self.rows)][::-1]:
-            if above.is_code and row.is_code and above.places == row.places and above.path == row.path:
-                above.kind, above.heads, above.after = "code", [*above.heads, *above.after, *row.heads, *row.after], []
-                above.output = row.output
-                self.absorb(above, row)
-        self.number()
-
     def number(self) -> None:
         """Give every row its place as id."""
         for place, row in enumerate(self.rows):
@@ -84,6 +81,11 @@ def shown(node: str, stands_for: dict[str, str]) -> str:
     while node in stands_for:
         node = stands_for[node]
     return node
+
+
+def _last(rows: list[Draft], row: Draft) -> int:
+    """The place of a row that is near the end."""
+    return next(place for place in range(len(rows) - 1, -1, -1) if rows[place] is row)
 
 
 def draft(outline: Outline, plan: Plan) -> Drafts:
@@ -120,6 +122,8 @@ class _Fuser:
             self.row_of[node.id] = INPUT
         elif node.kind == "output":
             self.row_of[node.id] = OUTPUT
+        elif node.id == self.outline.failed:
+            self._add_failed(step, node)
         elif not sources:
             self._keep_loose(step)
         elif self._is_hidden(node, sources):
@@ -129,9 +133,10 @@ class _Fuser:
 
     def settle(self) -> None:
         """What no row read stays with the last row that stands for itself alone, so that nothing is lost."""
-        alone = [row for row in self.rows if row.times == 1 and all(place.run is None for place in row.places)]
+        rows = [row for row in self.rows if row.kind != "failed"] or self.rows
+        alone = [row for row in rows if row.times == 1 and all(place.run is None for place in row.places)]
         for group in list(self.loose.values()):
-            self._take((alone or self.rows)[-1] if self.rows else INPUT, group, last=True)
+            self._take((alone or rows)[-1] if rows else INPUT, group, last=True)
 
     def _rows_read(self, step: Step) -> list[Draft | int]:
         """The rows, each once, that made what the step reads; INPUT stands for the model's input."""
@@ -230,6 +235,12 @@ class _Fuser:
         self._append(row, step, sources)
         self._put(node, row)
 
+    def _add_failed(self, step: Step, node: Node) -> None:
+        """The operation that raised is a row of its own, whatever it is."""
+        row = Draft("failed", [node], [], step.places, None, node.path, None)
+        self.rows.append(row)
+        self._put(node, row)
+
     def _kind(self, node: Node, sources: list[Draft | int]) -> tuple[str, list[Node], str]:
         skip = self.joins.get(node.id)
         if skip is not None and skip.kind != "gate":
@@ -243,7 +254,8 @@ class _Fuser:
     def _add_block(self, step: Step) -> None:
         sources = self._rows_read(step)
         nodes = [self.outline.node(name) for name in step.nodes]
-        leaving = [node for node in nodes if set(self.outline.users[node.id]) - set(step.nodes)]
+        inside = set(step.nodes)
+        leaving = [node for node in nodes if not inside.issuperset(self.outline.users[node.id])]
         last = leaving[-1] if leaving else nodes[-1]
         scope = None if step.scope is None else self.outline.scopes[step.scope]
         row = Draft(
@@ -257,6 +269,7 @@ class _Fuser:
             scope=step.scope,
             times=step.times,
             span=step.span,
+            repeated=step.repeated,
         )
         self._append(row, step, sources)
         for node in nodes:
@@ -266,7 +279,7 @@ class _Fuser:
         """Add the row; a norm that only this layer reads becomes a part of it."""
         norm = sources[0] if len(sources) == 1 else None
         if isinstance(norm, Draft) and self._leads_into(norm, row, step):
-            self.rows.remove(norm)
+            del self.rows[_last(self.rows, norm)]
             row.before = [*norm.heads, *norm.after]
             row.nodes = list(norm.nodes)
             self.row_of.update(dict.fromkeys(norm.nodes, row))

@@ -30,9 +30,10 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
         row.skips.clear()
         row.concat = False
     found = []
+    reads: dict[int, set[Draft | int]] = {}
     for skip in outline.graph.skips:
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
-        if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join):
+        if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join, reads):
             continue
         if fork is join or skip.kind == "gate" or (isinstance(fork, Draft) and fork.id >= join.id):
             continue
@@ -41,12 +42,15 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
     return found
 
 
-def _is_inside(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
-    """Whether the row hides the skip: it is a whole module, and reads nothing but the fork."""
-    if join.kind != "block" or skip.join not in join.nodes:
-        return join.kind == "block"
-    read = {drafts.row(source) for name in join.nodes for source in outline.sources[name]} - {join}
-    if fork is not join and read != {fork}:
+def _is_inside(
+    outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft, reads: dict[int, set[Draft | int]]
+) -> bool:
+    """Whether the row hides the skip: it stands for what is inside, and reads nothing but the fork."""
+    if not join.hides or skip.join in drafts.stands_for:
+        return join.hides
+    if id(join) not in reads:
+        reads[id(join)] = {drafts.row(source) for name in join.nodes for source in outline.sources[name]} - {join}
+    if fork is not join and reads[id(join)] != {fork}:
         return False
     join.skips[skip.kind] += 1
     return True
@@ -77,24 +81,26 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
     near = [skip for skip, fork, _, join in found if _is_near(drafts, skip, fork, join)]
     for skip in near:
         _lay_rail(drafts, skip)
+    railed = set(near)
     wiring = Wiring()
     for edge in outline.graph.edges:
         tail, head = _id(drafts.row(edge.source)), _id(drafts.row(edge.target))
         if _runs_down(tail, head):
             wiring.edges.add((tail, head))
+    arcs: dict[tuple[int, int], Arc] = {}
     for skip, _, end, _ in sorted(found, key=lambda skip: SKIP_KINDS.index(skip[0].kind)):
-        if skip not in near:
-            _add_arc(wiring, drafts, skip, end)
-    wiring.arcs.sort(key=lambda arc: (arc.head, arc.tail))
+        if skip not in railed:
+            _add_arc(arcs, drafts, skip, end)
+    wiring.arcs += sorted(arcs.values(), key=lambda arc: (arc.head, arc.tail))
     return wiring
 
 
-def _add_arc(wiring: Wiring, drafts: Drafts, skip: Skip, end: Draft) -> None:
+def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: Draft) -> None:
     """One arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join meanwhile."""
     tail, join = _id(drafts.row(skip.fork)), _id(drafts.row(skip.join))
     head = end.id if end.kind == "projection" else join
-    if tail < head and all((arc.tail, arc.head) != (tail, head) for arc in wiring.arcs):
-        wiring.arcs.append(Arc(skip.kind, tail, head))
+    if tail < head:
+        arcs.setdefault((tail, head), Arc(skip.kind, tail, head))
 
 
 def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
@@ -138,4 +144,5 @@ def _is_read_down(drafts: Drafts, tail: int, head: int) -> bool:
     rows = drafts.rows
     if head != OUTPUT and rows[head].kind == "projection":
         return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
-    return all(row.kind == "projection" or row.concat for row in rows[tail + 1 : len(rows) if head == OUTPUT else head])
+    between = range(tail + 1, len(rows) if head == OUTPUT else head)
+    return all(rows[row].kind == "projection" or rows[row].concat for row in between)

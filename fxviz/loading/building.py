@@ -1,4 +1,4 @@
-"""Build a library's model: the same each time, in eval mode, quietly."""
+"""Build a model: the same each time, in eval mode, quietly."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import importlib
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxviz.errors import UsageError
 from fxviz.loading.empty import empty_parameters
 
 if TYPE_CHECKING:
     from torch import nn
+
+Result = TypeVar("Result")
 
 
 def build(make: Callable[[], nn.Module], allocate: bool) -> nn.Module:
@@ -26,13 +28,22 @@ def build(make: Callable[[], nn.Module], allocate: bool) -> nn.Module:
     >>> build(lambda: nn.Linear(2, 3), allocate=False).weight.device
     device(type='meta')
     """
+    return made(make, allocate).eval()
+
+
+def made(make: Callable[[], Result], allocate: bool) -> Result:
+    """What ``make`` returns, with or without memory for the parameters of modules in it; torch's random state is kept.
+
+    >>> from torch import nn
+    >>> made(lambda: [nn.Linear(2, 3)], allocate=False)[0].weight.device
+    device(type='meta')
+    """
     import torch
 
     with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), nullcontext() if allocate else empty_parameters():
         warnings.simplefilter("ignore")
         torch.default_generator.manual_seed(0)
-        module = make()
-    return module.eval()
+        return make()
 
 
 def optional_library(name: str) -> Any:

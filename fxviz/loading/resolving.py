@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import os
+from collections.abc import Callable
 from types import ModuleType
 
 from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading import timm, torchvision, transformers
+from fxviz.loading import program, python, timm, torchvision, transformers
+from fxviz.loading.grammar import LIBRARIES, Reference, parse
+from fxviz.loading.literals import shown
 from fxviz.loading.source import Source
+from fxviz.loading.weights import NO_CODE, is_state, refused
 
-_LIBRARIES = {"timm": timm, "transformers": transformers}
-"""By the prefix of their models' names: ``timm:resnet50``. A name without prefix is one of torchvision's."""
+_LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
 
 def resolve(model: object) -> Source:
     """The source behind a name or a module.
 
     Args:
-        model: one of :func:`names`, "timm:NAME", "transformers:TYPE" or "transformers:path/to/config.json", or an
-            ``nn.Module``.
+        model: what :func:`~fxviz.loading.grammar.parse` takes, or an ``nn.Module``.
 
     Raises:
         UnknownModel: no library has a model of that name; the message offers near ones.
-        UsageError: neither a name nor a module, a library that is not installed, or a file that holds no configuration.
+        UsageError: neither a name nor a module, a library that is not installed, a file that cannot be read or holds no model,
+            or the user's own code failed.
 
     >>> resolve("resnet18").origin
     'torchvision'
@@ -33,16 +37,42 @@ def resolve(model: object) -> Source:
     fxviz.errors.UnknownModel: no model 'resnet81'; did you mean resnet18, ...? 'fxviz list' shows all names
     """
     if isinstance(model, str):
-        prefix, library, name = _parted(model)
-        if not library.knows(name):
-            raise UnknownModel(_unknown(prefix, library, name))
-        source: Source = library.source(name)
-        return source
+        reference = parse(model)
+        return _SOURCES[reference.kind](reference)
     from torch import nn
 
     if isinstance(model, nn.Module):
         return Source(type(model).__name__, "python", lambda allocate: model)
+    if is_state(model):
+        raise UsageError(f"cannot trace {NO_CODE}")
     raise UsageError(f"cannot trace a {type(model).__name__}: give a model name or a torch.nn.Module")
+
+
+def _from_library(reference: Reference) -> Source:
+    library = _LIBRARIES[reference.place]
+    if not library.knows(reference.name):
+        raise UnknownModel(_unknown(reference, library))
+    source: Source = library.source(reference.name)
+    return source
+
+
+def _from_graph(reference: Reference) -> Source:
+    raise UsageError(f"'{shown(reference.place)}' is a saved graph, traced already; load it with fxviz.ArchGraph.load")
+
+
+def _from_weights(reference: Reference) -> Source:
+    raise refused(reference)
+
+
+_SOURCES: dict[str, Callable[[Reference], Source]] = {
+    "library": _from_library,
+    "file": python.source,
+    "module": python.source,
+    "program": program.source,
+    "graph": _from_graph,
+    "weights": _from_weights,
+}
+"""By the kind of what a name leads to."""
 
 
 def names(pattern: str | None = None) -> list[str]:
@@ -64,16 +94,25 @@ def names(pattern: str | None = None) -> list[str]:
     return [prefix + name for name in library.names() if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
-def _parted(name: str) -> tuple[str, ModuleType, str]:
-    """The prefix with its colon ("" for torchvision), the library, and the name within it."""
-    prefix, colon, rest = name.partition(":")
-    if colon and prefix in _LIBRARIES:
+def _parted(pattern: str) -> tuple[str, ModuleType, str]:
+    """The prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
+    prefix, colon, rest = pattern.partition(":")
+    if colon and prefix in LIBRARIES:
         return prefix + colon, _LIBRARIES[prefix], rest
-    return "", torchvision, name
+    return "", torchvision, pattern
 
 
-def _unknown(prefix: str, library: ModuleType, name: str) -> str:
-    near = [prefix + match for match in difflib.get_close_matches(name, library.names(), n=3)]
+def _unknown(reference: Reference, library: ModuleType) -> str:
+    name, prefix = str(reference), str(reference).removesuffix(reference.name)
+    near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
     *first, last = near or [""]
     hint = f"did you mean {', '.join(first)}{' or ' if first else ''}{last}? " if near else ""
-    return f"no model '{prefix}{name}'; {hint}'{f'fxviz list {prefix}'.strip()}' shows all names"
+    return f"no model '{shown(name)}'; {hint}'{f'fxviz list {prefix}'.strip()}' shows all names{_own(name)}"
+
+
+def _own(name: str) -> str:
+    """How a class in a module or file is named, if ``name`` looks like one."""
+    if "/" in name or os.sep in name:
+        return f"; a class of your own is named '{shown(name)}.py:Net'"
+    is_module = "." in name and ":" not in name and all(part.isidentifier() for part in name.split("."))
+    return f"; a class of your own is named '{shown(name)}:Net'" if is_module else ""

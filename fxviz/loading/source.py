@@ -7,12 +7,28 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fxviz.graph import ModelInfo, TensorInfo
+from fxviz.inputs import Arguments
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
 IMAGE = TensorInfo((1, 3, 224, 224), "float32")
 """The dummy input of every model that declares no other: a batch of one RGB image, 224x224."""
+
+Inputs = tuple[Any, ...] | Mapping[str, Any] | Arguments
+
+
+def described(tensor: Tensor) -> TensorInfo:
+    """What is known of a tensor without its values.
+
+    >>> described(__import__("torch").ones(2, 3))
+    TensorInfo(shape=(2, 3), dtype='float32')
+    """
+    return TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def _undeclared() -> None:
+    """Nobody says what the model is called with."""
 
 
 @dataclass(frozen=True)
@@ -21,16 +37,26 @@ class Source:
 
     Attributes:
         name: what the user calls it.
-        origin: the library it comes from, "python" for a module handed over.
+        origin: the library, file or module it comes from, "python" for a module handed over.
         build: makes the module; its parameters hold no memory if the argument is False.
-        inputs: positional arguments of forward, or keyword arguments by name; tensors are given as
-            :class:`~fxviz.graph.TensorInfo`.
+        declared: tells what the model is called with, as far as its source says so: positional arguments of forward, keyword
+            arguments by name, or both; tensors may be given as :class:`~fxviz.graph.TensorInfo`. None if it does not say.
     """
 
     name: str
     origin: str
     build: Callable[[bool], nn.Module]
-    inputs: tuple[Any, ...] | Mapping[str, Any] = (IMAGE,)
+    declared: Callable[[], Inputs | None] = _undeclared
+
+    @property
+    def inputs(self) -> Inputs:
+        """What the model is called with: what its source declares, else one image.
+
+        >>> Source("Net", "net.py", lambda allocate: None).inputs[0].shape
+        (1, 3, 224, 224)
+        """
+        declared = self.declared()
+        return (IMAGE,) if declared is None else declared
 
     def info(self, module: nn.Module) -> ModelInfo:
         """What the graph says about where the model comes from."""

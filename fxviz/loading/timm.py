@@ -29,7 +29,7 @@ def source(name: str) -> Source:
     >>> source("tf_efficientnet_b7").inputs[0].shape
     (1, 3, 600, 600)
     """
-    return Source(name, "timm", lambda allocate: build(lambda: _create(name), allocate), (_image(name),))
+    return Source(name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),))
 
 
 def knows(name: str) -> bool:

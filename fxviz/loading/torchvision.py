@@ -43,7 +43,7 @@ def source(name: str) -> Source:
     >>> source("raft_small").inputs[1].shape, source("inception_v3").inputs[0].shape
     ((1, 3, 224, 224), (1, 3, 299, 299))
     """
-    return Source(name, "torchvision", lambda allocate: _build(name, allocate), _inputs(name))
+    return Source(name, "torchvision", lambda allocate: _build(name, allocate), lambda: _inputs(name))
 
 
 def _build(name: str, allocate: bool) -> nn.Module:

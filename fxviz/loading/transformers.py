@@ -54,7 +54,7 @@ def source(name: str) -> Source:
         config = _read(Path(name)) if _is_file(name) else library.AutoConfig.for_model(name)
         inputs = arguments(_model_class(config), config)
         _without_cache(config)
-    return Source(name, "transformers", lambda allocate: build(lambda: _create(name, config), allocate), inputs)
+    return Source(name, "transformers", lambda allocate: build(lambda: _create(name, config), allocate), lambda: inputs)
 
 
 def _is_file(name: str) -> bool:

@@ -8,15 +8,17 @@ from urllib.parse import quote
 
 _BLANK = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+_BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks that tell in which direction text runs: they could turn the text around them."""
 
 
 def plain(text: str) -> str:
-    """One line of text that XML can hold: line breaks and tabs become a space, other control characters go.
+    """One line of text that XML can hold: line breaks and tabs become a space, other control characters and bidi marks go.
 
-    >>> plain("a\\nb\\x00c")
-    'a bc'
+    >>> plain("a\\nb\\x00c"), plain("gpj.\\u202egnp")
+    ('a bc', 'gpj.gnp')
     """
-    return _FORBIDDEN.sub("", _BLANK.sub(" ", text))
+    return _BIDI.sub("", _FORBIDDEN.sub("", _BLANK.sub(" ", text)))
 
 
 def label_text(text: str) -> str:

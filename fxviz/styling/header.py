@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import cycle
 from math import ceil
 
 from fxviz import units
 from fxviz.drawing import Box, Cell, Table, Text
-from fxviz.graph import ArchGraph
+from fxviz.graph import ArchGraph, TraceInfo
 from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
 from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
 from fxviz.view import Part, View
 
+_UNSEEN = 0.1
+"""By so much of its length a part in the strip may be longer or shorter than it should be."""
+_SLIGHTEST = 2
+"""Points that a part takes in the strip at least. Where parts would have less than twice as much on average, there is none."""
 _RESIDUALS = ("identity", "projection", "resample")
 
 
@@ -25,23 +30,28 @@ def header(view: View, largest: float) -> Box:
         largest: the total of the row whose bar is full.
     """
     rows = [*_title(view.graph)]
-    if view.total:
+    if view.total and len(view.parts) * 2 * _SLIGHTEST <= SHEET:
         rows.append((Cell(_strip(view), SHEET, 20),))
     rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)]
     return Box("header", Table(tuple(rows), gap=0), describe(view))
 
 
 def footer(view: View) -> Box | None:
-    """How the shapes were found, where it was not simply by fake tensors; None otherwise."""
-    trace = view.graph.trace
-    if trace.method == "real":
-        said = f"Shapes from a real run on {trace.device}."
-    elif trace.guessed:
-        guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
-        said = f"Shapes in part guessed, because they depend on the data: {guesses}."
-    else:
+    """How the model ran, where it was not simply in eval mode on fake tensors; None otherwise."""
+    said = " ".join(_ways(view.graph.trace))
+    if not said:
         return None
     return Box("footer", Table(((Cell((Text(fit(said, SHEET - 4, 9), palette.MUTED, 9),), SHEET, 15),),)), said)
+
+
+def _ways(trace: TraceInfo) -> Iterator[str]:
+    if trace.training:
+        yield "Traced in training mode."
+    if trace.method == "real":
+        yield f"Shapes from a real run on {trace.device}."
+    elif trace.guessed:
+        guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
+        yield f"Shapes in part guessed, because they depend on the data: {guesses}."
 
 
 # -------------------------------------------------------------------- words
@@ -50,6 +60,7 @@ def footer(view: View) -> Box | None:
 def describe(view: View) -> str:
     """The figure in one breath, for readers who do not see it: totals, the largest shares, the skips."""
     graph = view.graph
+    failure = graph.trace.failure
     largest = sorted(view.parts, key=lambda part: -part.total)[:3]
     shares = ", ".join(f"{_name(part)} {units.percent(part.total / view.total)}" for part in largest)
     unused = sum(parameter.size for parameter in graph.untraced)
@@ -57,8 +68,9 @@ def describe(view: View) -> str:
         (
             f"{graph.model.name}: {' · '.join(_facts(graph))}.",
             *((f"Most of the {METRICS[view.metric].noun}: {shares}.",) if shares else ()),
-            *((f"{units.count(unused)} parameters more are not used in this run.",) if unused else ()),
+            *((f"{units.count(unused)} parameters more are {_left(graph)} in this run.",) if unused else ()),
             *(() if _skips(graph) else ("No skip connections.",)),
+            *((f"The run stopped at {wording.stop(failure)}: {failure.message}",) if failure else ()),
         )
     )
 
@@ -101,11 +113,20 @@ def _title(graph: ArchGraph) -> Iterator[tuple[Cell, ...]]:
 def _unused(graph: ArchGraph) -> str:
     owners = list(dict.fromkeys(parameter.name.partition(".")[0] for parameter in graph.untraced))
     named = ", ".join(owners[:3]) + (", …" if len(owners) > 3 else "")
-    return f"+ {units.count(sum(parameter.size for parameter in graph.untraced))} parameters not used in this run: {named}"
+    return (
+        f"+ {units.count(sum(parameter.size for parameter in graph.untraced))} parameters {_left(graph)} in this run: {named}"
+    )
+
+
+def _left(graph: ArchGraph) -> str:
+    """What became of the parameters that the run does not read."""
+    return "not reached" if graph.trace.failure else "not used"
 
 
 def _name(part: Part) -> str:
-    return wording.repeated(part.path, part.last, part.times) if part.last else part.path
+    if part.last is None:
+        return part.path
+    return wording.repeated(part.path, part.last, part.times) if part.times > 1 else wording.span(part.path, part.last, "")
 
 
 # -------------------------------------------------------------------- the strip
@@ -126,12 +147,24 @@ def _strip(view: View) -> Table:
 
 
 def _lengths(parts: tuple[Part, ...]) -> list[int]:
-    """Whole points that add up to the sheet's width less the gaps; the least share is still to be seen."""
+    """Whole points that add up to the sheet's width less the gaps; the least share is still to be seen.
+
+    What rounding leaves over goes to the largest part, or, where that would be seen, to the parts one by one.
+    """
     room = SHEET - (len(parts) - 1)
     total = sum(part.total for part in parts)
-    lengths = [max(2, int(room * part.total / total)) for part in parts]
+    lengths = [max(_SLIGHTEST, int(room * part.total / total)) for part in parts]
     by_size = sorted(range(len(parts)), key=lambda place: -parts[place].total)
-    lengths[by_size[0]] += room - sum(lengths)
+    rest = room - sum(lengths)
+    if abs(rest) <= _UNSEEN * lengths[by_size[0]]:
+        lengths[by_size[0]] += rest
+        return lengths
+    for place in cycle(by_size):
+        if rest == 0:
+            break
+        if rest > 0 or lengths[place] > _SLIGHTEST:
+            lengths[place] += 1 if rest > 0 else -1
+            rest += -1 if rest > 0 else 1
     return lengths
 
 
@@ -188,6 +221,9 @@ def _line_entries(view: View) -> Iterator[_Entry]:
         yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
     if any(row.rail.startswith("branch") for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"
+    if view.graph.trace.failure:
+        mark = Text(wording.STOP, palette.STOP, 9, bold=True)
+        yield (Cell((mark,), ceil(width(wording.STOP, 9, bold=True)), 15),), "where the run stopped"
 
 
 def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:

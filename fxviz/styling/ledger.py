@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 
 from fxviz import units
-from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Table, Text
+from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
 from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
 from fxviz.styling.header import describe, footer, header
+from fxviz.styling.joining import lines
 from fxviz.styling.measuring import fit, fit_path, width
+from fxviz.styling.notice import notice
 from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
-from fxviz.view import INPUT, OUTPUT, Arc, Card, Heading, Repeat, Row, Stage, View, cards_in
+from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz.view import Item as ViewItem
-
-_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid"}
-_WIDTHS = {"concat": 1.4}
 
 
 def draw(view: View) -> Drawing:
@@ -56,7 +55,7 @@ class _Ledger:
         for row in self.view.rows:
             _, bold = self.op_look(row)
             latest = room - width(self.tags(row), 9) - 2
-            if self.tags(row) and width(self.op(row), 10, bold) + 6 <= latest:
+            if self.tags(row) and width(wording.what(row), 10, bold) + 6 <= latest:
                 yield latest
 
     def drawing(self) -> Drawing:
@@ -65,8 +64,8 @@ class _Ledger:
         return Drawing(
             name=self.view.graph.model.name,
             description=describe(self.view),
-            items=(*top, *items, self.terminal("output"), *self.foot),
-            lines=tuple(self.lines()),
+            items=(*top, *items, self.end(), *self.foot),
+            lines=tuple(lines(self.view, self.box_of, [box.id for box in self.foot])),
         )
 
     # ---------------------------------------------------------------- items
@@ -86,8 +85,13 @@ class _Ledger:
         if name == "input" and len(nodes) > 1:
             shapes = [f"{node.op} {shape}" for node, shape in zip(nodes, shapes, strict=True)]
         said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
-        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(said, palette.MUTED, 9))
+        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(said, SHEET - 70, 9), palette.MUTED, 9))
         return Box(name, Table(((Cell(texts),),)), f"{name} {said}", pill=(palette.PILL, palette.BORDER))
+
+    def end(self) -> Box:
+        """The pill of the output, or why there is none."""
+        failure = self.view.graph.trace.failure
+        return self.terminal("output") if failure is None else notice("output", failure)
 
     def stage(self, stage: Stage, base: str) -> Frame:
         share = stage.heading.total / self.whole
@@ -131,7 +135,7 @@ class _Ledger:
         rows = [self.row(row, base) for row in card.rows]
         if card.heading is not None:
             rows.insert(0, self.heading_row(card.heading))
-        title = ", ".join(self.op(row) for row in card.rows)
+        title = ", ".join(wording.what(row) for row in card.rows)
         return Box(name, Table(tuple(rows), border=palette.BORDER, fill=palette.CARD), title)
 
     # ---------------------------------------------------------------- headings
@@ -166,7 +170,7 @@ class _Ledger:
         share = row.total / self.whole
         strong = share >= 0.05
         number = palette.INK if strong else palette.MUTED
-        return (
+        cells = (
             self.gutter(row),
             self.what(row),
             self.text(self.path(row, base), COLUMNS["path"], palette.MUTED),
@@ -176,6 +180,7 @@ class _Ledger:
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
+        return tuple(replace(cell, fill=palette.STOPPED) for cell in cells) if row.kind == "failed" else cells
 
     def gutter(self, row: Row) -> Cell:
         """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
@@ -190,11 +195,11 @@ class _Ledger:
         """The layer and its tags; either may take room from the other, so that names are not cut."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         indent = 10 if row.rail.startswith("branch") else 0
-        op, tags = self.op(row), self.tags(row)
+        op, tags = wording.what(row), self.tags(row)
         color, bold = self.op_look(row)
         size = 10 if width(op, 10, bold) + width(tags, 9) + indent + 8 <= room else 9
         needed = width(op, size, bold) + indent + 6
-        split = round(self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
+        split = round(needed if row.kind == "failed" else self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
         lead = self.branch_mark(row, indent) if indent else ()
         name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold),), split - indent, ROW)
         if not tags:
@@ -219,27 +224,16 @@ class _Ledger:
         dash = Table(((Cell(width=6, height=7),), (Cell(width=6, height=1, fill=tick),), (Cell(width=6, height=7),)))
         return (Cell(dash, indent - 2, ROW, rail=palette.FLOW), Cell(width=2, height=ROW))
 
-    def op(self, row: Row) -> str:
-        if row.kind == "block":
-            assert row.scope is not None
-            return row.scope.class_name.lstrip("_")
-        if row.kind == "chain":
-            return wording.chain(row.heads)
-        if row.kind == "code":
-            return f"{len(row.heads)} operations"
-        if row.kind == "token":
-            return wording.token(row.heads[0])
-        if row.kind == "join":
-            return wording.join(row.heads[0])
-        name = wording.layer(row.heads[0])
-        return f"→ {name}" if row.kind == "projection" else name
-
     def op_look(self, row: Row) -> tuple[Color, bool]:
+        if row.kind == "failed":
+            return palette.STOP, True
         if row.kind in ("join", "projection"):
             return palette.SKIP, True
         return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
 
     def tags(self, row: Row) -> str:
+        if row.kind == "failed":
+            return self.met()
         if row.skips:
             return wording.inside(row.skips)
         if row.branches:
@@ -248,10 +242,15 @@ class _Ledger:
             return "+ concat"
         return "" if row.kind == "code" or (row.rail and self.has_chains) else wording.tags(row)
 
+    def met(self) -> str:
+        """The tensors that met in the operation that raised."""
+        failure = self.view.graph.trace.failure
+        return f"on {wording.given(failure.inputs)}" if failure and failure.inputs else ""
+
     def path(self, row: Row, base: str) -> str:
         if row.span:
             return wording.span(*row.span, base)
-        if row.kind in ("join", "plain") and (row.heads[0].kind != "module"):
+        if row.kind in ("join", "plain") and row.heads[0].kind != "module":
             return ""
         return wording.relative(row.path, base)
 
@@ -273,54 +272,6 @@ class _Ledger:
         filled = Cell(width=length, height=9, fill=palette.bar(row.total / self.whole))
         rest = (Cell(width=full - length, height=9, fill=palette.TRACK),) if length < full else ()
         return Cell(Table(((filled, *rest),), width=full, height=9), COLUMNS["bar"], ROW)
-
-    # ---------------------------------------------------------------- lines
-
-    def lines(self) -> Iterator[Line]:
-        yield Line("header", "input", "order", weight=20)
-        for box in self.foot:
-            yield Line("output", box.id, "order", weight=20)
-        yield from self.trunk()
-        for arc in self.view.arcs:
-            yield self.arc(arc)
-        for row in self.view.rows:
-            if set(row.skips) - {"gate"}:
-                yield self.loop(row)
-        for flow in self.view.flows:
-            yield Line(
-                self.box_of[flow.tail], self.box_of[flow.head], "flow", "data", tail_port=_port(flow.tail, "e"), tail_side="e",
-                head_port=_port(flow.head, "e"), head_side="e", color=palette.FLOW, weight=0,
-            )  # fmt: skip
-
-    def trunk(self) -> Iterator[Line]:
-        """From box to box down the page; where no data runs, an invisible line keeps the order."""
-        drawn = {(self.box_of[flow.tail], self.box_of[flow.head]) for flow in self.view.flows}
-        joined = {(self.box_of[tail], self.box_of[head]) for tail, head in self.view.edges} - drawn
-        boxes = ["input", *(self.box_of[card.rows[0].id] for card in self.view.cards), "output"]
-        for above, below in itertools.pairwise(boxes):
-            role = "flow" if (above, below) in joined else "order"
-            yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
-
-    def arc(self, arc: Arc) -> Line:
-        return Line(
-            self.box_of[arc.tail], self.box_of[arc.head], "skip", f"{arc.kind} skip",
-            tail_port=_port(arc.tail, "w"), tail_side="w", head_port=_port(arc.head, "w"), head_side="w",
-            color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
-            dash=_DASHES[arc.kind],
-        )  # fmt: skip
-
-    def loop(self, row: Row) -> Line:
-        """A skip inside a row: a hook in its margin."""
-        box = self.box_of[row.id]
-        return Line(
-            box, box, "skip", f"skip inside {row.path}",
-            tail_port=f"{row.id}w", tail_side="w", head_port=f"{row.id}s", head_side="w",
-            color=palette.SKIP, width=2, arrow=0.5,
-        )  # fmt: skip
-
-
-def _port(row: int, side: str) -> str | None:
-    return None if row in (INPUT, OUTPUT) else f"{row}{side}"
 
 
 def _depth(items: tuple[ViewItem, ...]) -> int:

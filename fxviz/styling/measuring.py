@@ -6,6 +6,8 @@ thousandths of the font size, for the characters 32 to 126 (DejaVu Sans 2.37, it
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 _REGULAR = (
     318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636, 636,
     636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
@@ -18,7 +20,7 @@ _BOLD = (
     733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500, 500, 675, 716, 593, 716, 678, 435, 716,
     712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838,
 )  # fmt: skip
-_OTHERS = {"×": 838, "·": 380, "…": 1000, "→": 838}
+_OTHERS = {"×": 838, "·": 380, "…": 1000, "→": 838, "✗": 838}
 _WIDEST = 1300
 
 
@@ -28,9 +30,23 @@ def width(text: str, size: float, bold: bool = False) -> float:
     >>> round(width("Conv 3×3", 10, bold=True)), width("", 9)
     (54, 0.0)
     """
+    return sum(_units(text, bold)) * size / 1000
+
+
+def _units(text: Iterable[str], bold: bool) -> Iterator[int]:
     table = _BOLD if bold else _REGULAR
-    units = sum(table[ord(c) - 32] if 32 <= ord(c) < 127 else _OTHERS.get(c, _WIDEST) for c in text)
-    return units * size / 1000
+    return (table[ord(c) - 32] if 32 <= ord(c) < 127 else _OTHERS.get(c, _WIDEST) for c in text)
+
+
+def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: int = 0) -> int:
+    """How many characters fit, from the first on, beside ``used`` thousandths; looks at none that does not."""
+    count = 0
+    for units in _units(text, bold):
+        used += units
+        if used * size / 1000 > room:
+            break
+        count += 1
+    return count
 
 
 def fit(text: str, room: float, size: float, bold: bool = False) -> str:
@@ -39,11 +55,9 @@ def fit(text: str, room: float, size: float, bold: bool = False) -> str:
     >>> fit("Conv 3×3", 80, 10), fit("a long name that goes on", 60, 9)
     ('Conv 3×3', 'a long nam…')
     """
-    if width(text, size, bold) <= room:
+    if _fitting(text, room, size, bold) == len(text):
         return text
-    while text and width(text + "…", size, bold) > room:
-        text = text[:-1]
-    return text.rstrip(" .·") + "…"
+    return text[: _fitting(text, room, size, bold, _OTHERS["…"])].rstrip(" .·") + "…"
 
 
 def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
@@ -52,10 +66,27 @@ def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
     >>> fit_path("features.denseblock4.denselayer16.conv1", 70, 9), fit_path("relative_position_bias_table", 70, 9)
     ('…conv1', '…n_bias_table')
     """
-    if width(path, size, bold) <= room:
+    if _fitting(path, room, size, bold) == len(path):
         return path
-    while "." in path and width("…" + path, size, bold) > room:
-        path = path.partition(".")[2]
-    while path and width("…" + path, size, bold) > room:
-        path = path[1:]
-    return "…" + path
+    start = len(path) - _fitting(reversed(path), room, size, bold, _OTHERS["…"])
+    dot = path.find(".", max(0, start - 1))
+    return "…" + (path[start:] if dot < 0 else path[dot + 1 :])
+
+
+def wrap(text: str, room: float, size: float, most: int) -> list[str]:
+    """The text in at most ``most`` lines, broken at blanks where that is possible, the last one cut if there is more.
+
+    >>> wrap("mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)", 110, 9, 3)
+    ['mat1 and mat2 shapes', 'cannot be multiplied', '(1x8 and 4x2)']
+    >>> wrap("a_long_name_without_blanks and more", 60, 9, 2)
+    ['a_long_name', '_without_b…']
+    """
+    lines: list[str] = []
+    rest = text.strip()
+    while rest and len(lines) < most - 1:
+        end = _fitting(rest, room, size, bold=False)
+        if end < len(rest):
+            end = rest.rfind(" ", 0, end + 1) if " " in rest[1 : end + 1] else max(1, end)
+        lines.append(rest[:end].rstrip())
+        rest = rest[end:].lstrip()
+    return [*lines, fit(rest, room, size)] if rest else lines

@@ -1,4 +1,4 @@
-"""The colours. Orange means parameters, blue means skip, grey means data flow; nothing else has a colour.
+"""The colours. Orange means parameters, blue skip, grey data flow, red where the run stopped; nothing else has a colour.
 
 The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the
 step by its square root, because the layers of one model differ by a factor of ten thousand.
@@ -19,6 +19,8 @@ PILL = Color("#eaeef3", "#262c36")
 PALE = Color("#f6f8fa", "#1c2128")
 FLOW = Color("#656d76", "#9198a1")
 SKIP = Color("#0969da", "#4493f8")
+STOP = Color("#b3152a", "#ff8f85")
+STOPPED = Color("#ffebe9", "#3b1a1d")
 
 BARS = (
     Color("#f6d9ab", "#573626"),

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from fxviz.graph import Node
+from fxviz.graph import Failure, Node, TensorInfo
 from fxviz.operations import is_activation, is_norm, is_scaling, name_of, plain_name
 from fxviz.units import shape
 from fxviz.view import Row
@@ -27,6 +27,10 @@ _SPELLED_OUT = {
     "rel": "relative",
     "gamma": "scale",
 }
+STOP = "✗"
+"""Stands before the operation at which the run stopped."""
+
+_MARKS = {"projection": "→", "failed": STOP}
 _JOINS = {"add": "+ add", "cat": "concat", "mul": "× mul"}
 _FUNCTIONS = {
     "linear": "Linear",
@@ -37,6 +41,25 @@ _FUNCTIONS = {
     "matmul": "matmul",
     "mean": "mean",
 }
+
+
+def what(row: Row) -> str:
+    """What a row shows: a layer, a module's class, several layers, a join.
+
+    >>> failed = Row(0, "failed", (Node("r", "function", "raise", ""),), "", None, 0, 0)
+    >>> what(failed), what(Row(0, "layers", (), "", None, 0, 0, count=500))
+    ('✗ raise', '500 layers')
+    """
+    if row.scope is not None and row.kind == "block":
+        return row.scope.class_name.lstrip("_")
+    if row.kind in ("layers", "blocks"):
+        return f"{row.count} {row.kind.removesuffix('s') if row.count == 1 else row.kind}"
+    if row.kind == "code":
+        return f"{len(row.heads)} operations"
+    if row.kind == "chain":
+        return chain(row.heads)
+    said = {"token": token, "join": join}.get(row.kind, layer)(row.heads[0])
+    return f"{_MARKS[row.kind]} {said}" if row.kind in _MARKS else said
 
 
 def layer(node: Node) -> str:
@@ -162,6 +185,29 @@ def inside(skips: Mapping[str, int]) -> str:
     return " · ".join(f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in said if count)
 
 
+def stop(failure: Failure) -> str:
+    """Where the run stopped: the module, its class, the file's name and the line.
+
+    >>> stop(Failure("head", "RuntimeError: no", "head", "torch.nn.modules.linear.Linear", "/home/a/net.py", 12))
+    'head (Linear), net.py:12'
+    """
+    module = f"{failure.path} ({failure.class_name})" if failure.path else failure.class_name
+    file = re.split(r"[\\/]", failure.file)[-1]
+    return module + (f", {file}" if file else "") + (f":{failure.line}" if file and failure.line else "")
+
+
+def given(tensors: Sequence[TensorInfo]) -> str:
+    """The tensors that met in an operation; their dtypes only where these differ.
+
+    >>> given([TensorInfo((1, 8), "float32"), TensorInfo((4, 2), "float32")]), given([TensorInfo((1,), "int64")])
+    ('1×8 and 4×2', '1')
+    >>> given([TensorInfo((1, 8), "float32"), TensorInfo((1, 8), "float16")])
+    '1×8 float32 and 1×8 float16'
+    """
+    several = len({tensor.dtype for tensor in tensors}) > 1
+    return " and ".join(shape(tensor.shape) + (f" {tensor.dtype}" if several else "") for tensor in tensors)
+
+
 def output_shape(row: Row) -> str:
     """The shape that leaves the row, without the batch."""
     if row.output is None:
@@ -183,8 +229,12 @@ def span(first: str, last: str, base: str) -> str:
 
     >>> span("layer3.1", "layer3.35", "layer3"), span("encoder.layers.block_0", "encoder.layers.block_11", "encoder")
     ('.1 … .35', '.layers.block_0 … block_11')
+    >>> span("stem.conv", "head.fc", "")
+    'stem.conv … head.fc'
     """
     parent = last.rpartition(".")[0]
+    if parent != first.rpartition(".")[0]:
+        return f"{relative(first, base)} … {relative(last, base)}"
     short = "." + last.rpartition(".")[2] if parent == base and base else last.rpartition(".")[2]
     return f"{relative(first, base)} … {short}"
 
@@ -197,5 +247,5 @@ def repeated(first: str, last: str, times: int) -> str:
     >>> repeated("features.5.1", "features.5.8", 8)
     'features.5.1 … 8 ×8'
     """
-    shared = re.sub(r"_?\d+$", "", first.rpartition(".")[2])
+    shared = first.rpartition(".")[2].rstrip("0123456789").removesuffix("_")
     return f"{shared or first + ' … ' + last.rpartition('.')[2]} ×{times}"

@@ -1,6 +1,6 @@
 """Run a model once and write down what it does. Beside loading, the only room that torch may enter."""
 
-from fxviz.tracing.arguments import advice
-from fxviz.tracing.run import check_available, trace_module
+from fxviz.tracing.recording import check_available
+from fxviz.tracing.run import trace_module
 
-__all__ = ["advice", "check_available", "trace_module"]
+__all__ = ["check_available", "trace_module"]

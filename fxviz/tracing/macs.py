@@ -49,8 +49,8 @@ _FORMULAS: dict[str, Callable[..., int]] = {
 
 _WITHOUT_FORMULA = frozenset(
     "aten." + name
-    for name in """_trilinear _cdist_forward _int_mm _grouped_mm _addmm_activation addbmm vdot _sparse_addmm quantized_lstm
-    quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm _transformer_encoder_layer_fwd
+    for name in """linear _trilinear _cdist_forward _int_mm _grouped_mm _addmm_activation addbmm vdot _sparse_addmm
+    quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm _transformer_encoder_layer_fwd
     _native_multi_head_attention""".split()
 )
 """Products among torch's own operations that nobody counts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
+from fxviz.tracing.blaming import FAILURES, Step
 from fxviz.tracing.guessing import guess_of
 from fxviz.tracing.macs import macs_of
 from fxviz.tracing.tracer import ModelTracer
@@ -152,7 +153,12 @@ class OperationMeter(TorchDispatchMode):
                 result = func.decompose(*args, **kwargs)
             if result is not NotImplemented:
                 return result
-        result = self._run(func, args, kwargs)
+        try:
+            result = self._run(func, args, kwargs)
+        except FAILURES as error:
+            if self._tracer.recording:
+                self._tracer.blame(error, step=Step("call_function", func, *shown, {"op": func._overloadpacket.__name__}))
+            raise
         macs = macs_of(func, args, kwargs, result)
         self._macs = None if macs is None or self._macs is None else self._macs + macs
         if self._tracer.recording:
@@ -186,17 +192,31 @@ class OperationMeter(TorchDispatchMode):
 
 
 @contextmanager
-def module_calls(tracer: ModelTracer) -> Iterator[None]:
-    """While this is active each ``nn.Module.__call__`` goes through the tracer, as ``torch.fx`` does it."""
+def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[None]:
+    """While this is active each ``nn.Module.__call__`` goes through the tracer, as ``torch.fx`` does it.
+
+    Args:
+        tracer: who writes the calls down.
+        enter: what to do instead of the first call of the tracer's root, unless that was begun already.
+    """
     call = nn.Module.__call__
 
     def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
-        if not tracer.recording:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if type(module).__module__.startswith("torch._dynamo"):  # torch.compile's wrapper: what it compiled runs as written
+                written: Any = module._orig_mod
+                return written(*args, **kwargs)
             return call(module, *args, **kwargs)
-        if type(module).__module__.startswith("torch._dynamo"):  # torch.compile's wrapper: what it compiled runs as written
-            written: Any = module._orig_mod
-            return tracer.call_module(module, written, args, kwargs)
-        return tracer.call_module(module, lambda *a, **k: call(module, *a, **k), args, kwargs)
+
+        if module is tracer.root and not tracer.begun:
+            return enter(forward, args, kwargs)
+        if tracer.recording:
+            return tracer.call_module(module, forward, args, kwargs)
+        try:
+            return forward(*args, **kwargs)
+        except FAILURES as error:
+            tracer.blame(error, module)
+            raise
 
     nn.Module.__call__ = traced_call  # type: ignore[method-assign]
     try:

@@ -1,107 +1,174 @@
-"""From the recorded ``torch.fx.Graph`` to the neutral ArchGraph. Here torch ends."""
+"""One run of a model, in one way, as torch's own graph."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
-from torch import fx, nn
+import torch
+from torch import Tensor, fx, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.parameter import is_lazy
 
-from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, TraceInfo
+from fxviz.errors import UsageError
+from fxviz.inputs import Arguments
+from fxviz.options import TraceOptions, check_device
+from fxviz.tracing.arguments import materialized, named_inputs
+from fxviz.tracing.blaming import FAILURES
+from fxviz.tracing.choosing import leaves, submodule
+from fxviz.tracing.failing import Stop, stop_of, text_of
+from fxviz.tracing.modes import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz.tracing.tracer import ModelTracer
-from fxviz.tracing.values import describe
+from fxviz.tracing.undisturbed import undisturbed
 
-_KINDS = {
-    "placeholder": "input",
-    "call_module": "module",
-    "call_function": "function",
-    "call_method": "method",
-    "get_attr": "parameter",
-    "output": "output",
-}
+_TOUCHES_MEMORY = ("data pointer", "not allocated yet", "tensor subclasses", "FakeTensor", "no storage")
+"""In the message of an error: the model's code asked a fake tensor for the memory that it does not have."""
+
+_DEFAULTS = TraceOptions()
 
 
-def to_archgraph(
-    graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
-) -> ArchGraph:
-    """The recorded graph as plain values; nothing of torch is kept. ``times``: seconds of the nodes that were timed."""
-    return ArchGraph(
-        model=info,
-        trace=trace,
-        nodes=tuple(_node(node, times.get(node.name)) for node in graph.nodes),
-        edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
-        scopes=tuple(tracer.scopes),
-        parameters=tuple(_parameter(name, tensor) for name, tensor in tracer.root.named_parameters()),
-        total_buffers=sum(buffer.numel() for buffer in tracer.root.buffers()),
-    )
+@dataclass(frozen=True)
+class Recording:
+    """One run as torch sees it.
+
+    Attributes:
+        graph: what ran; each node's ``meta`` as :class:`~fxviz.tracing.tracer.ModelTracer` describes it.
+        tracer: who wrote it down.
+        inputs: the tensors that the recorded module was called with, by name, with the values that they had then.
+        guessed: operations whose result was guessed, and how often.
+        stop: where the run stopped before its end, None if it did not.
+        lacked_values: whether it stopped for want of values that fake tensors do not have.
+    """
+
+    graph: fx.Graph
+    tracer: ModelTracer
+    inputs: Mapping[str, Tensor]
+    guessed: Mapping[str, int]
+    stop: Stop | None = None
+    lacked_values: bool = False
 
 
-def _node(node: fx.Node, time: float | None) -> Node:
-    module = node.meta.get("module")
-    return Node(
-        id=node.name,
-        kind=_KINDS[node.op],
-        op=node.meta["op"],
-        path=node.meta["path"],
-        cls=None if module is None else f"{type(module).__module__}.{type(module).__qualname__}",
-        call=node.meta["call"],
-        scope=node.meta["scope"],
-        uses=tuple(node.meta["uses"]),
-        outputs=node.meta["outputs"],
-        settings=_call_settings(node) if module is None else _module_settings(module),
-        macs=node.meta["macs"],
-        time=time,
-    )
+def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, guessing: bool = False) -> Recording:
+    """Run ``model`` once. Arguments and errors as for :func:`~fxviz.tracing.run.trace_module`, but no failure is raised.
+
+    >>> from fxviz.graph import TensorInfo
+    >>> recording = record(nn.ReLU(), TensorInfo((1, 4), "float32"))
+    >>> [node.name for node in recording.graph.nodes]
+    ['input_1', 'relu', 'output']
+    """
+    _check_initialised(model)
+    root = submodule(model, options.root)
+    fake_mode = None if _runs_for_real(model, options.device) else FakeTensorMode(allow_non_fake_inputs=True)
+    stand_ins = StandIns(fake_mode, {id(parameter): name for name, parameter in root.named_parameters()})
+    tracer = ModelTracer()
+    tracer.start(root, leaves(root, options.leaf))
+    tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
+    given = Arguments.of(inputs)
+    args, kwargs = materialized((given.args, given.kwargs), fake_mode, "cpu" if fake_mode else options.device)
+    call = _RootCall(tracer, real=fake_mode is None)
+    with ExitStack() as stack:
+        stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train))
+        stack.enter_context(fake_mode or nullcontext())
+        stack.enter_context(meter)
+        stack.enter_context(module_calls(tracer, call.ending))
+        stack.enter_context(FunctionMode(tracer, stand_ins))
+        error = call.within(model, args, kwargs)
+    recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses))
+    if error is not None:
+        beyond = meter.beyond or meter.guesses or any(words in text_of(error) for words in _TOUCHES_MEMORY)
+        return replace(recording, stop=stop_of(error, tracer, model), lacked_values=bool(fake_mode and beyond))
+    if not tracer.finished:
+        raise UsageError(_never_called(model, root, options))
+    return recording
 
 
-def _parameter(name: str, tensor: nn.Parameter) -> Parameter:
-    described = describe(tensor)
-    return Parameter(name, described.shape, described.dtype, tensor.requires_grad)
+class _RootReturned(BaseException):
+    """Ends a run of which no more is wanted. No ``except Exception`` of the model's code stops it."""
 
 
-def _edges(node: fx.Node) -> Iterator[Edge]:
-    for slot, source in _sources("", (node.args, node.kwargs)):
-        yield Edge(source.name, node.name, slot)
+@dataclass
+class _RootCall:
+    """The call to record: the model's own, or the first one of its submodule.
+
+    Attributes:
+        inputs: the tensors that it was made with.
+        error: what it raised.
+    """
+
+    tracer: ModelTracer
+    real: bool
+    inputs: dict[str, Tensor] = field(default_factory=dict)
+    error: BaseException | None = None
+
+    def within(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
+        """Call the model until the call to record is over; what was raised."""
+        try:
+            if self.tracer.root is model:
+                self._make(model, args, kwargs)
+            else:
+                model(*args, **kwargs)
+        except _RootReturned:
+            pass
+        except FAILURES as error:
+            if not self.tracer.begun:
+                return error
+        return self.error
+
+    def ending(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Make the submodule's call, and end the run with it."""
+        self._make(call, args, kwargs)
+        raise _RootReturned
+
+    def _make(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        named = named_inputs(self.tracer.root, args, kwargs)
+        self.inputs = {name: tensor.clone() if self.real else tensor for name, tensor in named.items()}
+        try:
+            self.tracer.record(named, partial(call, *args, **kwargs))
+        except FAILURES as error:
+            self.error = error
 
 
-def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
-    """Each node among the arguments with the place it stands at: "0", "1.2", "mask"."""
-    if isinstance(value, fx.Node):
-        yield slot, value
-    elif slot == "" and isinstance(value, tuple):
-        args, kwargs = value
-        for key, item in [*enumerate(args), *kwargs.items()]:
-            yield from _sources(str(key), item)
-    elif isinstance(value, (tuple, list)):
-        for place, item in enumerate(value):
-            yield from _sources(f"{slot}.{place}", item)
-    elif isinstance(value, dict):
-        for key, item in value.items():
-            yield from _sources(f"{slot}.{key}", item)
-    elif isinstance(value, slice):
-        for key in ("start", "stop", "step"):
-            yield from _sources(f"{slot}.{key}", getattr(value, key))
+def _check_initialised(model: nn.Module) -> None:
+    for name, parameter in model.named_parameters():
+        if is_lazy(parameter):
+            raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; make that first")
 
 
-def _module_settings(module: nn.Module) -> dict[str, Any]:
-    """The plain public attributes of a module: kernel_size, stride, in_features, ... in the order they were set."""
-    attributes = ((name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training")
-    return {name: _plain(value) for name, value in attributes if _is_plain(value)}
+def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:
+    """Why there is nothing to record of ``root``, and what to do."""
+    said = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
+    children = [f"{options.root}.{name}" for name, _ in root.named_children()]
+    if isinstance(root, (nn.ModuleList, nn.ModuleDict)) and children:
+        return f"{said}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
+    return f"{said} in {'training' if options.train else 'eval'} mode{'' if options.train else ': it may with --train'}"
 
 
-def _call_settings(node: fx.Node) -> dict[str, Any]:
-    """The plain arguments of a call, by place ("1") or name ("dim")."""
-    if node.op not in ("call_function", "call_method"):
-        return {}
-    arguments = [(str(place), value) for place, value in enumerate(node.args)] + list(node.kwargs.items())
-    return {name: _plain(value) for name, value in arguments if _is_plain(value)}
+def _runs_for_real(model: nn.Module, device: str) -> bool:
+    """Whether the model really runs on ``device``; False for fake tensors."""
+    check_available(device)
+    if device == "meta":
+        return False
+    for name, tensor in model.named_parameters():
+        if tensor.device.type != torch.device(device).type:
+            raise UsageError(f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first")
+    return True
 
 
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, (int, float, bool, str)) and value == value and value not in (float("inf"), float("-inf"))
+def check_available(device: str) -> None:
+    """Refuse a device that torch does not have here.
 
+    Raises:
+        UsageError: there is none of that name.
 
-def _plain(value: Any) -> Any:
-    return tuple(_plain(item) for item in value) if isinstance(value, (tuple, list)) else value
+    >>> check_available("cuda:99")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
+    """
+    check_device(device)
+    index = int(device.partition(":")[2] or 0)
+    if device.startswith("cuda") and index >= torch.cuda.device_count():
+        raise UsageError(f"no device '{device}' here: torch sees {torch.cuda.device_count()} GPU(s); use meta or cpu")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from statistics import median
 from typing import Any, Protocol
 
@@ -15,19 +16,21 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from fxviz.errors import TimingError
-from fxviz.graph import TensorInfo
-from fxviz.tracing.arguments import call_arguments, materialized, named_inputs
-from fxviz.tracing.tracer import Recording, getitem, read_after_write
+from fxviz.options import TraceOptions
+from fxviz.tracing.calls import getitem, read_after_write
+from fxviz.tracing.failing import first_line
+from fxviz.tracing.recording import Recording
 from fxviz.tracing.undisturbed import undisturbed
-from fxviz.tracing.values import describe, tensors_in
+from fxviz.tracing.values import describe, said, tensors_in
 
 RUNS = 5
 """Timed runs, after one that warms up. A step's time is the median of theirs."""
 
+_NONE = "no tensor"
 _CALLS = ("call_function", "call_method", "call_module")
 
 
-def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str) -> dict[str, float]:
+def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) -> dict[str, float]:
     """Run a recorded graph on real data, once to warm up and ``RUNS`` times by the clock. Nothing about the model changes.
 
     A step is timed by itself: on the CPU from its call to its return, on CUDA between two events on the current stream, what
@@ -35,10 +38,9 @@ def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str)
     takes 0 seconds.
 
     Args:
-        model: the module; its parameters are on ``device``.
-        recording: what it did there in a real run.
-        inputs: what it was called with, as :func:`~fxviz.tracing.run.trace_module` takes it.
-        device: "cpu" or "cuda[:N]".
+        model: the module; its parameters are on the device that the options name, "cpu" or "cuda[:N]".
+        recording: what it, or its submodule, did there in a real run.
+        options: how it ran.
 
     Returns:
         Seconds by the name of the node, rounded to nanoseconds.
@@ -46,24 +48,24 @@ def time_nodes(model: nn.Module, recording: Recording, inputs: Any, device: str)
     Raises:
         TimingError: a step cannot be run by itself, or does not give there what it gave in the model.
 
-    >>> from fxviz.tracing.run import record
-    >>> model, inputs = nn.Sequential(nn.Linear(4, 2)), torch.rand(1, 4)
-    >>> times = time_nodes(model, record(model, inputs, "cpu"), inputs, "cpu")
+    >>> from fxviz.tracing.recording import record
+    >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions("cpu")
+    >>> times = time_nodes(model, record(model, torch.rand(1, 4), options), options)
     >>> [(name, seconds > 0) for name, seconds in times.items()]
     [('input_1', False), ('_0', True), ('output', False)]
     """
-    _check_arguments(model, recording.graph)
-    with undisturbed(model, real=True):  # the copies of what the first run writes to are put back when all runs are done
-        _once(_Rehearsal(model, recording, _CpuClock()), inputs, device)
-        runs = [_once(_Replay(model, recording, _clock(device)), inputs, device) for _ in range(RUNS)]
+    _check_arguments(model, recording)
+
+    def once(replay: _Replay) -> dict[str, float]:
+        """One run from the same state as all others: inputs, buffers, random numbers."""
+        inputs = [tensor.clone() for tensor in recording.inputs.values()]
+        with undisturbed(model, True, options.train), nullcontext() if replay.watched else _disable_current_modes():
+            return replay.timed(inputs)
+
+    with undisturbed(model, True, options.train):  # copies of what the first run writes to are put back when all are done
+        once(_Rehearsal(model, recording, _CpuClock()))
+        runs = [once(_Replay(model, recording, _clock(options.device))) for _ in range(RUNS)]
     return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}
-
-
-def _once(replay: _Replay, inputs: Any, device: str) -> dict[str, float]:
-    """One run from the same state as all others: inputs, buffers, random numbers."""
-    args, kwargs = materialized(call_arguments(inputs), None, device)
-    with undisturbed(replay.model, real=True), nullcontext() if replay.watched else _disable_current_modes():
-        return replay.timed(named_inputs(replay.model, args, kwargs).values())
 
 
 # -------------------------------------------------------------------- clocks
@@ -134,8 +136,8 @@ class _Replay(fx.Interpreter):
     watched = False
 
     def __init__(self, model: nn.Module, recording: Recording, clock: _Clock) -> None:
-        super().__init__(model, graph=recording.graph)
-        self.model = model
+        super().__init__(recording.tracer.root, graph=recording.graph)
+        self._refused = partial(_refusal, model, recording)
         self.extra_traceback = False  # an error keeps its own words
         self._constants = recording.tracer.constants
         self._clock = clock
@@ -152,8 +154,7 @@ class _Replay(fx.Interpreter):
         try:
             return self._step(n) if n.op in _CALLS else super().run_node(n)
         except Exception as error:
-            said = str(error).strip().partition("\n")[0]
-            raise _refusal(self.model, f"'{n.name}' fails by itself ({type(error).__name__}: {said})") from error
+            raise self._refused(n, f"'{n.name}' fails by itself ({first_line(error)})") from error
 
     def _step(self, n: fx.Node) -> Any:
         args, kwargs = self.fetch_args_kwargs_from_env(n)
@@ -179,7 +180,8 @@ class _Rehearsal(_Replay):
         result = super().run_node(n)
         got = tuple(describe(tensor) for tensor in tensors_in(result))
         if n.op in _CALLS and got != n.meta["outputs"]:
-            raise _refusal(self.model, f"'{n.name}' gives {_said(got)} by itself, {_said(n.meta['outputs'])} in the model")
+            here, there = said(got) or _NONE, said(n.meta["outputs"]) or _NONE
+            raise self._refused(n, f"'{n.name}' gives {here} by itself, {there} in the model")
         return result
 
     def _check_sources(self, n: fx.Node) -> None:
@@ -187,9 +189,9 @@ class _Rehearsal(_Replay):
         for source in n.all_input_nodes:
             value = self.env[source]
             if value is None:
-                raise _refusal(self.model, f"'{source.name}' returns nothing and changes what it was given")
+                raise self._refused(n, f"'{source.name}' returns nothing and changes what it was given")
             if not isinstance(value, Tensor):
-                raise _refusal(self.model, f"'{_origin(source)}' returns an object of class {type(value).__name__}")
+                raise self._refused(n, f"'{_origin(source)}' returns an object of class {type(value).__name__}")
 
 
 def _origin(node: fx.Node) -> fx.Node:
@@ -209,24 +211,20 @@ def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 # -------------------------------------------------------------------- what cannot be timed
 
 
-def _check_arguments(model: nn.Module, graph: fx.Graph) -> None:
+def _check_arguments(model: nn.Module, recording: Recording) -> None:
     """Refuse a layer that the model does not list, and a step whose argument the graph could not keep."""
-    listed = set(model.modules())
-    for node in graph.nodes:
+    listed = set(recording.tracer.root.modules())
+    for node in recording.graph.nodes:
         if node.op == "call_module" and node.meta["module"] not in listed:
-            raise _refusal(model, f"the model does not list its layer {node.target} among its modules")
+            reason = f"the model does not list its layer {node.target} among its modules"
+            raise _refusal(model, recording, node, reason)
         for value in tree_leaves((node.args, node.kwargs)):
             if isinstance(value, str) and value.startswith("<") and value.endswith(">") and node.op in _CALLS:
-                raise _refusal(model, f"'{node.name}' takes an object of class {value[1:-1]}")
+                raise _refusal(model, recording, node, f"'{node.name}' takes an object of class {value[1:-1]}")
 
 
-def _refusal(model: nn.Module, reason: str) -> TimingError:
-    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out time=True (--time)")
-
-
-def _said(outputs: tuple[TensorInfo, ...]) -> str:
-    """
-    >>> _said((TensorInfo((2, 8), "float32"),)), _said(())
-    ('2×8 float32', 'no tensor')
-    """
-    return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in outputs) or "no tensor"
+def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str) -> TimingError:
+    """What to raise: the way out is to time nothing, or the module that the step is in as a whole."""
+    path = recording.tracer.scopes[node.meta["scope"]].path
+    whole = f", or take {path} as one node with leaf='{path}' (--leaf {path})" if path else ""
+    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out time=True (--time){whole}")

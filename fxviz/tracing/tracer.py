@@ -8,41 +8,21 @@ simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call
 
 from __future__ import annotations
 
-import types
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from fxviz.graph import Scope
+from fxviz.tracing.blaming import FAILURES, Blame, Step
+from fxviz.tracing.calls import getitem, read_after_write, returns_nothing_new, stopped, writes_by_name, written
 from fxviz.tracing.values import Bindings, describe, tensors_in, version_of
 
-_IN_PLACE_DUNDERS = frozenset(
-    f"__{name}__"
-    for name in "setitem iadd isub imul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift imatmul".split()
-)
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
-
-
-def read_after_write(value: Any, writer: Any) -> Any:
-    """Stands in the graph where a tensor is read whose memory ``writer`` changed through another view."""
-    return value
-
-
-def getitem(value: Any, key: Any) -> Any:
-    """``value[key]`` as a node of the graph."""
-    return value[key]
-
-
-def setitem(value: Any, key: Any, item: Any) -> Any:
-    """``value[key] = item`` as a node of the graph; gives ``value``."""
-    value[key] = item
-    return value
 
 
 class ModelTracer(fx.Tracer):
@@ -54,33 +34,55 @@ class ModelTracer(fx.Tracer):
     Attributes:
         scopes: the calls of modules with children, in the order they began.
         constants: tensors that no step made and the model does not list, by the name they have in the graph.
+        begun, finished: whether the root was called, and has returned.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.scopes: list[Scope] = []
         self.constants: dict[str, Tensor] = {}
+        self._leaves: frozenset[nn.Module] = frozenset()
+        self.begun = self.finished = False
         self._bindings = Bindings()
         self._calls: Counter[str] = Counter()
         self._current = 0
-        self._quiet = 0
+        self._quiet = 1
+        self._blame: Blame | None = None
         self.meter: Any = None
 
     # ---------------------------------------------------------------- the run
 
-    def start(self, root: nn.Module) -> None:
-        """Get ready to record one run of ``root``."""
+    def start(self, root: nn.Module, leaves: Collection[nn.Module] = ()) -> None:
+        """Get ready to record one call of ``root``; ``leaves`` are nodes as a whole."""
         self.root = root
         self.graph = fx.Graph(tracer_cls=type(self))
+        self._leaves = frozenset(leaves)
         self._paths = {module: path for path, module in root.named_modules()}
         self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
         self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
-        self.scopes.append(Scope(0, "", _class_name(root), 0, None, _is_sequence(root)))
+        self.scopes.append(Scope(0, "", class_name(root), 0, None, _is_sequence(root)))
 
     @property
     def recording(self) -> bool:
-        """False inside a leaf module and inside an operation that is one node."""
+        """False outside of the root's call, inside a leaf module and inside an operation that is one node."""
         return self._quiet == 0
+
+    def record(self, inputs: Mapping[str, Tensor], call: Callable[[], Any]) -> Any:
+        """Record ``call``, the root's, from its inputs to its output."""
+        self.begun = True
+        for name, tensor in inputs.items():
+            self._bindings.bind(tensor, self._record("placeholder", name, (), {}, tensor, op=name, path=name))
+        self._quiet = 0
+        try:
+            result = call()
+        except FAILURES as error:
+            self.blame(error, self.root)
+            raise
+        finally:
+            self._quiet = 1
+        self._record("output", "output", (self.create_arg(result),), {}, result, op="output", path="")
+        self.finished = True
+        return result
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
@@ -88,21 +90,34 @@ class ModelTracer(fx.Tracer):
         self._quiet += 1
         try:
             yield
+        except FAILURES as error:
+            self.blame(error, own=True)
+            raise
         finally:
             self._quiet -= 1
 
-    def placeholder(self, name: str, tensor: Tensor) -> None:
-        """Record an input."""
-        with self.quiet():
-            node = self._record("placeholder", name, (), {}, tensor, op=name, path=name)
-            self._bindings.bind(tensor, node)
+    def blame(
+        self, error: BaseException, module: nn.Module | None = None, step: Step | None = None, own: bool = False
+    ) -> Blame:
+        """Note what an exception passes on its way out; what it met first counts."""
+        if self._blame is None or self._blame.error is not error:
+            self._blame = Blame(error, self._current, own)
+        self._blame.module = self._blame.module or module
+        self._blame.step = self._blame.step or step
+        return self._blame
 
-    def finish(self, result: Any) -> fx.Graph:
-        """Record the output and hand over the graph."""
-        with self.quiet():
-            self._current = 0
-            self._record("output", "output", (self.create_arg(result),), {}, result, op="output", path="")
-        return self.graph
+    def stop(self, blame: Blame) -> str:
+        """Write the step that the run ended in as the last node; its name."""
+        self._current = blame.scope
+        step = blame.step or Step("call_function", stopped, (), {}, {"op": "raise"})
+        node = self._record(
+            step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
+        )
+        module = step.facts.get("module")
+        if module is not None:
+            named = [self._tensor_names.get(id(tensor)) for tensor in module.parameters()]
+            node.meta["uses"] = tuple(name[0] for name in named if name is not None)
+        return str(node.name)
 
     # ---------------------------------------------------------------- nodes
 
@@ -175,14 +190,19 @@ class ModelTracer(fx.Tracer):
         inputs = list(tensors_in((args, kwargs)))
         versions = [version_of(tensor) for tensor in inputs]
         with self.quiet(), self.meter.measure() as measured:
-            result = run(func, *args, **kwargs)
+            try:
+                result = run(func, *args, **kwargs)
+            except FAILURES as error:
+                kind, target, op, args = written(func, name, args)
+                self.blame(error, step=Step(kind, target, args, kwargs, {"op": op}))
+                raise
         changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
-        if _writes_by_name(func, name, args) and not any(args[0] is tensor for tensor in changed):
+        if writes_by_name(func, name, args) and not any(args[0] is tensor for tensor in changed):
             changed.append(args[0])
-        if not changed and (_returns_nothing_new(result, inputs) or not any(True for _ in tensors_in(result))):
+        if not changed and (returns_nothing_new(result, inputs) or not any(True for _ in tensors_in(result))):
             return result
         with self.quiet():
-            kind, target, op, args = _target(func, name, args)
+            kind, target, op, args = written(func, name, args)
             node = self._record(
                 kind, target, self.create_arg(args), self.create_arg(kwargs), inputs[0] if result is None else result, op=op
             )
@@ -266,88 +286,44 @@ class ModelTracer(fx.Tracer):
         path = self.path_of_module(m)
         call = self._calls[path]
         self._calls[path] += 1
-        if self.is_leaf_module(m, path):
-            return self._call_leaf(m, path, call, forward, args, kwargs)
+        if m in self._leaves or self.is_leaf_module(m, path):
+            facts = {"op": type(m).__name__, "path": path, "call": call, "module": m}
+            return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
         outer = self._current
-        self.scopes.append(Scope(len(self.scopes), path, _class_name(m), call, outer, _is_sequence(m)))
+        self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, _is_sequence(m)))
         self._current = len(self.scopes) - 1
         try:
             return forward(*args, **kwargs)
+        except FAILURES as error:
+            self.blame(error, m)
+            raise
         finally:
             self._current = outer
 
-    def _call_leaf(
-        self, m: nn.Module, path: str, call: int, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Any:
+    def _call_leaf(self, step: Step, forward: Callable[..., Any]) -> Any:
         with self.quiet():
-            inputs = list(tensors_in((args, kwargs)))
+            inputs = list(tensors_in((step.args, step.kwargs)))
             versions = [version_of(tensor) for tensor in inputs]
-            graph_args, graph_kwargs = self.create_arg(args), self.create_arg(kwargs)
-            with self.meter.measure() as measured:
-                result = forward(*args, **kwargs)
-            node = self._record(
-                "call_module", path, graph_args, graph_kwargs, result, op=type(m).__name__, path=path, call=call, module=m
-            )
+            graph_args, graph_kwargs = self.create_arg(step.args), self.create_arg(step.kwargs)
+            try:
+                with self.meter.measure() as measured:
+                    result = forward(*step.args, **step.kwargs)
+            except FAILURES as error:
+                self.blame(error, step.facts["module"], step)
+                raise
+            node = self._record(step.kind, step.target, graph_args, graph_kwargs, result, **step.facts)
             self._note(node, measured)
             changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
             return self._bind_result(node, result, inputs, changed)
 
 
-@dataclass(frozen=True)
-class Recording:
-    """One run as torch sees it.
-
-    Attributes:
-        graph: what ran; each node's ``meta`` as :class:`ModelTracer` describes it.
-        tracer: who wrote it down.
-        inputs: the tensors the model was called with, by name.
-        guessed: operations whose result was guessed, and how often.
-    """
-
-    graph: fx.Graph
-    tracer: ModelTracer
-    inputs: Mapping[str, Tensor]
-    guessed: Mapping[str, int]
-
-
-def _class_name(module: nn.Module) -> str:
+def class_name(module: nn.Module) -> str:
+    """The class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 def _is_sequence(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-
-
-def _is_method(func: Callable[..., Any]) -> bool:
-    if isinstance(func, (types.MethodDescriptorType, types.WrapperDescriptorType)):
-        return True
-    return getattr(func, "__qualname__", "").startswith(("Tensor.", "TensorBase.", "_TensorBase."))
-
-
-def _writes_by_name(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> bool:
-    """In-place by torch's naming rule; needed where a fake value is written into a real tensor, whose version does not move."""
-    if not args or not isinstance(args[0], Tensor) or name == "requires_grad_":
-        return False
-    return name in _IN_PLACE_DUNDERS or (name.endswith("_") and not name.endswith("__") and _is_method(func))
-
-
-def _returns_nothing_new(result: Any, inputs: list[Tensor]) -> bool:
-    """``x.contiguous()``, ``x.to(...)``, ``F.dropout(x, training=False)`` that had nothing to do: no step of the model."""
-    return bool(inputs) and result is inputs[0]
-
-
-def _target(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple[str, Any, str, tuple[Any, ...]]:
-    """How fx writes the call: kind, target, the operation's plain name, arguments."""
-    if name == "__get__":
-        attribute = func.__self__.__name__  # type: ignore[attr-defined]
-        return "call_function", getattr, attribute, (args[0], attribute)
-    if name == "__getitem__":
-        return "call_function", getitem, "getitem", args
-    if name == "__setitem__":
-        return "call_function", setitem, "setitem", args
-    if _is_method(func):
-        return "call_method", name, name.strip("_") if name.startswith("__") else name, args
-    return "call_function", func, name, args
 
 
 def _alias(tensor: Tensor) -> Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
 import torch
@@ -17,19 +18,21 @@ _CONTAINERS = (dict, list, set)
 
 
 @contextmanager
-def undisturbed(model: nn.Module, real: bool) -> Iterator[None]:
-    """Run ``model`` in eval mode in here; afterwards every module has the attributes, mode and buffers that it had.
+def undisturbed(model: nn.Module, real: bool, training: bool = False) -> Iterator[None]:
+    """Run ``model`` in one mode in here; afterwards every module has the attributes, mode and buffers that it had.
+
+    What its code prints goes to standard error: standard output may be where the figure goes.
 
     Args:
         model: the model.
         real: its code writes to real tensors, so the values of all tensors that it holds are kept too.
+        training: run in training mode, not in eval mode.
 
     >>> model = nn.BatchNorm1d(4)
     >>> with undisturbed(model, real=True):
-    ...     model.training
-    False
-    >>> model.training
-    True
+    ...     inside = model.training
+    >>> inside, model.training
+    (False, True)
     """
     with ExitStack() as stack:
         stack.enter_context(_random_state(real))
@@ -40,7 +43,8 @@ def undisturbed(model: nn.Module, real: bool) -> Iterator[None]:
             stack.enter_context(_buffer_values(model))
             stack.enter_context(_CopyOnWrite(model))
         stack.enter_context(_attributes(model))
-        stack.enter_context(_eval_mode(model))
+        stack.enter_context(_mode(model, training))
+        stack.enter_context(redirect_stdout(sys.stderr))
         yield
 
 
@@ -147,13 +151,13 @@ def _snapshot(container: Any, seen: set[int]) -> Callable[[], None]:
 
 
 @contextmanager
-def _eval_mode(model: nn.Module) -> Iterator[None]:
-    """Not ``model.eval()``, which a model may have replaced by code of its own."""
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Not ``model.train()`` or ``model.eval()``, which a model may have replaced by code of its own."""
     saved = [(module, module.training) for module in model.modules()]
     try:
         for module, _ in saved:
-            module.training = False
+            module.training = training
         yield
     finally:
-        for module, training in saved:
-            module.training = training
+        for module, before in saved:
+            module.training = before

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from fxviz.graph import TensorInfo
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
 _OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
+_HOLDERS = (Tensor, TensorInfo, list, tuple, dict)
 _DEPTH = 8
 
 
@@ -37,11 +39,47 @@ def _parts(value: Any) -> Iterable[Any]:
         return value.values()
     if isinstance(value, slice):
         return (value.start, value.stop, value.step)
-    if dataclasses.is_dataclass(value):
-        return [getattr(value, field.name, None) for field in dataclasses.fields(value)]
+    return [getattr(value, name) for name in _attributes(value)]
+
+
+def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy of a container, dataclass or plain object whose parts ``change`` replaced; anything else as it is.
+
+    >>> with_parts({"a": [1]}, lambda part: part + [2])
+    {'a': [1, 2]}
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if type(value) is tuple or hasattr(value, "_fields"):
+        parts = [change(part) for part in value]
+        return tuple(parts) if type(value) is tuple else type(value)(*parts)
+    if isinstance(value, Mapping) and not isinstance(value, MutableMapping):
+        return {key: change(part) for key, part in value.items()}
+    if isinstance(value, (list, MutableMapping)):
+        copied: Any = copy.copy(value)
+        for key, part in value.items() if isinstance(value, MutableMapping) else enumerate(value):
+            copied[key] = change(part)
+        return copied
+    return _with_attributes(value, change)
+
+
+def _with_attributes(value: Any, change: Callable[[Any], Any]) -> Any:
+    names = _attributes(value)
+    if not names:
+        return value
+    copied = copy.copy(value)
+    for name in names:
+        object.__setattr__(copied, name, change(getattr(value, name)))
+    return copied
+
+
+def _attributes(value: Any) -> list[str]:
+    """Where a dataclass or a plain object of the user's may hold tensors."""
     if isinstance(value, _OPAQUE) or type(value).__module__.partition(".")[0] in ("torch", "builtins"):
-        return ()
-    return [part for part in getattr(value, "__dict__", {}).values() if isinstance(part, (Tensor, list, tuple, dict))]
+        return []
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
+    return [name for name, part in vars(value).items() if isinstance(part, _HOLDERS)] if hasattr(value, "__dict__") else []
 
 
 def describe(tensor: Tensor) -> TensorInfo:
@@ -51,6 +89,14 @@ def describe(tensor: Tensor) -> TensorInfo:
     TensorInfo(shape=(1, 2), dtype='float32')
     """
     return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def said(tensors: Iterable[TensorInfo]) -> str:
+    """
+    >>> said([TensorInfo((2, 8), "float32"), TensorInfo((), "bool")])
+    '2×8 float32, a single bool'
+    """
+    return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in tensors)
 
 
 def version_of(tensor: Tensor) -> int:

@@ -1,0 +1,126 @@
+"""Options that several commands take, each described once: a dataclass holds them, :func:`spread` gives them to a command."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from fxviz import inputs
+from fxviz.options import TraceOptions
+
+
+def spread(command: Callable[..., Any]) -> Callable[..., Any]:
+    """A command in which each parameter that is a dataclass of options is taken apart into these options.
+
+    >>> @dataclass
+    ... class Size:
+    ...     width: Annotated[int, typer.Option("--width")] = 1
+    >>> @spread
+    ... def draw(name: str, size: Size): return name, size
+    >>> draw("a", width=2)
+    ('a', Size(width=2))
+    """
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+
+    @functools.wraps(command)
+    def taken_apart(*args: Any, **kwargs: Any) -> Any:
+        for name, group in groups.items():
+            given = {item.name: kwargs.pop(item.name) for item in dataclasses.fields(group) if item.name in kwargs}
+            kwargs[name] = group(**given)
+        return command(*args, **kwargs)
+
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        group = groups.get(name)
+        parameters += _options(group) if group else [parameter.replace(annotation=hints[name])]
+    taken_apart.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    taken_apart.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return taken_apart
+
+
+def _options(group: Any) -> list[inspect.Parameter]:
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            item.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=item.default if item.default_factory is dataclasses.MISSING else item.default_factory(),
+            annotation=hints[item.name],
+        )
+        for item in dataclasses.fields(group)
+    ]
+
+
+def output(text: str) -> Any:
+    """The option that names the file to write."""
+    return typer.Option("-o", "--output", metavar="FILE", help=text, show_default=False)
+
+
+def option(name: str, metavar: str, text: str) -> Any:
+    """An option that is left out as a rule."""
+    return typer.Option(name, metavar=metavar, help=text, show_default=False)
+
+
+_INPUT = (
+    "What forward is called with: 3x64x64 (one image: a batch of 1 is added), 8x3x64x64, ids=1x128:int64[0,1000] "
+    "by name, with dtype and range. Once for each argument."
+)
+
+
+@dataclass
+class Run:
+    """How a model is run."""
+
+    input: Annotated[list[str], option("--input", "SPEC", _INPUT)] = field(default_factory=list)
+    batch: Annotated[int | None, option("--batch", "N", "The first size of each input.")] = None
+    train: Annotated[bool, typer.Option("--train", help="Run in training mode.")] = False
+    leaf: Annotated[
+        list[str], option("--leaf", "NAME", "Record the module of this path or class as one step. As often as needed.")
+    ] = field(default_factory=list)
+    root: Annotated[
+        str | None, option("--root", "PATH", "Record only this submodule, with the inputs that it really receives.")
+    ] = None
+    device: Annotated[
+        str | None, option("--device", "DEVICE", "meta (the default: no memory, no computing), cpu, cuda or cuda:N.")
+    ] = None
+    time: Annotated[bool, typer.Option("--time", help="Measure the time of each operation; needs --device cpu or cuda.")] = (
+        False
+    )
+    partial: Annotated[
+        bool, typer.Option("--partial", help="If the model's code raises, write what ran until then; exit status 1.")
+    ] = False
+
+    def keywords(self) -> dict[str, Any]:
+        """The same as arguments of :func:`fxviz.trace`, those that were given.
+
+        Raises:
+            UsageError: they do not fit; found before torch is imported.
+        """
+        given = {name: value for name, value in vars(self).items() if value not in (None, False, [])}
+        TraceOptions(**{name: value for name, value in given.items() if name not in ("input", "batch")})
+        if texts := given.pop("input", None):
+            given["inputs"] = inputs.arguments(texts)
+        if self.batch is not None:
+            inputs.batched(given.get("inputs", inputs.Arguments()), self.batch)
+        return given
+
+    def remarks(self) -> list[str]:
+        """What is done with an input beyond what is written."""
+        read = [(text, inputs.InputSpec.parse(text).tensor().shape) for text in dict.fromkeys(self.input)]
+        sizes = [(text, "x".join(map(str, shape))) for text, shape in read if len(shape) > text.count("x") + 1]
+        return [f"input {text} is one image and runs as a batch of one: {shape}" for text, shape in sizes]
+
+
+@dataclass
+class Talk:
+    """How much is said."""
+
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing about what was written.")] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False

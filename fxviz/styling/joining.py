@@ -1,0 +1,75 @@
+"""The lines of the ledger: data flow down the page and past cards, skips at the left."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+from fxviz.drawing import Line
+from fxviz.styling import palette
+from fxviz.view import INPUT, OUTPUT, Arc, Flow, Row, View
+
+_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid"}
+_WIDTHS = {"concat": 1.4}
+
+
+def lines(view: View, box_of: Mapping[int, str], foot: Sequence[str]) -> Iterator[Line]:
+    """All lines between boxes.
+
+    Args:
+        view: what is shown.
+        box_of: the id of the box that shows a row, the input or the output.
+        foot: ids of the boxes below the output.
+    """
+    yield Line("header", box_of[INPUT], "order", weight=20)
+    for name in foot:
+        yield Line(box_of[OUTPUT], name, "order", weight=20)
+    yield from _trunk(view, box_of)
+    for arc in view.arcs:
+        yield _skip(arc, box_of)
+    for row in view.rows:
+        if set(row.skips) - {"gate"}:
+            yield _loop(row, box_of)
+    for flow in view.flows:
+        yield _past(flow, box_of)
+
+
+def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
+    """From box to box down the page; where no data runs, an invisible line keeps the order."""
+    drawn = {(box_of[flow.tail], box_of[flow.head]) for flow in view.flows}
+    joined = {(box_of[tail], box_of[head]) for tail, head in view.edges} - drawn
+    boxes = [box_of[INPUT], *(box_of[card.rows[0].id] for card in view.cards), box_of[OUTPUT]]
+    for above, below in itertools.pairwise(boxes):
+        role = "flow" if (above, below) in joined else "order"
+        yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
+
+
+def _past(flow: Flow, box_of: Mapping[int, str]) -> Line:
+    return Line(
+        box_of[flow.tail], box_of[flow.head], "flow", "data",
+        tail_port=_port(flow.tail, "e"), tail_side="e", head_port=_port(flow.head, "e"), head_side="e",
+        color=palette.FLOW, weight=0,
+    )  # fmt: skip
+
+
+def _skip(arc: Arc, box_of: Mapping[int, str]) -> Line:
+    return Line(
+        box_of[arc.tail], box_of[arc.head], "skip", f"{arc.kind} skip",
+        tail_port=_port(arc.tail, "w"), tail_side="w", head_port=_port(arc.head, "w"), head_side="w",
+        color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
+        dash=_DASHES[arc.kind],
+    )  # fmt: skip
+
+
+def _loop(row: Row, box_of: Mapping[int, str]) -> Line:
+    """A skip inside a row: a hook in its margin."""
+    box = box_of[row.id]
+    return Line(
+        box, box, "skip", f"skip inside {row.path}",
+        tail_port=f"{row.id}w", tail_side="w", head_port=f"{row.id}s", head_side="w",
+        color=palette.SKIP, width=2, arrow=0.5,
+    )  # fmt: skip
+
+
+def _port(row: int, side: str) -> str | None:
+    return None if row in (INPUT, OUTPUT) else f"{row}{side}"

@@ -1,0 +1,198 @@
+"""How models are named: every text is read or refused in one line, and what was read can be written again."""
+
+from __future__ import annotations
+
+from keyword import iskeyword
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fxviz.api import is_graph_file
+from fxviz.errors import UnknownModel, UsageError
+from fxviz.loading.grammar import Reference, parse, stem
+
+# -------------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resnet18", Reference("library", "torchvision", "resnet18")),
+        ("timm:resnet18.a1_in1k", Reference("library", "timm", "resnet18.a1_in1k")),
+        ("transformers:path/to/config.json", Reference("library", "transformers", "path/to/config.json")),
+        ("out/graph.JSON", Reference("graph", "out/graph.JSON")),
+        ("program.pt2", Reference("program", "program.pt2")),
+        ("weights.safetensors", Reference("weights", "weights.safetensors")),
+        ("net.py", Reference("file", "net.py")),
+        ("my models/net.py:Net", Reference("file", "my models/net.py", "Net")),
+        (r"C:\x\net.py:Net", Reference("file", r"C:\x\net.py", "Net")),
+        ("net.py:Outer.pt2", Reference("file", "net.py", "Outer.pt2")),
+        ("net.py:Net()", Reference("file", "net.py", "Net")),
+        ("net.py:Net('a.py:B')", Reference("file", "net.py", "Net", ("a.py:B",))),
+        ("package.module:make(-1, x=(2, [None]))", Reference("module", "package.module", "make", (-1,), {"x": (2, [None])})),
+        ("torchvision.models:resnet18", Reference("module", "torchvision.models", "resnet18")),
+    ],
+)
+def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
+    assert parse(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no model ''; 'fxviz list' shows all names"),
+        (" resnet18", "no model ' resnet18': the name begins or ends with white space; leave it out"),
+        ("net.py\x00:N", r"no model 'net.py\x00:N': a name has no control characters and no line ends; leave them out"),
+        ("net.py:", "no name after 'net.py:': write the class or function, as in 'net.py:Net'"),
+        (":Net", "no model ':Net': no file or module before the colon; write 'net.py:Net'"),
+        (
+            "models/net:Net",
+            "no model 'models/net:Net': 'models/net' is no module; write 'path/to/net.py:Net' or 'package.module:Net'",
+        ),
+        (
+            "resnet18(num_classes=3)",
+            "no model 'resnet18(num_classes=3)': only a class or function takes arguments; name its file or module, as in "
+            "'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
+        ),
+        ("net.py:1", "cannot read 'net.py:1': '1' names no class or function; write 'net.py:Net'"),
+        ("net.py:N(", "cannot read 'net.py:N(': the parenthesis is not closed, or something follows it; end with ')'"),
+        ("net.py:N(1))", "cannot read 'net.py:N(1))': the arguments are no Python: unmatched ')'"),
+        (
+            "net.py:N()()",
+            "cannot read 'net.py:N()()': something follows the arguments; write one pair of parentheses, at the end",
+        ),
+        ("net.py:N(act=gelu)", "cannot read 'net.py:N(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'"),
+        ("net.py:N(gelu)", "cannot read 'net.py:N(gelu)': gelu is no literal; a text needs quotes: 'gelu'"),
+        (
+            "net.py:N(**kw)",
+            "cannot read 'net.py:N(**kw)': **kw unpacks what is not known yet; write the arguments one by one",
+        ),
+        ("net.py:N(*a)", "cannot read 'net.py:N(*a)': *a unpacks what is not known yet; write the arguments one by one"),
+        (
+            "net.py:N(print(1))",
+            "cannot read 'net.py:N(print(1))': print(1) is no literal; arguments are Python literals (18, 'gelu', None, "
+            "[1, 2]); for others name a function of yours that builds the model",
+        ),
+        ("net.py:N(a=1, a=2)", "cannot read 'net.py:N(a=1, a=2)': a is given twice; give each argument once"),
+        ("net.py:N({1})", "cannot read 'net.py:N({1})': a set has no order; write a list"),
+        ("net.py:N(...)", "cannot read 'net.py:N(...)': ... is no argument; write its value"),
+        ("net.py:N(1e999)", "cannot read 'net.py:N(1e999)': a number is beyond what a float can hold"),
+        ("net.py:N('\udc80')", r"cannot read 'net.py:N('\udc80')': the arguments are no Unicode"),
+    ],
+)
+def test_what_is_refused(text: str, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        parse(text)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "-" * 4000 + "1",
+        "(" * 2000 + ")" * 2000,
+        "[" * 150 + "]" * 150 + " + x",
+        "1+" * 2000 + "1",
+        "0x" + "f" * 4000,
+        "9" * 4050,
+    ],
+)
+def test_pathological_arguments_are_refused_and_cut_in_the_message(inside: str) -> None:
+    with pytest.raises(UsageError, match=r"^cannot read 'net\.py:N\(") as caught:
+        parse(f"net.py:N({inside})")
+    assert len(str(caught.value)) < 400
+
+
+def test_a_long_name_is_cut_in_the_message() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse("x" * 50_000)
+    assert str(caught.value) == f"no model '{'x' * 77}...': the name has 50000 characters, and at most 4096 are read"
+
+
+def test_nothing_in_a_name_is_run(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("net.py:N(print('ran'))", "net.py:N(x=[print('ran')])", "net.py:N(f'{print(1)}')"):
+        with pytest.raises(UsageError):
+            parse(text)
+    assert capsys.readouterr() == ("", "")
+
+
+# -------------------------------------------------------------------- the default name of a file
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("resnet18", "resnet18"),
+        ("timm:resnet50", "timm_resnet50"),
+        ("transformers:path/to/config.json", "transformers_path_to_config.json"),
+        ("out/resnet18.json", "resnet18"),
+        ("a/program.pt2", "program"),
+        ("a/net.py:Net(depth=18)", "Net"),
+        ("a/net.py", "net"),
+        ("package.module:factory", "factory"),
+        ("a b", "a_b"),
+    ],
+)
+def test_the_stem_of_the_output(text: str, expected: str) -> None:
+    assert stem(text) == expected
+
+
+# -------------------------------------------------------------------- anything at all
+
+literals = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.complex_numbers(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.lists(inner, max_size=3).map(tuple)
+        | st.dictionaries(st.text(max_size=4) | st.integers(-9, 9) | st.none(), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+identifiers = st.from_regex(r"[A-Za-z_][A-Za-z_0-9]{0,8}", fullmatch=True).filter(lambda name: not iskeyword(name))
+dotted = st.lists(identifiers, min_size=1, max_size=3).map(".".join)
+places = st.tuples(st.sampled_from(["file", "module"]), dotted).map(
+    lambda pair: (pair[0], f"dir/{pair[1]}.py" if pair[0] == "file" else pair[1])
+)
+
+
+@given(places, dotted, st.lists(literals, max_size=3).map(tuple), st.dictionaries(identifiers, literals, max_size=3))
+@example(("file", "net.py"), "Net", ('it\'s "quoted"', b"\x00", -0.0), {"x": ({"a": [(), -1]},)})
+def test_what_is_written_is_read_again(
+    place: tuple[Any, str], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> None:
+    kind, where = place
+    if kind == "module" and where in ("timm", "transformers"):
+        return
+    reference = Reference(kind, where, name, args, kwargs)
+    again = parse(str(reference))
+    assert repr(again) == repr(reference)
+    assert again == reference
+
+
+PIECES = """net.py : Net ( ) ' " \\ , = * [ ] { } 1 - . x ... timm transformers .json .pt2 .pth / lambda: f' # 1e999""".split()
+texts = st.text() | st.lists(st.sampled_from([*PIECES, " ", "\n", "\x00", "\u2028", "\udc80"]), max_size=14).map("".join)
+
+
+@given(texts)
+@example("timm:")
+@example("net.py:Net(1)#)")
+@example("x" * 50_000)
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    try:
+        reference = parse(text)
+        name = stem(text)
+    except (UsageError, UnknownModel) as error:
+        assert len(str(error).splitlines()) == 1
+        assert len(str(error)) < 800
+    else:
+        assert repr(parse(str(reference))) == repr(reference)
+        assert name.splitlines() in ([name], [])
+        assert (reference.kind == "graph") == is_graph_file(text)

@@ -1,0 +1,109 @@
+"""The grammar of inputs: every text is read or refused in one line, and what is printed is read back."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fxviz.errors import UsageError
+from fxviz.graph import TensorInfo
+from fxviz.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
+
+SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)
+NAMES = st.one_of(st.just(""), st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), st.sampled_from(["größe", "画像"]))
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> InputSpec:
+    dtype = draw(st.sampled_from(["", *DTYPES]))
+    if dtype == "bool" or dtype.startswith("complex") or draw(st.booleans()):
+        return InputSpec(draw(SIZES), draw(NAMES), dtype)
+    whole = dtype.startswith(("int", "uint"))
+    least = 0 if dtype == "uint8" else -100
+    number = st.integers(least, 100) if whole else st.one_of(st.integers(-100, 100), st.floats(-1e9, 1e9))
+    low, high = draw(st.tuples(number, number).filter(lambda ends: ends[0] < ends[1]))
+    return InputSpec(draw(SIZES), draw(NAMES), dtype, low, high)
+
+
+@given(specs())
+def test_what_is_printed_is_read_back(spec: InputSpec) -> None:
+    assert InputSpec.parse(str(spec)) == spec
+
+
+@given(st.one_of(st.text(), st.text("0123456789x=:[],.-einatfloub64 "), st.from_regex(r"\w*=?[0-9x]+:?\w*(\[.*\])?")))
+def test_every_text_is_read_or_refused_in_one_line(text: str) -> None:
+    try:
+        spec = InputSpec.parse(text)
+    except UsageError as error:
+        assert str(error).startswith(f"no input '{text}': ")
+    else:
+        assert InputSpec.parse(str(spec)) == spec
+        assert all(size > 0 for size in spec.tensor().shape)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"),
+        ("3,64,64", "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"),
+        ("3x64x64 ", "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"),
+        ("-3x64", "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"),
+        ("3x0x64", "a size is 0; sizes are whole numbers from 1 on"),
+        ("9" * 30, "more elements than torch can count; sizes are whole numbers from 1 on"),
+        ("4294967296x4294967296", "more elements than torch can count; sizes are whole numbers from 1 on"),
+        ("3x4:float", f"there is no dtype 'float'; choose {', '.join(DTYPES)}"),
+        ("3x4:bool[0,1]", "values of dtype bool have no range; leave [...] out"),
+        ("3x4[1,1]", "its range is empty; write [LOW,HIGH] with LOW below HIGH"),
+        ("3x4[1,--2]", "'--2' is no number; write [LOW,HIGH]"),
+        ("3x4[0,1e999]", "'1e999' is beyond what a float can hold"),
+        ("3x4:uint8[-1,5]", "values of dtype uint8 are whole, from 0 to 255"),
+        ("3x4:int64[0,1.5]", "values of dtype int64 are whole, from -9223372036854775808 to 9223372036854775807"),
+    ],
+)
+def test_what_cannot_be_an_input_is_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        InputSpec.parse(text)
+    assert str(refused.value) == f"no input '{text}': {said}"
+
+
+def test_only_a_bare_image_gets_a_batch_axis() -> None:
+    shapes = {text: InputSpec.parse(text).tensor().shape for text in ("3x8x8", "8x3x8x8", "x=3x8x8", "3x8x8:float32", "7x7")}
+    assert shapes == {
+        "3x8x8": (1, 3, 8, 8),
+        "8x3x8x8": (8, 3, 8, 8),
+        "x=3x8x8": (3, 8, 8),
+        "3x8x8:float32": (3, 8, 8),
+        "7x7": (7, 7),
+    }
+
+
+def test_a_name_twice_is_refused() -> None:
+    with pytest.raises(UsageError, match="the input 'x' is given twice"):
+        arguments(["x=1x2", "x=1x3"])
+
+
+def test_a_batch_reaches_every_tensor_of_the_call() -> None:
+    image, mask = TensorInfo((1, 3, 8, 8), "float32"), TensorInfo((1, 8), "bool")
+    call = batched(Arguments((image, [image, image]), {"mask": (mask, "a", None)}), 5)
+    assert [tensor.shape for tensor in (call.args[0], *call.args[1])] == [(5, 3, 8, 8)] * 3
+    assert call.kwargs == {"mask": (TensorInfo((5, 8), "bool"), "a", None)}
+
+
+def test_a_batch_of_ranges_keeps_them() -> None:
+    assert batched(arguments(["1x4:int64[2,9]"]), 3).args == (Dummy((3, 4), "int64", 2, 9),)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "batch", "said"),
+    [
+        (TensorInfo((8, 3), "float32"), 2, r"an input has \(8, 3\) already"),
+        (torch.zeros(1, 3), 2, "the inputs are tensors"),
+        (TensorInfo((1, 3), "float32"), 0, "no batch of 0: give a whole number from 1 on"),
+        (TensorInfo((1, 3), "float32"), True, "no batch of True"),
+    ],
+)
+def test_a_batch_that_does_not_fit_is_refused(inputs: object, batch: int, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        batched(Arguments.of(inputs), batch)

@@ -1,0 +1,163 @@
+"""Large models: thousands of layers, and modules nested deeper than Python's own calls may be, still make one page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+
+from fxviz.annotating import annotate
+from fxviz.drawing import Box, Cell, Drawing, Table
+from fxviz.folding import BUDGET, fold
+from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
+from fxviz.rendering import Figure
+from fxviz.styling.ledger import draw
+from fxviz.styling.sheet import SHEET
+from fxviz.styling.wording import what
+from fxviz.summarizing import headline
+from random_graphs import Net, raised
+
+LIST = "torch.nn.modules.container.Sequential"
+
+
+def chain(layers: Iterable[tuple[str, int, int]], scopes: Iterable[Scope] = ()) -> ArchGraph:
+    """Linear layers one after the other: the path of each, its width, and the module call it runs in."""
+    start = Node("x", "input", "x", "x", outputs=(TensorInfo((1, 8), "float32"),))
+    nodes = [start, *(layer(path, width, scope) for path, width, scope in layers)]
+    nodes.append(Node("output", "output", "output", "", outputs=nodes[-1].outputs))
+    return annotate(
+        ArchGraph(
+            ModelInfo("large", "python", "models.Large"),
+            TraceInfo("meta", "fake", {"x": TensorInfo((1, 8), "float32")}, "2.4.0", None),
+            tuple(nodes),
+            tuple(Edge(above.id, below.id, "0") for above, below in pairwise(nodes)),
+            (Scope(0, "", "models.Large", 0, None), *scopes),
+            tuple(Parameter(name, (node.outputs[0].shape[1], 8), "float32", True) for node in nodes for name in node.uses),
+        )
+    )
+
+
+def layer(path: str, width: int, scope: int) -> Node:
+    outputs = (TensorInfo((1, width), "float32"),)
+    return Node(path, "module", "Linear", path, scope=scope, uses=(f"{path}.weight",), outputs=outputs, macs=8 * width)
+
+
+def blocks(count: int, vary: bool) -> ArchGraph:
+    """Blocks of five layers."""
+    scopes = [Scope(place + 1, f"blocks.{place}", "models.Block", 0, 0) for place in range(count)]
+    width = [1 + place % 89 if vary else 8 for place in range(count)]
+    return chain(((f"blocks.{at}.{layer}", width[at], at + 1) for at in range(count) for layer in range(5)), scopes)
+
+
+def nested(levels: int) -> ArchGraph:
+    """A list in a list in a list ..., each with a layer behind the inner list."""
+    paths = ["", *(".".join("0" * level) for level in range(1, levels + 1))]
+    scopes = [Scope(level, paths[level], LIST, 0, level - 1, True) for level in range(1, levels + 1)]
+    return chain(((f"{paths[level]}.1".lstrip("."), 8, level) for level in reversed(range(levels + 1))), scopes)
+
+
+def drawn(graph: ArchGraph) -> list[tuple[str, int]]:
+    """The rows' words and repetitions, of a figure that is on one page and complete."""
+    view = fold(graph)
+    assert view.lines <= BUDGET
+    assert view.total == graph.traced_params == sum(part.total for part in view.parts)
+    assert Figure(draw(view), "light").svg.startswith("<svg")
+    return [(what(row), row.times) for row in view.rows]
+
+
+def test_equal_layers_are_one_row() -> None:
+    assert drawn(chain((f"layers.{place}", 8, 0) for place in range(10_000))) == [("Linear", 10_000)]
+
+
+def test_layers_that_differ_are_put_together() -> None:
+    rows = drawn(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(10_000)))
+    assert 40 < len(rows) < BUDGET
+    assert {said for said, _ in rows} == {"138 layers", "139 layers"}
+    assert sum(int(said.split()[0]) for said, _ in rows) == 10_000
+
+
+def test_what_is_put_together_says_from_where_to_where() -> None:
+    view = fold(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(1_000)))
+    assert (view.rows[0].span, view.rows[-1].span) == (("layers.0", "layers.13"), ("layers.987", "layers.999"))
+    assert "layers.0 … 13" in Figure(draw(view)).dot
+
+
+def test_a_few_layers_too_many_are_put_together_two_by_two() -> None:
+    rows = drawn(chain((f"layers.{place}", 1 + place, 0) for place in range(90)))
+    assert {said for said, _ in rows} == {"Linear", "2 layers"} and len(rows) == 72
+
+
+def test_a_layer_put_together_with_a_function_is_one_layer() -> None:
+    net = Net()
+    stream = net.input()
+    for place in range(45):
+        stream = net.layer("Conv2d", net.call("cumsum", stream), shape=(1, place + 1, 4, 4))
+    net.output(stream)
+    rows = fold(annotate(net.graph())).rows
+    assert {what(row) for row in rows} == {"1 layer", "Conv", "cumsum"}
+    assert (what(rows[0]), rows[0].path, rows[0].span) == ("1 layer", "conv2d", None)
+
+
+def test_skips_in_repetitions_that_are_put_together_are_counted() -> None:
+    net = Net()
+    stream = net.input()
+    for place in range(240):
+        with net.scope(f"{place}"):
+            stream = net.call("add", stream, net.chain(stream, *("Conv2d", "Conv2d", "Linear")[place // 2 % 3 :]))
+    scopes = tuple(replace(scope, cls="models.Block") for scope in net.scopes)
+    graph = annotate(replace(net.graph(), scopes=scopes))
+    view = fold(graph)
+    assert any(row.kind == "blocks" for row in view.rows) and view.lines <= BUDGET
+    drawn = sum(arc.kind == "identity" for arc in view.arcs)
+    inside = sum(row.times * row.skips.get("identity", 0) for row in view.rows)
+    assert drawn + inside == graph.skip_counts["identity"] == 240
+
+
+def test_equal_blocks_are_drawn_once() -> None:
+    assert drawn(blocks(1_000, vary=False)) == [("Linear", 1_000)] * 5
+
+
+def test_blocks_that_differ_are_put_together() -> None:
+    rows = drawn(blocks(1_000, vary=True))
+    assert 40 < len(rows) < BUDGET
+    assert {said for said, _ in rows} == {"13 blocks", "14 blocks"}
+
+
+@pytest.mark.parametrize("depth", [None, 1, 500, 5_000])
+def test_modules_may_be_nested_deeper_than_calls(depth: int | None) -> None:
+    graph = nested(1_500)
+    view = fold(graph, depth=depth)
+    assert view.total == graph.traced_params
+    assert len(view.rows) == (501 if depth == 500 else 1_501) if depth and depth > 1 else len(view.rows) <= 3
+    if len(view.rows) < BUDGET:
+        assert Figure(draw(view), "light").svg.startswith("<svg")
+    assert headline(graph).startswith("96.1k parameters, no skips")
+
+
+def test_the_operation_that_failed_is_never_put_together_with_others() -> None:
+    graph = annotate(raised(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(1_000))))
+    assert [said for said, _ in drawn(graph)[-2:]] == ["13 layers", "✗ raise"]
+
+
+def test_the_strip_shows_parts_as_long_as_they_are_large() -> None:
+    view = fold(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(970)))
+    lengths = [cell.width or 0 for cell in strip(draw(view))[::2]]
+    room = SHEET - len(lengths) + 1
+    assert sum(lengths) == room
+    assert all(abs(part.total / view.total * room - length) <= 2 for part, length in zip(view.parts, lengths, strict=True))
+
+
+def strip(drawing: Drawing) -> tuple[Cell, ...]:
+    """The cells of the overview strip, none if there is no strip."""
+    header = drawing.items[0]
+    assert isinstance(header, Box)
+    inside = [cell.content for row in header.content.rows for cell in row if cell.height == 20]
+    return inside[0].rows[0] if inside and isinstance(inside[0], Table) else ()
+
+
+def test_a_strip_of_too_many_parts_is_left_out() -> None:
+    view = fold(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(400)), depth=2)
+    assert len(view.parts) == 400
+    assert strip(draw(view)) == ()

@@ -1,0 +1,261 @@
+# ruff: noqa: E501 - one line for each call
+"""Whatever is typed wrong gets one line that says what, where and what to do; no traceback, no half file, nothing lost.
+
+Each call is made in a folder with ``net.py`` and an ``out.svg`` that was there before. In a message, ``...`` stands for words
+that are torch's or Python's.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from conftest import ROOT, Result
+from fxviz.graph import ArchGraph
+
+Call = Callable[..., Result]
+
+FILES = {
+    "syntax.py": b"class Net(\n",
+    "imports.py": b"import no_such_thing\n",
+    "empty.py": b"x = 1\n",
+    "binary.py": b"\xff\xfe\x00",
+    "script.py": b"raise SystemExit('bye')\n",
+    "weights.pth": b"x",
+    "weights.safetensors": b"x",
+    "broken.pt2": b"x",
+    "broken.json": b"{",
+}
+
+CANDIDATES = "write 'net.py:NAME' with one of Net, Needs, Breaks, Two, Raises, Words, small, weights and 2 more"
+GRAMMAR = "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"
+DTYPES = "float32, float64, float16, bfloat16, complex64, complex128, int64, int32, int16, int8, uint8, bool"
+CONV = "conv (Conv2d) at net.py:16, 'return self.head(self.conv(image).mean((2, 3)))'"
+ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: say by --input (in Python inputs=...) what forward"
+
+CALLS = {
+    # what is not there
+    "resnet81": "no model 'resnet81'; did you mean ...? 'fxviz list' shows all names",
+    "tinm:resnet18": "no model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?",
+    "no.such.module:Net": "no model 'no.such.module:Net': there is no module 'no'; start in the folder where it is, or install it ...",
+    "torch.nn:Linearr": "no 'Linearr' in 'torch.nn'; did you mean Linear?",
+    "missing.py:Net": "cannot read 'missing.py': No such file or directory",
+    "missing.pt2": "cannot read 'missing.pt2': No such file or directory",
+    "missing.json": "cannot read 'missing.json': No such file or directory",
+    "folder.py:Net": "cannot read 'folder.py': Is a directory",
+    "net.py:Nett": "no 'Nett' in 'net.py'; did you mean Net?",
+    # how a model is named
+    "net.py": f"no class or function is named in 'net.py'; {CANDIDATES}",
+    "net.py:": "no name after 'net.py:': write the class or function, as in 'net.py:Net'",
+    "net.py:Net(3": "cannot read 'net.py:Net(3': the parenthesis is not closed, or something follows it; end with ')'",
+    "net.py:Net(act=gelu)": "cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'",
+    "net.py:Net(open('x'))": "cannot read 'net.py:Net(open('x'))': open('x') is no literal; ...",
+    "resnet18(num_classes=10)": "no model 'resnet18(num_classes=10)': only a class or function takes arguments; name its file or "
+    "module, as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
+    # what the file holds
+    "syntax.py:Net": "cannot import 'syntax.py' at syntax.py:1, 'class Net(': SyntaxError: ...",
+    "imports.py:Net": "cannot import 'imports.py' at imports.py:1, 'import no_such_thing': ModuleNotFoundError: No module named "
+    "'no_such_thing'; install it for ..., or start in the folder where it is",
+    "empty.py": "no class or function is named in 'empty.py'; it defines no torch.nn.Module and no function: write one that "
+    "returns the model",
+    "binary.py:Net": "cannot read 'binary.py': it is not in UTF-8; save it so",
+    "script.py:Net": "cannot import 'script.py' at script.py:1, 'raise SystemExit('bye')': it ended the program; put what is a "
+    "script's own under 'if __name__ == \"__main__\":'",
+    "broken.pt2": "cannot read 'broken.pt2': it is no exported program, or cut short; write it with torch.export.save",
+    "broken.json": "cannot read 'broken.json': it is not whole JSON (...); write it with 'fxviz trace MODEL -o broken.json'",
+    "weights.pth": "cannot draw 'weights.pth': it holds weights or a pickled module, and fxviz unpickles nothing; name the class "
+    "or function that builds the model, 'net.py:Net'",
+    "weights.safetensors": "cannot draw 'weights.safetensors': it holds weights, not code; name the class or function that builds "
+    "the model, 'net.py:Net'",
+    # what the name leads to
+    "net.py:Plain": f"'Plain' in 'net.py' is a class, but no torch.nn.Module; {CANDIDATES}",
+    "net.py:Needs": "'net.py:Needs' needs width, height: write 'net.py:Needs(width=..., height=...)'",
+    "net.py:Net(dept=3)": "cannot call 'net.py:Net(dept=3)': got an unexpected keyword argument 'dept'; it takes (...)",
+    "net.py:small(3)": "'small' in 'net.py' is a module that is made already and takes no arguments: write 'net.py:small'",
+    "net.py:Breaks": "cannot build 'net.py:Breaks' at net.py:31, 'self.size = 1 // 0': ZeroDivisionError: ...",
+    "net.py:weights": "'net.py:weights' returned weights without code: build the module, load them into it with load_state_dict, "
+    "and give the module",
+    "net.py:nothing": "'net.py:nothing' returned None: return a torch.nn.Module, or a pair (module, inputs)",
+    "net.py:leaves": "cannot build 'net.py:leaves' at net.py:67, 'raise SystemExit(3)': it ended the program; ...",
+    # inputs
+    "net.py:Net --input 3,64,64": f"no input '3,64,64': {GRAMMAR}",
+    "net.py:Net --input 3x0x64": "no input '3x0x64': a size is 0; sizes are whole numbers from 1 on",
+    "net.py:Net --input 3x64x64:float": f"no input '3x64x64:float': there is no dtype 'float'; choose {DTYPES}",
+    "net.py:Net --input 99999999999x99999999999": "no input '99999999999x99999999999': more elements than torch can count; sizes "
+    "are whole numbers from 1 on",
+    "net.py:Net --input image=1x3x8x8 --input image=1x3x8x8": "the input 'image' is given twice: give each name once",
+    "net.py:Net --batch 0": "no batch of 0: give a whole number from 1 on",
+    "net.py:Net --batch two": "invalid value for '--batch': ...; see 'fxviz render --help'",
+    "net.py:Net --input 8x3x64x64 --batch 4": "no batch of 4: an input has (8, 3, 64, 64) already; give it a first size of 1, or "
+    "no batch",
+    # options
+    "net.py:Net --leaf nope": "Net has no module of path or class 'nope'; there are conv, head, Conv2d, Linear",
+    "net.py:Net --root con": "Net has no submodule 'con'; did you mean conv?",
+    "googlenet --root aux1": "GoogLeNet never calls its submodule 'aux1' (InceptionAux) in eval mode: it may with --train",
+    "net.py:Net --depth 0": "no depth 0: give a whole number from 1 on",
+    "net.py:Net --device gpu": "no device 'gpu': choose meta, cpu, cuda or cuda:N",
+    "net.py:Net --device cuda:99": "no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu",
+    "net.py:Net --time": "times need a device that computes: choose the device cpu or cuda",
+    "net.py:Net --time --device cpu --partial": "half a run cannot be timed: choose either time or partial",
+    "net.py:Net -o out.gif": "cannot write 'out.gif': the suffix must be ...",
+    "net.py:Net -o no/out.svg": "cannot write 'no/out.svg': the folder 'no' does not exist",
+    "net.py:Net -o /proc/out.svg": "cannot write '/proc/out.svg': its folder takes no new file (...)",
+}
+"""What is the user's mistake: exit status 2."""
+
+FAILURES = {
+    "net.py:Two": "cannot trace Two: TypeError: ...forward() missing 1 required positional argument: 'right'; "
+    f"{ASSUMED}(left, right) takes",
+    "net.py:Words": "cannot trace Words: table (Embedding) at net.py:55, 'return self.table(ids)': RuntimeError: ...; it was given "
+    f"1×3×224×224 float32; {ASSUMED}(ids) takes",
+    "net.py:Net --input 1x1x64x64": f"cannot trace Net: {CONV}: RuntimeError: ... to have 3 channels, but got 1 channels instead; "
+    "it was given 1×1×64×64 float32; --partial draws what ran until then",
+    "net.py:Net --input 1x3x64x64:int64": f"cannot trace Net: {CONV}: RuntimeError: ...; it was given 1×3×64×64 int64; --partial "
+    "draws what ran until then",
+    "net.py:Net --input x=1x3x64x64": "cannot trace Net: TypeError: ...forward() got an unexpected keyword argument 'x'; give what "
+    "its forward(image) takes",
+    "net.py:Net --input 1x3x300000x300000 --device cpu": "cannot make an input of 1×3×300000×300000 float32 on cpu: there is not "
+    "that much memory",
+    "net.py:Words --input ids=1x8:int64[500,600] --device cpu": "cannot trace Words: table (Embedding) at net.py:55, 'return "
+    "self.table(ids)': IndexError: ...; it was given 1×8 int64; --partial draws what ran until then",
+    "net.py:Raises --input 1x4": "cannot trace Raises: at net.py:46, 'raise ValueError(\"not today\\nnor tomorrow\")': ValueError: "
+    "not today; --partial draws what ran until then",
+    "deeplabv3_resnet50 --train": "cannot trace DeepLabV3: ... (BatchNorm2d) at torchvision/models/segmentation/...: ValueError: "
+    "...; it was given 1×256×1×1 float32; in training mode it needs two examples or more: --batch 2",
+}
+"""What the model's own code cannot do: exit status 1."""
+
+
+@pytest.fixture
+def folder(in_tmp: Path) -> Path:
+    shutil.copy(ROOT / "tests/own_models.py", "net.py")
+    Path("folder.py").mkdir()
+    Path("out.svg").write_text("old")
+    for name, content in FILES.items():
+        Path(name).write_bytes(content)
+    return in_tmp
+
+
+def listing() -> dict[str, bytes]:
+    return {
+        str(path): path.read_bytes() if path.is_file() else b"" for path in Path().rglob("*") if "__pycache__" not in str(path)
+    }
+
+
+def words_of(call: str) -> list[str]:
+    words = call.split(" ")
+    return ["render", *words, *([] if "-o" in words else ["-o", "out.svg"])]
+
+
+def says(message: str, said: str) -> bool:
+    pattern = "[^\n]*".join(map(re.escape, message.split("...")))
+    return re.fullmatch(f"fxviz: {pattern}\n", said) is not None
+
+
+@pytest.mark.parametrize(
+    ("call", "message", "status"),
+    [(call, message, 2) for call, message in CALLS.items()] + [(call, message, 1) for call, message in FAILURES.items()],
+)
+def test_a_wrong_call_says_what_to_do(fxviz: Call, folder: Path, call: str, message: str, status: int) -> None:
+    before = listing()
+    result = fxviz(*words_of(call))
+    assert says(message, result.err), f"{result.err}\nexpected: {message}"
+    assert (result.status, result.out) == (status, "")
+    assert listing() == before
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len(CALLS) + len(FAILURES) >= 40
+
+
+def test_torchs_own_traceback_comes_with_debug_only(fxviz: Call, folder: Path) -> None:
+    said = fxviz("render", "net.py:Raises", "--input", "1x4", "--debug").err
+    assert said.startswith("Traceback")
+    assert 'line 46, in forward\n    raise ValueError("not today\\nnor tomorrow")' in said
+    assert said.splitlines()[-1].startswith("fxviz: cannot trace Raises: at net.py:46")
+
+
+def test_a_partial_figure_is_written_with_status_1(fxviz: Call, folder: Path) -> None:
+    result = fxviz("render", "net.py:Raises", "--input", "1x4", "-o", "out.svg", "--partial")
+    wrote, failed = result.err.splitlines()
+    assert (result.status, result.out) == (1, "")
+    assert wrote.startswith("wrote out.svg: stopped at Raises")
+    assert failed.startswith("fxviz: cannot trace Raises: at net.py:46")
+    figure = Path("out.svg").read_text(encoding="utf-8")
+    assert "not today" in figure and "net.py:46" in figure
+    assert fxviz("trace", "net.py:Raises", "--input", "1x4", "-o", "half.json", "--partial").status == 1
+    assert ArchGraph.load("half.json").trace.failure is not None
+    assert fxviz("render", "half.json", "-o", "again.svg").status == 0
+
+
+def test_what_a_models_code_prints_is_kept_out_of_the_figure(fxviz: Call, folder: Path) -> None:
+    Path("loud.py").write_text(
+        "from torch import nn\nprint('loading')\n"
+        "class Loud(nn.Linear):\n    def forward(self, x):\n        print('running')\n        return super().forward(x)\n"
+    )
+    result = fxviz("render", "loud.py:Loud(4, 4)", "--input", "1x4", "-o", "-")
+    assert result.out.startswith("<svg") and result.out.endswith("</svg>\n")
+    assert "loading" not in result.out and "running" not in result.out
+    assert "loading" in result.err and "running" in result.err
+
+
+def in_a_process(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "fxviz", *arguments]
+    return subprocess.run(command, text=True, env=environment, timeout=120, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_a_disk_that_is_full_loses_nothing(folder: Path, tiny: ArchGraph) -> None:
+    tiny.save("tiny.json")
+    before = listing()
+
+    def little_room() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
+
+    done = in_a_process("render", "tiny.json", "-o", "out.svg", preexec_fn=little_room)
+    assert (done.returncode, done.stderr) == (2, "fxviz: cannot write 'out.svg': File too large\n")
+    assert listing() == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_is_read_only(fxviz: Call, folder: Path) -> None:
+    Path("locked").mkdir(mode=0o555)
+    result = fxviz("render", "net.py:Net", "-o", "locked/out.svg")
+    assert says("cannot write 'locked/out.svg': its folder takes no new file (Permission denied)", result.err)
+    assert result.status == 2
+
+
+def test_a_reader_of_standard_output_that_goes_away(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    before = listing()
+    done = in_a_process("render", "net.py:Net", "-o", "-", stdout=writing)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert listing() == before
+
+
+SLOW = """
+import os, signal, time, torch
+signal.signal(signal.SIGINT, signal.default_int_handler)
+class Slow(torch.nn.Module):
+    def forward(self, x):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+"""
+
+
+def test_an_interrupted_run_ends_with_130_and_loses_nothing(folder: Path) -> None:
+    Path("slow.py").write_text(SLOW)
+    before = listing()
+    done = in_a_process("render", "slow.py:Slow", "-o", "out.svg")
+    assert (done.returncode, done.stderr.strip()) == (130, "")
+    assert listing() == before
