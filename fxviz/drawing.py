@@ -63,25 +63,37 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Shape:
+    """What is drawn around a box's table: a "pill" or a "card" (both rounded), or a "circle" of one size.
+
+    ``width`` is that of its border, in points.
+    """
+
+    kind: str
+    fill: Color
+    border: Color
+    width: float = 1
+
+
+@dataclass(frozen=True)
 class Box:
-    """A node: a table, or a pill (a rounded filled box around its texts) if ``pill`` is set. ``title`` is text for tooltips."""
+    """A node: a table, bare or in a shape. ``title`` is text for tooltips."""
 
     id: str
     content: Table
     title: str
-    pill: tuple[Color, Color] | None = None
-    """Fill and outline of the pill; None draws the bare table."""
+    shape: Shape | None = None
 
 
 @dataclass(frozen=True)
 class Frame:
-    """A rounded frame around other items, its label at the top left; dashed for repeats."""
+    """A rounded frame around other items, its label at the top left; dashed for repeats. Without ``border`` it is not seen."""
 
     id: str
     label: Table
     title: str
     items: tuple[Item, ...]
-    border: Color
+    border: Color | None
     fill: Color | None = None
     dashed: bool = False
 
@@ -114,9 +126,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Drawing:
-    """A whole picture: ``name`` becomes the SVG's title, ``description`` its description, ``items`` stand top to bottom."""
+    """A whole picture: ``name`` becomes the SVG's title, ``description`` its description, ``items`` stand top to
+    bottom, or left to right (``direction`` "LR"). ``gaps``: points between items beside each other, and between ranks.
+    """
 
     name: str
     description: str
     items: tuple[Item, ...]
     lines: tuple[Line, ...]
+    direction: str = "TB"
+    gaps: tuple[float, float] = (8.64, 12.24)

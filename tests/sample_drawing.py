@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Line, Table, Text
+from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
 
 INK, MUTED = Color("#1f2328", "#e6edf3"), Color("#59636e", "#9198a1")
 CARD, BORDER = Color("#ffffff", "#151b23"), Color("#d0d7de", "#3d444d")
@@ -57,7 +57,7 @@ def card(name: str, *rows: Row) -> Box:
 def pill(name: str, shape: str) -> Box:
     """A rounded box with a name and a shape."""
     texts = Text(f"{name}  ", INK, 10, bold=True), Text(shape, MUTED, 9)
-    return Box(name, Table(((Cell(texts, height=15),),)), f"{name}: {shape}", pill=(PILL, BORDER))
+    return Box(name, Table(((Cell(texts, height=15),),)), f"{name}: {shape}", Shape("pill", PILL, BORDER))
 
 
 def flow(tail: str, head: str) -> Line:

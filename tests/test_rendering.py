@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from fxviz.drawing import THEMES, Box, Cell, Color, Drawing, Frame, Line, Table, Text
+from fxviz.drawing import THEMES, Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
 from fxviz.errors import BadOutput, EngineError, UsageError
 from fxviz.rendering import Figure, finish, lay_out, to_dot
 from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, sample, skip
@@ -169,7 +169,9 @@ def test_the_style_touches_its_own_figure_only() -> None:
 
 
 def test_auto_refuses_two_dark_values_for_one_light_one() -> None:
-    drawing = Drawing("net", "", (pill("a", "1"), replace(pill("b", "1"), pill=(Color(CARD.light, "#123456"), INK))), ())
+    drawing = Drawing(
+        "net", "", (pill("a", "1"), replace(pill("b", "1"), shape=Shape("pill", Color(CARD.light, "#123456"), INK))), ()
+    )
     two_whites = replace(drawing, items=(*drawing.items, card("c", ROW)))
     assert Figure(two_whites, "light").svg
     with pytest.raises(ValueError, match="#ffffff turns #123456 in one role and #151b23 in another"):
@@ -178,7 +180,7 @@ def test_auto_refuses_two_dark_values_for_one_light_one() -> None:
 
 def test_every_colour_is_a_hex() -> None:
     white, black = Color("#ffffff", "#000000"), Color("#000000", "#ffffff")
-    drawing = Drawing("net", "", (replace(pill("a", "1"), pill=(white, black)),), ())
+    drawing = Drawing("net", "", (replace(pill("a", "1"), shape=Shape("pill", white, black)),), ())
     for theme in THEMES:
         assert all(
             value == "none" or re.fullmatch("#[0-9a-f]{6}", value) for _, value in paints(parsed(Figure(drawing, theme).svg))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fxviz.drawing import THEMES, Drawing
 from fxviz.errors import UsageError
+from fxviz.rendering.arcs import is_arc
 from fxviz.rendering.dot import to_dot
 from fxviz.rendering.engine import lay_out
 from fxviz.rendering.svg import finish
@@ -65,7 +66,8 @@ class Figure:
             UsageError: ``engine`` names no program.
             EngineError: the layout engine is missing, failed or took too long.
         """
-        return finish(lay_out(self.dot, self.engine, self.timeout), self.drawing, self.theme)
+        dot = to_dot(self.drawing, self.theme == "dark", without=is_arc)
+        return finish(lay_out(dot, self.engine, self.timeout), self.drawing, self.theme)
 
     def save(self, path: str | Path) -> Path:
         """Write the figure to a file, whose suffix says which form: .svg or .dot.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from fxviz.drawing import Box, Color, Drawing, Frame, Item, Line, Table
+from fxviz.drawing import Box, Color, Drawing, Frame, Item, Line, Shape, Table
 from fxviz.rendering.escaping import dot_name
 from fxviz.rendering.labels import hex_of, table
 from fxviz.rendering.naming import figure_ids, walk
@@ -17,26 +17,22 @@ if TYPE_CHECKING:
 FONT = "DejaVu Sans"
 """The font of the layout: engines know its metrics without having it, and it is wide, so that any other font fits."""
 
-_FLOW = Color("#656d76", "#9198a1")
-_GRAPH = {
-    "rankdir": "TB",
-    "splines": "true",
-    "nodesep": "0.12",
-    "ranksep": "0.17",
-    "newrank": "true",
-    "bgcolor": "transparent",
-    "margin": "0",
-    "pad": "0.06,0.06",
+FLOW = Color("#656d76", "#9198a1")
+"""The colour of a line that has none of its own."""
+_SHAPES = {
+    "pill": {"shape": "box", "style": "rounded,filled", "margin": "0.14,0.03", "height": "0.24"},
+    "card": {"shape": "box", "style": "rounded,filled", "margin": "0.05,0.02", "height": "0"},
+    "circle": {"shape": "circle", "style": "filled", "margin": "0", "width": "0.26", "fixedsize": "true"},
 }
-_PILL = {"shape": "box", "style": "rounded,filled", "margin": "0.14,0.03", "height": "0.24"}
 
 
-def to_dot(drawing: Drawing, dark: bool = False) -> str:
+def to_dot(drawing: Drawing, dark: bool = False, without: Callable[[Line], bool] | None = None) -> str:
     """Write a drawing as DOT text, in its light or its dark colours.
 
     Args:
         drawing: what to draw.
         dark: take each colour's dark value.
+        without: says of a line that it is left out, because someone else draws it. All others keep their ids.
 
     Returns:
         The DOT text, one statement or table row a line.
@@ -52,11 +48,25 @@ def to_dot(drawing: Drawing, dark: bool = False) -> str:
 
     _check(drawing)
     graph = Digraph(dot_name(drawing.name))
-    graph.attr("graph", fontname=FONT, **_GRAPH)
+    graph.attr("graph", fontname=FONT, **_graph_look(drawing))
     graph.attr("node", shape="plain", fontname=FONT, fontsize="10")
-    graph.attr("edge", color=hex_of(_FLOW, dark), penwidth="1.2", arrowsize="0.5")
-    _Writer(dark, figure_ids(drawing)).write(graph, drawing)
+    graph.attr("edge", color=hex_of(FLOW, dark), penwidth="1.2", arrowsize="0.5")
+    _Writer(dark, figure_ids(drawing), without or (lambda line: False)).write(graph, drawing)
     return str(graph.source)
+
+
+def _graph_look(drawing: Drawing) -> dict[str, str]:
+    beside, between = (f"{gap / 72:.2g}" for gap in drawing.gaps)
+    return {
+        "rankdir": drawing.direction,
+        "splines": "true",
+        "nodesep": beside,
+        "ranksep": between,
+        "newrank": "true",
+        "bgcolor": "transparent",
+        "margin": "0",
+        "pad": "0.06,0.06",
+    }
 
 
 def line_class(line: Line) -> str:
@@ -92,9 +102,10 @@ def _end(port: str | None, side: str) -> str:
 class _Writer:
     """Writes items and lines into a graph, in one theme; takes the ids one by one, in the order of writing."""
 
-    def __init__(self, dark: bool, ids: Iterable[str]) -> None:
+    def __init__(self, dark: bool, ids: Iterable[str], left_out: Callable[[Line], bool]) -> None:
         self._dark = dark
         self._ids = iter(ids)
+        self._left_out = left_out
 
     def write(self, graph: Digraph, drawing: Drawing) -> None:
         self._items(graph, drawing.items)
@@ -109,14 +120,14 @@ class _Writer:
                 self._frame(graph, item)
 
     def _box(self, graph: Digraph, box: Box) -> None:
-        look = {**self._common("pill" if box.pill else "box"), **self._pill(box)}
+        look = {**self._common(box.shape.kind if box.shape else "box"), **self._shape(box.shape)}
         graph.node(dot_name(box.id), label=self._label(box.content), **look)
 
-    def _pill(self, box: Box) -> dict[str, str]:
-        if box.pill is None:
+    def _shape(self, shape: Shape | None) -> dict[str, str]:
+        if shape is None:
             return {}
-        fill, outline = box.pill
-        return {**_PILL, "fillcolor": self._hex(fill), "color": self._hex(outline)}
+        colors = {"fillcolor": self._hex(shape.fill), "color": self._hex(shape.border)}
+        return {**_SHAPES[shape.kind], **colors, **({} if shape.width == 1 else {"penwidth": f"{shape.width:g}"})}
 
     def _frame(self, graph: Digraph, frame: Frame) -> None:
         with graph.subgraph(name=f"cluster_{dot_name(frame.id)}") as inner:
@@ -125,17 +136,20 @@ class _Writer:
 
     def _frame_look(self, frame: Frame) -> dict[str, str]:
         fill = {"fillcolor": self._hex(frame.fill)} if frame.fill else {}
+        border = {"color": self._hex(frame.border)} if frame.border else {"peripheries": "0"}
         styles = ("rounded", "filled" if frame.fill else "", "dashed" if frame.dashed else "")
         role = "frame dashed" if frame.dashed else "frame"
-        return {**self._common(role), "style": ",".join(filter(None, styles)), "color": self._hex(frame.border), **fill}
+        return {**self._common(role), "style": ",".join(filter(None, styles)), **border, **fill}
 
     def _line(self, graph: Digraph, line: Line) -> None:
-        look = {"style": "invis"} if line.role == "order" else self._line_look(line)
-        graph.edge(dot_name(line.tail), dot_name(line.head), **self._common(line_class(line)), **_ends(line), **look)
+        common = self._common(line_class(line))
+        if not self._left_out(line):
+            look = {"style": "invis"} if line.role == "order" else self._line_look(line)
+            graph.edge(dot_name(line.tail), dot_name(line.head), **common, **_ends(line), **look)
 
     def _line_look(self, line: Line) -> dict[str, str]:
         return {
-            "color": self._hex(line.color or _FLOW),
+            "color": self._hex(line.color or FLOW),
             "penwidth": f"{line.width:g}",
             **({"arrowsize": f"{line.arrow:g}"} if line.arrow else {"arrowhead": "none"}),
             **({} if line.dash == "solid" else {"style": line.dash}),

@@ -12,7 +12,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from fxviz.drawing import Box, Color, Drawing, Frame, Line
 from fxviz.errors import EngineError
-from fxviz.rendering.arcs import draw_arcs, points
+from fxviz.rendering.arcs import draw_arcs, is_arc, points
+from fxviz.rendering.dot import line_class
 from fxviz.rendering.escaping import plain
 from fxviz.rendering.naming import figure_ids
 
@@ -66,8 +67,8 @@ def finish(raw_svg: str, drawing: Drawing, theme: str) -> str:
     placed = [(group, things[group.get("id", "")]) for group in raw.iter() if group.get("id") in things]
     _check_whole({group.get("id", "") for group, _ in placed}, things)
     groups = [(_group(group, thing, prefix), thing) for group, thing in placed]
-    arcs = draw_arcs(groups)
-    _add_body(figure, raw, [group for group, _ in groups], arcs)
+    arcs = list(_arcs(things, groups, prefix, dark=theme == "dark"))
+    _add_body(figure, raw, _in_layers(groups, arcs), set(arcs))
     if theme != "light":
         figure.insert(2, _style(_dark_rules(figure, drawing, prefix) if theme == "auto" else f"#{prefix}{{color-scheme:dark}}"))
     ElementTree.indent(figure, space="")
@@ -103,7 +104,7 @@ def _root(raw: Element, drawing: Drawing, prefix: str) -> Element:
 
 
 def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[Element]) -> None:
-    """All groups below one that holds the fonts; where arcs were redrawn, the figure's width is measured anew."""
+    """All groups below one that holds the fonts; where there are arcs, the figure's width is measured anew."""
     across, down = _shift(raw)
     if arcs:
         left, right = _extent(group for group in groups if group not in arcs)
@@ -114,6 +115,34 @@ def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[El
         _set_width(figure, width + 2 * _PAD)
     body = SubElement(figure, "g", {"transform": f"translate({across:g} {down:g})", "font-family": FONTS})
     body.extend(groups)
+
+
+def _arcs(
+    things: Mapping[str, Box | Frame | Line], groups: Iterable[tuple[Element, Box | Frame | Line]], prefix: str, dark: bool
+) -> Iterator[Element]:
+    """The lines that the engine was not asked for, each as a group of its own."""
+    lines = {name: thing for name, thing in things.items() if isinstance(thing, Line) and is_arc(thing)}
+    boxes = {thing.id: (thing, group) for group, thing in groups if isinstance(thing, Box)}
+    for name, shapes in draw_arcs(lines, boxes, dark).items():
+        group = _empty(name, line_class(lines[name]).split(), lines[name].title, prefix)
+        group.extend(shapes)
+        yield group
+
+
+def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Element]) -> list[Element]:
+    """Frames at the bottom, lines over them, labels of frames and boxes on top: a label's ground hides the line behind."""
+    of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Line, Box)}
+    labels = [_label_of(group, thing) for group, thing in groups if isinstance(thing, Frame)]
+    return [*of[Frame], *of[Line], *arcs, *labels, *of[Box]]
+
+
+def _label_of(group: Element, frame: Frame) -> Element:
+    """What stands in a frame besides its outline, taken out of its group."""
+    label = Element("g", {"class": "fxviz-label"})
+    label.extend([shape for shape in group if shape.tag != "title"][1 if frame.border else 0 :])
+    for shape in label:
+        group.remove(shape)
+    return label
 
 
 def _shift(raw: Element) -> tuple[float, float]:
@@ -143,11 +172,15 @@ def _spans(shape: Element) -> list[float]:
 
 
 def _group(raw: Element, thing: Box | Frame | Line, prefix: str) -> Element:
-    roles = raw.get("class", "").split()[1:]
-    group = Element("g", {"id": f"{prefix}-{raw.get('id')}", "class": " ".join(f"fxviz-{role}" for role in roles)})
-    if plain(thing.title):
-        SubElement(group, "title").text = plain(thing.title)
+    group = _empty(raw.get("id", ""), raw.get("class", "").split()[1:], thing.title, prefix)
     group.extend(_shapes(raw))
+    return group
+
+
+def _empty(name: str, roles: Iterable[str], title: str, prefix: str) -> Element:
+    group = Element("g", {"id": f"{prefix}-{name}", "class": " ".join(f"fxviz-{role}" for role in roles)})
+    if plain(title):
+        SubElement(group, "title").text = plain(title)
     return group
 
 

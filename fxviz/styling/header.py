@@ -11,6 +11,7 @@ from fxviz.drawing import Box, Cell, Table, Text
 from fxviz.graph import ArchGraph, TraceInfo
 from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
+from fxviz.styling.look import Look
 from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
 from fxviz.view import Part, View
@@ -22,26 +23,26 @@ _SLIGHTEST = 2
 _RESIDUALS = ("identity", "projection", "resample")
 
 
-def header(view: View, largest: float) -> Box:
-    """Title, strip and legend as a box as wide as the cards.
+def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, ...], ...]:
+    """Title, strip and legend as rows as wide as the cards; none if neither is wanted.
 
     Args:
         view: the view that the header stands over.
-        largest: the total of the row whose bar is full.
+        look: what is wanted.
+        largest: the total of the row whose bar is full; None if there are no bars.
     """
-    rows = [*_title(view.graph)]
-    if view.total and len(view.parts) * 2 * _SLIGHTEST <= SHEET:
+    rows = [*_title(view.graph, look.title or view.graph.model.name)] if look.header else []
+    if look.header and view.total and len(view.parts) * 2 * _SLIGHTEST <= SHEET:
         rows.append((Cell(_strip(view), SHEET, 20),))
-    rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)]
-    return Box("header", Table(tuple(rows), gap=0), describe(view))
+    rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)] if look.legend else []
+    return tuple(rows)
 
 
-def footer(view: View) -> Box | None:
-    """How the model ran, where it was not simply in eval mode on fake tensors; None otherwise."""
+def footer(view: View) -> tuple[Box, ...]:
+    """How the model ran, where it was not simply in eval mode on fake tensors; nothing otherwise."""
     said = " ".join(_ways(view.graph.trace))
-    if not said:
-        return None
-    return Box("footer", Table(((Cell((Text(fit(said, SHEET - 4, 9), palette.MUTED, 9),), SHEET, 15),),)), said)
+    row = (Cell((Text(fit(said, SHEET - 4, 9), palette.MUTED, 9),), SHEET, 15),)
+    return (Box("footer", Table((row,)), said),) if said else ()
 
 
 def _ways(trace: TraceInfo) -> Iterator[str]:
@@ -96,10 +97,10 @@ def _skips(graph: ArchGraph) -> str:
     return " · ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in said if count)
 
 
-def _title(graph: ArchGraph) -> Iterator[tuple[Cell, ...]]:
+def _title(graph: ArchGraph, name: str) -> Iterator[tuple[Cell, ...]]:
     """The name and the facts, on one line if they fit; then what this run never used."""
     facts = " · ".join(_facts(graph))
-    name = fit(graph.model.name, SHEET - 8, 15, bold=True)
+    name = fit(name, SHEET - 8, 15, bold=True)
     used = width(name, 15, bold=True) + 14
     if used + width(facts, 10) <= SHEET:
         yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {facts}", palette.MUTED, 10)), SHEET, 21),)
@@ -179,7 +180,7 @@ def _label(part: Part, share: float, length: int) -> str:
 # -------------------------------------------------------------------- the legend
 
 
-def _legend(view: View, largest: float) -> Iterator[Table]:
+def _legend(view: View, largest: float | None) -> Iterator[Table]:
     """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
     line: list[Cell] = []
     for swatch, said in [*_line_entries(view), *_bar_entries(view, largest)]:
@@ -236,9 +237,10 @@ def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
     return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
 
 
-def _bar_entries(view: View, largest: float) -> Iterator[_Entry]:
+def _bar_entries(view: View, largest: float | None) -> Iterator[_Entry]:
     if not view.total:
         return
     ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
     yield (Cell(ramp, 48, 15),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
-    yield (), f"bar: full = {units.percent(largest / view.total)}"
+    if largest is not None:
+        yield (), f"bar: full = {units.percent(largest / view.total)}"

@@ -4,25 +4,27 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from fxviz.drawing import Line
 from fxviz.styling import palette
 from fxviz.view import INPUT, OUTPUT, Arc, Flow, Row, View
 
-_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid"}
-_WIDTHS = {"concat": 1.4}
+_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid", "gate": "dotted"}
+_WIDTHS = {"concat": 1.4, "gate": 1.4}
 
 
-def lines(view: View, box_of: Mapping[int, str], foot: Sequence[str]) -> Iterator[Line]:
+def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Sequence[str]) -> Iterator[Line]:
     """All lines between boxes.
 
     Args:
         view: what is shown.
         box_of: the id of the box that shows a row, the input or the output.
-        foot: ids of the boxes below the output.
+        above, below: ids of the boxes above the input and below the output.
     """
-    yield Line("header", box_of[INPUT], "order", weight=20)
-    for name in foot:
+    for name in above:
+        yield Line(name, box_of[INPUT], "order", weight=20)
+    for name in below:
         yield Line(box_of[OUTPUT], name, "order", weight=20)
     yield from _trunk(view, box_of)
     for arc in view.arcs:
@@ -56,9 +58,13 @@ def _skip(arc: Arc, box_of: Mapping[int, str]) -> Line:
     return Line(
         box_of[arc.tail], box_of[arc.head], "skip", f"{arc.kind} skip",
         tail_port=_port(arc.tail, "w"), tail_side="w", head_port=_port(arc.head, "w"), head_side="w",
-        color=palette.SKIP, width=_WIDTHS.get(arc.kind, 2.6), arrow=0.6,
-        dash=_DASHES[arc.kind],
+        **skip_look(arc.kind),
     )  # fmt: skip
+
+
+def skip_look(kind: str) -> dict[str, Any]:
+    """How a line for a skip of this kind looks, as fields of a :class:`~fxviz.drawing.Line`."""
+    return {"color": palette.SKIP, "width": _WIDTHS.get(kind, 2.6), "arrow": 0.6, "dash": _DASHES[kind]}
 
 
 def _loop(row: Row, box_of: Mapping[int, str]) -> Line:

@@ -7,22 +7,25 @@ from dataclasses import replace
 
 from fxviz import units
 from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
-from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
+from fxviz.styling.captions import Captions
 from fxviz.styling.header import describe, footer, header
 from fxviz.styling.joining import lines
+from fxviz.styling.look import Look
 from fxviz.styling.measuring import fit, fit_path, width
-from fxviz.styling.notice import notice
 from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
-from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
+from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View
 from fxviz.view import Item as ViewItem
 
+_DEFAULTS = Look()
 
-def draw(view: View) -> Drawing:
+
+def draw(view: View, look: Look = _DEFAULTS) -> Drawing:
     """The ledger of a view.
 
     Args:
         view: what to show.
+        look: how it is framed; a ledger runs from top to bottom.
 
     Returns:
         The drawing, 539 pt wide without frames and arcs, in every theme's colours.
@@ -33,40 +36,42 @@ def draw(view: View) -> Drawing:
     >>> draw(View(graph, (), (), (), ())).description
     'empty: 0 parameters. No skip connections.'
     """
-    return _Ledger(view).drawing()
+    return _Ledger(view, look).drawing()
 
 
 class _Ledger:
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: View, look: Look) -> None:
         self.view = view
-        self.metric = METRICS[view.metric]
-        self.whole = view.total or 1
+        self.look = look
+        self.say = Captions(view)
+        self.whole = self.say.whole
         self.largest = max((row.total for row in view.rows), default=0)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
         self.frames = 0
-        self.has_chains = any(row.kind == "chain" for row in view.rows)
-        below = footer(view)
-        self.foot = (below,) if below else ()
         self.split = min([COLUMNS["op"], *self.splits()])
 
     def splits(self) -> Iterator[float]:
         """Where the tags of each row have to start at the latest, so that those of all rows start at one place if they can."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         for row in self.view.rows:
-            _, bold = self.op_look(row)
-            latest = room - width(self.tags(row), 9) - 2
-            if self.tags(row) and width(wording.what(row), 10, bold) + 6 <= latest:
+            _, bold = self.say.look(row)
+            latest = room - width(self.say.tags(row), 9) - 2
+            if self.say.tags(row) and width(wording.what(row), 10, bold) + 6 <= latest:
                 yield latest
 
     def drawing(self) -> Drawing:
         items = tuple(self.item(item, "") for item in self.view.items)
-        top: tuple[Item, ...] = (header(self.view, self.largest), self.terminal("input"))
+        above, below = self.header(), footer(self.view)
         return Drawing(
-            name=self.view.graph.model.name,
+            name=self.look.title or self.view.graph.model.name,
             description=describe(self.view),
-            items=(*top, *items, self.end(), *self.foot),
-            lines=tuple(lines(self.view, self.box_of, [box.id for box in self.foot])),
+            items=(*above, self.say.input(), *items, self.say.end(), *below),
+            lines=tuple(lines(self.view, self.box_of, [box.id for box in above], [box.id for box in below])),
         )
+
+    def header(self) -> tuple[Box, ...]:
+        rows = header(self.view, self.look, self.largest)
+        return (Box("header", Table(rows), describe(self.view)),) if rows else ()
 
     # ---------------------------------------------------------------- items
 
@@ -77,22 +82,6 @@ class _Ledger:
             return self.stage(item, base)
         return self.repeat(item, base)
 
-    def terminal(self, name: str) -> Box:
-        """The pill of the input or the output, with its shapes."""
-        nodes = [node for node in self.view.graph.nodes if node.kind == name]
-        tensors = [tensor for node in nodes for tensor in node.outputs]
-        shapes = [units.shape(tensor.shape) for tensor in tensors]
-        if name == "input" and len(nodes) > 1:
-            shapes = [f"{node.op} {shape}" for node, shape in zip(nodes, shapes, strict=True)]
-        said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
-        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(said, SHEET - 70, 9), palette.MUTED, 9))
-        return Box(name, Table(((Cell(texts),),)), f"{name} {said}", pill=(palette.PILL, palette.BORDER))
-
-    def end(self) -> Box:
-        """The pill of the output, or why there is none."""
-        failure = self.view.graph.trace.failure
-        return self.terminal("output") if failure is None else notice("output", failure)
-
     def stage(self, stage: Stage, base: str) -> Frame:
         share = stage.heading.total / self.whole
         self.frames += 1
@@ -100,7 +89,7 @@ class _Ledger:
         items = tuple(self.item(item, stage.heading.path) for item in stage.items)
         room = AMOUNT_FROM - 1 + 5 * _depth(stage.items)
         label = Table((self.heading_cells(stage.heading, base, room),))
-        return Frame(name, label, self.heading_title(stage.heading), items, palette.BORDER, palette.tint(share))
+        return Frame(name, label, self.say.heading(stage.heading), items, palette.BORDER, palette.tint(share))
 
     def repeat(self, repeat: Repeat, base: str) -> Frame:
         self.frames += 1
@@ -116,16 +105,9 @@ class _Ledger:
                 ),
             )
         )
-        inner = repeat.span[0] if self.one_block(repeat) else base
+        inner = repeat.span[0] if self.say.one_block(repeat) else base
         items = tuple(self.item(item, inner) for item in repeat.items)
         return Frame(name, label, f"{repeat.times} times {said}", items, palette.FLOW, dashed=True)
-
-    def one_block(self, repeat: Repeat) -> bool:
-        """Whether a single module is repeated, so that paths below it say enough."""
-        prefix = repeat.span[0] + "."
-        return all(
-            row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows
-        )
 
     def card(self, card: Card, base: str) -> Box:
         name = f"card{card.rows[0].id}"
@@ -156,13 +138,9 @@ class _Ledger:
         texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(self.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
+            Cell((Text(self.say.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
             Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
         )
-
-    def heading_title(self, heading: Heading) -> str:
-        share = units.percent(heading.total / self.whole)
-        return f"{heading.path} {heading.class_name}: {self.metric.said(heading.total)} {self.metric.noun}, {share}"
 
     # ---------------------------------------------------------------- rows
 
@@ -173,10 +151,10 @@ class _Ledger:
         cells = (
             self.gutter(row),
             self.what(row),
-            self.text(self.path(row, base), COLUMNS["path"], palette.MUTED),
+            self.text(self.say.path(row, base), COLUMNS["path"], palette.MUTED),
             self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
             self.bar(row),
-            self.text(self.amount(row), COLUMNS["amount"], number, strong),
+            self.text(self.say.amount(row), COLUMNS["amount"], number, strong),
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
@@ -195,8 +173,8 @@ class _Ledger:
         """The layer and its tags; either may take room from the other, so that names are not cut."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         indent = 10 if row.rail.startswith("branch") else 0
-        op, tags = wording.what(row), self.tags(row)
-        color, bold = self.op_look(row)
+        op, tags = wording.what(row), self.say.tags(row)
+        color, bold = self.say.look(row)
         size = 10 if width(op, 10, bold) + width(tags, 9) + indent + 8 <= room else 9
         needed = width(op, size, bold) + indent + 6
         split = round(needed if row.kind == "failed" else self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
@@ -223,41 +201,6 @@ class _Ledger:
         tick = palette.FLOW if row.rail == "branch" else None
         dash = Table(((Cell(width=6, height=7),), (Cell(width=6, height=1, fill=tick),), (Cell(width=6, height=7),)))
         return (Cell(dash, indent - 2, ROW, rail=palette.FLOW), Cell(width=2, height=ROW))
-
-    def op_look(self, row: Row) -> tuple[Color, bool]:
-        if row.kind == "failed":
-            return palette.STOP, True
-        if row.kind in ("join", "projection"):
-            return palette.SKIP, True
-        return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
-
-    def tags(self, row: Row) -> str:
-        if row.kind == "failed":
-            return self.met()
-        if row.skips:
-            return wording.inside(row.skips)
-        if row.branches:
-            return f"{row.branches} branches"
-        if row.concat and row.kind != "join":
-            return "+ concat"
-        return "" if row.kind == "code" or (row.rail and self.has_chains) else wording.tags(row)
-
-    def met(self) -> str:
-        """The tensors that met in the operation that raised."""
-        failure = self.view.graph.trace.failure
-        return f"on {wording.given(failure.inputs)}" if failure and failure.inputs else ""
-
-    def path(self, row: Row, base: str) -> str:
-        if row.span:
-            return wording.span(*row.span, base)
-        if row.kind in ("join", "plain") and row.heads[0].kind != "module":
-            return ""
-        return wording.relative(row.path, base)
-
-    def amount(self, row: Row) -> str:
-        if row.total:
-            return self.metric.said(row.amount) + (f" ×{row.times}" if row.times > 1 else "")
-        return "shared" if row.shared and self.metric.name == "params" else ""
 
     def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
         size = next((size for size in (9, 8) if width(text, size, bold) <= column - 2), 9)
