@@ -6,6 +6,7 @@ are not drawn belong to the row of their counterpart, and ``times`` counts them.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -38,7 +39,11 @@ class Row:
         branches: parallel branches inside the row; 0 if there are none.
         rail: "branch" where one of several parallel branches starts, "branch on" where it goes on, else "".
         concat: its input goes on beside its output, for a concatenation further down (a dense block).
-        shared: it reads parameters, all of which are counted in an earlier row.
+        shared: its layer (what is fused to it left aside) reads parameters, all of which are counted in an earlier row.
+        alike: how many blocks of one class and structure, but of other sizes, the row stands for; 0 if it is no such row.
+        counted: how many of the repetitions count in ``total``; the others call the same modules again, and so read parameters
+            that are counted already. None for all of them.
+        merges: ways meet in it, and it has none of the metric: a residual add, a sum, a product, a concatenation.
     """
 
     id: int
@@ -59,11 +64,14 @@ class Row:
     rail: str = ""
     concat: bool = False
     shared: bool = False
+    alike: int = 0
+    counted: int | None = None
+    merges: bool = False
 
     @property
     def amount(self) -> float:
-        """The figure's metric, one repetition."""
-        return self.total / self.times
+        """The figure's metric, one of the repetitions that count."""
+        return self.total / (self.counted or self.times)
 
 
 @dataclass(frozen=True)
@@ -136,7 +144,14 @@ class Part:
 
 @dataclass(frozen=True)
 class View:
-    """A figure's content, top to bottom. ``edges``: all data flow between rows, drawn or not; ``metric``: what totals count."""
+    """A figure's content, top to bottom.
+
+    Attributes:
+        edges: all data flow between rows, drawn or not.
+        metric: what totals count.
+        style: "ledger" or "graph".
+        trunk: the edges to be kept straight: through the middle one of several ways, wherever all ways lead together.
+    """
 
     graph: ArchGraph
     items: tuple[Item, ...]
@@ -145,6 +160,8 @@ class View:
     parts: tuple[Part, ...]
     edges: frozenset[tuple[int, int]] = frozenset()
     metric: str = "params"
+    style: str = "ledger"
+    trunk: frozenset[tuple[int, int]] = frozenset()
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:
@@ -166,6 +183,36 @@ class View:
         headings = sum(card.heading is not None for card in self.cards)
         return 7.8 + len(self.rows) + 0.9 * len(self.cards) + 2 * frames + 1.3 * headings
 
+    @cached_property
+    def tall(self) -> float:
+        """Height in points where rows are cards of their own and ways stand side by side: that of the longest way.
+
+        Header and ends take 130, a card with a share 44, without 24, a merge 22, a frame on the way 32.
+        """
+        frames = dict(_framed_rows(self.items, ()))
+        bottom: dict[int, float] = {}
+        for row in self.rows:
+            above = [source for source in self._sources[row.id] if source >= 0]
+            tops = [bottom[source] + 32 * len(set(frames[row.id]) - set(frames[source])) for source in above]
+            bottom[row.id] = max(tops, default=32.0 * len(frames[row.id])) + _height(row)
+        return 130 + max(bottom.values(), default=0)
+
+    @cached_property
+    def wide(self) -> float:
+        """Width in points where ways stand side by side: 130 for each of the most rows that have equally many above them."""
+        ranks: dict[int, int] = {}
+        for row in self.rows:
+            ranks[row.id] = 1 + max((ranks[source] for source in self._sources[row.id] if source >= 0), default=0)
+        return 130 * max(Counter(ranks.values()).values(), default=0)
+
+    @cached_property
+    def _sources(self) -> dict[int, list[int]]:
+        sources: dict[int, list[int]] = {row.id: [] for row in self.rows}
+        for tail, head in self.edges:
+            if head >= 0:
+                sources[head].append(tail)
+        return sources
+
 
 def cards_in(items: tuple[Item, ...]) -> Iterator[Card]:
     """The cards in a list of items, top to bottom."""
@@ -181,3 +228,17 @@ def _frames_in(items: tuple[Item, ...]) -> Iterator[Item]:
         if not isinstance(item, Card):
             yield item
             yield from _frames_in(item.items)
+
+
+def _framed_rows(items: tuple[Item, ...], frames: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Each row's id with the frames around it; a card's heading is a frame, too."""
+    for item in items:
+        if isinstance(item, Card):
+            around = (*frames, id(item)) if item.heading else frames
+            yield from ((row.id, around) for row in item.rows)
+        else:
+            yield from _framed_rows(item.items, (*frames, id(item)))
+
+
+def _height(row: Row) -> float:
+    return 22 if row.merges else 44 if row.total or row.shared or row.kind == "block" else 24

@@ -306,6 +306,37 @@ def staged_nets(draw: st.DrawFn) -> ArchGraph:
     return net.graph()
 
 
+@st.composite
+def iterated_nets(draw: st.DrawFn) -> ArchGraph:
+    """A net whose own code calls the same modules again and again, with functions between the calls."""
+    net = Net()
+    stream = start = net.chain(net.input(), "Conv2d", "ReLU")
+    steps = draw(st.lists(st.sampled_from(["cumsum", "relu", "add", "mul", "round"]), min_size=4, max_size=7))
+    block = draw(st.sampled_from((_plain_block, _residual_block)))
+    tied: list[str] = []
+    for _ in range(draw(st.integers(2, 6))):
+        for step in steps:
+            stream = net.call(step, stream, start) if step in ("add", "mul") else net.call(step, stream)
+        with net.scope("update"):
+            first = len(net.nodes)
+            stream = block(net, stream, False)
+            tied = _tie(net, first, tied)
+    net.output(net.chain(stream, "Linear"))
+    return net.graph()
+
+
+def _tie(net: Net, first: int, tied: list[str]) -> list[str]:
+    """Make the layers from the node ``first`` on read the parameters ``tied``, or else return those that they read."""
+    readers = [place for place in range(first, len(net.nodes)) if net.nodes[place].uses]
+    if not tied:
+        return [net.nodes[place].uses[0] for place in readers]
+    owned = {net.nodes[place].uses[0] for place in readers}
+    net.parameters = [parameter for parameter in net.parameters if parameter.name not in owned]
+    for place, name in zip(readers, tied, strict=True):
+        net.nodes[place] = replace(net.nodes[place], uses=(name,))
+    return tied
+
+
 def _residual_block(net: Net, stream: str, first: bool) -> str:
     body = net.chain(stream, "Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "BatchNorm2d")
     with net.scope("shortcut", sequential=True):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from fxviz.annotating import annotate
 from fxviz.errors import UsageError
 from fxviz.folding import fold
-from fxviz.folding.plan import level
+from fxviz.folding.collapsing import level
 from fxviz.graph import ArchGraph
 from fxviz.rendering import Figure
 from fxviz.styling.ledger import draw

@@ -17,19 +17,40 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fxviz.annotating import annotate
-from fxviz.folding import BUDGET, LEVELS, MERGED, MOST_FLOWS, Outline, arrange, fold, look
+from fxviz.folding import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, arrange, fold, look
 from fxviz.folding.branches import Region
-from fxviz.folding.plan import Detail
+from fxviz.folding.choosing import wished
+from fxviz.folding.detail import Detail
 from fxviz.folding.rows import Draft, Drafts
 from fxviz.folding.wiring import Wiring
+from fxviz.folding.wishes import wish
 from fxviz.graph import ArchGraph, Skip
 from fxviz.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
 from models import MODELS, figure, folded, traced
-from random_graphs import Net, graphs, planted_nets, staged_nets, stopped
+from random_graphs import Net, graphs, iterated_nets, planted_nets, staged_nets, stopped
 
-whole = st.one_of(graphs(24), planted_nets().map(lambda planted: planted[0]), staged_nets())
+whole = st.one_of(graphs(24), planted_nets().map(lambda planted: planted[0]), staged_nets(), staged_nets(), iterated_nets())
 anything = st.one_of(whole, whole, stopped(whole)).map(annotate)
-levels = st.sampled_from([*LEVELS, *MERGED[-4:], *(Detail(depth=depth, fold_layers=True, compact=True) for depth in (1, 2, 3))])
+levels = st.sampled_from(
+    [*LEVELS, *GRAPH_LEVELS, *MERGED[-4:], *(Detail(depth=depth, fold_layers=True, compact=True) for depth in (1, 2, 3))]
+)
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[ArchGraph, Detail]:
+    """Any graph, and any level of detail with any modules opened and closed."""
+    graph, level = draw(anything), draw(levels)
+    names = sorted({scope.path for scope in graph.scopes if scope.path})
+    if not names or draw(st.booleans()):
+        return graph, replace(level, repeats=draw(st.booleans()))
+    expand = draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
+    inside = tuple(f"{name}." for name in names)
+    free = [name for name in names if not any(path == name or path.startswith(f"{name}.") for path in expand)]
+    closing = st.sampled_from([*free, *sorted({scope.class_name for scope in graph.scopes if scope.path.startswith(inside)})])
+    collapse = draw(st.lists(closing, max_size=2)) if free else []
+    asked = wish(Outline(graph), expand, collapse, draw(st.booleans()), None)
+    return graph, wished(level, asked)
+
 
 # -------------------------------------------------------------------- nothing is lost, nothing invented
 
@@ -61,6 +82,8 @@ class Look:
     @cached_property
     def seen(self) -> set[tuple[int, int]]:
         """The steps from row to row that a reader sees."""
+        if self.view.style == "graph":
+            return set(self.view.edges)
         lines = {(line.tail, line.head) for line in (*self.view.arcs, *self.view.flows)}
         return lines | self._down_the_page() | set(self._along_branches()) | set(self._along_rails()) | set(self._on_skips())
 
@@ -101,9 +124,10 @@ def reaches(edges: set[tuple[int, int]], start: int) -> set[int]:
     return found
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=150)
-def test_every_node_is_in_one_row(graph: ArchGraph, detail: Detail) -> None:
+def test_every_node_is_in_one_row(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     drafts = Look.at(graph, detail).drafts
     drawn = [name for row in drafts.rows for name in row.nodes]
     beside = [name for name, row in drafts.row_of.items() if not isinstance(row, Draft)]
@@ -111,25 +135,28 @@ def test_every_node_is_in_one_row(graph: ArchGraph, detail: Detail) -> None:
     assert all(drafts.row_of[name] is row for row in drafts.rows for name in row.nodes)
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=150)
-def test_the_rows_parameters_add_up(graph: ArchGraph, detail: Detail) -> None:
+def test_the_rows_parameters_add_up(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     view = look(Outline(graph), detail)
     assert sum(row.total for row in view.rows) == graph.traced_params
     assert sum(part.total for part in view.parts) == graph.traced_params
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=100)
-def test_rows_are_numbered_down_the_page(graph: ArchGraph, detail: Detail) -> None:
+def test_rows_are_numbered_down_the_page(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     view = look(Outline(graph), detail)
     assert [row.id for row in view.rows] == list(range(len(view.rows)))
     assert all(card.rows for card in view.cards)
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=200)
-def test_no_edge_is_lost(graph: ArchGraph, detail: Detail) -> None:
+def test_no_edge_is_lost(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     view = Look.at(graph, detail)
     for edge in graph.edges:
         tail, head = view.row(edge.source), view.row(edge.target)
@@ -142,18 +169,20 @@ def test_no_edge_is_lost(graph: ArchGraph, detail: Detail) -> None:
             assert head in reaches(view.seen, tail), edge
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=200)
-def test_no_edge_is_invented(graph: ArchGraph, detail: Detail) -> None:
+def test_no_edge_is_invented(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     view = Look.at(graph, detail)
     real = set(view.view.edges)
     for tail, head in sorted(view.seen):
         assert head in reaches(real, tail) or not any(source == tail for source, _ in real), (tail, head)
 
 
-@given(anything, levels)
+@given(cases())
 @settings(max_examples=200)
-def test_every_skip_is_seen(graph: ArchGraph, detail: Detail) -> None:
+def test_every_skip_is_seen(case: tuple[ArchGraph, Detail]) -> None:
+    graph, detail = case
     view = Look.at(graph, detail)
     arcs = {(arc.tail, arc.head) for arc in view.view.arcs}
     for skip in graph.skips:
@@ -180,15 +209,6 @@ def test_the_order_of_edges_changes_nothing(graph: ArchGraph, chance: random.Ran
     edges = list(graph.edges)
     chance.shuffle(edges)
     assert fold(replace(graph, edges=tuple(edges))) == fold(graph)
-
-
-@given(anything, st.integers(10, 120))
-@settings(max_examples=100)
-def test_the_closest_look_that_fits_is_taken(graph: ArchGraph, budget: int) -> None:
-    views = [look(Outline(graph), detail) for detail in LEVELS]
-    fitting = [view for view in views if view.lines <= budget and len(view.flows) <= MOST_FLOWS]
-    merged = [view for view in (views[-1], *(look(Outline(graph), detail) for detail in MERGED)) if view.lines <= budget]
-    assert fold(graph, budget=budget) == (fitting or merged or [look(Outline(graph), MERGED[-1])])[0]
 
 
 def test_a_parameter_that_only_a_view_reads_is_counted() -> None:

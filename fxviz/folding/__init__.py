@@ -2,27 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fxviz.errors import UsageError
-from fxviz.folding.assembling import assemble
-from fxviz.folding.branches import Region, find_regions, lay_rails, merge
-from fxviz.folding.merging import merge_code, merge_layers, merge_nested
+from fxviz.folding.choosing import BUDGET, MOST_FLOWS, choose, fitting
+from fxviz.folding.collapsing import level
+from fxviz.folding.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
+from fxviz.folding.looking import arrange, look, rows_of
 from fxviz.folding.outline import Outline
-from fxviz.folding.plan import LEVELS, MERGED, Detail, plan
-from fxviz.folding.rows import Drafts, draft
-from fxviz.folding.wiring import Wiring, wire
+from fxviz.folding.wishes import wish
 from fxviz.graph import ArchGraph
 from fxviz.metrics import metric_for
 from fxviz.view import View
 
-BUDGET = 89
-"""The height in lines of 15 pt (see ``View.lines``) up to which a figure stays under about 1,300 pt."""
+__all__ = [
+    "BUDGET", "GRAPH_LEVELS", "LEVELS", "MERGED", "MOST_FLOWS", "STYLES", "Detail", "Outline", "arrange", "deepest_fitting",
+    "fitting", "fold", "look", "rows_at",
+]  # fmt: skip
 
-MOST_FLOWS = 12
-"""More lines than this past the rows cannot be told apart."""
+STYLES = ("ledger", "graph", "auto")
+"""The styles of a figure; "auto" chooses one of the other two."""
 
 
-def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET, depth: int | None = None) -> View:
-    """The closest look at an annotated graph that fits the height, or the one that opens it to a given depth.
+def fold(
+    graph: ArchGraph,
+    metric: str = "params",
+    budget: float = BUDGET,
+    depth: int | None = None,
+    *,
+    expand: Sequence[str] = (),
+    collapse: Sequence[str] = (),
+    repeats: bool = True,
+    style: str = "ledger",
+) -> View:
+    """The closest look at an annotated graph that fits the height, with what is asked for.
 
     Args:
         graph: an annotated graph.
@@ -30,13 +43,21 @@ def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET, depth
         budget: the most lines (see ``View.lines``) that the figure may take.
         depth: how many levels deep the modules are nested that are one row each, whatever the height then is: 1 for the
             model's children. What is above is opened; a depth beyond the deepest module opens all.
+        expand: paths of modules that are opened with all that they are in, whatever the height then is. One that is a
+            repetition among others is taken out of these, so that it is drawn itself.
+        collapse: modules that are one row each, by path ("layer1.0") or class ("Bottleneck", or with its Python module). A
+            path that is in ``expand`` is opened nevertheless, if the class alone would close it.
+        repeats: what follows itself is drawn once, with xN. Without it every repetition is drawn.
+        style: "ledger" (rows below each other), "graph" (a card for each row, parallel branches side by side), or "auto":
+            "graph" if that fits and at least a third of its rows stand in parallel branches, else "ledger".
 
     Returns:
-        The first level of detail that fits, or the widest one if none does. Every node belongs to one row, so the rows'
-        totals add up to that of the graph.
+        The first level of detail that fits, refined as long as there is room; the widest one if none does. Every node belongs
+        to one row, so the rows' totals add up to that of the graph.
 
     Raises:
-        UsageError: there is no such metric, the graph does not hold it, or the depth is no whole number from 1 on.
+        UsageError: there is no such metric, style or module, the graph does not hold the metric, or the depth is no whole
+            number from 1 on.
 
     >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -48,49 +69,51 @@ def fold(graph: ArchGraph, metric: str = "params", budget: float = BUDGET, depth
     """
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
         raise UsageError(f"no depth {depth}: give a whole number from 1 on")
+    if style not in STYLES:
+        raise UsageError(f"no style '{style}': choose {', '.join(STYLES[:-1])} or {STYLES[-1]}")
     outline = Outline(graph, metric_for(graph, metric))
-    if depth is not None:
-        return look(outline, Detail(depth=depth, fold_layers=True, compact=True))
-    for detail in LEVELS:
-        view = _within(budget, outline, detail)
-        if view is not None and len(view.flows) <= MOST_FLOWS:
-            return view
-    fitting = (view for detail in (LEVELS[-1], *MERGED) if (view := _within(budget, outline, detail)) is not None)
-    return next(fitting, None) or look(outline, MERGED[-1])
+    return choose(outline, wish(outline, expand, collapse, repeats, depth), style, budget)
 
 
-def _within(budget: float, outline: Outline, detail: Detail) -> View | None:
-    """The view at one level of detail, if it is no higher than ``budget``. Where the rows alone are, it is not assembled."""
-    drafts, wiring, regions = arrange(outline, detail)
-    if len(drafts.rows) > budget:
-        return None
-    view = assemble(outline, drafts, wiring, regions, detail.compact)
-    return view if view.lines <= budget else None
+def rows_at(graph: ArchGraph, depth: int) -> int:
+    """About how many rows a figure has that opens the graph to a depth, told without making it.
+
+    Args:
+        graph: an annotated graph.
+        depth: as for :func:`fold`.
+
+    Returns:
+        The rows before parallel branches and dense blocks are laid out, which changes their number by few.
+
+    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> rows_at(ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ()), 1)
+    0
+    """
+    return len(rows_of(Outline(graph), Detail(depth=depth, fold_layers=True)).rows)
 
 
-def look(outline: Outline, detail: Detail) -> View:
-    """The view at one level of detail."""
-    return assemble(outline, *arrange(outline, detail), detail.compact)
+def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:
+    """The greatest depth whose figure fits the budget.
 
+    Args:
+        graph: an annotated graph.
+        budget: the most lines (see ``View.lines``) that the figure may take.
 
-def arrange(outline: Outline, detail: Detail) -> tuple[Drafts, Wiring, list[Region]]:
-    """The rows of a level of detail in their final order, what joins them, and the parallel branches among them."""
-    drafts = draft(outline, plan(outline, detail))
-    if detail.merge_code:
-        merge_code(drafts)
-    if detail.depth is not None:
-        merge_nested(drafts, detail.depth)
-    if detail.most_rows is not None:
-        merge_layers(drafts, detail.most_rows)
-    wiring = wire(outline, drafts)
-    regions = find_regions(wiring, drafts)
-    if regions and detail.merge_branches:
-        merge(drafts, wiring, regions)
-        wiring = wire(outline, drafts)
-        regions = find_regions(wiring, drafts)
-    if regions:
-        lay_rails(drafts, regions)
-        drafts.number()
-        wiring = wire(outline, drafts)
-        regions = find_regions(wiring, drafts)
-    return drafts, wiring, regions
+    Returns:
+        The depth, as for :func:`fold`, no more than the deepest module has; None if no figure of any depth fits.
+
+    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> deepest_fitting(ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ()))
+    1
+    """
+    outline = Outline(graph)
+    deepest = max((level(node.path) for node in graph.nodes if node.kind == "module"), default=1)
+    found = None
+    for depth in range(1, deepest + 1):
+        detail = Detail(depth=depth, fold_layers=True, compact=True)
+        if len(rows_of(outline, detail).rows) > budget or look(outline, detail).lines > budget:
+            break
+        found = depth
+    return found

@@ -6,20 +6,25 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from fxviz.folding.branches import Region, count_branches
+from fxviz.folding.detail import Detail
 from fxviz.folding.outline import DOMINANT, Outline
 from fxviz.folding.plan import Place, span_of
 from fxviz.folding.rows import Draft, Drafts
+from fxviz.folding.trunk import trunk
 from fxviz.folding.wiring import Wiring, passing
+from fxviz.graph import Node
+from fxviz.operations import plain_name
 from fxviz.view import OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
 
 
-def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], compact: bool) -> View:
+def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], detail: Detail) -> View:
     """The finished view of rows that are in order and numbered."""
+    is_graph = detail.style == "graph"
     explained = {edge for region in regions for edge in region.edges()}
     flows = passing(wiring, drafts, explained)
     breaks = _breaks(drafts, wiring, regions, flows)
     _add_up(outline, drafts)
-    items = _items(outline, drafts.rows, 0, breaks, compact)
+    items = _items(outline, drafts.rows, 0, breaks, detail.compact)
     return View(
         graph=outline.graph,
         items=items,
@@ -28,17 +33,20 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
         parts=tuple(_strip(items, sum(row.total for row in drafts.rows))),
         edges=frozenset(wiring.edges),
         metric=outline.metric.name,
+        style=detail.style,
+        trunk=trunk(wiring, len(drafts.rows)) if is_graph else frozenset(),
     )
 
 
 def _add_up(outline: Outline, drafts: Drafts) -> None:
     """Give each row the metric of all nodes that it shows or stands for."""
     for row in drafts.rows:
-        row.total = 0
+        row.total = row.counts = 0
     for node in outline.graph.nodes:
-        shown = drafts.row(node.id)
-        if isinstance(shown, Draft):
-            shown.total += outline.metric.of(node)
+        shown, amount = drafts.row(node.id), outline.metric.of(node)
+        if amount and isinstance(shown, Draft):
+            shown.total += amount
+            shown.counts += 1
 
 
 # -------------------------------------------------------------------- cards
@@ -123,8 +131,28 @@ def _row(outline: Outline, row: Draft) -> Row:
         branches=count_branches(outline, row) if row.kind == "block" else 0,
         rail=row.rail,
         concat=row.concat,
-        shared=any(node.shared for node in used) and not any(node.params for node in used),
+        shared=_is_shared(outline, row, used),
+        alike=row.alike,
+        counted=_counted(outline, row, used) if times > 1 and row.total else None,
+        merges=not row.total and _is_merge(row),
     )
+
+
+def _counted(outline: Outline, row: Draft, used: Sequence[Node]) -> int:
+    """How many repetitions add to the row's total, told from how many nodes do in all of them and in the one that is drawn."""
+    return max(1, round(row.counts / max(1, sum(outline.metric.of(node) > 0 for node in used))))
+
+
+def _is_shared(outline: Outline, row: Draft, used: Sequence[Node]) -> bool:
+    """Whether the row's layer reads parameters, all of which are counted earlier; of a whole module, all that it reads."""
+    read = [outline.node(name) for head in row.heads for name in outline.sources[head.id]]
+    own = [node for node in (*row.heads, *(node for node in read if node.kind == "parameter")) if node.uses] or used
+    return any(node.shared for node in own) and not any(node.params for node in own)
+
+
+def _is_merge(row: Draft) -> bool:
+    """Whether ways meet in a row: in a residual add or concatenation, or in a sum, product or concatenation of its own."""
+    return row.kind == "join" or (row.kind == "plain" and plain_name(row.heads[0].op) in ("add", "sub", "mul", "cat"))
 
 
 def _path(outline: Outline, row: Draft) -> str:

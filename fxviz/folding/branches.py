@@ -42,15 +42,36 @@ def find_regions(wiring: Wiring, drafts: Drafts) -> list[Region]:
     meets = nx.immediate_dominators(flow.reverse(copy=False), OUTPUT)
     joined = flow.copy()
     joined.add_edges_from((arc.tail, arc.head) for arc in wiring.arcs)
+    reach = _Reach(joined, drafts)
     found: list[Region] = []
     done = INPUT
     for fork in [INPUT, *range(len(drafts.rows))]:
-        if fork >= done and flow.out_degree(fork) > 1 and fork in meets:
+        if fork >= done and flow.out_degree(fork) > 1 and fork in meets and reach.stays(fork, meets[fork]):
             region = _region(joined, drafts, fork, meets[fork])
             if region is not None:
                 found.append(region)
                 done = region.join if region.join != OUTPUT else len(drafts.rows)
     return found
+
+
+class _Reach:
+    """How far up each row reads and how far down it is read, to tell at little cost most places that hold no branches."""
+
+    def __init__(self, flow: nx.DiGraph, drafts: Drafts) -> None:
+        self.end = len(drafts.rows)
+        self.first, self.last = list(range(self.end)), list(range(self.end))
+        for row in drafts.rows:
+            if row.kind != "projection":
+                self.first[row.id] = min(flow.predecessors(row.id), default=row.id)
+                self.last[row.id] = max(map(self._place, flow.successors(row.id)), default=row.id)
+
+    def _place(self, row: int) -> int:
+        return self.end if row == OUTPUT else row
+
+    def stays(self, fork: int, join: int) -> bool:
+        """Whether the rows between fork and join read nothing above the fork and are read by nothing below the join."""
+        inside = slice(fork + 1, self._place(join))
+        return min(self.first[inside], default=fork) >= fork and max(self.last[inside], default=0) <= self._place(join)
 
 
 def _row_flow(wiring: Wiring, drafts: Drafts) -> nx.DiGraph:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from itertools import groupby
 
-from fxviz.folding.plan import level
+from fxviz.folding.collapsing import level
+from fxviz.folding.outline import Outline
 from fxviz.folding.rows import Draft, Drafts
+
+FEW_ALIKE = 3
+"""Fewer blocks than this that differ in size alone are a row each."""
 
 _COUNTED = ("layer", "projection", "chain", "block", "layers", "blocks")
 
@@ -16,10 +20,10 @@ def merge_code(drafts: Drafts) -> None:
     _merge(drafts, lambda row: (row.places, row.path) if row.is_code else row.id, _as_code)
 
 
-def merge_nested(drafts: Drafts, depth: int) -> None:
+def merge_nested(drafts: Drafts, depth: int, open_paths: Collection[str] = ()) -> None:
     """Make what follows each other in one module that is nested ``depth`` levels deep, and never called itself, one row.
 
-    The module in which the run stopped stays opened.
+    The module in which the run stopped stays opened, and so do those of ``open_paths``.
     """
 
     def module(row: Draft) -> str:
@@ -33,8 +37,42 @@ def merge_nested(drafts: Drafts, depth: int) -> None:
         _as_several(rows)
         rows[0].path, rows[0].span = module(rows[0]), None
 
-    opened = {module(row) for row in drafts.rows if row.kind == "failed"}
+    opened = {module(row) for row in drafts.rows if row.kind == "failed"} | set(open_paths)
     _merge(drafts, key, combine)
+
+
+def merge_lists(drafts: Drafts, lists: Collection[str]) -> None:
+    """Make what follows each other below one of the paths, of modules that nobody calls, one row."""
+
+    def around(row: Draft) -> str | None:
+        return next((path for path in sorted(lists) if row.path.startswith(f"{path}.") and row.kind != "failed"), None)
+
+    def combine(rows: Sequence[Draft]) -> None:
+        path = around(rows[0]) or ""
+        _as_several(rows)
+        rows[0].path, rows[0].span = path, None
+
+    _merge(drafts, lambda row: (row.places, around(row)) if around(row) else row.id, combine)
+
+
+def merge_alike(outline: Outline, drafts: Drafts) -> None:
+    """Make blocks of one class and structure that read each other, whatever their sizes, one row from ``FEW_ALIKE`` on."""
+    groups: list[list[Draft]] = []
+    for row in drafts.rows:
+        if groups and _follows(outline, drafts, groups[-1][-1], row):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    many = {row.id: group[0].id for group in groups if sum(row.times for row in group) >= FEW_ALIKE for row in group}
+    _merge(drafts, lambda row: many.get(row.id, row.id), _as_alike)
+
+
+def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool:
+    if above.scope is None or row.scope is None or above.places != row.places:
+        return False
+    if outline.structure[above.scope] != outline.structure[row.scope]:
+        return False
+    return any(drafts.row(source) is above for name in row.nodes for source in outline.sources[name])
 
 
 def merge_layers(drafts: Drafts, most: int) -> None:
@@ -76,6 +114,14 @@ def _as_code(rows: Sequence[Draft]) -> None:
     first.output = rows[-1].output
 
 
+def _as_alike(rows: Sequence[Draft]) -> None:
+    first, last = rows[0], rows[-1]
+    first.span = (first.span or (first.path,))[0], (last.span or (last.path,))[-1]
+    first.alike = sum(row.times for row in rows)
+    first.calls = tuple(call for row in rows for call in row.calls)
+    first.times, first.output = 1, last.output
+
+
 def _as_several(rows: Sequence[Draft]) -> None:
     """Rows of functions alone stay functions; otherwise it is layers that count, or blocks if there is nothing else."""
     counted = [row for row in rows if row.kind in _COUNTED]
@@ -85,7 +131,7 @@ def _as_several(rows: Sequence[Draft]) -> None:
     first = rows[0]
     span = (counted[0].span or (counted[0].path,))[0], (counted[-1].span or (counted[-1].path,))[-1]
     first.path, first.span = span[0], span if span[0] != span[1] else None
-    first.count = sum(row.count or row.times for row in counted)
+    first.count = sum(row.count or row.alike or row.times for row in counted)
     first.kind = "blocks" if all(row.kind in ("block", "blocks") for row in counted) else "layers"
     first.heads = [head for row in rows for head in row.heads]
     first.before, first.after, first.scope, first.times, first.output = [], [], None, 1, rows[-1].output

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from fxviz.folding.detail import Detail
 from fxviz.graph import ArchGraph, Node, Scope
 from fxviz.metrics import METRICS, Metric
 from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
@@ -17,6 +18,19 @@ DOMINANT = 0.85
 
 LARGEST_UNIT = 8
 """The most layers (projections, matrix products, pooling convolutions) that one attention or gate holds."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """``times`` repetitions of ``period`` elements, starting at element ``start`` of a scope."""
+
+    start: int
+    period: int
+    times: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.period * self.times
 
 
 @dataclass(frozen=True)
@@ -35,6 +49,9 @@ class Outline:
         self.metric = metric
         self.failed: str | None = graph.trace.failure.node if graph.trace.failure else None
         self.signatures: dict[tuple[int | None, str, bool], str] = {}
+        self.counted: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
+        self.rows_at: dict[Detail, int] = {}
+        self.runs: dict[tuple[int, frozenset[int], frozenset[int], bool, frozenset[str]], list[Run]] = {}
         self.sources: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.users: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
         self.slots: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -102,15 +119,37 @@ class Outline:
             yield scope
             scope = self.scopes[scope].parent
 
+    @cached_property
+    def structure(self) -> dict[int, tuple[str, ...]]:
+        """The class of each module call and what takes rows in it, in order, sizes left aside."""
+        takes_row = {node.id for node in self.graph.nodes if self.takes_row(node)}
+        return {
+            scope.id: (scope.cls, *(self.node(name).op for name in self.nodes_in(scope.id) if name in takes_row))
+            for scope in self.graph.scopes
+        }
+
     def blocks(self, scope: int) -> list[int]:
         """The module calls directly inside ``scope`` that hold two layers or more."""
         return [child for child in self.children(scope) if self.size[child] > 1]
 
     def takes_rows(self, scope: int) -> bool:
         """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; not what is fused."""
+        return self.room[scope] > 1
+
+    @cached_property
+    def room(self) -> dict[int, int]:
+        """About how many rows each module call takes when all in it is opened."""
+        room: dict[int, int] = defaultdict(int)
+        for node in self.graph.nodes:
+            if self.takes_row(node):
+                for scope in self.around(node.scope):
+                    room[scope] += 1
+        return room
+
+    def takes_row(self, node: Node) -> bool:
+        """Whether a step is likely a row of its own: no norm, activation, view or scaling, which are fused or hidden."""
         fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
-        nodes = [self.node(name) for name in self.nodes_in(scope)]
-        return sum(node.kind != "parameter" and not any(test(node) for test in fused) for node in nodes) > 1
+        return node.kind != "parameter" and not any(test(node) for test in fused)
 
     # ---------------------------------------------------------------- stages
 

@@ -1,47 +1,48 @@
-"""Runs of equal blocks: what follows itself three times or more is drawn once, with xN."""
+"""Runs of equal steps: blocks that follow each other and iterations of a module's own code are drawn once, with xN."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection
 
-from fxviz.folding.outline import Element, Outline
-from fxviz.graph import Node
-from fxviz.operations import is_passing
+from fxviz.folding.collapsing import Collapsed
+from fxviz.folding.detail import Detail
+from fxviz.folding.likeness import Glance, are_equal, glance, path_of
+from fxviz.folding.outline import Element, Outline, Run
 
 LONGEST_PERIOD = 4
+"""Up to so many blocks may alternate. What has a longer period is an iteration: it calls the same modules again."""
+
+MOST_PERIODS = 3
+"""The periods that are tried for iterations, the most frequent ones."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """``times`` repetitions of ``period`` elements, starting at element ``start`` of a scope."""
-
-    start: int
-    period: int
-    times: int
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.period * self.times
-
-
-def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layers: bool) -> list[Run]:
+def runs_in(outline: Outline, scope: int, collapsed: Collapsed, detail: Detail) -> list[Run]:
     """The longest chained runs among the elements of ``scope``, from first to last.
 
-    A run repeats its first ``period`` (1 to 4) elements, each repetition reading from the one before. Blocks repeat from
-    three times on; those drawn as one row from twice on, and they count as equal when all that the row shows is equal.
-    Single layers repeat only if ``fold_layers``.
+    A run repeats its first ``period`` elements, each repetition reading from the one before: 1 to 4 blocks or layers, or any
+    number of steps among which a module is called again. Blocks repeat from three times on; those drawn as one row, or opened
+    on their own, from twice on. Those drawn as one row count as equal when all that the row shows is equal. Single layers
+    repeat only if ``detail.fold_layers``.
     """
-    elements = outline.elements(scope)
-    glances = [_glance(outline, element, collapsed) for element in elements]
-    times = {period: _times(outline, elements, glances, collapsed, period) for period in range(1, LONGEST_PERIOD + 1)}
+    children = outline.children(scope)
+    rows = frozenset(child for child in children if child in collapsed.rows)
+    framed = frozenset(child for child in children if child in collapsed.framed)
+    key = scope, rows, framed, detail.fold_layers, detail.named
+    if key not in outline.runs:
+        outline.runs[key] = _find(_Seen(outline, scope, rows, framed, detail.named), detail.fold_layers)
+    return outline.runs[key]
+
+
+def _find(seen: _Seen, fold_layers: bool) -> list[Run]:
+    times = {period: _times(seen, period) for period in range(1, LONGEST_PERIOD + 1)}
+    times |= {period: _iterations(seen, period) for period in _long_periods(seen)}
     found: list[Run] = []
     at = 0
-    while at < len(elements):
+    while at < len(seen.elements):
         runs = [Run(at, period, times[period][at]) for period in times if times[period][at] > 1]
         run = max(runs, key=lambda run: run.times * run.period, default=None)
-        if run and _worth(outline, elements, run, collapsed, fold_layers):
+        if run and _worth(seen, run, fold_layers) and not (_is_fused(seen, at) and times[run.period][at + 1] >= run.times):
             found.append(run)
             at = run.stop
         else:
@@ -49,99 +50,92 @@ def runs_in(outline: Outline, scope: int, collapsed: Collection[int], fold_layer
     return found
 
 
-def _times(
-    outline: Outline, elements: Sequence[Element], glances: Sequence[_Glance], collapsed: Collection[int], period: int
-) -> list[int]:
+class _Seen:
+    """The elements of a scope as far as a figure tells them apart."""
+
+    def __init__(
+        self, outline: Outline, scope: int, collapsed: Collection[int], framed: Collection[int], named: Collection[str]
+    ) -> None:
+        self.outline, self.elements, self.collapsed, self.framed = outline, outline.elements(scope), collapsed, framed
+        self.glances: list[Glance] = [glance(outline, element, collapsed, named) for element in self.elements]
+
+    def equal(self, one: int, other: int) -> bool:
+        if self.glances[one] != self.glances[other]:
+            return False
+        return are_equal(self.outline, self.elements[one], self.elements[other], self.collapsed)
+
+    def chained(self, at: int, period: int) -> bool:
+        """Whether the ``period`` elements after those at ``at`` read from them."""
+        earlier = {name for element in self.elements[at : at + period] for name in element.nodes}
+        later = self.elements[at + period : at + 2 * period]
+        return any(source in earlier for element in later for name in element.nodes for source in self.outline.sources[name])
+
+    def wiring(self, at: int, period: int) -> list[tuple[int, ...]]:
+        """For each of ``period`` elements which of the others it reads, by their order."""
+        place = {name: order for order, element in enumerate(self.elements[at : at + period]) for name in element.nodes}
+        found = []
+        for element in self.elements[at : at + period]:
+            reads = {place[source] for name in element.nodes for source in self.outline.sources[name] if source in place}
+            found.append(tuple(sorted(reads)))
+        return found
+
+
+def _times(seen: _Seen, period: int) -> list[int]:
     """For each element how often it and those after it, ``period`` in all, follow themselves."""
-    times = [1] * len(elements)
-    for at in range(len(elements) - 2 * period, -1, -1):
+    times = [1] * len(seen.elements)
+    for at in range(len(times) - 2 * period, -1, -1):
         middle = at + period
         if (
-            glances[at:middle] == glances[middle : middle + period]
-            and all(_are_equal(outline, elements[one], elements[one + period], collapsed) for one in range(at, middle))
-            and _chained(outline, elements, at, period)
+            seen.glances[at:middle] == seen.glances[middle : middle + period]
+            and all(seen.equal(one, one + period) for one in range(at, middle))
+            and seen.chained(at, period)
         ):
             times[at] = times[middle] + 1
     return times
 
 
-def _chained(outline: Outline, elements: Sequence[Element], at: int, period: int) -> bool:
-    """Whether the ``period`` elements after those at ``at`` read from them."""
-    earlier = {name for element in elements[at : at + period] for name in element.nodes}
-    later = elements[at + period : at + 2 * period]
-    return any(source in earlier for element in later for name in element.nodes for source in outline.sources[name])
+def _long_periods(seen: _Seen) -> list[int]:
+    """After how many steps a module is called again: the distances that occur most often."""
+    distances: Counter[int] = Counter()
+    latest: dict[str, int] = {}
+    for at, element in enumerate(seen.elements):
+        path = _called(seen.outline, element)
+        if path and path in latest and at - latest[path] > LONGEST_PERIOD:
+            distances[at - latest[path]] += 1
+        if path:
+            latest[path] = at
+    return [distance for distance, count in distances.most_common(MOST_PERIODS) if count > 1]
 
 
-def _worth(outline: Outline, elements: Sequence[Element], run: Run, collapsed: Collection[int], fold_layers: bool) -> bool:
-    first = elements[run.start : run.start + run.period]
-    if all(element.scope in collapsed for element in first):
+def _called(outline: Outline, element: Element) -> str:
+    """The path of the module that an element calls, "" for a function."""
+    is_call = element.scope is not None or outline.node(element.nodes[0]).kind == "module"
+    return path_of(outline, element) if is_call else ""
+
+
+def _iterations(seen: _Seen, period: int) -> list[int]:
+    """The same as :func:`_times` for a long period, in which the steps must be wired in the same way."""
+    times, alike = [1] * len(seen.elements), [0] * (len(seen.elements) + 1)
+    for at in range(len(seen.elements) - period - 1, -1, -1):
+        alike[at] = alike[at + 1] + 1 if seen.equal(at, at + period) else 0
+    for at in range(len(seen.elements) - 2 * period, -1, -1):
+        middle = at + period
+        if alike[at] >= period and seen.chained(at, period) and seen.wiring(at, period) == seen.wiring(middle, period):
+            times[at] = times[middle] + 1
+    return times
+
+
+def _is_fused(seen: _Seen, at: int) -> bool:
+    """Whether an element is no row of its own, so that a run had better start at the layer behind it."""
+    element = seen.elements[at]
+    return element.scope is None and not seen.outline.takes_row(seen.outline.node(element.nodes[0]))
+
+
+def _worth(seen: _Seen, run: Run, fold_layers: bool) -> bool:
+    first = seen.elements[run.start : run.start + run.period]
+    if all(element.scope in seen.collapsed for element in first) or all(element.scope in seen.framed for element in first):
         return True
+    outline = seen.outline
     blocks = any(element.scope is not None and outline.size[element.scope] > 1 for element in first)
     layers = any(outline.node(name).kind == "module" for element in first for name in element.nodes)
     return run.times > 2 and (blocks or (fold_layers and layers))
-
-
-_Glance = tuple[bool, str, int]
-
-
-def _glance(outline: Outline, element: Element, collapsed: Collection[int]) -> _Glance:
-    """What tells most elements apart at little cost. The one that holds the operation that failed is like no other."""
-    last = element.nodes[-1]
-    if last == outline.failed:
-        return True, last, -1
-    if element.scope in collapsed:
-        return True, outline.scopes[element.scope].cls if element.scope is not None else "", 0
-    return False, outline.node(last).op, len(element.nodes)
-
-
-def _are_equal(outline: Outline, one: Element, other: Element, collapsed: Collection[int]) -> bool:
-    return _signature(outline, one, collapsed) == _signature(outline, other, collapsed)
-
-
-def _signature(outline: Outline, element: Element, collapsed: Collection[int]) -> str:
-    is_row = element.scope in collapsed
-    key = element.scope, element.nodes[0], is_row
-    if key not in outline.signatures:
-        outline.signatures[key] = _outside(outline, element) if is_row else _inside(outline, element)
-    return outline.signatures[key]
-
-
-def _outside(outline: Outline, element: Element) -> str:
-    """What a row for a whole module shows: class, parameters, output."""
-    nodes = [outline.node(name) for name in element.nodes]
-    shown = [outline.scopes[element.scope].cls if element.scope is not None else nodes[0].op]
-    facts = [
-        sum(node.params for node in nodes),
-        sum(node.macs or 0 for node in nodes),
-        nodes[-1].outputs[0].shape if nodes[-1].outputs else (),
-    ]
-    return json.dumps([shown, facts])
-
-
-def _inside(outline: Outline, element: Element) -> str:
-    """All that happens inside: operations, settings, shapes, parameters, MACs, and how they are wired."""
-    place = {name: number for number, name in enumerate(element.nodes)}
-    base = outline.scopes[element.scope].path if element.scope is not None else outline.node(element.nodes[0]).path
-    outside: dict[str, int] = {}
-    facts = []
-    for name in element.nodes:
-        wiring = [(slot, _source(outline, source, place, outside)) for slot, source in sorted(outline.slots[name])]
-        facts.append([*_facts(outline.node(name), base), wiring])
-    return json.dumps(facts, sort_keys=True, default=str)
-
-
-def _source(outline: Outline, source: str, place: dict[str, int], outside: dict[str, int]) -> str:
-    if source in place:
-        return str(place[source])
-    node = outline.node(source)
-    if node.kind == "parameter":
-        return f"{node.op} {[tensor.shape for tensor in node.outputs]}"
-    return f"from outside {outside.setdefault(source, len(outside))}"
-
-
-def _facts(node: Node, base: str) -> list[object]:
-    path = node.path[len(base) :] if node.path.startswith(base) else ""
-    settings = {} if is_passing(node) else dict(node.settings)
-    if node.op == "Constant":
-        path = ""
-    return [node.kind, node.op, path, settings, [list(tensor.shape) for tensor in node.outputs], node.params, node.macs]

@@ -17,7 +17,11 @@ from fxviz.view import INPUT, OUTPUT
 
 @dataclass(eq=False)
 class Draft:
-    """A row in the making. ``tail`` is the node whose result leaves the row, None once it is used inside and outside."""
+    """A row in the making.
+
+    ``tail`` is the node whose result leaves the row, None once it is used inside and outside; ``counts`` is how many nodes add
+    to its total.
+    """
 
     kind: str
     heads: list[Node]
@@ -32,13 +36,16 @@ class Draft:
     times: int = 1
     span: tuple[str, str] | None = None
     repeated: tuple[str, ...] = ()
+    calls: tuple[int, ...] = ()
     count: int = 0
+    alike: int = 0
     skips: Counter[str] = field(default_factory=Counter)
     branches: int = 0
     rail: str = ""
     concat: bool = False
     id: int = 0
     total: float = 0
+    counts: int = 0
 
     @property
     def is_code(self) -> bool:
@@ -270,6 +277,7 @@ class _Fuser:
             times=step.times,
             span=step.span,
             repeated=step.repeated,
+            calls=step.calls,
         )
         self._append(row, step, sources)
         for node in nodes:

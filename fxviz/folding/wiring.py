@@ -105,7 +105,8 @@ def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: 
 
 def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
     """Whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row that is a whole block."""
-    after_block = join.kind == "block" or drafts.rows[join.id - 1].kind == "block"
+    last = drafts.rows[join.id - 1]
+    after_block = join.kind == "block" or (last.kind == "block" and last.places == join.places)
     return skip.kind == "concat" and join.id - _id(fork) <= NEAR and after_block
 
 
