@@ -4,9 +4,9 @@ The same from the command line:
 
     fxviz render examples/custom_model.py:Scorer --input text=1x300 --input picture=1x512 -o scorer.svg
 
-What to look at in the figure: the two inputs by name; one tower above the other, in each a dashed arc (the projection where
-the width changes) and a solid one (the identity); the ``concat`` that both towers run into; where the parameters are: in the
-first layer of the picture's tower, because its vectors are longest.
+What to look at in the figure: the two inputs by name; the towers side by side, in each a dashed line (the projection where the
+width changes) and a solid one (the identity); the ``concat`` that both towers run into; where the parameters are: in the
+first layers of the picture's tower, because its vectors are longest.
 """
 
 from __future__ import annotations

@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz.api import RenderOptions, render, trace
+    from fxviz.api import render, trace
     from fxviz.errors import FxvizError
+    from fxviz.figure import Figure, RenderOptions
     from fxviz.graph import ArchGraph
-    from fxviz.rendering import Figure
 
     __version__: str
 
@@ -23,9 +23,9 @@ __all__ = ["ArchGraph", "Figure", "FxvizError", "RenderOptions", "__version__", 
 
 _HOMES = {
     "ArchGraph": "fxviz.graph",
-    "Figure": "fxviz.rendering",
+    "Figure": "fxviz.figure",
     "FxvizError": "fxviz.errors",
-    "RenderOptions": "fxviz.api",
+    "RenderOptions": "fxviz.figure",
     "render": "fxviz.api",
     "trace": "fxviz.api",
 }

@@ -5,61 +5,21 @@ The rooms are imported where they are used, so that a saved graph is drawn witho
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz.drawing import THEMES
 from fxviz.errors import UsageError
+from fxviz.figure import Figure, RenderOptions
 from fxviz.graph import ArchGraph
 from fxviz.inputs import Arguments, batched
-from fxviz.metrics import METRICS
 from fxviz.options import TraceOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from fxviz.rendering import Figure
-
 _CONFIGURATION = "transformers:"
 """What follows is a model type or the file of a configuration, which ends like a saved graph."""
-
-
-@dataclass(frozen=True)
-class RenderOptions:
-    """How a figure is drawn.
-
-    Attributes:
-        theme: "light", "dark", or "auto", which follows the reader's setting.
-        engine: the layout engine's program, a name or a path; None takes the one that fxviz brings, else ``dot``.
-        color_by: what bars, colours and shares measure: "params", "macs", "activations" or "time".
-        depth: modules nested so many levels deep are one row each; None takes the closest look that fits a page.
-
-    Raises:
-        UsageError: there is no such theme, program, metric or depth.
-
-    >>> RenderOptions(theme="sepia")
-    Traceback (most recent call last):
-    ...
-    fxviz.errors.UsageError: no theme 'sepia': choose auto, light or dark
-    """
-
-    theme: str = "auto"
-    engine: str | None = None
-    color_by: str = "params"
-    depth: int | None = None
-
-    def __post_init__(self) -> None:
-        if self.theme not in THEMES:
-            raise UsageError(f"no theme '{self.theme}': choose auto, light or dark")
-        if self.color_by not in METRICS:
-            raise UsageError(f"no metric '{self.color_by}': choose {', '.join(METRICS)}")
-        if self.depth is not None and self.depth < 1:
-            raise UsageError(f"no depth {self.depth}: give a whole number from 1 on")
-        if self.engine is not None and shutil.which(self.engine) is None:
-            raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
 
 
 def trace(
@@ -127,7 +87,7 @@ _DEFAULTS = RenderOptions()
 
 
 def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS) -> Figure:
-    """Draw a model, or a graph that :func:`trace` made, as a figure with ``svg``, ``dot`` and ``save(path)``.
+    """Draw a model, or a graph that :func:`trace` made, as a figure in several forms (``svg``, ``save(path)``).
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
@@ -142,11 +102,37 @@ def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOp
     True
     """
     from fxviz.folding import fold
-    from fxviz.rendering import Figure
-    from fxviz.styling.ledger import draw
 
-    view = fold(as_graph(model_or_graph), options.color_by, depth=options.depth)
-    return Figure(draw(view), theme=options.theme, engine=options.engine)
+    graph = as_graph(model_or_graph)
+    view = fold(
+        graph,
+        options.color_by,
+        style="graph" if options.direction == "LR" else options.style,
+        depth=options.depth,
+        expand=options.expand,
+        collapse=options.collapse,
+        repeats=options.repeats,
+    )
+    return Figure(view, options)
+
+
+def page_advice(figure: Figure) -> str:
+    """What to ask for instead, where a view that was asked for is larger than a page; "" where it is not.
+
+    >>> page_advice(render("densenet121", RenderOptions(depth=9)))
+    'the figure has 186 rows, more than a page holds; --depth 2 fits'
+    >>> page_advice(render("densenet121"))
+    ''
+    """
+    from fxviz.folding import BUDGET, deepest_fitting, fitting
+
+    options, view = figure.options, figure.view
+    asked = options.depth is not None or options.expand or not options.repeats
+    if not asked or fitting(view.style, BUDGET)(view):
+        return ""
+    depth = deepest_fitting(view.graph)
+    fits = "" if depth is None else f"; --depth {depth} fits"
+    return f"the figure has {len(view.rows)} rows, more than a page holds{fits}"
 
 
 def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, **how: Any) -> ArchGraph:

@@ -64,7 +64,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is drawn around a box's table: a "pill" or a "card" (both rounded), or a "circle" of one size.
+    """What is drawn around a box's table: a "pill", a "card" or a "merge" (all rounded), or a "circle" of one size.
 
     ``width`` is that of its border, in points.
     """

@@ -10,11 +10,14 @@ The tree::
     |-- TraceError          the model's own code failed while it was traced: exit status 1
     |   `-- TimingError     the model's steps cannot be timed one by one
     `-- EngineError         the layout engine is missing or failed: exit status 1
+        `-- EngineTimeout   it took too long
 
 A message is one line that says what is wrong, where, what was given, what is allowed and what to do next.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 class FxvizError(Exception):
@@ -59,3 +62,16 @@ class TimingError(TraceError):
 
 class EngineError(FxvizError):
     """The layout engine is missing, failed, or took too long."""
+
+
+class EngineTimeout(EngineError):
+    """The layout engine took too long."""
+
+
+def choice(words: Sequence[str]) -> str:
+    """Words of which one is to be chosen, as a message names them.
+
+    >>> choice((".svg", ".png", ".dot")), choice((".json",))
+    ('.svg, .png or .dot', '.json')
+    """
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

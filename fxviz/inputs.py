@@ -132,14 +132,18 @@ class InputSpec:
         bounds = "" if self.low is None else f"[{self.low},{self.high}]"
         return f"{name}{'x'.join(map(str, self.shape))}{dtype}{bounds}"
 
+    @property
+    def is_image(self) -> bool:
+        """Whether it is one image without batch axis: three sizes, and neither a name nor a dtype."""
+        return len(self.shape) == _IMAGE_SIZES and not self.name and not self.dtype
+
     def tensor(self) -> TensorInfo:
         """The tensor to make up: an image without batch axis gets one of 1.
 
         >>> InputSpec.parse("3x64x64").tensor(), InputSpec.parse("x=3x64x64").tensor().shape
         (TensorInfo(shape=(1, 3, 64, 64), dtype='float32'), (3, 64, 64))
         """
-        bare = not self.name and not self.dtype
-        shape = (1, *self.shape) if bare and len(self.shape) == _IMAGE_SIZES else self.shape
+        shape = (1, *self.shape) if self.is_image else self.shape
         dtype = self.dtype or "float32"
         return TensorInfo(shape, dtype) if self.low is None or self.high is None else Dummy(shape, dtype, self.low, self.high)
 

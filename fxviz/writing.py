@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fxviz.errors import BadOutput
+from fxviz.errors import BadOutput, choice
 
 
 def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
@@ -30,13 +30,13 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
     fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
     """
     if not isinstance(target, (str, os.PathLike)) or not str(target):
-        raise BadOutput(f"cannot write to {target!r}: give the name of a file that ends in {' or '.join(suffixes)}")
+        raise BadOutput(f"cannot write to {target!r}: give the name of a file that ends in {choice(suffixes)}")
     path = Path(target)
     _check_name(path)
     if path.is_dir():
         raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
     if path.suffix.lower() not in suffixes:
-        raise BadOutput(f"cannot write '{path}': the suffix must be {' or '.join(suffixes)}")
+        raise BadOutput(f"cannot write '{path}': the suffix must be {choice(suffixes)}")
     if not path.parent.is_dir():
         raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
     if path.exists() and not os.access(path, os.W_OK):

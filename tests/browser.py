@@ -30,6 +30,9 @@ _SWITCHES = (
     "--hide-scrollbars",
 )
 
+GROUND = {"light": "#ffffff", "dark": "#0d1117"}
+"""The page behind a figure, by theme."""
+
 _COLLECT = """
 return [...document.querySelectorAll(arguments[0])].map(shape => {
   const box = shape.getBoundingClientRect(), style = getComputedStyle(shape), group = shape.closest("g[id]");
@@ -184,6 +187,23 @@ def contrast(one: str, other: str) -> float:
     """
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
+
+
+def faint(page: Browser, ground: str) -> dict[str, tuple[str, str, float]]:
+    """The texts under 4.5:1 against what is painted behind their middle: colour, ground, contrast."""
+    painted = [shape for shape in page.shapes("svg :is(polygon, rect, path, ellipse)") if shape.fill.startswith("rgb(")]
+    found = {}
+    for text in (text for text in page.texts() if text.text.strip()):
+        behind = [shape.fill for shape in painted if shape.area.holds(_middle(text.area), 0)]
+        ratio = contrast(text.fill, behind[-1] if behind else ground)
+        if ratio < 4.5:
+            found[text.text] = (text.fill, behind[-1] if behind else ground, round(ratio, 2))
+    return found
+
+
+def _middle(area: Area) -> Area:
+    x, y = (area.left + area.right) / 2, (area.top + area.bottom) / 2
+    return Area(x, y, x, y)
 
 
 def _size(area: Area) -> float:

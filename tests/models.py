@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import cache
 
 import fxviz
+from fxviz.figure import Figure, RenderOptions
 from fxviz.folding import fold
 from fxviz.graph import ArchGraph
-from fxviz.rendering import Figure
-from fxviz.styling.ledger import draw
 from fxviz.view import View
 
 MODELS = (
@@ -23,10 +22,10 @@ def traced(name: str) -> ArchGraph:
 
 
 @cache
-def folded(name: str) -> View:
-    return fold(traced(name))
+def folded(name: str, style: str = "ledger") -> View:
+    return fold(traced(name), style=style)
 
 
 @cache
-def figure(name: str, theme: str = "light") -> Figure:
-    return Figure(draw(folded(name)), theme)
+def figure(name: str, theme: str = "light", style: str = "ledger") -> Figure:
+    return Figure(folded(name, style), RenderOptions(theme=theme))

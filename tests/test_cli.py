@@ -80,8 +80,8 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["render", "resnet18", "-o", "out.pdf"], ["out.pdf", ".svg or .dot"]),
-        (["render", "resnet18", "-o", "out"], ["'out'", ".svg or .dot"]),
+        (["render", "resnet18", "-o", "out.gif"], ["out.gif", ".svg, .png, .pdf, .dot, .json, .graphml or .mmd"]),
+        (["render", "resnet18", "-o", "out"], ["'out'", ".svg, .png, .pdf, .dot, .json, .graphml or .mmd"]),
         (["trace", "resnet18", "-o", "out.svg"], ["out.svg", ".json"]),
         (["render", "resnet18", "-o", "no/out.svg"], ["no/out.svg", "the folder 'no' does not exist"]),
         (["render", "resnet18", "-o", "."], ["it is a folder"]),
@@ -98,7 +98,7 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["rendr", "resnet18"], ["rendr", "did you mean render?"]),
         (["resnet18"], ["resnet18", "render, trace or list"]),
         (["--no-such-option"], ["--no-such-option"]),
-        (["render", "resnet18", "-o", "a\n\x1b[2Jb.pdf"], [r"a \x1b[2Jb.pdf"]),
+        (["render", "resnet18", "-o", "a\n\x1b[2Jb.gif"], [r"a \x1b[2Jb.gif"]),
     ],
     ids=" ".join,
 )
@@ -142,7 +142,7 @@ def test_a_mistake_of_ours_is_one_line_too(fxviz: Call, saved: Path, monkeypatch
 
 
 def test_an_empty_name_is_no_default(fxviz: Call, saved: Path) -> None:
-    refused(fxviz("render", saved, "-o", ""), "cannot write to ''", ".svg or .dot")
+    refused(fxviz("render", saved, "-o", ""), "cannot write to ''", ".graphml or .mmd")
     assert os.listdir() == ["tiny.json"]
 
 

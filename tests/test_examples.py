@@ -20,7 +20,7 @@ Call = Callable[..., Result]
 @pytest.mark.parametrize(
     ("example", "figure", "said", "shown"),
     [
-        ("custom_model", "scorer", "307,713 parameters", ["text", "picture", "concat", "→ Linear 512→128", "+ add"]),
+        ("custom_model", "scorer", "307,713 parameters", ["text", "picture", "concat", "Linear 512→128", "+"]),
         ("unet", "unet", "31,042,434 parameters, 4 concat skips", ["concat", "down.3", "Transposed Conv 2×2 /2"]),
         ("transformer", "decoder", "5,027,840 parameters, 12 identity skips", ["×6", "Attention", "shared", "position"]),
     ],
@@ -63,3 +63,12 @@ def test_hub_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
         ["timm:resnet34", "fake", "159", "21,797,672", "0"],
     ]
     assert lines[-1] == "totals exact for 2"
+
+
+def test_figure_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["figure_table.py", "resnet?8", str(tmp_path / "out")])
+    runpy.run_path(str(ROOT / "examples/figure_table.py"), run_name="__main__")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[1].split()[:5] == ["resnet18", "ledger", "32", "574", "859"]
+    assert lines[-1] == "larger than 1400 pt or 80 rows: none"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["resnet18.svg"]

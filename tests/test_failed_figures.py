@@ -17,7 +17,7 @@ from fxviz.drawing import Box
 from fxviz.folding import LEVELS, MERGED, Outline, fold, look
 from fxviz.folding.plan import Detail
 from fxviz.graph import ArchGraph, TensorInfo
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from fxviz.styling import palette
 from fxviz.styling.ledger import draw
 from fxviz.styling.sheet import SHEET
@@ -32,7 +32,7 @@ details = st.sampled_from([*LEVELS, *MERGED, *(Detail(depth=depth, fold_layers=T
 
 
 def svg_texts(graph: ArchGraph) -> list[str]:
-    root = ElementTree.fromstring(Figure(draw(fold(graph)), "light").svg)
+    root = ElementTree.fromstring(Picture(draw(fold(graph)), "light").svg)
     return [(text.text or "").replace("\u00a0", " ") for text in root.iter(f"{SVG}text")]
 
 
@@ -66,7 +66,7 @@ def test_every_such_figure_is_drawn(graph: ArchGraph) -> None:
 def test_blocks_around_it_are_opened_and_those_beside_it_are_not() -> None:
     graph = traced("resnet152")
     name = next(node.id for node in graph.nodes if node.path == "layer3.20.conv2")
-    rows = look(Outline(annotate(stopped_at(graph, name))), LEVELS[7]).rows
+    rows = look(Outline(annotate(stopped_at(graph, name))), LEVELS[-3]).rows
     assert [what(row) for row in rows if row.path.startswith("layer3")][-2:] == ["Conv 1×1", "✗ Conv 3×3"]
     assert {row.path for row in rows if row.path.startswith("layer3") and row.kind == "block"} == {"layer3.0", "layer3.1"}
     assert next(row.times for row in rows if row.path == "layer3.1") == 19
@@ -207,7 +207,7 @@ def page() -> Iterator[Browser]:
 @pytest.mark.parametrize("op", ["Linear", "Conv2d", "ReLU"])
 @pytest.mark.parametrize("message", [MESSAGE, "no " * 1_000, "字" * 1_000, "W" * 1_000], ids=["usual", "long", "wide", "W"])
 def test_a_browser_shows_every_text_in_its_place(page: Browser, tmp_path: Path, op: str, message: str) -> None:
-    page.open_svg(Figure(draw(fold(stopped_resnet(op, message=message))), "light").svg, tmp_path)
+    page.open_svg(Picture(draw(fold(stopped_resnet(op, message=message))), "light").svg, tmp_path)
     texts = [text for text in page.texts() if text.text.strip()]
     assert overlapping(texts) == []
     assert outside(texts, page.figure()) == []
@@ -223,7 +223,7 @@ def test_its_colours_stand_apart(theme: str) -> None:
 
 def test_its_row_is_tinted_in_both_themes() -> None:
     for theme in ("light", "dark"):
-        svg = Figure(draw(fold(stopped_resnet())), theme).svg
+        svg = Picture(draw(fold(stopped_resnet())), theme).svg
         assert svg.count(getattr(palette.STOPPED, theme)) >= 2 and getattr(palette.STOP, theme) in svg
 
 

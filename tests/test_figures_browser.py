@@ -10,11 +10,9 @@ from typing import Any
 
 import pytest
 
-from browser import Area, Browser, Shape, browser, contrast, outside, outside_their_card, overlapping
+from browser import GROUND, Area, Browser, Shape, browser, faint, outside, outside_their_card, overlapping
 from fxviz.view import View
 from models import MODELS, figure, folded
-
-GROUND = {"light": "#ffffff", "dark": "#0d1117"}
 
 _ARCS = """
 return [...document.querySelectorAll("g[class~=fxviz-skip]")].map(group => {
@@ -54,20 +52,7 @@ def test_texts_are_in_their_places(shown: Shown) -> None:
 
 def test_texts_stand_out_from_what_is_behind_them(shown: Shown) -> None:
     _, theme, page = shown
-    painted = [shape for shape in page.shapes("svg :is(polygon, rect, path)") if shape.fill.startswith("rgb(")]
-    faint = {}
-    for text in (text for text in page.texts() if text.text.strip()):
-        behind = [shape.fill for shape in painted if covers(shape.area, text.area)]
-        found = contrast(text.fill, behind[-1] if behind else GROUND[theme])
-        if found < 4.5:
-            faint[text.text] = (text.fill, behind[-1:], round(found, 2))
-    assert faint == {}
-
-
-def covers(area: Area, text: Area) -> bool:
-    """Whether the middle of a text is on a shape."""
-    x, y = (text.left + text.right) / 2, (text.top + text.bottom) / 2
-    return area.left <= x <= area.right and area.top <= y <= area.bottom
+    assert faint(page, GROUND[theme]) == {}
 
 
 def test_arcs_start_and_end_at_the_margin_of_their_rows(shown: Shown) -> None:

@@ -21,7 +21,7 @@ from fxviz.annotating import annotate
 from fxviz.drawing import THEMES
 from fxviz.folding import fold
 from fxviz.graph import ArchGraph
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from fxviz.styling.ledger import draw
 from fxviz.styling.measuring import fit, fit_path, width, wrap
 from fxviz.summarizing import headline
@@ -125,7 +125,7 @@ def figures(graph: ArchGraph, theme: str = "auto") -> Iterator[str]:
     for depth in (None, 1, 9):
         drawing = draw(fold(graph, depth=depth))
         for engine in (None, *filter(None, [shutil.which("dot")])):
-            yield Figure(drawing, theme, engine).svg
+            yield Picture(drawing, theme, engine).svg
 
 
 def check_harmless(svg: str) -> None:
@@ -153,18 +153,18 @@ def test_all_names_at_once_are_nothing_but_text(theme: str) -> None:
 def test_each_name_alone_is_nothing_but_text(name: str) -> None:
     for graph in (hostile_graph((name,)), failed_graph(name)):
         drawing = draw(fold(graph))
-        check_harmless(Figure(drawing, "light").svg)
+        check_harmless(Picture(drawing, "light").svg)
         assert len(headline(graph)) < 500
 
 
 @pytest.mark.parametrize("name", ["<lambda>", "node", "层归一化", "]]>", "a|b|{c|d}", "%s", "\\N\\G"])
 def test_a_short_name_is_shown_as_it_is(name: str) -> None:
-    root = ElementTree.fromstring(Figure(draw(fold(hostile_graph((name,)))), "light").svg)
+    root = ElementTree.fromstring(Picture(draw(fold(hostile_graph((name,)))), "light").svg)
     assert any(name in (text.text or "") for text in root.iter(f"{SVG}text"))
 
 
 def test_the_dot_text_holds_no_name_that_could_be_a_statement() -> None:
-    dot = Figure(draw(fold(hostile_graph())), "light").dot
+    dot = Picture(draw(fold(hostile_graph())), "light").dot
     outside = re.sub(r'<[^<>]*>|&[#\w]+;|"[^"]*"', "", dot)
     assert not re.search(r"URL|href|image|shapefile|fontpath", outside)
     assert all(ord(sign) >= 32 or sign in "\n\t" for sign in dot) and not BIDI.search(dot)
@@ -310,5 +310,5 @@ def test_the_time_grows_with_a_name_no_faster_than_its_length() -> None:
 
 def test_a_failure_is_said_in_one_line() -> None:
     graph = annotate(stopped_at(hostile_graph(("a",)), "linear", path="a\nb\u202e", file="f\n.py"))
-    description = ElementTree.fromstring(Figure(draw(fold(graph)), "light").svg).findtext(f"{SVG}desc") or ""
+    description = ElementTree.fromstring(Picture(draw(fold(graph)), "light").svg).findtext(f"{SVG}desc") or ""
     assert "stopped at a b (" in description and "\n" not in description and "\u202e" not in description

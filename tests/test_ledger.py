@@ -12,7 +12,7 @@ from fxviz.annotating import annotate
 from fxviz.drawing import Box, Cell, Color, Frame, Item, Table, Text
 from fxviz.folding import fold
 from fxviz.graph import ArchGraph
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from fxviz.rendering.dot import to_dot
 from fxviz.styling.ledger import draw
 from fxviz.styling.measuring import width
@@ -52,12 +52,12 @@ def texts(table: Table) -> list[str]:
     return [run.text for cell in cells(table) if isinstance(cell.content, tuple) for run in cell.content]
 
 
-def tables(figure: Figure) -> list[Table]:
+def tables(figure: Picture) -> list[Table]:
     items = figure.drawing.items
     return [*(box.content for box in boxes(items)), *(frame.label for frame in frames(items))]
 
 
-def too_wide(figure: Figure) -> list[str]:
+def too_wide(figure: Picture) -> list[str]:
     """The texts that need more room than their cell has."""
     found = []
     for cell in (cell for table in tables(figure) for cell in cells(table)):
@@ -170,7 +170,7 @@ def named(name: str) -> ArchGraph:
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_and_long_names_stay_in_their_cells(name: str) -> None:
-    drawn = Figure(draw(fold(named(name))), "light")
+    drawn = Picture(draw(fold(named(name))), "light")
     assert too_wide(drawn) == []
     said = [text for table in tables(drawn) for text in texts(table)]
     if len(name) > 60:

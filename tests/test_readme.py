@@ -110,7 +110,8 @@ def run_python(block: Block) -> None:
 
 def run_commands(block: Block) -> None:
     for command, expected in commands_of(block):
-        said = "".join(run_command(part) for part in command.split(" && "))
+        fails = expected.startswith("fxviz: ")
+        said = "".join(run_command(part, fails) for part in command.split(" && "))
         if expected:
             pattern = re.escape(expected).replace(r"\.\.\.", ".*")
             assert re.fullmatch(pattern, said.rstrip("\n"), re.DOTALL), f"{block}: {command} said:\n{said}"
@@ -126,14 +127,14 @@ def commands_of(block: Block) -> list[tuple[str, str]]:
     return [(command.partition(" #")[0].strip(), output.rstrip("\n")) for command, output in found]
 
 
-def run_command(command: str) -> str:
+def run_command(command: str, fails: bool = False) -> str:
     """Run one command; return what it prints. ``fxviz`` runs in this process, which has torch loaded already."""
     if command == "pytest" or command.startswith(("pip install ", "git clone ", "cd ")):
         assert command in {*USE.split(" && "), *DEVELOP.split(" && ")} or not command.startswith(("pip", "pytest")), command
         return ""
     words = shlex.split(command)
     if words[0] == "fxviz" and not re.search(r"[|<>;$*&]", command):
-        return run_here(words[1:])
+        return run_here(words[1:], fails)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -145,11 +146,11 @@ def run_command(command: str) -> str:
     return done.stdout + done.stderr
 
 
-def run_here(arguments: list[str]) -> str:
+def run_here(arguments: list[str], fails: bool) -> str:
     said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True)
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         status = main(arguments)
     said.seek(0)
     text = said.read()
-    assert status == 0, f"fxviz {shlex.join(arguments)}: {text}"
+    assert (status != 0) is fails, f"fxviz {shlex.join(arguments)}: {text}"
     return text

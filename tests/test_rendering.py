@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from fxviz.drawing import THEMES, Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
-from fxviz.errors import BadOutput, EngineError, UsageError
-from fxviz.rendering import Figure, finish, lay_out, to_dot
+from fxviz.errors import EngineError
+from fxviz.rendering import Picture, finish, lay_out, to_dot
 from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, sample, skip
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -62,7 +62,7 @@ def visible(text: str) -> str:
 @given(hostile)
 @example("\\N \\G \\L &#92;N &amp;lt; <b>")
 def test_any_text_is_shown_as_it_is(text: str) -> None:
-    root = parsed(Figure(one_box(text), "light").svg)
+    root = parsed(Picture(one_box(text), "light").svg)
     shown_text = visible(text).replace("\u00a0", " ")
     assert shown(root) == ([shown_text] if shown_text.strip() else []) + ["end"]
     titles = [element.text for element in root.iter() if element.tag in (f"{SVG}title", f"{SVG}desc")]
@@ -80,7 +80,7 @@ def test_any_name_of_a_box_or_port_holds(name: str, port: str) -> None:
     joined = replace(
         drawing, items=(*drawing.items, twin), lines=(Line(name, twin.id, "flow", tail_port=port, head_port=port),)
     )
-    root = parsed(Figure(joined, "light").svg)
+    root = parsed(Picture(joined, "light").svg)
     assert len(groups(root, "fxviz-box")) == 2
     assert len(groups(root, "fxviz-flow")) == 1
 
@@ -106,14 +106,14 @@ def test_boxes_that_do_not_come_back_are_missed(raw: str) -> None:
 
 @pytest.mark.parametrize("theme", THEMES)
 def test_the_file_is_self_contained(theme: str) -> None:
-    svg = Figure(sample(), theme).svg
+    svg = Picture(sample(), theme).svg
     assert svg.startswith("<svg ") and svg.endswith("</svg>\n")
     assert not re.search(r"<!|<\?|<script|href|url\(|@import|xlink|graphviz|DejaVu Sans\"", svg)
     assert set(re.findall(r"https?://[^\"]*", svg)) == {"http://www.w3.org/2000/svg"}
 
 
 def test_the_figure_says_what_it_is() -> None:
-    root = parsed(Figure(sample()).svg)
+    root = parsed(Picture(sample()).svg)
     title, description = root[0], root[1]
     assert (title.tag, title.text) == (f"{SVG}title", "resnet18")
     assert (description.tag, description.text) == (f"{SVG}desc", "resnet18: 11.69M parameters, 2 skip connections.")
@@ -122,7 +122,7 @@ def test_the_figure_says_what_it_is() -> None:
 
 
 def test_items_and_lines_have_readable_titles() -> None:
-    root = parsed(Figure(sample()).svg)
+    root = parsed(Picture(sample()).svg)
     titles = {
         role: [group.findtext(f"{SVG}title") for group in groups(root, f"fxviz-{role}")] for role in ("pill", "frame", "skip")
     }
@@ -134,7 +134,7 @@ def test_items_and_lines_have_readable_titles() -> None:
 
 
 def test_two_figures_share_no_id() -> None:
-    first, second, third = (ids(Figure(drawing, theme).svg) for drawing, theme in figures())
+    first, second, third = (ids(Picture(drawing, theme).svg) for drawing, theme in figures())
     assert not first & second and not first & third and not second & third
 
 
@@ -149,7 +149,7 @@ def ids(svg: str) -> set[str]:
 
 
 def test_auto_is_light_with_one_dark_rule_for_each_colour() -> None:
-    light, dark, auto = (parsed(Figure(sample(), theme).svg) for theme in ("light", "dark", "auto"))
+    light, dark, auto = (parsed(Picture(sample(), theme).svg) for theme in ("light", "dark", "auto"))
     assert light.find(f"{SVG}style") is None
     assert paints(auto) == paints(light)
     rules = dict(re.findall(r'\[((?:fill|stroke)="#\w{6}")\]{\w+:(#\w{6})}', auto.findtext(f"{SVG}style") or ""))
@@ -161,7 +161,7 @@ def paints(root: Element) -> list[tuple[str, str]]:
 
 
 def test_the_style_touches_its_own_figure_only() -> None:
-    root = parsed(Figure(sample(), "auto").svg)
+    root = parsed(Picture(sample(), "auto").svg)
     style = re.sub(r"@media[^{]*{(.*)}$", r"\1", root.findtext(f"{SVG}style") or "")
     selectors = re.findall(r"([^{}]+){[^{}]*}", style)
     assert len(selectors) > 5
@@ -173,9 +173,9 @@ def test_auto_refuses_two_dark_values_for_one_light_one() -> None:
         "net", "", (pill("a", "1"), replace(pill("b", "1"), shape=Shape("pill", Color(CARD.light, "#123456"), INK))), ()
     )
     two_whites = replace(drawing, items=(*drawing.items, card("c", ROW)))
-    assert Figure(two_whites, "light").svg
+    assert Picture(two_whites, "light").svg
     with pytest.raises(ValueError, match="#ffffff turns #123456 in one role and #151b23 in another"):
-        _ = Figure(two_whites, "auto").svg
+        _ = Picture(two_whites, "auto").svg
 
 
 def test_every_colour_is_a_hex() -> None:
@@ -183,17 +183,17 @@ def test_every_colour_is_a_hex() -> None:
     drawing = Drawing("net", "", (replace(pill("a", "1"), shape=Shape("pill", white, black)),), ())
     for theme in THEMES:
         assert all(
-            value == "none" or re.fullmatch("#[0-9a-f]{6}", value) for _, value in paints(parsed(Figure(drawing, theme).svg))
+            value == "none" or re.fullmatch("#[0-9a-f]{6}", value) for _, value in paints(parsed(Picture(drawing, theme).svg))
         )
 
 
 def test_the_same_drawing_gives_the_same_bytes_in_every_process() -> None:
-    code = "from sample_drawing import sample; from fxviz.rendering import Figure; print(Figure(sample()).svg, end='')"
+    code = "from sample_drawing import sample; from fxviz.rendering import Picture; print(Picture(sample()).svg, end='')"
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}
         output = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout
-        assert output.decode("utf-8").replace("\r\n", "\n") == Figure(sample()).svg
+        assert output.decode("utf-8").replace("\r\n", "\n") == Picture(sample()).svg
 
 
 def test_an_svg_that_cannot_be_read_is_the_engines_fault() -> None:
@@ -221,16 +221,16 @@ def test_a_drawing_that_does_not_hold_together_is_refused() -> None:
 
 def test_empty_tables_and_texts_are_drawn() -> None:
     empty = Frame("f", Table(()), "", (Box("b", Table(((), (Cell(),), (Cell((Text("", INK, 10),)),))), ""),), INK)
-    assert parsed(Figure(Drawing("", "", (empty,), ())).svg) is not None
+    assert parsed(Picture(Drawing("", "", (empty,), ())).svg) is not None
 
 
 def test_cards_stand_straight_below_one_another() -> None:
-    assert len({rect_of(group)[0] for group in groups(parsed(Figure(sample()).svg), "fxviz-box")[1:]}) == 1
+    assert len({rect_of(group)[0] for group in groups(parsed(Picture(sample()).svg), "fxviz-box")[1:]}) == 1
 
 
 def test_long_skips_stay_left_of_the_cards_each_in_its_own_lane() -> None:
     root = parsed(
-        Figure(
+        Picture(
             stack(skip("c0", "r0", "c4", "r0"), skip("c1", "r0", "c3", "r0"), skip("c2", "r0", "c5", "r0", dash="dashed"))
         ).svg
     )
@@ -242,7 +242,7 @@ def test_long_skips_stay_left_of_the_cards_each_in_its_own_lane() -> None:
 
 
 def test_where_one_skip_ends_and_the_next_starts_the_two_stay_apart() -> None:
-    root = parsed(Figure(stack(skip("c0", "r0", "c1", "r0"), skip("c1", "r0", "c2", "r0"))).svg)
+    root = parsed(Picture(stack(skip("c0", "r0", "c1", "r0"), skip("c1", "r0", "c2", "r0"))).svg)
     first, second = groups(root, "fxviz-skip")
     assert max(ys(second)) > min(ys(second)) > max(ys(first)) or min(ys(first)) > max(ys(second))
 
@@ -252,7 +252,7 @@ def test_a_small_loop_stands_at_its_own_row() -> None:
         ((Cell((), 5, 8, port="out"), Cell((Text("Block", INK, 10),), 90, 16)), (Cell((), 5, 8, port="in"), Cell((), 90, 8)))
     )
     drawing = Drawing("net", "", (Box("a", table, "block"),), (skip("a", "out", "a", "in"),))
-    (loop,) = groups(parsed(Figure(drawing).svg), "fxviz-skip")
+    (loop,) = groups(parsed(Picture(drawing).svg), "fxviz-skip")
     assert max(xs(loop)) - min(xs(loop)) < 12
 
 
@@ -289,41 +289,6 @@ def shift(root: Element) -> tuple[float, float]:
     assert body is not None
     x, y = re.findall(r"-?[\d.]+", body.get("transform", ""))
     return float(x), float(y)
-
-
-def test_saving_writes_what_the_suffix_says(tmp_path: Path) -> None:
-    figure = Figure(sample())
-    assert figure.save(tmp_path / "a.svg").read_text(encoding="utf-8") == figure.svg == figure._repr_svg_()
-    assert figure.save(str(tmp_path / "a.dot")).read_text(encoding="utf-8") == figure.dot
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.dot", "a.svg"]
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("a.gif", "the suffix must be .svg or .dot"),
-        ("a", "the suffix must be"),
-        ("no/a.svg", "does not exist"),
-        ("folder.svg", "is a folder"),
-    ],
-)
-def test_a_bad_target_is_told_before_the_layout(tmp_path: Path, name: str, message: str) -> None:
-    (tmp_path / "folder.svg").mkdir()
-    with pytest.raises(BadOutput, match=message):
-        Figure(sample(), engine="no-such-engine").save(tmp_path / name)
-
-
-def test_an_unknown_theme_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="no theme 'sepia': choose auto, light or dark"):
-        Figure(sample(), theme="sepia")
-
-
-def test_a_failed_layout_leaves_the_old_file(tmp_path: Path) -> None:
-    target = tmp_path / "a.svg"
-    target.write_text("old")
-    with pytest.raises(UsageError):
-        Figure(sample(), engine="no-such-engine").save(target)
-    assert target.read_text() == "old"
 
 
 def test_layout_of_the_sample_needs_no_warning() -> None:

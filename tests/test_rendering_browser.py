@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser, browser, contrast, outside, outside_their_card, overlapping
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from sample_drawing import sample
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
@@ -28,7 +28,7 @@ def light(page: Browser) -> None:
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_no_text_is_covered_or_cut(page: Browser, tmp_path: Path, theme: str) -> None:
-    page.open_svg(Figure(sample(), theme).svg, tmp_path)
+    page.open_svg(Picture(sample(), theme).svg, tmp_path)
     texts = page.texts()
     assert len(texts) > 30
     assert overlapping(texts) == []
@@ -37,19 +37,19 @@ def test_no_text_is_covered_or_cut(page: Browser, tmp_path: Path, theme: str) ->
 
 
 def test_every_shape_is_inside_the_figure(page: Browser, tmp_path: Path) -> None:
-    page.open_svg(Figure(sample()).svg, tmp_path)
+    page.open_svg(Picture(sample()).svg, tmp_path)
     assert [shape.group for shape in page.shapes() if not page.figure().holds(shape.area)] == []
 
 
 @pytest.mark.parametrize(("theme", "ground"), [("light", "#ffffff"), ("dark", "#151b23")])
 def test_text_stands_out_from_its_card(page: Browser, tmp_path: Path, theme: str, ground: str) -> None:
-    page.open_svg(Figure(sample(), theme).svg, tmp_path)
+    page.open_svg(Picture(sample(), theme).svg, tmp_path)
     on_cards = [text for text in page.texts() if text.role == "fxviz-box" and text.text != "layer4 71.8%"]
     assert min(contrast(text.fill, ground) for text in on_cards) >= 4.5
 
 
 def test_the_real_fonts_are_asked_for(page: Browser, tmp_path: Path) -> None:
-    page.open_svg(Figure(sample()).svg, tmp_path)
+    page.open_svg(Picture(sample()).svg, tmp_path)
     (font,) = {text.font for text in page.texts()}
     assert font.startswith("-apple-system") and font.endswith("sans-serif")
 
@@ -64,7 +64,7 @@ def test_in_an_image_it_scales_and_follows_the_readers_preference(page: Browser,
 
 
 def shot_as_image(page: Browser, folder: Path, theme: str) -> bytes:
-    Figure(sample(), theme).save(folder / f"{theme}.svg")
+    (folder / f"{theme}.svg").write_text(Picture(sample(), theme).svg, encoding="utf-8")
     page.open_html(f'<img src="{theme}.svg" width="800" style="display:block">', folder)
     return page.screenshot()
 
@@ -75,13 +75,13 @@ def shot_as_image(page: Browser, folder: Path, theme: str) -> bytes:
 )
 def test_opened_by_itself_it_brings_its_ground(page: Browser, tmp_path: Path, theme: str, prefers: str, is_dark: bool) -> None:
     page.prefer(prefers)
-    page.open_svg(Figure(sample(), theme).svg, tmp_path)
+    page.open_svg(Picture(sample(), theme).svg, tmp_path)
     assert (sum(corner(page)) < 3 * 40) is is_dark
 
 
 def test_within_a_page_the_pages_ground_shows_through(page: Browser, tmp_path: Path) -> None:
     for theme in ("light", "dark", "auto"):
-        Figure(sample(), theme).save(tmp_path / f"{theme}.svg")
+        (tmp_path / f"{theme}.svg").write_text(Picture(sample(), theme).svg, encoding="utf-8")
         page.open_html(f'<style>html {{background: #123456}}</style><img src="{theme}.svg" width="800">', tmp_path)
         assert corner(page) == (0x12, 0x34, 0x56)
 
@@ -94,7 +94,7 @@ def corner(page: Browser) -> tuple[int, int, int]:
 
 def test_two_figures_in_one_page_do_not_disturb_each_other(page: Browser, tmp_path: Path) -> None:
     page.prefer("dark")
-    light, auto = Figure(sample(), "light").svg, Figure(sample(), "auto").svg
+    light, auto = Picture(sample(), "light").svg, Picture(sample(), "auto").svg
     page.open_html(f"{light}{auto}", tmp_path)
     texts = page.texts()
     half = len(texts) // 2

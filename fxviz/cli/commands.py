@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,9 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from fxviz import api, streams
-from fxviz.cli.flags import Run, Talk, option, output, spread
+from fxviz.cli.flags import PAIR, Draw, Run, Talk, output, spread
 from fxviz.cli.reporting import complain, patience, reported, say
-from fxviz.errors import UnknownModel, UsageError
+from fxviz.errors import UnknownModel, UsageError, choice
+from fxviz.figure import PAIRED, SUFFIXES, Figure, snippet
 from fxviz.graph import ArchGraph
 from fxviz.loading.grammar import stem
 from fxviz.summarizing import headline
@@ -36,7 +36,7 @@ class Commands(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         if self.get_command(ctx, args[0]) is None:
             near = get_close_matches(args[0], self.commands, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose {_choice(list(self.commands))}"
+            hint = f"did you mean {near[0]}?" if near else f"choose {choice(list(self.commands))}"
             raise UsageError(f"no command '{args[0]}': {hint}")
         return super().resolve_command(ctx, args)
 
@@ -70,30 +70,30 @@ def start(
 @spread
 def render(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{_MODEL}, or a graph saved by 'fxviz trace'.")],
-    target: Annotated[str | None, output("Write here: .svg or .dot; '-' for standard output. Default: MODEL.svg.")] = None,
-    theme: Annotated[
-        str, typer.Option("--theme", metavar="THEME", help="auto (follows the reader's setting), light or dark.")
-    ] = "auto",
-    color_by: Annotated[
-        str, typer.Option("--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time.")
-    ] = "params",
-    depth: Annotated[int | None, option("--depth", "N", "Draw modules nested N levels deep as one row.")] = None,
-    engine: Annotated[str | None, option("--engine", "PATH", "Another layout engine, for example dot.")] = None,
+    target: Annotated[
+        str | None, output(f"Write here: {choice(SUFFIXES)}; '-': SVG to standard output. Default: MODEL.svg.")
+    ] = None,
     *,
+    draw: Draw,
     run: Run,
     talk: Talk,
 ) -> None:
-    """Draw a model, or a graph saved by 'fxviz trace', as SVG."""
+    """Draw a model, or a graph saved by 'fxviz trace'."""
     with reported(talk.debug):
-        options = api.RenderOptions(theme=theme, engine=engine, color_by=color_by, depth=depth)
-        path = _target(target, model, ".svg", (".svg", ".dot"))
+        options = draw.options()
+        paired = draw.theme == PAIR
+        path = _target(target, model, ".svg", PAIRED if paired else SUFFIXES)
         graph = _graph(model, run, talk)
         figure = api.render(graph, options)
         if path is None:
             streams.give(figure.svg)
+        elif paired:
+            _write_pair(path, figure, draw.scale, talk)
         else:
-            _write(path, figure.save, graph, talk, color_by)
-        _told_failure(graph, model)
+            figure.save(path, draw.scale)
+            _tell_written(path, graph, talk, options.color_by)
+        _tell_size(figure, talk)
+        _tell_failure(graph, model)
 
 
 @app.command()
@@ -114,8 +114,9 @@ def trace(
         if path is None:
             streams.give(graph.to_json())
         else:
-            _write(path, graph.save, graph, talk)
-        _told_failure(graph, model)
+            graph.save(path)
+            _tell_written(path, graph, talk)
+        _tell_failure(graph, model)
 
 
 @app.command(name="list")
@@ -151,13 +152,31 @@ def _graph(model: str, run: Run, talk: Talk) -> ArchGraph:
         return api.as_graph(model, **keywords)
 
 
-def _write(target: Path, save: Callable[[Path], object], graph: ArchGraph, talk: Talk, metric: str = "params") -> None:
-    save(target)
+def _tell_written(target: Path, graph: ArchGraph, talk: Talk, metric: str = "params") -> None:
     if not talk.quiet:
         say(f"wrote {target}: {headline(graph, metric)}")
 
 
-def _told_failure(graph: ArchGraph, model: str) -> None:
+def _write_pair(target: Path, figure: Figure, scale: float, talk: Talk) -> None:
+    """Both files, and on standard output the HTML that shows one of them."""
+    light, dark = figure.save_pair(target, scale)
+    graph, metric = figure.view.graph, figure.options.color_by
+    _tell_written(light, graph, talk, metric)
+    _tell_written(dark, graph, talk, metric)
+    streams.give(snippet(light, dark, f"{graph.model.name}: {headline(graph, metric)}") + "\n")
+
+
+def _tell_size(figure: Figure, talk: Talk) -> None:
+    """A figure that was asked for may be larger than a page: say so, and what would fit."""
+    if talk.quiet:
+        return
+    if advice := api.page_advice(figure):
+        say(advice)
+    if figure.simplified:
+        say("the layout took too long, so its lines are drawn straight")
+
+
+def _tell_failure(graph: ArchGraph, model: str) -> None:
     """Half a run was asked for and written: say where it stopped, and end with the status of a failure."""
     if graph.trace.failure is not None and not api.is_graph_file(model):
         from fxviz.tracing.failing import sentence
@@ -170,11 +189,3 @@ def _target(output: str | None, model: str, suffix: str, allowed: tuple[str, ...
     if output == STDOUT:
         return None
     return check_target(stem(model) + suffix if output is None else output, allowed)
-
-
-def _choice(words: Sequence[str]) -> str:
-    """
-    >>> _choice((".svg", ".dot")), _choice((".json",))
-    ('.svg or .dot', '.json')
-    """
-    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))

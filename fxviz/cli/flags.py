@@ -12,7 +12,11 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from fxviz import inputs
+from fxviz.figure import RenderOptions
 from fxviz.options import TraceOptions
+
+PAIR = "pair"
+"""The theme that stands for a light and a dark file."""
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -112,10 +116,74 @@ class Run:
         return given
 
     def remarks(self) -> list[str]:
-        """What is done with an input beyond what is written."""
-        read = [(text, inputs.InputSpec.parse(text).tensor().shape) for text in dict.fromkeys(self.input)]
-        sizes = [(text, "x".join(map(str, shape))) for text, shape in read if len(shape) > text.count("x") + 1]
-        return [f"input {text} is one image and runs as a batch of one: {shape}" for text, shape in sizes]
+        """What is done with an input beyond what is written, and how to write it so that it is not done."""
+        images = [text for text in dict.fromkeys(self.input) if inputs.InputSpec.parse(text).is_image]
+        return [
+            f"input {text} is taken for one image and gets a batch axis; to keep it as written, add its dtype: {text}:float32"
+            for text in images
+        ]
+
+
+@dataclass
+class Draw:
+    """How a figure is drawn."""
+
+    theme: Annotated[
+        str,
+        typer.Option(
+            "--theme",
+            metavar="THEME",
+            help="auto (follows the reader's setting), light, dark, or pair: both, in two files, with the HTML that shows one.",
+        ),
+    ] = "auto"
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style", metavar="STYLE", help="ledger (a row for each layer), graph (a card for each), auto (by the model)."
+        ),
+    ] = "auto"
+    color_by: Annotated[
+        str, typer.Option("--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time.")
+    ] = "params"
+    depth: Annotated[int | None, option("--depth", "N", "Draw modules nested N levels deep as one row.")] = None
+    expand: Annotated[list[str], option("--expand", "PATH", "Open this module. As often as needed.")] = field(
+        default_factory=list
+    )
+    collapse: Annotated[
+        list[str], option("--collapse", "NAME", "Draw the module of this path or class as one row. As often as needed.")
+    ] = field(default_factory=list)
+    no_fold: Annotated[
+        bool, typer.Option("--no-fold", help="Draw what repeats as often as it does, not once with its number.")
+    ] = False
+    direction: Annotated[
+        str, typer.Option("--direction", metavar="TB|LR", help="Downwards, or to the right (style graph).")
+    ] = "TB"
+    title: Annotated[str | None, option("--title", "TEXT", "Stands in place of the model's name.")] = None
+    no_header: Annotated[bool, typer.Option("--no-header", help="Leave out name, totals and overview.")] = False
+    no_legend: Annotated[bool, typer.Option("--no-legend", help="Leave out what colours and lines mean.")] = False
+    scale: Annotated[float, typer.Option("--scale", metavar="X", help="Pixels of a .png for each CSS pixel.")] = 2.0
+    engine: Annotated[str | None, option("--engine", "PATH", "Another layout engine, for example dot.")] = None
+
+    def options(self) -> RenderOptions:
+        """The same as options of :func:`fxviz.render`.
+
+        Raises:
+            UsageError: they do not fit.
+        """
+        return RenderOptions(
+            theme="light" if self.theme == PAIR else self.theme,
+            style=self.style,
+            color_by=self.color_by,
+            depth=self.depth,
+            expand=tuple(self.expand),
+            collapse=tuple(self.collapse),
+            repeats=not self.no_fold,
+            direction=self.direction,
+            title=self.title,
+            header=not self.no_header,
+            legend=not self.no_legend,
+            engine=self.engine,
+        )
 
 
 @dataclass

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
-from fxviz.drawing import THEMES, Drawing
-from fxviz.errors import UsageError
+from fxviz.drawing import Drawing
+from fxviz.errors import EngineTimeout
 from fxviz.rendering.arcs import is_arc
 from fxviz.rendering.dot import to_dot
 from fxviz.rendering.engine import lay_out
 from fxviz.rendering.svg import finish
-from fxviz.writing import check_target, write_whole
 
-__all__ = ["Figure", "finish", "lay_out", "to_dot"]
+__all__ = ["Picture", "finish", "lay_out", "to_dot"]
 
-SUFFIXES = (".svg", ".dot")
+_PATIENCE = 0.4
+"""The part of the time that the usual layout may take before a simpler one is tried."""
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A drawing as a figure: its DOT text, its SVG, and a file of either. Shows itself in a notebook.
+class Picture:
+    """A drawing as DOT text and as SVG.
 
     Args:
         drawing: what to draw.
@@ -29,29 +28,18 @@ class Figure:
         engine: path or name of the layout engine; None takes graphviz-pure, else ``dot`` on PATH.
         timeout: seconds that the layout may take.
 
-    Raises:
-        UsageError: there is no such theme.
-
     >>> from fxviz.drawing import Box, Cell, Color, Table, Text
     >>> ink = Color("#1f2328", "#e6edf3")
     >>> box = Box("input", Table(((Cell((Text("input", ink, 10),)),),)), "input: 1×3×224×224")
-    >>> figure = Figure(Drawing("net", "A net.", (box,), ()), theme="dark")
-    >>> 'fill="#e6edf3">input</text>' in figure.svg
+    >>> picture = Picture(Drawing("net", "A net.", (box,), ()), theme="dark")
+    >>> 'fill="#e6edf3">input</text>' in picture.svg
     True
-    >>> Figure(figure.drawing, theme="sepia")
-    Traceback (most recent call last):
-    ...
-    fxviz.errors.UsageError: no theme 'sepia': choose auto, light or dark
     """
 
     drawing: Drawing
     theme: str = "auto"
     engine: str | None = None
-    timeout: float = 60
-
-    def __post_init__(self) -> None:
-        if self.theme not in THEMES:
-            raise UsageError(f"no theme '{self.theme}': choose auto, light or dark")
+    timeout: float = 50
 
     @cached_property
     def dot(self) -> str:
@@ -66,29 +54,17 @@ class Figure:
             UsageError: ``engine`` names no program.
             EngineError: the layout engine is missing, failed or took too long.
         """
+        return finish(self._laid_out[0], self.drawing, self.theme)
+
+    @property
+    def simplified(self) -> bool:
+        """Whether the layout engine had to be spared: crossings are not thought over for long, and lines are straight."""
+        return self._laid_out[1]
+
+    @cached_property
+    def _laid_out(self) -> tuple[str, bool]:
         dot = to_dot(self.drawing, self.theme == "dark", without=is_arc)
-        return finish(lay_out(dot, self.engine, self.timeout), self.drawing, self.theme)
-
-    def save(self, path: str | Path) -> Path:
-        """Write the figure to a file, whose suffix says which form: .svg or .dot.
-
-        Args:
-            path: the file; its folder must exist. Suffix and folder are checked before the layout runs.
-
-        Returns:
-            The path.
-
-        Raises:
-            BadOutput: fxviz does not write this suffix, or the file cannot be written.
-            EngineError: the layout engine is missing, failed or took too long.
-
-        >>> Figure(Drawing("net", "A net.", (), ())).save("net.gif")
-        Traceback (most recent call last):
-        ...
-        fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
-        """
-        target = check_target(path, SUFFIXES)
-        return write_whole(target, self.dot if target.suffix.lower() == ".dot" else self.svg)
-
-    def _repr_svg_(self) -> str:
-        return self.svg
+        try:
+            return lay_out(dot, self.engine, _PATIENCE * self.timeout), False
+        except EngineTimeout:
+            return lay_out(dot, self.engine, (1 - _PATIENCE) * self.timeout, simply=True), True

@@ -21,7 +21,8 @@ FLOW = Color("#656d76", "#9198a1")
 """The colour of a line that has none of its own."""
 _SHAPES = {
     "pill": {"shape": "box", "style": "rounded,filled", "margin": "0.14,0.03", "height": "0.24"},
-    "card": {"shape": "box", "style": "rounded,filled", "margin": "0.05,0.02", "height": "0"},
+    "card": {"shape": "box", "style": "rounded,filled", "margin": "0.06,0.025", "height": "0"},
+    "merge": {"shape": "box", "style": "rounded,filled", "margin": "0.1,0.01", "height": "0"},
     "circle": {"shape": "circle", "style": "filled", "margin": "0", "width": "0.26", "fixedsize": "true"},
 }
 
@@ -136,7 +137,7 @@ class _Writer:
 
     def _frame_look(self, frame: Frame) -> dict[str, str]:
         fill = {"fillcolor": self._hex(frame.fill)} if frame.fill else {}
-        border = {"color": self._hex(frame.border)} if frame.border else {"peripheries": "0"}
+        border = {"color": self._hex(frame.border) if frame.border else "transparent"}
         styles = ("rounded", "filled" if frame.fill else "", "dashed" if frame.dashed else "")
         role = "frame dashed" if frame.dashed else "frame"
         return {**self._common(role), "style": ",".join(filter(None, styles)), **border, **fill}

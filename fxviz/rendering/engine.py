@@ -10,25 +10,29 @@ import subprocess
 from importlib import metadata
 from pathlib import Path
 
-from fxviz.errors import EngineError, UsageError
+from fxviz.errors import EngineError, EngineTimeout, UsageError
 
 _PACKAGE = "graphviz-pure"
+_SIMPLY = ("-Gnslimit=1", "-Gnslimit1=1", "-Gmclimit=0.1", "-Gsplines=line")
+"""Options of ``dot`` that bound its work: https://graphviz.org/docs/attrs/nslimit, mclimit, splines."""
 
 
-def lay_out(dot: str, engine: str | None = None, timeout: float = 60) -> str:
+def lay_out(dot: str, engine: str | None = None, timeout: float = 60, simply: bool = False) -> str:
     """Let the layout engine turn DOT text into SVG.
 
     Args:
         dot: the DOT text.
         engine: path or name of the engine's program; None takes graphviz-pure, else ``dot`` on PATH.
         timeout: seconds after which the engine is stopped.
+        simply: spend little on crossings and draw straight lines.
 
     Returns:
         The SVG text as the engine wrote it.
 
     Raises:
         UsageError: ``engine`` names no program.
-        EngineError: there is no engine, it failed, or it took too long.
+        EngineError: there is no engine, or it failed.
+        EngineTimeout: it took too long.
 
     >>> "<svg" in lay_out("digraph { a -> b }")
     True
@@ -38,7 +42,7 @@ def lay_out(dot: str, engine: str | None = None, timeout: float = 60) -> str:
     fxviz.errors.EngineError: the layout engine 'graphviz-pure' failed: Error: <stdin>: syntax error in line 1
     """
     program = find_engine(engine)
-    status, output, messages = _run(program, dot, timeout)
+    status, output, messages = _run([program, "-Tsvg", *(_SIMPLY if simply else ())], dot, timeout)
     name = Path(program).name
     if status != 0:
         raise EngineError(f"the layout engine '{name}' failed: {_reason(messages) or f'exit status {status}'}")
@@ -87,14 +91,14 @@ def _installed() -> str | None:
     return next((str(program.resolve()) for program in programs if program.is_file()), None)
 
 
-def _run(program: str, dot: str, timeout: float) -> tuple[int, str, str]:
+def _run(command: list[str], dot: str, timeout: float) -> tuple[int, str, str]:
     try:
         # Its own session: an engine behind a shell script is stopped together with the script.
         process = subprocess.Popen(
-            [program, "-Tsvg"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
         )
     except OSError as error:
-        raise EngineError(f"cannot run the layout engine '{program}': {error.strerror or error}") from error
+        raise EngineError(f"cannot run the layout engine '{command[0]}': {error.strerror or error}") from error
     with process:
         output, messages = _talk(process, dot, timeout)
     return process.returncode, output.decode("utf-8", "replace"), messages.decode("utf-8", "replace")
@@ -105,8 +109,9 @@ def _talk(process: subprocess.Popen[bytes], dot: str, timeout: float) -> tuple[b
         return process.communicate(dot.encode("utf-8"), timeout)
     except subprocess.TimeoutExpired as error:
         _stop(process)
-        message = f"the layout engine took longer than {timeout:g} s; draw less of the model, or allow more time"
-        raise EngineError(message) from error
+        raise EngineTimeout(
+            f"the layout engine took longer than {timeout:g} s: draw less of the model, by --depth or --root"
+        ) from error
     except BaseException:
         _stop(process)
         raise

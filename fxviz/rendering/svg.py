@@ -132,14 +132,14 @@ def _arcs(
 def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Element]) -> list[Element]:
     """Frames at the bottom, lines over them, labels of frames and boxes on top: a label's ground hides the line behind."""
     of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Line, Box)}
-    labels = [_label_of(group, thing) for group, thing in groups if isinstance(thing, Frame)]
+    labels = [_label_of(group) for group, thing in groups if isinstance(thing, Frame)]
     return [*of[Frame], *of[Line], *arcs, *labels, *of[Box]]
 
 
-def _label_of(group: Element, frame: Frame) -> Element:
+def _label_of(group: Element) -> Element:
     """What stands in a frame besides its outline, taken out of its group."""
     label = Element("g", {"class": "fxviz-label"})
-    label.extend([shape for shape in group if shape.tag != "title"][1 if frame.border else 0 :])
+    label.extend([shape for shape in group if shape.tag != "title"][1:])
     for shape in label:
         group.remove(shape)
     return label

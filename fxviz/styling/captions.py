@@ -66,7 +66,8 @@ class Captions:
     def amount(self, row: Row) -> str:
         """The metric of one repetition, and how many there are."""
         if row.total:
-            return self.metric.said(row.amount) + (f" ×{row.times}" if row.times > 1 else "")
+            times = row.counted or row.times
+            return self.metric.said(row.amount) + (f" ×{times}" if times > 1 else "")
         return "shared" if row.shared and self.metric.name == "params" else ""
 
     # ---------------------------------------------------------------- frames and ends

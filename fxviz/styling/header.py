@@ -79,8 +79,7 @@ def describe(view: View) -> str:
 def _facts(graph: ArchGraph) -> Iterator[str]:
     yield f"{units.count(graph.traced_params)} parameters"
     if graph.total_macs:
-        unknown = any(node.macs is None for node in graph.nodes)
-        yield f"{'over ' if unknown else ''}{units.macs(graph.total_macs)}"
+        yield f"{_certainty(graph)}{units.macs(graph.total_macs)}"
     if frozen := graph.total_params - graph.trainable_params:
         yield f"{units.count(frozen)} frozen"
     times = sum(node.time or 0 for node in graph.nodes)
@@ -88,6 +87,13 @@ def _facts(graph: ArchGraph) -> Iterator[str]:
         yield units.seconds(times)
     if skips := _skips(graph):
         yield skips
+
+
+def _certainty(graph: ArchGraph) -> str:
+    """Sizes that depend on the data were guessed, and with them the MACs; operations without a formula come on top."""
+    if graph.trace.guessed:
+        return "about "
+    return "over " if any(node.macs is None for node in graph.nodes) else ""
 
 
 def _skips(graph: ArchGraph) -> str:

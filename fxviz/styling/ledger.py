@@ -139,7 +139,7 @@ class _Ledger:
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
             Cell((Text(self.say.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
-            Cell((Text(units.percent(share), palette.INK, 10, bold=True),), COLUMNS["percent"], ROW + 1),
+            self.text(units.percent(share), COLUMNS["percent"], palette.INK, bold=True, size=10, height=ROW + 1),
         )
 
     # ---------------------------------------------------------------- rows
@@ -202,10 +202,11 @@ class _Ledger:
         dash = Table(((Cell(width=6, height=7),), (Cell(width=6, height=1, fill=tick),), (Cell(width=6, height=7),)))
         return (Cell(dash, indent - 2, ROW, rail=palette.FLOW), Cell(width=2, height=ROW))
 
-    def text(self, text: str, column: int, color: Color, bold: bool = False) -> Cell:
-        size = next((size for size in (9, 8) if width(text, size, bold) <= column - 2), 9)
+    def text(self, text: str, column: int, color: Color, bold: bool = False, size: int = 9, height: int = ROW) -> Cell:
+        """A text in a column: in this size, one less if it has more room so, or cut."""
+        size = next((tried for tried in (size, size - 1) if width(text, tried, bold) <= column - 2), size)
         shown = fit_path(text, column - 2, size, bold)
-        return Cell((Text(shown, color, size, bold),) if shown else (), column, ROW)
+        return Cell((Text(shown, color, size, bold),) if shown else (), column, height)
 
     def bar(self, row: Row) -> Cell:
         if not row.total:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import takewhile
 from typing import Any
 
 from fxviz.graph import Failure, Node, TensorInfo
@@ -51,7 +52,8 @@ def what(row: Row) -> str:
     ('✗ raise', '500 layers')
     """
     if row.scope is not None and row.kind == "block":
-        return row.scope.class_name.lstrip("_")
+        name = row.scope.class_name.lstrip("_")
+        return f"{row.alike} × {name}" if row.alike else name
     if row.kind in ("layers", "blocks"):
         return f"{row.count} {row.kind.removesuffix('s') if row.count == 1 else row.kind}"
     if row.kind == "code":
@@ -232,6 +234,8 @@ def span(first: str, last: str, base: str) -> str:
     >>> span("stem.conv", "head.fc", "")
     'stem.conv … head.fc'
     """
+    if first == last:
+        return relative(first, base)
     parent = last.rpartition(".")[0]
     if parent != first.rpartition(".")[0]:
         return f"{relative(first, base)} … {relative(last, base)}"
@@ -244,8 +248,15 @@ def repeated(first: str, last: str, times: int) -> str:
 
     >>> repeated("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11", 12)
     'encoder_layer ×12'
-    >>> repeated("features.5.1", "features.5.8", 8)
-    'features.5.1 … 8 ×8'
+    >>> repeated("features.5.1", "features.5.8", 8), repeated("b.0.0", "b.11.0", 12)
+    ('features.5.1 … 8 ×8', 'b.0.0 … 11.0 ×12')
     """
     shared = first.rpartition(".")[2].rstrip("0123456789").removesuffix("_")
-    return f"{shared or first + ' … ' + last.rpartition('.')[2]} ×{times}"
+    return f"{shared or f'{first} … {_where_it_differs(first, last)}'} ×{times}"
+
+
+def _where_it_differs(first: str, last: str) -> str:
+    """What is left of ``last`` behind the path that both have in common."""
+    names = last.split(".")
+    alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first.split("."), names, strict=False))))
+    return ".".join(names[alike:]) or last

@@ -1,0 +1,252 @@
+"""A model's figure in every form in which it can be written."""
+
+from __future__ import annotations
+
+import html
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fxviz.drawing import THEMES, Drawing
+from fxviz.errors import UsageError, choice
+from fxviz.metrics import METRICS
+from fxviz.rendering import Picture
+from fxviz.styling import STYLES, Look, draw
+from fxviz.view import View
+from fxviz.writing import check_target, write_whole
+
+DIRECTIONS = ("TB", "LR")
+
+
+@dataclass(frozen=True)
+class RenderOptions:
+    """How a figure is drawn.
+
+    Attributes:
+        theme: "light", "dark", or "auto", which follows the reader's setting.
+        style: "ledger" (a table with arcs), "graph" (a card for each layer, branches side by side), or "auto": the graph where
+            parallel branches are the point of the model.
+        color_by: what bars, colours and shares measure: "params", "macs", "activations" or "time".
+        depth: modules nested so many levels deep are one row each; None takes the closest look that fits a page.
+        expand: paths of modules that are opened, whatever the depth.
+        collapse: paths or classes of modules that are one row each.
+        repeats: whether what repeats is drawn once, with the number of times.
+        direction: "TB" from top to bottom, "LR" from left to right (style "graph").
+        title: stands in place of the model's name.
+        header: whether name, totals and overview stand above.
+        legend: whether colours and lines are explained.
+        engine: the layout engine's program, a name or a path; None takes the one that fxviz brings, else ``dot``.
+
+    Raises:
+        UsageError: there is no such theme, style, metric, depth, direction or program, or they do not go together.
+
+    >>> RenderOptions(theme="sepia")
+    Traceback (most recent call last):
+    ...
+    fxviz.errors.UsageError: no theme 'sepia': choose auto, light or dark
+    """
+
+    theme: str = "auto"
+    style: str = "auto"
+    color_by: str = "params"
+    depth: int | None = None
+    expand: tuple[str, ...] = ()
+    collapse: tuple[str, ...] = ()
+    repeats: bool = True
+    direction: str = "TB"
+    title: str | None = None
+    header: bool = True
+    legend: bool = True
+    engine: str | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("theme", self.theme, THEMES)
+        _check_choice("style", self.style, ("auto", *STYLES))
+        _check_choice("metric", self.color_by, tuple(METRICS))
+        _check_choice("direction", self.direction, DIRECTIONS)
+        if self.depth is not None and self.depth < 1:
+            raise UsageError(f"no depth {self.depth}: give a whole number from 1 on")
+        if self.direction == "LR" and self.style == "ledger":
+            raise UsageError("a ledger runs from top to bottom: choose the style graph for the direction LR")
+        if self.engine is not None and shutil.which(self.engine) is None:
+            raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
+
+    @property
+    def look(self) -> Look:
+        return Look(self.direction, self.title, self.header, self.legend)
+
+
+def _check_choice(what: str, given: str, allowed: tuple[str, ...]) -> None:
+    if given not in allowed:
+        raise UsageError(f"no {what} '{given}': choose {choice(allowed)}")
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What is drawn of a model, in every form. Shows itself in a notebook.
+
+    Args:
+        view: what is shown.
+        options: how.
+
+    >>> import fxviz
+    >>> figure = fxviz.render("resnet18", fxviz.RenderOptions(theme="dark"))
+    >>> figure.svg.startswith("<svg"), figure.dot.startswith("digraph"), figure.mermaid.splitlines()[3]
+    (True, True, 'flowchart TB')
+    """
+
+    view: View
+    options: RenderOptions = RenderOptions()
+
+    @cached_property
+    def drawing(self) -> Drawing:
+        """Texts, colours and sizes, all decided."""
+        return draw(self.view, self.options.look)
+
+    @cached_property
+    def _picture(self) -> Picture:
+        return Picture(self.drawing, self.options.theme, self.options.engine)
+
+    @property
+    def dot(self) -> str:
+        """The figure as Graphviz's text, in light colours for the theme "auto"."""
+        return self._picture.dot
+
+    @property
+    def svg(self) -> str:
+        """The figure as SVG; the layout runs once, when this is first asked for.
+
+        Raises:
+            EngineError: the layout engine is missing, failed or took too long.
+        """
+        return self._picture.svg
+
+    @property
+    def simplified(self) -> bool:
+        """Whether lines were drawn straight, because the usual layout took too long."""
+        return self._picture.simplified
+
+    def png(self, scale: float = 2) -> bytes:
+        """The figure as pixels on a transparent ground, ``scale`` for each CSS pixel.
+
+        Raises:
+            UsageError: the scale is not above 0 or too large, or the library for it is not installed.
+        """
+        from fxviz.exporting.png import png
+
+        return png(self.svg, scale)
+
+    @property
+    def pdf(self) -> bytes:
+        """The figure as a page of its own size, lines as lines and text as text.
+
+        Raises:
+            UsageError: the library for it is not installed.
+        """
+        from fxviz.exporting.pdf import pdf
+
+        return pdf(self.svg)
+
+    @property
+    def mermaid(self) -> str:
+        """What is shown as a Mermaid flowchart."""
+        from fxviz.styling.mermaid import mermaid
+
+        return mermaid(self.view)
+
+    @property
+    def graphml(self) -> str:
+        """The whole annotated graph as GraphML."""
+        from fxviz.exporting.graphml import graphml
+
+        return graphml(self.view.graph)
+
+    @property
+    def json(self) -> str:
+        """The whole annotated graph as node-link JSON."""
+        return self.view.graph.to_json()
+
+    def save(self, path: str | Path, scale: float = 2) -> Path:
+        """Write the figure to a file, whose suffix says in which form: one of ``SUFFIXES``.
+
+        Args:
+            path: the file; its folder must exist. Suffix and folder are checked before the layout runs.
+            scale: pixels for each CSS pixel (``.png`` only).
+
+        Returns:
+            The path.
+
+        Raises:
+            BadOutput: fxviz does not write this suffix, or the file cannot be written.
+            UsageError: the library for this form is not installed.
+            EngineError: the layout engine is missing, failed or took too long.
+
+        >>> from fxviz.graph import ArchGraph, ModelInfo, Scope, TraceInfo
+        >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+        >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+        >>> Figure(View(graph, (), (), (), ())).save("net.gif")
+        Traceback (most recent call last):
+        ...
+        fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd
+        """
+        target = check_target(path, SUFFIXES)
+        return write_whole(target, self.form(target.suffix.lower(), scale))
+
+    def form(self, suffix: str, scale: float = 2) -> str | bytes:
+        """The content of a file with this suffix."""
+        return self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
+
+    def save_pair(self, path: str | Path, scale: float = 2) -> tuple[Path, Path]:
+        """Write the figure twice, for readers who prefer light and dark: "net.svg" becomes "net-light.svg" and "net-dark.svg".
+
+        Raises:
+            BadOutput: the form has no colours, or a file cannot be written.
+        """
+        target = check_target(path, PAIRED)
+        light, dark = (self._themed(theme, target, scale) for theme in ("light", "dark"))
+        return light, dark
+
+    def _themed(self, theme: str, path: Path, scale: float) -> Path:
+        figure = Figure(self.view, replace(self.options, theme=theme))
+        return figure.save(path.with_name(f"{path.stem}-{theme}{path.suffix}"), scale)
+
+    def _repr_svg_(self) -> str:
+        return self.svg
+
+
+_FORMS: dict[str, Callable[[Figure], Any]] = {
+    ".svg": lambda figure: figure.svg,
+    ".pdf": lambda figure: figure.pdf,
+    ".dot": lambda figure: figure.dot,
+    ".json": lambda figure: figure.json,
+    ".graphml": lambda figure: figure.graphml,
+    ".mmd": lambda figure: figure.mermaid,
+}
+
+SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".json", ".graphml", ".mmd")
+"""The forms in which a figure can be written."""
+
+PAIRED = (".svg", ".png")
+"""The forms of which a page shows one or the other."""
+
+
+def snippet(light: Path, dark: Path, alt: str) -> str:
+    """The HTML with which GitHub and other pages show one of two pictures, as the reader's theme asks for.
+
+    See https://docs.github.com/get-started/writing-on-github (``<picture>``).
+
+    >>> print(snippet(Path("net-light.svg"), Path("net-dark.svg"), "a net"))
+    <picture>
+      <source media="(prefers-color-scheme: dark)" srcset="net-dark.svg">
+      <img alt="a net" src="net-light.svg">
+    </picture>
+    """
+    return (
+        "<picture>\n"
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{html.escape(dark.as_posix())}">\n'
+        f'  <img alt="{html.escape(" ".join(alt.split()))}" src="{html.escape(light.as_posix())}">\n'
+        "</picture>"
+    )
