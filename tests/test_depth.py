@@ -15,7 +15,7 @@ from fxviz.errors import UsageError
 from fxviz.folding import fold
 from fxviz.folding.collapsing import level
 from fxviz.graph import ArchGraph
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from fxviz.styling.ledger import draw
 from fxviz.styling.wording import what
 from fxviz.view import Row
@@ -87,7 +87,7 @@ def test_known_models_add_up_and_are_drawn_whole(name: str, depth: int) -> None:
     view = fold(graph, depth=depth)
     assert view.total == graph.traced_params
     assert all(level(row.path) <= depth for row in view.rows if row.kind == "block")
-    assert len(list(Figure(draw(view), "light").drawing.items)) > 2
+    assert len(list(Picture(draw(view), "light").drawing.items)) > 2
 
 
 def test_depth_1_shows_the_models_children() -> None:

@@ -337,7 +337,7 @@ def arc_times(view: View, arc: Arc) -> int:
 @pytest.mark.parametrize("name", ["resnet18", "googlenet", "densenet121"])
 def test_the_same_graph_gives_the_same_bytes_in_every_process(name: str, tmp_path: Path) -> None:
     saved = traced(name).save(tmp_path / f"{name}.json")
-    program = f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light')).svg)"
+    program = f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light', style='ledger')).svg)"
     for seed in ("0", "42"):
         run = subprocess.run(
             [sys.executable, "-c", program],

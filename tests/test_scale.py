@@ -12,7 +12,7 @@ from fxviz.annotating import annotate
 from fxviz.drawing import Box, Cell, Drawing, Table
 from fxviz.folding import BUDGET, fold
 from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
-from fxviz.rendering import Figure
+from fxviz.rendering import Picture
 from fxviz.styling.ledger import draw
 from fxviz.styling.sheet import SHEET
 from fxviz.styling.wording import what
@@ -63,7 +63,7 @@ def drawn(graph: ArchGraph) -> list[tuple[str, int]]:
     view = fold(graph)
     assert view.lines <= BUDGET
     assert view.total == graph.traced_params == sum(part.total for part in view.parts)
-    assert Figure(draw(view), "light").svg.startswith("<svg")
+    assert Picture(draw(view), "light").svg.startswith("<svg")
     return [(what(row), row.times) for row in view.rows]
 
 
@@ -81,7 +81,7 @@ def test_layers_that_differ_are_put_together() -> None:
 def test_what_is_put_together_says_from_where_to_where() -> None:
     view = fold(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(1_000)))
     assert (view.rows[0].span, view.rows[-1].span) == (("layers.0", "layers.13"), ("layers.987", "layers.999"))
-    assert "layers.0 … 13" in Figure(draw(view)).dot
+    assert "layers.0 … 13" in Picture(draw(view)).dot
 
 
 def test_a_few_layers_too_many_are_put_together_two_by_two() -> None:
@@ -121,7 +121,7 @@ def test_equal_blocks_are_drawn_once() -> None:
 
 def test_blocks_that_differ_in_size_alone_are_one_row_beside_an_example() -> None:
     view = fold(blocks(1_000, widths=89))
-    assert [what(row) for row in view.rows] == ["Linear"] * 5 + ["Block"]
+    assert [what(row) for row in view.rows] == ["Linear"] * 5 + ["999 × Block"]
     assert (view.rows[-1].alike, view.rows[-1].span, view.rows[-1].times) == (999, ("blocks.1", "blocks.999"), 1)
 
 
@@ -138,7 +138,7 @@ def test_modules_may_be_nested_deeper_than_calls(depth: int | None) -> None:
     assert view.total == graph.traced_params
     assert len(view.rows) == (501 if depth == 500 else 1_501) if depth and depth > 1 else len(view.rows) < 10
     if len(view.rows) < BUDGET:
-        assert Figure(draw(view), "light").svg.startswith("<svg")
+        assert Picture(draw(view), "light").svg.startswith("<svg")
     assert headline(graph).startswith("96.1k parameters, no skips")
 
 

@@ -35,7 +35,7 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
         if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join, reads):
             continue
-        if fork is join or skip.kind == "gate" or (isinstance(fork, Draft) and fork.id >= join.id):
+        if fork is join or (isinstance(fork, Draft) and fork.id >= join.id):
             continue
         found.append((skip, fork, _projection(outline, drafts, skip, fork, join) or join, join))
     drafts.number()
@@ -45,15 +45,24 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
 def _is_inside(
     outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft, reads: dict[int, set[Draft | int]]
 ) -> bool:
-    """Whether the row hides the skip: it stands for what is inside, and reads nothing but the fork."""
+    """Whether the row hides the skip: it stands for what is inside, and nothing else that it reads may come from the fork.
+
+    That is clear for what ran before the fork, such as the time embedding of a diffusion model's block.
+    """
     if not join.hides or skip.join in drafts.stands_for:
         return join.hides
     if id(join) not in reads:
         reads[id(join)] = {drafts.row(source) for name in join.nodes for source in outline.sources[name]} - {join}
-    if fork is not join and reads[id(join)] != {fork}:
+    others = reads[id(join)] - {fork}
+    if fork is not join and (fork not in reads[id(join)] or not _ran_before(others, fork, skip.kind)):
         return False
     join.skips[skip.kind] += 1
     return True
+
+
+def _ran_before(others: set[Draft | int], fork: Draft | int, kind: str) -> bool:
+    """Whether all these rows ran before the fork of a residual skip. A concatenation is of all that its row reads."""
+    return not others or (kind not in ("concat", "gate") and all(_id(other) < _id(fork) for other in others))
 
 
 def _projection(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft | None:

@@ -222,6 +222,8 @@ def _line_entries(view: View) -> Iterator[_Entry]:
         yield _swatch(2, 2, 3), "resampled skip"
     if "concat" in kinds:
         yield _swatch(22, 0, 1), "concat skip"
+    if "gate" in kinds:
+        yield _swatch(2, 2, 1), "gate"
     if any(set(row.skips) - {"gate"} for row in view.rows):
         yield (Cell((Text("+ skip", palette.SKIP, 9),), ceil(width("+ skip", 9)), 15),), "inside the block"
     if any(row.concat for row in view.rows):
