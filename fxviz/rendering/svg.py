@@ -130,10 +130,12 @@ def _arcs(
 
 
 def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Element]) -> list[Element]:
-    """Frames at the bottom, lines over them, labels of frames and boxes on top: a label's ground hides the line behind."""
-    of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Line, Box)}
+    """Frames at the bottom, then data flow, labels of frames, whose ground hides what flows behind, skips, and boxes."""
+    of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Box)}
+    flows = [group for group, thing in groups if isinstance(thing, Line) and thing.role != "skip"]
+    skips = [group for group, thing in groups if isinstance(thing, Line) and thing.role == "skip"]
     labels = [_label_of(group) for group, thing in groups if isinstance(thing, Frame)]
-    return [*of[Frame], *of[Line], *arcs, *labels, *of[Box]]
+    return [*of[Frame], *flows, *labels, *skips, *arcs, *of[Box]]
 
 
 def _label_of(group: Element) -> Element:
