@@ -14,7 +14,7 @@ from pathlib import Path
 import fxviz
 from fxviz.loading import names
 
-TALLEST, MOST_ROWS = 1400, 80
+TALLEST, MOST_ROWS = 1420, 80
 """A page: points and rows."""
 
 HEADER = f"{'model':36} {'style':6} {'rows':>4} {'wide':>6} {'high':>6} {'kB':>5} {'trace':>6} {'draw':>6}"

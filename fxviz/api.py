@@ -101,17 +101,30 @@ def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOp
     >>> render("resnet18", RenderOptions(theme="light")).svg.startswith("<svg")
     True
     """
+    graph = as_graph(model_or_graph)
+    if options.style != "auto" or options.direction == "LR":
+        return _figure(graph, options, "ledger" if options.style == "ledger" else "graph")
+    figure = _figure(graph, options, "auto")
+    if options.may_be_large or figure.view.style == "ledger" or figure.height <= _TALLEST:
+        return figure
+    return _figure(graph, options, "ledger")
+
+
+_TALLEST = 1420
+"""Points. How high a graph becomes is known once it is laid out; one that is higher than a page gives way to the ledger."""
+
+
+def _figure(graph: ArchGraph, options: RenderOptions, style: str) -> Figure:
     from fxviz.folding import fold
 
-    graph = as_graph(model_or_graph)
     view = fold(
         graph,
         options.color_by,
-        style="graph" if options.direction == "LR" else options.style,
         depth=options.depth,
         expand=options.expand,
         collapse=options.collapse,
         repeats=options.repeats,
+        style=style,
     )
     return Figure(view, options)
 
@@ -127,8 +140,7 @@ def page_advice(figure: Figure) -> str:
     from fxviz.folding import BUDGET, deepest_fitting, fitting
 
     options, view = figure.options, figure.view
-    asked = options.depth is not None or options.expand or not options.repeats
-    if not asked or fitting(view.style, BUDGET)(view):
+    if not options.may_be_large or fitting(view.style, BUDGET)(view):
         return ""
     depth = deepest_fitting(view.graph)
     fits = "" if depth is None else f"; --depth {depth} fits"

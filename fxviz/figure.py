@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -75,7 +76,13 @@ class RenderOptions:
             raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
 
     @property
+    def may_be_large(self) -> bool:
+        """Whether it was chosen what is opened, so that the figure need not fit a page."""
+        return self.depth is not None or bool(self.expand) or not self.repeats
+
+    @property
     def look(self) -> Look:
+        """How the figure is framed."""
         return Look(self.direction, self.title, self.header, self.legend)
 
 
@@ -123,6 +130,13 @@ class Figure:
             EngineError: the layout engine is missing, failed or took too long.
         """
         return self._picture.svg
+
+    @property
+    def height(self) -> float:
+        """Points from top to bottom, as the layout comes out."""
+        found = re.search(r'viewBox="\S+ \S+ \S+ (\S+)"', self.svg)
+        assert found is not None
+        return float(found[1])
 
     @property
     def simplified(self) -> bool:

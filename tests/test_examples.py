@@ -70,5 +70,5 @@ def test_figure_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     runpy.run_path(str(ROOT / "examples/figure_table.py"), run_name="__main__")
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split()[:5] == ["resnet18", "ledger", "32", "574", "859"]
-    assert lines[-1] == "larger than 1400 pt or 80 rows: none"
+    assert lines[-1] == "larger than 1420 pt or 80 rows: none"
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["resnet18.svg"]
