@@ -18,9 +18,6 @@ from fxviz.options import TraceOptions
 if TYPE_CHECKING:
     from torch import nn
 
-_CONFIGURATION = "transformers:"
-"""What follows is a model type or the file of a configuration, which ends like a saved graph."""
-
 
 def trace(
     model: str | nn.Module,
@@ -79,7 +76,8 @@ def trace(
     if batch is not None:
         given = batched(given, batch)
     assumed = inputs is None and kwargs is None and source.declared() is None
-    traced = trace_module(module, given, source.info(module), options, rebuild=lambda: source.build(True), assumed=assumed)
+    with source.importing():
+        traced = trace_module(module, given, source.info(module), options, rebuild=lambda: source.build(True), assumed=assumed)
     return annotate(traced)
 
 
@@ -174,6 +172,6 @@ def is_graph_file(value: object) -> bool:
     >>> is_graph_file("transformers:bert/config.json")
     False
     """
-    if isinstance(value, str) and value.startswith(_CONFIGURATION):
-        return False
-    return isinstance(value, (str, Path)) and str(value).lower().endswith(".json")
+    from fxviz.loading.grammar import is_graph
+
+    return isinstance(value, (str, Path)) and is_graph(str(value))

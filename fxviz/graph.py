@@ -505,7 +505,7 @@ def _read_node(node: Fields) -> Node:
         scope=node.count("scope"),
         uses=node.texts("uses"),
         outputs=tuple(map(_read_tensor, node.items("outputs"))),
-        settings=_frozen(node.inner("settings").value),
+        settings=_frozen(node.settings("settings")),
         macs=node.count_or_none("macs"),
         params=node.count("params"),
         shared=node.texts("shared"),

@@ -82,6 +82,15 @@ class Fields:
         good = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
         return tuple(self._checked(key, good, "a list of texts"))
 
+    def settings(self, key: str) -> dict[str, Any]:
+        """Plain values by name: numbers, texts, true, false, null, and lists of such."""
+        settings = self.inner(key).value
+        for name, value in settings.items():
+            if not _is_plain(value):
+                expected = "a number, a text, true, false, null or a list of such"
+                raise ValueError(f"{self.where}: '{key}' '{name}' is {_said(value)}, not {expected}")
+        return dict(settings)
+
     def inner(self, key: str) -> Fields:
         """The fields of an object in this one."""
         return Fields(self.raw(key), f"{self.where}: '{key}'")
@@ -101,6 +110,12 @@ class Fields:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < _LIMIT
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return all(map(_is_plain, value))
+    return value is None or isinstance(value, (bool, int, float, str))
 
 
 def _said(value: Any) -> str:

@@ -216,6 +216,60 @@ def test_arguments_that_do_not_fit_are_said_with_those_that_do() -> None:
         assert message.endswith("; give what its forward(x) takes")
 
 
+def test_a_model_without_forward_has_nothing_to_draw() -> None:
+    class Bare(nn.Module):
+        pass
+
+    for how in ({}, {"partial": True}):
+        message, _ = failed(Bare(), **how)
+        assert message.endswith("; write a forward for Bare, or name another class")
+
+
+def test_where_nothing_ran_no_half_is_offered() -> None:
+    class Strict(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            if x.dim() != 3:
+                raise ValueError("three sizes")
+            return x
+
+    for how in ({}, {"partial": True}):
+        assert failed(Strict(), **how)[0].endswith(": ValueError: three sizes")
+
+
+class Words(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(100, 8)
+
+    def forward(self, image: Tensor, ids: Tensor) -> Tensor:
+        return self.table(ids) + image
+
+
+def test_an_embedding_that_is_given_floats_is_told_what_ids_are() -> None:
+    message, _ = failed(Words(), (TensorInfo((8,), "float32"), TensorInfo((1, 5), "float32")))
+    assert message.endswith("; ids are whole numbers: --input ids=...:int64[0,100]")
+    with pytest.raises(TraceError) as caught:
+        fxviz.trace(nn.Sequential(nn.Embedding(7, 8)))
+    assert str(caught.value).endswith("forward(input) takes; ids are whole numbers: --input input=...:int64[0,7]")
+
+
+@pytest.mark.parametrize(
+    ("take", "before"),
+    [(lambda batch: batch["image"], "; it was given 2×8 float32"), (lambda batch: batch.image, " has no attribute 'image'")],
+    ids=["dict", "object"],
+)
+def test_a_forward_that_takes_another_structure_is_told_the_way_out(take: Any, before: str) -> None:
+    class Taking(nn.Module):
+        def forward(self, batch: Any) -> Tensor:
+            return take(batch).relu()
+
+    out = "; for a dict or an object, name a function of yours that returns the pair (module, inputs)"
+    assert failed(Taking())[0].endswith(f"{before}{out}")
+    with pytest.raises(TraceError) as caught:
+        fxviz.trace(Taking())
+    assert str(caught.value).endswith(f"forward(batch) takes{out}")
+
+
 class Nesting(nn.Module):
     """Makes a tensor that has no sizes, and gives one that has."""
 
@@ -375,6 +429,17 @@ class Talking(nn.Module):
         sys.stdout.write("written\n")
         warnings.warn("warned of", FutureWarning, stacklevel=1)
         return x + 1
+
+
+def test_what_torch_remarks_of_our_own_lines_is_not_said() -> None:
+    class Listing(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x["image"]  # type: ignore[call-overload,no-any-return]
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        failed(Listing())
+    assert [str(warning.message) for warning in said] == []
 
 
 @pytest.mark.parametrize("how", [{}, {"device": "cpu"}, {"device": "cpu", "time": True}], ids=str)

@@ -9,9 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fxviz.api import is_graph_file
 from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading.grammar import Reference, parse, stem
+from fxviz.loading.grammar import Reference, is_graph, parse, stem
 
 # -------------------------------------------------------------------- what is read
 
@@ -195,4 +194,4 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     else:
         assert repr(parse(str(reference))) == repr(reference)
         assert name.splitlines() in ([name], [])
-        assert (reference.kind == "graph") == is_graph_file(text)
+        assert (reference.kind == "graph") == is_graph(text)

@@ -31,7 +31,7 @@ texts = st.text(st.characters(codec="utf-8"), max_size=8)
 sizes = st.integers(0, 10**12)
 plain = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | texts,
-    lambda inner: st.lists(inner, max_size=3).map(tuple) | st.dictionaries(texts, inner, max_size=3),
+    lambda inner: st.lists(inner, max_size=3).map(tuple),
     max_leaves=6,
 )
 tensors = st.builds(TensorInfo, st.lists(st.integers(0, 512), max_size=4).map(tuple), st.sampled_from(["float32", "int64"]))
@@ -181,6 +181,12 @@ SCOPE_0 = SCOPE | {"id": 0, "parent": None}
         ("nodes.1.op", -1, "node 'conv': 'op' is -1, not a text"),
         ("nodes.1.path", [], "node 'conv': 'path' is [], not a text"),
         ("nodes.1.settings", None, "node 'conv': 'settings' is null, not an object"),
+        (
+            "nodes.1.settings.stride",
+            {},
+            "node 'conv': 'settings' 'stride' is an object, not a number, a text, true, false",
+        ),
+        ("nodes.1.settings.stride", [2, [{}]], "node 'conv': 'settings' 'stride' is [2, [{}]], not a number, a text, true"),
         ("nodes.1.params", "x", "node 'conv': 'params' is 'x', not a whole number from 0 on"),
         ("nodes.1.params", float("nan"), "node 'conv': 'params' is nan, not a whole number"),
         ("nodes.1.params", 1e308, "node 'conv': 'params' is 1e+308, not a whole number"),

@@ -6,6 +6,7 @@ import time
 import warnings
 from collections import Counter
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fxviz
+from fxviz.errors import TraceError
 from fxviz.graph import ArchGraph, TensorInfo
 from fxviz.inputs import Dummy
 from hard_cases import Box, DataclassOutput, Lstm, Masks, OwnGradient, PackedGru, Unused
@@ -250,6 +252,41 @@ def test_control_flow_on_data_is_guessed_or_real() -> None:
     assert (guessed.trace.method, guessed.trace.guessed) == ("guessed", {"aten._local_scalar_dense": 1})
     assert (real.trace.method, real.nodes[-1].outputs[0].shape) == ("real", (2, 5))
     assert fxviz.trace(Masks(), torch.rand(2, 8)).trace.method == "guessed"
+
+
+class Descending(nn.Module):
+    """Loops until a value is small."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        while x.sum() > 0:
+            x = x - 1
+        return self.fc(x)
+
+
+def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fxviz.tracing.modes._MOST_VALUES", 20)
+    graph = fxviz.trace(Descending(), torch.ones(2, 8))
+    assert (graph.trace.method, ops(graph)) == ("real", ["x", "sum", "gt", "sub", "sum", "gt", "Linear", "output"])
+    with pytest.raises(TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*; .*: give it memory"):
+        fxviz.trace(Descending().to("meta"), ROWS)
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
+def test_a_scripted_part_of_a_model_without_memory_runs_for_real(in_tmp: Path) -> None:
+    Path("scripted_net.py").write_text(
+        "import torch\nfrom torch import nn\n"
+        "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "        self.stem, self.part = nn.Linear(8, 4), torch.jit.script(nn.Sequential(nn.Linear(4, 3)))\n"
+        "    def forward(self, x):\n        return self.part(self.stem(x))\n"
+    )
+    graph = fxviz.trace("scripted_net.py:Net", ROWS)
+    assert (graph.trace.method, graph.traced_params) == ("real", 51)
+    with pytest.raises(TraceError, match=r"scripted_net.py:8, .*': RuntimeError: [^;]*; it was given 2×5 float32"):
+        fxviz.trace("scripted_net.py:Net", TensorInfo((2, 5), "float32"))
 
 
 def test_a_custom_autograd_function() -> None:

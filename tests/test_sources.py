@@ -15,6 +15,7 @@ import fxviz
 from fxviz.errors import UnknownModel, UsageError
 from fxviz.graph import TensorInfo
 from fxviz.loading import resolve
+from fxviz.tracing import trace_module
 
 NET = """
 import torch
@@ -208,6 +209,26 @@ def test_a_file_imports_its_neighbours_and_stays_registered(in_tmp: Path) -> Non
     assert sys.modules["net"].__file__ == str(in_tmp / "a" / "net.py")
 
 
+def test_a_model_imports_while_it_runs(in_tmp: Path) -> None:
+    for folder, added in (("a", 1), ("b", 2)):
+        (in_tmp / folder).mkdir()
+        (in_tmp / folder / "helper_of_net.py").write_text(f"ADDED = {added}")
+        (in_tmp / folder / "net.py").write_text(
+            "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n"
+            "        import helper_of_net\n        return x.add(helper_of_net.ADDED)\nnet = Net()\n"
+        )
+    before = list(sys.path)
+    added = []
+    for model in ("a/net.py:Net", "b/net.py:net", "a/net.py:net"):
+        source = resolve(model)
+        module = source.build(False)
+        with source.importing():
+            graph = trace_module(module, source.inputs, source.info(module))
+        added.append(graph.nodes[1].settings["1"])
+    assert added == [1, 2, 1]
+    assert sys.path == before
+
+
 def test_a_changed_file_is_read_anew(write: Callable[..., None]) -> None:
     write(net=NET)
     assert fxviz.trace("net.py:Net").total_params == 24
@@ -336,6 +357,19 @@ def test_the_cause_is_kept(write: Callable[..., None]) -> None:
     assert isinstance(caught.value.__cause__, ZeroDivisionError)
 
 
+def test_a_module_that_its_package_has_not_is_said_with_those_that_it_has(in_tmp: Path) -> None:
+    package = in_tmp / "package_of_nets"
+    package.mkdir()
+    for name, text in (("__init__", ""), ("unet", "import no_such_thing"), ("resnet", "")):
+        (package / f"{name}.py").write_text(text)
+    where = "'package_of_nets' has no module"
+    assert message("package_of_nets.unte:Net(3)") == (
+        f"no model 'package_of_nets.unte:Net(3)': {where} 'unte'; did you mean package_of_nets.unet:Net(3)?"
+    )
+    assert message("package_of_nets.zzz:Net") == f"no model 'package_of_nets.zzz:Net': {where} 'zzz'; it has resnet, unet"
+    assert "No module named 'no_such_thing'" in message("package_of_nets.unet:Net")
+
+
 def test_files_that_cannot_be_read(in_tmp: Path) -> None:
     (in_tmp / "folder.py").mkdir()
     (in_tmp / "latin.py").write_bytes(b'name = "\xe4"\n')
@@ -343,8 +377,16 @@ def test_files_that_cannot_be_read(in_tmp: Path) -> None:
     assert message("latin.py:Net") == "cannot read 'latin.py': it is not in UTF-8; save it so"
 
 
-def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on() -> None:
-    for model, hint in [("package.module", "package.module:Net"), ("models/net", "models/net.py:Net")]:
+def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Callable[..., None]) -> None:
+    write(blocks="raise SystemExit('not imported')")
+    hints = {
+        "package.module": "package.module:Net",
+        "models/net": "models/net.py:Net",
+        "blocks.Net": "blocks:Net",
+        "torch.nn.Linear": "torch.nn:Linear",
+        "torch.nn": "torch.nn:Net",
+    }
+    for model, hint in hints.items():
         with pytest.raises(UnknownModel) as caught:
             fxviz.trace(model)
         assert str(caught.value) == f"no model '{model}'; 'fxviz list' shows all names; a class of your own is named '{hint}'"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy
 import pytest
 import torch
 from torch import Tensor, nn
@@ -36,6 +37,7 @@ def state_of_torch() -> dict[str, Any]:
         "dispatch modes": _get_current_dispatch_mode_stack(),
         "random": torch.get_rng_state().tolist(),
         "python's random": random.getstate(),
+        "numpy's random": [repr(part) for part in numpy.random.get_state(legacy=True)],
         "log": logging.getLogger("torch._subclasses.fake_tensor").disabled,
         "threads": torch.get_num_threads(),
         "dtype": torch.get_default_dtype(),
@@ -99,6 +101,7 @@ class Restless(nn.Module):
         self.fc = nn.Linear(8, 8)
         del self.drop
         random.random()
+        numpy.random.rand()
         torch.manual_seed(7)
         y = self.norm(self.last) + torch.rand(8)
         if self.failure is not None:
@@ -144,6 +147,52 @@ def test_gradients_and_hooks_stay() -> None:
         trace_module(model, inputs, INFO)
     model(*inputs)
     assert called == ["hook"] * 3
+
+
+class Force(nn.Module):
+    """Asks for a gradient by its input, and leaves some on its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.energy = nn.Sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 1))
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        energy = self.energy(positions.requires_grad_()).sum()
+        (slope,) = torch.autograd.grad(energy, positions, create_graph=True)
+        energy.backward()
+        return energy, -slope
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_model_that_asks_for_gradients_runs_with_them_and_is_put_back(device: str, trained: bool) -> None:
+    model, positions = Force(), torch.rand(4, 3)
+    if trained:
+        model.energy(positions).sum().backward()
+    gradients = [None if tensor.grad is None else tensor.grad.clone() for tensor in model.parameters()]
+    with unchanged(model):
+        graph = trace_module(model, (positions,), INFO, TraceOptions(device))
+    assert graph.trace.method == ("fake" if device == "meta" else "real")
+    assert {"Linear", "grad", "neg"} < {node.op for node in graph.nodes}
+    assert (positions.requires_grad, positions.grad) == (False, None)
+    for tensor, before in zip(model.parameters(), gradients, strict=True):
+        assert tensor.grad is None if before is None else torch.equal(tensor.grad, before)  # type: ignore[arg-type]
+
+
+def test_a_model_whose_gradients_lead_to_parameters_runs_for_real() -> None:
+    class Meta(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(3, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            (step,) = torch.autograd.grad(self.fc(x).sum(), self.fc.weight, create_graph=True)
+            return x @ (self.fc.weight - step).t()
+
+    model, inputs = Meta(), (torch.rand(4, 3),)
+    with unchanged(model):
+        graph = trace_module(model, inputs, INFO)
+    assert graph.nodes[-1].outputs[0].shape == (4, 1)
 
 
 def test_a_traced_model_still_trains() -> None:

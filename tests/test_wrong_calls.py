@@ -115,7 +115,7 @@ FAILURES = {
     "net.py:Two": "cannot trace Two: TypeError: ...forward() missing 1 required positional argument: 'right'; "
     f"{ASSUMED}(left, right) takes",
     "net.py:Words": "cannot trace Words: table (Embedding) at net.py:55, 'return self.table(ids)': RuntimeError: ...; it was given "
-    f"1×3×224×224 float32; {ASSUMED}(ids) takes",
+    f"1×3×224×224 float32; {ASSUMED}(ids) takes; ids are whole numbers: --input ids=...:int64[0,100]",
     "net.py:Net --input 1x1x64x64": f"cannot trace Net: {CONV}: RuntimeError: ... to have 3 channels, but got 1 channels instead; "
     "it was given 1×1×64×64 float32; --partial draws what ran until then",
     "net.py:Net --input 1x3x64x64:int64": f"cannot trace Net: {CONV}: RuntimeError: ...; it was given 1×3×64×64 int64; --partial "

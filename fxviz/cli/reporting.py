@@ -14,6 +14,7 @@ import typer
 
 from fxviz import streams
 from fxviz.errors import FxvizError
+from fxviz.quoting import printable
 
 
 @contextmanager
@@ -55,8 +56,7 @@ def one_line(message: str) -> str:
     >>> one_line("a\n  b\x1b[2J")
     'a b\\x1b[2J'
     """
-    line = " ".join(message.split())
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in line)
+    return printable(" ".join(message.split()))
 
 
 @contextmanager

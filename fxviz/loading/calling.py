@@ -8,7 +8,8 @@ from typing import Any
 
 from fxviz.errors import UsageError
 from fxviz.loading.grammar import Reference
-from fxviz.loading.literals import shown, written
+from fxviz.loading.literals import written
+from fxviz.quoting import parameters, shown
 
 
 def check_call(target: Callable[..., Any], reference: Reference) -> None:
@@ -30,7 +31,7 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
     try:
         bound = signature.bind_partial(*reference.args, **reference.kwargs)
     except TypeError as error:
-        raise UsageError(f"cannot call '{shown(str(reference))}': {error}; it takes {_parameters(signature)}") from None
+        raise UsageError(f"cannot call '{shown(str(reference))}': {error}; it takes {parameters(signature)}") from None
     required = {name: parameter for name, parameter in signature.parameters.items() if _is_required(parameter)}
     if missing := [parameter for name, parameter in required.items() if name not in bound.arguments]:
         names = ", ".join(parameter.name for parameter in missing)
@@ -46,9 +47,3 @@ def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
     given = written(reference.args, reference.kwargs)[1:-1]
     places = ["..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing]
     return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
-
-
-def _parameters(signature: inspect.Signature) -> str:
-    """The parameters in parentheses, without types."""
-    bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
-    return shown(str(signature.replace(parameters=bare, return_annotation=signature.empty)))

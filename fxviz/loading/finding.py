@@ -10,7 +10,7 @@ from typing import Any
 
 from fxviz.errors import UsageError
 from fxviz.loading.grammar import Reference
-from fxviz.loading.literals import shown
+from fxviz.quoting import shown
 
 _MANY = 8
 """So many names are listed at most."""

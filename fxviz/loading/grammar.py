@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading.literals import NotLiteral, arguments, shown, written
+from fxviz.loading.literals import NotLiteral, arguments, written
+from fxviz.quoting import shown
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]
 
@@ -88,9 +89,7 @@ def parse(text: str) -> Reference:
     fxviz.errors.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'
     """
     _check_characters(text)
-    if found := _of_library(text, _CONFIGURATION):
-        return found
-    if text.lower().endswith(_GRAPH):
+    if is_graph(text):
         return Reference("graph", text)
     if found := _of_library(text, *(f"{library}:" for library in LIBRARIES)):
         return found
@@ -99,6 +98,15 @@ def parse(text: str) -> Reference:
     if text.lower().endswith((_PROGRAM, *WEIGHTS)):
         return Reference("program" if text.lower().endswith(_PROGRAM) else "weights", text)
     return _of_module(text) or _of_torchvision(text)
+
+
+def is_graph(text: str) -> bool:
+    """Whether ``text`` names a saved graph rather than a model.
+
+    >>> is_graph("out/resnet18.JSON"), is_graph("resnet18"), is_graph("transformers:bert/config.json")
+    (True, False, False)
+    """
+    return text.lower().endswith(_GRAPH) and not text.startswith(_CONFIGURATION)
 
 
 def stem(text: str) -> str:

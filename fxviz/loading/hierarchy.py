@@ -82,7 +82,9 @@ def _torch_class(module: nn.Module, name: str) -> tuple[type, ...]:
     """The original, if it is one of torch's own with others in it: tracing takes some of those as one operation (attention)."""
     place, _, bare = name.rpartition(".")
     original = getattr(sys.modules.get(place), bare, None) if place.startswith("torch.nn.") else None
-    return (original,) if isinstance(original, type) and any(True for _ in module.children()) else ()
+    if not isinstance(original, type) or not issubclass(original, nn.Module):
+        return ()
+    return (original,) if any(True for _ in module.children()) else ()
 
 
 def _overridden(module: nn.Module) -> dict[str, Any]:

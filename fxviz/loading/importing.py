@@ -6,17 +6,22 @@ import difflib
 import importlib
 import importlib.machinery
 import importlib.util
+import pkgutil
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from fxviz.errors import UnknownModel, UsageError
 from fxviz.loading.grammar import LIBRARIES, Reference
-from fxviz.loading.literals import shown
 from fxviz.loading.owncode import own_code
+from fxviz.quoting import shown
+
+_MANY = 8
+"""So many modules of a package are listed at most."""
 
 _brought: dict[str, ModuleType] = {}
 """Modules that the last file brought along: the next file gets its own neighbours, and a changed file is read anew."""
@@ -39,6 +44,17 @@ def importable(folder: Path) -> Iterator[None]:
         sys.path[:] = before
 
 
+@contextmanager
+def beside(folder: Path) -> Iterator[None]:
+    """As :func:`importable`, for the folder of a file: what is imported from there is forgotten when the next file is read."""
+    before = set(sys.modules)
+    with importable(folder):
+        try:
+            yield
+        finally:
+            _brought.update(_neighbours(folder, before))
+
+
 def import_module(reference: Reference) -> ModuleType:
     """The module that ``reference`` names; those in the current folder can be imported, too.
 
@@ -53,7 +69,12 @@ def import_module(reference: Reference) -> ModuleType:
     with importable(Path.cwd()):
         _check_there(reference)
         with own_code(f"cannot import '{shown(reference.place)}'"):
-            return importlib.import_module(reference.place)
+            try:
+                return importlib.import_module(reference.place)
+            except ModuleNotFoundError as error:
+                if not f"{reference.place}.".startswith(f"{error.name}."):
+                    raise
+                raise UnknownModel(_absent(reference, str(error.name))) from None
 
 
 def _check_there(reference: Reference) -> None:
@@ -64,6 +85,33 @@ def _check_there(reference: Reference) -> None:
     advice = f"start in the folder where it is, or install it for {sys.executable}"
     hint = f"did you mean {near[0]}:{shown(reference.called)}?" if near else advice
     raise UnknownModel(f"no model '{shown(str(reference))}': there is no module '{shown(name)}'; {hint}")
+
+
+def _absent(reference: Reference, name: str) -> str:
+    """What to say where the package that should hold the module ``name`` was imported, and does not."""
+    package, _, last = name.rpartition(".")
+    places = getattr(sys.modules.get(package), "__path__", ())
+    inside = [module.name for module in pkgutil.iter_modules(places) if not module.name.startswith("_")]
+    near = difflib.get_close_matches(last, inside, n=1)
+    other = str(replace(reference, place=f"{package}.{near[0]}")) if near else ""
+    hint = f"did you mean {shown(other)}?" if near else f"it has {', '.join(inside[:_MANY]) or 'none'}"
+    return f"no model '{shown(str(reference))}': '{shown(package)}' has no module '{shown(last)}'; {hint}"
+
+
+def module_part(name: str) -> str:
+    """As much of a dotted name as names a module, told without importing any; "" if nothing does.
+
+    >>> module_part("os.path"), module_part("torch.nn.Linear"), module_part("no_such.module")
+    ('os', 'torch.nn', '')
+    """
+    parts, found = name.split("."), 0
+    places: Sequence[str] | None = [str(Path.cwd()), *sys.path]
+    while places is not None and found < len(parts):
+        spec = importlib.machinery.PathFinder.find_spec(parts[found], places)
+        if spec is None:
+            break
+        found, places = found + 1, spec.submodule_search_locations
+    return ".".join(parts[:found])
 
 
 def import_file(path: str) -> ModuleType:
@@ -80,11 +128,7 @@ def import_file(path: str) -> ModuleType:
     file = Path(path).absolute()
     source = _source(file, path)
     _forget()
-    before = set(sys.modules)
-    try:
-        return _executed(file, source, path)
-    finally:
-        _brought.update(_neighbours(file.parent, before))
+    return _executed(file, source, path)
 
 
 def _forget() -> None:
@@ -110,7 +154,7 @@ def _executed(file: Path, source: str, path: str) -> ModuleType:
     if spec is None:
         raise UsageError(f"cannot read '{shown(path)}': a file of Python code ends in .py")
     module = importlib.util.module_from_spec(spec)
-    with own_code(f"cannot import '{shown(path)}'"), importable(file.parent):
+    with own_code(f"cannot import '{shown(path)}'"), beside(file.parent):
         code = compile(source, str(file), "exec", dont_inherit=True)
         sys.modules[name] = module
         try:

@@ -8,25 +8,14 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from fxviz.quoting import shown
+
 _BITS = 64
 """A whole number has at most so many."""
-
-_SHOWN = 80
-"""Characters of a text that a message repeats."""
 
 
 class NotLiteral(Exception):
     """What stands there is no literal; the message says which part, and what to write."""
-
-
-def shown(text: str) -> str:
-    r"""A user's text as a message repeats it: short, on one line.
-
-    >>> shown("a\nb"), len(shown("a" * 1000))
-    ('a\\nb', 80)
-    """
-    text = text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
 def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:

@@ -14,9 +14,9 @@ from typing import Any
 from fxviz.errors import UsageError
 from fxviz.inputs import Arguments
 from fxviz.loading.grammar import Reference
-from fxviz.loading.literals import shown
 from fxviz.loading.source import Source, described
 from fxviz.loading.vetting import Unsafe, check_data_only
+from fxviz.quoting import shown
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Tells ``torch.load`` to unpickle nothing but tensors and plain containers, also where torch's own code asks for more."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,11 @@ from fxviz.loading.building import made
 from fxviz.loading.calling import check_call
 from fxviz.loading.finding import choice, find
 from fxviz.loading.grammar import Reference
-from fxviz.loading.importing import import_file, import_module, importable
-from fxviz.loading.literals import shown
+from fxviz.loading.importing import beside, import_file, import_module, importable
 from fxviz.loading.owncode import own_code
 from fxviz.loading.source import Source, described
 from fxviz.loading.weights import NO_CODE, is_state
+from fxviz.quoting import shown
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -43,19 +44,22 @@ def source(reference: Reference) -> Source:
     with own_code(f"cannot find '{shown(str(reference))}'"):
         target = find(reference, module)
     _check_target(target, reference, module)
+    importing = partial(beside, Path(reference.place).absolute().parent) if in_file else partial(importable, Path.cwd())
     if isinstance(target, nn.Module):
-        return Source(reference.called, reference.place, lambda allocate: target)
-    maker = _Maker(reference, target, Path(reference.place).absolute().parent if in_file else Path.cwd())
-    return Source(reference.called, reference.place, maker.build, maker.declared)
+        return Source(reference.called, reference.place, lambda allocate: target, importing=importing)
+    maker = _Maker(reference, target, importing)
+    return Source(reference.called, reference.place, maker.build, maker.declared, importing)
 
 
 class _Maker:
     """Calls the user's class or function, and keeps the inputs that it gave with the model."""
 
-    def __init__(self, reference: Reference, target: Callable[..., Any], folder: Path) -> None:
+    def __init__(
+        self, reference: Reference, target: Callable[..., Any], importing: Callable[[], AbstractContextManager[None]]
+    ) -> None:
         self._reference = reference
         self._target = target
-        self._folder = folder
+        self._importing = importing
         self._declared: Arguments | None = None
         self._is_made = False
 
@@ -81,7 +85,7 @@ class _Maker:
         return self._call(True)
 
     def _call(self, allocate: bool) -> Any:
-        with own_code(f"cannot build '{shown(str(self._reference))}'"), importable(self._folder):
+        with own_code(f"cannot build '{shown(str(self._reference))}'"), self._importing():
             return made(lambda: self._target(*self._reference.args, **self._reference.kwargs), allocate)
 
 

@@ -11,9 +11,10 @@ from types import ModuleType
 from fxviz.errors import UnknownModel, UsageError
 from fxviz.loading import program, python, timm, torchvision, transformers
 from fxviz.loading.grammar import LIBRARIES, Reference, parse
-from fxviz.loading.literals import shown
+from fxviz.loading.importing import module_part
 from fxviz.loading.source import Source
 from fxviz.loading.weights import NO_CODE, is_state, refused
+from fxviz.quoting import shown
 
 _LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
@@ -114,5 +115,7 @@ def _own(name: str) -> str:
     """How a class in a module or file is named, if ``name`` looks like one."""
     if "/" in name or os.sep in name:
         return f"; a class of your own is named '{shown(name)}.py:Net'"
-    is_module = "." in name and ":" not in name and all(part.isidentifier() for part in name.split("."))
-    return f"; a class of your own is named '{shown(name)}:Net'" if is_module else ""
+    if "." not in name or ":" in name or not all(part.isidentifier() for part in name.split(".")):
+        return ""
+    module = module_part(name) or name
+    return f"; a class of your own is named '{shown(module)}:{shown(name[len(module) + 1 :]) or 'Net'}'"

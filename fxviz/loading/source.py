@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,12 +42,14 @@ class Source:
         build: makes the module; its parameters hold no memory if the argument is False.
         declared: tells what the model is called with, as far as its source says so: positional arguments of forward, keyword
             arguments by name, or both; tensors may be given as :class:`~fxviz.graph.TensorInfo`. None if it does not say.
+        importing: while the context that it makes is active, what the model's code imports is found; for the time of its run.
     """
 
     name: str
     origin: str
     build: Callable[[bool], nn.Module]
     declared: Callable[[], Inputs | None] = _undeclared
+    importing: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def inputs(self) -> Inputs:

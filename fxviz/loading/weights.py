@@ -8,7 +8,7 @@ from typing import Any
 
 from fxviz.errors import UsageError
 from fxviz.loading.grammar import Reference
-from fxviz.loading.literals import shown
+from fxviz.quoting import shown
 
 _PICKLED = "it holds weights or a pickled module, and fxviz unpickles nothing"
 _HOLDS = {

@@ -9,7 +9,7 @@ from torch import nn
 
 from fxviz.inputs import Arguments
 from fxviz.options import TraceOptions
-from fxviz.tracing.arguments import fits, signature
+from fxviz.tracing.arguments import bound, fits, signature
 from fxviz.tracing.failing import Stop
 
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
@@ -42,14 +42,14 @@ class Situation:
     @property
     def began(self) -> bool:
         """Whether something of what was to be recorded ran."""
-        return bool(self.stop.failure.node) and self.fitting
+        return self.stop.ran and self.fitting
 
 
 def next_step(situation: Situation) -> str:
     """What to do, "" if there is nothing to say.
 
     >>> from fxviz.graph import Failure, TensorInfo
-    >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"))
+    >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
     >>> next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))
     'no inputs were given, so a 1×3×224×224 image was assumed: say by --input (in Python inputs=...) what forward(input) takes'
@@ -59,12 +59,41 @@ def next_step(situation: Situation) -> str:
     return next((step for rule in _RULES if (step := rule(situation))), "")
 
 
+def _forward_missing(situation: Situation) -> str:
+    if getattr(situation.model.forward, "__func__", None) is not nn.Module.forward:
+        return ""
+    return f"write a forward for {type(situation.model).__name__}, or name another class"
+
+
 def _inputs_assumed(situation: Situation) -> str:
     if not situation.assumed:
         return ""
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
     taken = f"forward{signature(situation.model)}"
-    return f"no inputs were given, so a {assumed} image was assumed: say by --input (in Python inputs=...) what {taken} takes"
+    said = f"no inputs were given, so a {assumed} image was assumed: say by --input (in Python inputs=...) what {taken} takes"
+    more = _ids_taken(situation) or _structure_taken(situation)
+    return f"{said}; {more}" if more else said
+
+
+def _ids_taken(situation: Situation) -> str:
+    failure = situation.stop.failure
+    module = dict(situation.model.named_modules()).get(failure.path)
+    if not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or not any(info.is_floating for info in failure.inputs[:1]):
+        return ""
+    return f"ids are whole numbers: --input {_name_of(situation)}=...:int64[0,{module.num_embeddings}]"
+
+
+def _name_of(situation: Situation) -> str:
+    """Forward's name of the input that met the failure, as far as its sizes tell."""
+    met = [info.shape for info in situation.stop.failure.inputs[:1]]
+    named = bound(situation.model, situation.given.args, situation.given.kwargs).items()
+    return next((name for name, value in named if [tuple(getattr(value, "shape", ()))] == met), "NAME")
+
+
+def _structure_taken(situation: Situation) -> str:
+    if not situation.stop.restructured:
+        return ""
+    return "for a dict or an object, name a function of yours that returns the pair (module, inputs)"
 
 
 def _sizes_given(situation: Situation) -> str:
@@ -100,9 +129,12 @@ def _what_ran(situation: Situation) -> str:
 
 
 _RULES: tuple[Callable[[Situation], str], ...] = (
+    _forward_missing,
     _inputs_assumed,
     _sizes_given,
     _others_taken,
+    _ids_taken,
+    _structure_taken,
     _one_example,
     _unrecordable,
     _what_ran,

@@ -13,10 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from fxviz.errors import TraceError
 from fxviz.graph import TensorInfo
 from fxviz.inputs import Dummy
+from fxviz.quoting import parameters
 from fxviz.tracing.values import tensors_in, with_parts
-
-_LONGEST = 300
-"""Characters of a signature that are shown."""
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
@@ -62,12 +60,9 @@ def signature(model: nn.Module) -> str:
     '(input)'
     """
     try:
-        taken = inspect.signature(model.forward)
+        return parameters(inspect.signature(model.forward))
     except (TypeError, ValueError):
         return "(...)"
-    bare = [parameter.replace(annotation=parameter.empty) for parameter in taken.parameters.values()]
-    text = " ".join(str(taken.replace(parameters=bare, return_annotation=taken.empty)).split())
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…)"
 
 
 def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
@@ -87,14 +82,22 @@ def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bo
     return True
 
 
+def bound(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Each argument, named after forward's parameter.
+
+    >>> bound(nn.ReLU(), (1,), {})
+    {'input': 1}
+    """
+    try:
+        return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return {f"input_{place}": value for place, value in enumerate(args)} | dict(kwargs)
+
+
 def named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Each tensor among the arguments, named after forward's parameter ("images_0" for the first in a list)."""
-    try:
-        bound = inspect.signature(model.forward).bind(*args, **kwargs).arguments
-    except (TypeError, ValueError):
-        bound = {f"input_{place}": value for place, value in enumerate(args)} | dict(kwargs)
     named: dict[str, Tensor] = {}
-    for name, value in bound.items():
+    for name, value in bound(model, args, kwargs).items():
         tensors = list(tensors_in(value))
         for place, tensor in enumerate(tensors):
             named[name if isinstance(value, Tensor) else f"{name}_{place}"] = tensor

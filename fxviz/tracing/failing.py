@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, fx, nn
 
 from fxviz.graph import Failure, TensorInfo
-from fxviz.tracing.locating import Line, blamed_line
+from fxviz.locating import Line, blamed_line, first_line
+from fxviz.tracing.blaming import Blame
+from fxviz.tracing.calls import getitem, stopped
 from fxviz.tracing.tracer import ModelTracer, class_name
 from fxviz.tracing.values import describe, said, tensors_in
-
-_LONGEST = 300
-"""Characters of an error's message that are shown."""
 
 _MOST = 4
 """Tensors that are shown of those that met."""
@@ -26,11 +25,15 @@ class Stop:
         error: what was raised.
         failure: where that was; its node is "" if the run did not come to what was to be recorded.
         unrecordable: path of the module inside which the tracer itself failed, None if the model's code did.
+        ran: whether an operation was begun, so that there is something to draw.
+        restructured: whether the code took a tensor for something of another structure: a dict, an object with attributes.
     """
 
     error: BaseException
     failure: Failure
     unrecordable: str | None = None
+    ran: bool = False
+    restructured: bool = False
 
 
 def stop_of(error: BaseException, tracer: ModelTracer, model: nn.Module) -> Stop:
@@ -50,7 +53,21 @@ def stop_of(error: BaseException, tracer: ModelTracer, model: nn.Module) -> Stop
         code=line.code,
         inputs=tuple(describe(tensor) for tensor in tensors_in(step)),
     )
-    return Stop(error, failure, tracer.scopes[blame.scope].path if blame.own else None)
+    unrecordable = tracer.scopes[blame.scope].path if blame.own else None
+    return Stop(error, failure, unrecordable, tracer.begun and _has_operation(tracer.graph), _took_for_another(blame))
+
+
+def _has_operation(graph: fx.Graph) -> bool:
+    """Whether it holds more than what goes in, and the place where code raised."""
+    return any(node.op.startswith("call_") and node.target is not stopped for node in graph.nodes)
+
+
+def _took_for_another(blame: Blame) -> bool:
+    """``x["image"]`` or ``x.image``, where x is a tensor."""
+    if isinstance(blame.error, AttributeError):
+        return isinstance(getattr(blame.error, "obj", None), Tensor)
+    step = blame.step
+    return step is not None and step.target is getitem and isinstance(step.args[1], str)
 
 
 def _path(module: nn.Module, root: nn.Module, model: nn.Module) -> str:
@@ -78,22 +95,3 @@ def _given(inputs: tuple[TensorInfo, ...]) -> str:
         return ""
     more = f" and {len(inputs) - _MOST} more" if len(inputs) > _MOST else ""
     return f"; it was given {said(inputs[:_MOST])}{more}"
-
-
-def text_of(error: BaseException) -> str:
-    """The message of an error; "" if it cannot tell."""
-    try:
-        return str(error).strip()
-    except Exception:
-        return ""
-
-
-def first_line(error: BaseException) -> str:
-    """The class of an error and the first line of its message.
-
-    >>> first_line(ValueError("no\\nmore")), first_line(SystemExit())
-    ('ValueError: no', 'SystemExit')
-    """
-    text = text_of(error).splitlines()
-    line = f"{type(error).__name__}: {text[0]}" if text else type(error).__name__
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…"

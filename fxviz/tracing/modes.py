@@ -32,6 +32,22 @@ _DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
 _BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)
 
 
+_READS_A_VALUE = ("aten._local_scalar_dense", "aten.equal")
+"""Operations that take a number or a truth value out of a tensor."""
+
+_MOST_VALUES = 1000
+"""So many values are guessed in one run: a loop that waits for another value would not end."""
+
+
+class EndlessGuess(RuntimeError):
+    """So many values were guessed that a loop seems to wait for one that no guess is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{_MOST_VALUES} values of tensors were guessed here: a loop that depends on a tensor's value does not end"
+        )
+
+
 class FunctionMode(TorchFunctionMode):
     """Shows the tracer each call of Python code into torch, composite functions (interpolate, einsum) as one."""
 
@@ -175,6 +191,8 @@ class OperationMeter(TorchDispatchMode):
                 self.beyond.append(name)
                 raise
             self.guesses[name] += 1
+            if sum(self.guesses[reading] for reading in _READS_A_VALUE) > _MOST_VALUES:
+                raise EndlessGuess from None
             with self._stand_ins.fake_mode:
                 return guess(*args, **kwargs)
 

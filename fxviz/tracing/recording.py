@@ -15,17 +15,31 @@ from torch.nn.parameter import is_lazy
 
 from fxviz.errors import UsageError
 from fxviz.inputs import Arguments
+from fxviz.locating import text_of
 from fxviz.options import TraceOptions, check_device
 from fxviz.tracing.arguments import materialized, named_inputs
 from fxviz.tracing.blaming import FAILURES
 from fxviz.tracing.choosing import leaves, submodule
-from fxviz.tracing.failing import Stop, stop_of, text_of
+from fxviz.tracing.failing import Stop, stop_of
 from fxviz.tracing.modes import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz.tracing.tracer import ModelTracer
 from fxviz.tracing.undisturbed import undisturbed
 
-_TOUCHES_MEMORY = ("data pointer", "not allocated yet", "tensor subclasses", "FakeTensor", "no storage")
-"""In the message of an error: the model's code asked a fake tensor for the memory that it does not have."""
+_TOUCHES_MEMORY = (
+    "data pointer",
+    "not allocated yet",
+    "tensor subclasses",
+    "FakeTensor",
+    "no storage",
+    "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
+)
+"""In the message of an error: the model's code asked a tensor for the memory that it does not have."""
+
+_NEEDS_GRADIENTS = "does not require grad"
+"""In the message of an error: the model's code asked for a gradient."""
+
+_FIRST_CALL = "call the model once before, or name a function of yours that does so and returns it"
+"""What to do with modules that are initialised at their first call."""
 
 _DEFAULTS = TraceOptions()
 
@@ -54,11 +68,20 @@ class Recording:
 def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, guessing: bool = False) -> Recording:
     """Run ``model`` once. Arguments and errors as for :func:`~fxviz.tracing.run.trace_module`, but no failure is raised.
 
+    It runs without gradients; where its code asks for some (a force, a differential equation), it runs again with them.
+
     >>> from fxviz.graph import TensorInfo
     >>> recording = record(nn.ReLU(), TensorInfo((1, 4), "float32"))
     >>> [node.name for node in recording.graph.nodes]
     ['input_1', 'relu', 'output']
     """
+    recording = _recorded(model, inputs, options, guessing, gradients=False)
+    if recording.stop is not None and _NEEDS_GRADIENTS in text_of(recording.stop.error):
+        return _recorded(model, inputs, options, guessing, gradients=True)
+    return recording
+
+
+def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bool, gradients: bool) -> Recording:
     _check_initialised(model)
     root = submodule(model, options.root)
     fake_mode = None if _runs_for_real(model, options.device) else FakeTensorMode(allow_non_fake_inputs=True)
@@ -70,7 +93,7 @@ def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, gue
     args, kwargs = materialized((given.args, given.kwargs), fake_mode, "cpu" if fake_mode else options.device)
     call = _RootCall(tracer, real=fake_mode is None)
     with ExitStack() as stack:
-        stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train))
+        stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients))
         stack.enter_context(fake_mode or nullcontext())
         stack.enter_context(meter)
         stack.enter_context(module_calls(tracer, call.ending))
@@ -78,7 +101,7 @@ def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, gue
         error = call.within(model, args, kwargs)
     recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses))
     if error is not None:
-        beyond = meter.beyond or meter.guesses or any(words in text_of(error) for words in _TOUCHES_MEMORY)
+        beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)
         return replace(recording, stop=stop_of(error, tracer, model), lacked_values=bool(fake_mode and beyond))
     if not tracer.finished:
         raise UsageError(_never_called(model, root, options))
@@ -134,7 +157,7 @@ class _RootCall:
 def _check_initialised(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
-            raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; make that first")
+            raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; {_FIRST_CALL}")
 
 
 def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:

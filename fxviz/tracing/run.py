@@ -30,6 +30,9 @@ _DEFAULTS = TraceOptions()
 _LIBRARIES = r"(torch|torchvision|timm|transformers|fxviz)(\.|$)"
 """Whose news of changes to come are not for the user."""
 
+_OURS = r"fxviz(\.|$)"
+"""What torch remarks of our lines, through which the model's calls pass, is none of the user's."""
+
 
 @dataclass(frozen=True)
 class _Attempt:
@@ -167,6 +170,7 @@ def _quiet() -> Iterator[None]:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", category=FutureWarning, module=_LIBRARIES)
+            warnings.filterwarnings("ignore", module=_OURS)
             yield
     finally:
         log.disabled = disabled

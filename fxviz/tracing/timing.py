@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from fxviz.errors import TimingError
+from fxviz.locating import first_line
 from fxviz.options import TraceOptions
 from fxviz.tracing.calls import getitem, read_after_write
-from fxviz.tracing.failing import first_line
 from fxviz.tracing.recording import Recording
 from fxviz.tracing.undisturbed import undisturbed
 from fxviz.tracing.values import describe, said, tensors_in

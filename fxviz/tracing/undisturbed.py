@@ -18,7 +18,7 @@ _CONTAINERS = (dict, list, set)
 
 
 @contextmanager
-def undisturbed(model: nn.Module, real: bool, training: bool = False) -> Iterator[None]:
+def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[None]:
     """Run ``model`` in one mode in here; afterwards every module has the attributes, mode and buffers that it had.
 
     What its code prints goes to standard error: standard output may be where the figure goes.
@@ -27,6 +27,7 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False) -> Iterato
         model: the model.
         real: its code writes to real tensors, so the values of all tensors that it holds are kept too.
         training: run in training mode, not in eval mode.
+        gradients: run where gradients can be asked for.
 
     >>> model = nn.BatchNorm1d(4)
     >>> with undisturbed(model, real=True):
@@ -36,9 +37,9 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False) -> Iterato
     """
     with ExitStack() as stack:
         stack.enter_context(_random_state(real))
-        stack.enter_context(torch.no_grad())
+        stack.enter_context(torch.set_grad_enabled(gradients))
         stack.enter_context(_attention_in_full())
-        stack.enter_context(_gradients_required(model))
+        stack.enter_context(_gradients(model))
         if real:
             stack.enter_context(_buffer_values(model))
             stack.enter_context(_CopyOnWrite(model))
@@ -50,13 +51,18 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False) -> Iterato
 
 @contextmanager
 def _random_state(real: bool) -> Iterator[None]:
+    """Of torch, of Python, and of numpy if that is imported."""
     devices = range(torch.cuda.device_count()) if real and torch.cuda.is_available() else ()
     state = random.getstate()
+    numpy = sys.modules.get("numpy.random")
+    numbers = numpy.get_state() if numpy else None
     try:
         with torch.random.fork_rng(devices=list(devices)):
             yield
     finally:
         random.setstate(state)
+        if numpy:
+            numpy.set_state(numbers)
 
 
 @contextmanager
@@ -71,13 +77,15 @@ def _attention_in_full() -> Iterator[None]:
 
 
 @contextmanager
-def _gradients_required(model: nn.Module) -> Iterator[None]:
-    saved = [(tensor, tensor.requires_grad) for tensor in model.parameters()]
+def _gradients(model: nn.Module) -> Iterator[None]:
+    """Which parameters require one, and those that they have."""
+    saved = [(tensor, tensor.requires_grad, tensor.grad) for tensor in model.parameters()]
     try:
         yield
     finally:
-        for tensor, required in saved:
+        for tensor, required, gradient in saved:
             tensor.requires_grad_(required)
+            tensor.grad = gradient
 
 
 @contextmanager
@@ -101,7 +109,9 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._held = {storage_of(tensor) for module in model.modules() for tensor in tensors_in(vars(module))} - {None}
+        tensors = [tensor for module in model.modules() for tensor in tensors_in(vars(module))]
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        self._held = {storage_of(tensor) for tensor in (*tensors, *gradients)} - {None}
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
