@@ -169,7 +169,7 @@ class Figure:
         """What is shown as a Mermaid flowchart."""
         from fxviz.styling.mermaid import mermaid
 
-        return mermaid(self.view)
+        return mermaid(self.view, self.options.look)
 
     @property
     def graphml(self) -> str:
@@ -207,9 +207,9 @@ class Figure:
         fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd
         """
         target = check_target(path, SUFFIXES)
-        return write_whole(target, self.form(target.suffix.lower(), scale))
+        return write_whole(target, self._form(target.suffix.lower(), scale))
 
-    def form(self, suffix: str, scale: float = 2) -> str | bytes:
+    def _form(self, suffix: str, scale: float) -> str | bytes:
         """The content of a file with this suffix."""
         return self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
 
@@ -250,6 +250,8 @@ PAIRED = (".svg", ".png")
 def snippet(light: Path, dark: Path, alt: str) -> str:
     """The HTML with which GitHub and other pages show one of two pictures, as the reader's theme asks for.
 
+    Paths stand in it as they are given, absolute ones by their name alone.
+
     See https://docs.github.com/get-started/writing-on-github (``<picture>``).
 
     >>> print(snippet(Path("net-light.svg"), Path("net-dark.svg"), "a net"))
@@ -258,9 +260,10 @@ def snippet(light: Path, dark: Path, alt: str) -> str:
       <img alt="a net" src="net-light.svg">
     </picture>
     """
+    sources = [html.escape(path.name if path.is_absolute() else path.as_posix()) for path in (light, dark)]
     return (
         "<picture>\n"
-        f'  <source media="(prefers-color-scheme: dark)" srcset="{html.escape(dark.as_posix())}">\n'
-        f'  <img alt="{html.escape(" ".join(alt.split()))}" src="{html.escape(light.as_posix())}">\n'
+        f'  <source media="(prefers-color-scheme: dark)" srcset="{sources[1]}">\n'
+        f'  <img alt="{html.escape(" ".join(alt.split()))}" src="{sources[0]}">\n'
         "</picture>"
     )

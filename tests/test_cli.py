@@ -87,7 +87,7 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["render", "resnet18", "-o", "."], ["it is a folder"]),
         (["render", "resnet18", "-o", "/proc/out.svg"], ["/proc/out.svg", "takes no new file"]),
         (["render", "resnet18", "--engine", "/no/dot"], ["no layout engine '/no/dot'"]),
-        (["render", "resnet18", "--theme", "sepia"], ["sepia", "auto, light or dark"]),
+        (["render", "resnet18", "--theme", "sepia"], ["sepia", "auto, light, dark or pair"]),
         (["render", "resnet18", "--device", "gpu"], ["gpu", "meta, cpu, cuda or cuda:N"]),
         (["render", "no.json"], ["no.json", "No such file"]),
         (["render", "resnet18.json", "--device", "cpu"], ["traced already"]),

@@ -104,7 +104,7 @@ def words(name: str) -> list[str]:
         ("vgg16", ["Linear 25088→4096", "102.8M", "74.3%"]),
         ("convnext_tiny", ["DW Conv 7×7", "scale", "×9"]),
         ("regnet_y_400mf", ["SqueezeExcitation", "gate", "Conv 3×3 /2 g55"]),
-        ("efficientnet_b7", ["MBConv", "+ skip · gate", "2.28M ×12"]),
+        ("efficientnet_b7", ["MBConv", "+ skip · gate", "6.20M ×3"]),
         ("resnet152", ["×35", "590.3k ×35", "34.3%"]),
     ],
 )

@@ -82,6 +82,8 @@ def render(
     with reported(talk.debug):
         options = draw.options()
         paired = draw.theme == PAIR
+        if paired and target == STDOUT:
+            raise UsageError("a pair is two files, and standard output is one: name a file, or choose the theme light or dark")
         path = _target(target, model, ".svg", PAIRED if paired else SUFFIXES)
         graph = _graph(model, run, talk)
         figure = api.render(graph, options)

@@ -12,6 +12,8 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from fxviz import inputs
+from fxviz.drawing import THEMES
+from fxviz.errors import UsageError, choice
 from fxviz.figure import RenderOptions
 from fxviz.options import TraceOptions
 
@@ -170,6 +172,10 @@ class Draw:
         Raises:
             UsageError: they do not fit.
         """
+        if self.theme not in (*THEMES, PAIR):
+            raise UsageError(f"no theme '{self.theme}': choose {choice((*THEMES, PAIR))}")
+        if not self.scale > 0:
+            raise UsageError(f"no scale {self.scale:g}: give a number above 0, such as 2")
         return RenderOptions(
             theme="light" if self.theme == PAIR else self.theme,
             style=self.style,

@@ -57,6 +57,9 @@ def _closest(outline: Outline, wish: Detail, style: str, budget: float) -> Look:
     """The first level that fits, refined; if none does, the widest with rows put together, unless something was asked for."""
     if wish.depth is not None:
         return look_at(outline, replace(wish, style=style, fold_layers=True, compact=style == "ledger"))
+    if not wish.repeats:
+        folded = _closest(outline, replace(wish, repeats=True), style, budget)
+        return look_at(outline, replace(folded.detail, repeats=False))
     levels = [wished(level, wish) for level in (GRAPH_LEVELS if style == "graph" else LEVELS)]
     fits = fitting(style, budget)
     most_rows = budget * (WIDEST / 130 if style == "graph" else 1)
@@ -64,7 +67,7 @@ def _closest(outline: Outline, wish: Detail, style: str, budget: float) -> Look:
         found = look_within(outline, level, most_rows, fits)
         if found is not None:
             return found if level.opens_all else refine(outline, found, most_rows, _quiet(fits, found.view))
-    if wish.opened or not wish.repeats:
+    if wish.opened:
         return look_at(outline, levels[-1])
     merged = [wished(replace(level, compact=style == "ledger", style=style), wish) for level in MERGED]
     return _merged(outline, [levels[-1], *merged], most_rows, budget)

@@ -56,14 +56,14 @@ def _group(outline: Outline, scope: int) -> _Group:
 
 
 def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]]:
-    """What to open, from most to least: all modules, the first of each structure, the one that takes most rows.
+    """What to open, from most to least: all modules, the largest of each structure, the one that takes most rows.
 
     What is repeated is opened together; if that finds no room, as not all is equal inside, the first of it.
     """
     everything = [call for row in rows for call in row.calls]
     yield frozenset(everything)
     first: dict[tuple[str, ...], tuple[int, ...]] = {}
-    for row in rows:
+    for row in sorted(rows, key=lambda row: -row.total):
         for call in row.calls:
             first.setdefault(outline.structure[call], (call,) if row.alike else row.calls)
     examples: list[tuple[int, ...]] = list(first.values())

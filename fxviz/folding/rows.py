@@ -193,8 +193,9 @@ class _Fuser:
         return any(self.outline.node(name).uses for name in self._loose_sources(node.id))
 
     def _absorb(self, node: Node, sources: list[Draft | int]) -> None:
+        """What is not drawn belongs to the latest row that it reads, so that what reads it in turn stands below."""
         rows = [row for row in sources if isinstance(row, Draft)]
-        row = rows[-1] if rows else INPUT
+        row = max(rows, key=self.rows.index) if rows else INPUT
         self._put(node, row)
         if isinstance(row, Draft) and row.tail in self.outline.sources[node.id]:
             row.tail = node.id if self._only_user(row.tail, node.id) else row.tail

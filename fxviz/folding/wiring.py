@@ -129,6 +129,7 @@ def _lay_rail(drafts: Drafts, skip: Skip) -> None:
     last = drafts.rows[join.id - 1]
     if join.kind == "join" and last.kind == "block" and last.places == join.places:
         drafts.absorb(last, join)
+        last.output = join.output
         drafts.number()
 
 

@@ -41,14 +41,11 @@ class Captions:
         """What stands behind the row's name: norm and activation, skips and branches inside."""
         if row.kind == "failed":
             return self._met()
-        if row.skips:
-            return wording.inside(row.skips)
-        if row.branches:
-            return f"{row.branches} branches"
-        if row.concat and row.kind != "join":
-            return "+ concat"
-        said = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
-        return " · ".join(filter(None, (said, "shared" if row.shared and row.total else "")))
+        fused = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
+        inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
+        passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
+        shared = "shared" if row.shared and row.total else ""
+        return " · ".join(filter(None, (fused, inside, passes, shared)))
 
     def _met(self) -> str:
         """The tensors that met in the operation that raised."""

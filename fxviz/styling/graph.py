@@ -124,7 +124,7 @@ class _Graph:
             head = [Text(fit(wording.what(row), _CARD, 10, bold), color, 10, bold)]
         if tags := self.say.tags(row):
             head.append(Text(f"  {fit(tags, _TAGS, 9)}", muted, 9))
-        place = fit_path(self.say.path(row, base).lstrip("."), _PATH, 9)
+        place = fit_path(self.say.path(row, base).lstrip(".").replace(" .", " "), _PATH, 9)
         where = "  ".join(filter(None, (place, wording.output_shape(row))))
         amount = "  ".join(filter(None, (self.say.amount(row), units.percent(share) if row.total else "")))
         lines = [head, [Text(where, muted, 9)] if where else [], [Text(amount, ink, 9, bold=True)] if amount else []]
@@ -152,7 +152,7 @@ class _Graph:
         text = Text(said, palette.CARD, 11 if said == glyph else 9, bold=True)
         if said == glyph:
             return Box(name, Table(((Cell((text,), align="center"),),)), wording.what(row), Shape("circle", color, color))
-        return Box(name, _stack([[text]]), wording.what(row), Shape("merge", color, color))
+        return Box(name, _stack([[text]], align="center"), wording.what(row), Shape("merge", color, color))
 
     # ---------------------------------------------------------------- lines
 
@@ -181,10 +181,11 @@ def _wide(texts: list[Text]) -> float:
     return sum(width(text.text, text.size, text.bold) for text in texts) + 4
 
 
-def _stack(lines: list[list[Text]]) -> Table:
+def _stack(lines: list[list[Text]], align: str = "left") -> Table:
     """Lines of text above each other, as wide as the longest."""
     widest = max(map(_wide, lines))
-    return Table(tuple((Cell(tuple(line), widest, height),) for line, height in zip(lines, _LINES, strict=False)))
+    cells = (Cell(tuple(line), widest, height, align=align) for line, height in zip(lines, _LINES, strict=False))
+    return Table(tuple((cell,) for cell in cells))
 
 
 def _label(texts: list[Text], ground: Color | None = None) -> Table:

@@ -226,7 +226,7 @@ def _line_entries(view: View) -> Iterator[_Entry]:
         yield _swatch(2, 2, 1), "gate"
     if any(set(row.skips) - {"gate"} for row in view.rows):
         yield (Cell((Text("+ skip", palette.SKIP, 9),), ceil(width("+ skip", 9)), 15),), "inside the block"
-    if any(row.concat for row in view.rows):
+    if view.style == "ledger" and any(row.concat and not set(row.skips) - {"gate"} for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
     if any(row.rail.startswith("branch") for row in view.rows):
         yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"

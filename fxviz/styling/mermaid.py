@@ -7,18 +7,21 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from fxviz import units
-from fxviz.metrics import METRICS
 from fxviz.styling import palette, wording
+from fxviz.styling.captions import Captions
+from fxviz.styling.look import Look
 from fxviz.view import INPUT, OUTPUT, Card, Heading, Item, Repeat, Row, Stage, View
 
-_LINKS = {"identity": "==>", "projection": "-.->", "resample": "-.->", "concat": "-->"}
+_LINKS = {"identity": "==>", "projection": "-.->", "resample": "-.->", "concat": "-->", "gate": "-.->"}
 """How a skip is drawn; ``-->`` is data flow too, but a skip is blue."""
 
 _HARMLESS = frozenset(" .,/()×·…→−✗")
 """Besides letters and digits, what means nothing to Mermaid and to the Markdown in its labels."""
 
+_DEFAULTS = Look()
 
-def mermaid(view: View) -> str:
+
+def mermaid(view: View, look: Look = _DEFAULTS) -> str:
     """The rows of a view as nodes, its frames as subgraphs, the data flow between rows as links, skips in blue.
 
     The darker a node, the larger its share, in the steps of the figure. In a dense block each row hands on what it received,
@@ -26,6 +29,7 @@ def mermaid(view: View) -> str:
 
     Args:
         view: what to show.
+        look: its title, and which way it runs.
 
     Returns:
         The text of the flowchart, without a Markdown fence.
@@ -46,11 +50,12 @@ def mermaid(view: View) -> str:
         input --> r0
         r0 --> output
     """
-    return "\n".join(_lines(view)) + "\n"
+    return "\n".join(_lines(view, look)) + "\n"
 
 
-def _lines(view: View) -> Iterator[str]:
-    yield from ("---", f"title: {json.dumps(_plain(view.graph.model.name), ensure_ascii=False)}", "---", "flowchart TB")
+def _lines(view: View, look: Look) -> Iterator[str]:
+    title = json.dumps(_plain(look.title or view.graph.model.name), ensure_ascii=False)
+    yield from ("---", f"title: {title}", "---", f"flowchart {look.direction}")
     nodes = _Nodes(view)
     yield from _indented((nodes.terminal("input"), *nodes.items(view.items), nodes.terminal("output")))
     yield from _indented(_links(view))
@@ -69,8 +74,7 @@ class _Nodes:
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.metric = METRICS[view.metric]
-        self.whole = view.total or 1
+        self.say = Captions(view)
         self.steps: dict[int, float] = {}
         self.used: set[str] = set()
         self.frames: list[str] = []
@@ -97,8 +101,8 @@ class _Nodes:
         yield "end"
 
     def heading(self, heading: Heading) -> str:
-        share = units.percent(heading.total / self.whole)
-        texts = (heading.path, heading.class_name.lstrip("_"), self.metric.said(heading.total), share)
+        share = units.percent(heading.total / self.say.whole)
+        texts = (heading.path, heading.class_name.lstrip("_"), self.say.metric.said(heading.total), share)
         return " · ".join(filter(None, texts))
 
     def rows(self, card: Card) -> Iterator[str]:
@@ -108,23 +112,17 @@ class _Nodes:
 
     def texts(self, row: Row) -> Iterator[str]:
         """A row's lines: what it is, where it is, what leaves it and what it has of the metric."""
-        yield " · ".join(filter(None, (wording.what(row), _notes(row))))
-        yield _path(row)
-        yield " · ".join(filter(None, (wording.output_shape(row), *self.amount(row))))
-
-    def amount(self, row: Row) -> Iterator[str]:
-        if row.total:
-            yield self.metric.said(row.amount) + (f" ×{row.times}" if row.times > 1 else "")
-            yield units.percent(row.total / self.whole)
-        elif row.shared and self.view.metric == "params":
-            yield "shared"
+        share = units.percent(row.total / self.say.whole) if row.total else ""
+        yield " · ".join(filter(None, (wording.what(row), self.say.tags(row))))
+        yield self.say.path(row, "")
+        yield " · ".join(filter(None, (wording.output_shape(row), self.say.amount(row), share)))
 
     def style(self, row: Row) -> str:
         """A row's class: the step of its share, or what it is."""
         if row.kind == "failed":
             name = "stop"
         elif row.total:
-            share = row.total / self.whole
+            share = row.total / self.say.whole
             self.steps[palette.step(share)] = share
             return f":::step{palette.step(share)}"
         elif row.kind in ("join", "projection"):
@@ -160,23 +158,6 @@ class _Nodes:
             if frames:
                 yield f"classDef {name} fill:none,stroke:{palette.FLOW.light}{dash}"
                 yield f"class {','.join(frames)} {name}"
-
-
-def _notes(row: Row) -> str:
-    """What is fused into a row or happens inside it."""
-    if row.skips:
-        return wording.inside(row.skips)
-    if row.branches:
-        return f"{row.branches} branches"
-    if row.concat and row.kind != "join":
-        return "+ concat"
-    return wording.tags(row)
-
-
-def _path(row: Row) -> str:
-    if row.span:
-        return wording.span(*row.span, "")
-    return "" if row.kind in ("join", "plain") and row.heads[0].kind != "module" else row.path
 
 
 # -------------------------------------------------------------------- links
