@@ -396,14 +396,9 @@ def test_a_range_is_kept_where_values_count() -> None:
         run(1000, 1001)
 
 
-@pytest.mark.parametrize(("few", "many"), [(200, 1600), pytest.param(1000, 10_000, marks=pytest.mark.slow)])
-def test_the_time_grows_with_the_number_of_layers_and_no_faster(few: int, many: int) -> None:
-    def seconds(layers: int) -> float:
-        model = nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers)))
-        begin = time.process_time()
-        graph = fxviz.trace(model, TensorInfo((1, 4), "float32"))
-        assert len(graph.nodes) == layers + 2
-        return time.process_time() - begin
-
-    seconds(100)
-    assert seconds(many) < 2 * many / few * seconds(few)
+@pytest.mark.parametrize("layers", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_a_model_of_many_layers(layers: int) -> None:
+    graph = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers))), TensorInfo((1, 4), "float32"))
+    assert len(graph.nodes) == layers + 2
+    assert graph.total_params == graph.traced_params == 20 * layers
+    assert [row.times for row in fxviz.render(graph).view.rows] == [layers]
