@@ -30,8 +30,9 @@ from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
 
-settings.register_profile("fxviz", deadline=None)  # a machine with other work to do is no failure
-settings.register_profile("ci", deadline=None, derandomize=True)  # a change is judged by the same examples each time
+# Fifty examples keep the suite quick; a machine with other work to do is no failure.
+settings.register_profile("fxviz", deadline=None, max_examples=50)
+settings.register_profile("ci", deadline=None, max_examples=50, derandomize=True)  # the same examples each time
 settings.load_profile("ci" if os.environ.get("CI") else "fxviz")
 
 

@@ -39,7 +39,7 @@ def said(row: Row) -> tuple[str, str, int]:
 
 
 @given(anything, depths)
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_a_module_at_the_depth_is_one_row(graph: ArchGraph, depth: int) -> None:
     """What it does is not spread over rows that follow each other; where the run stopped in it, it is opened."""
     rows = fold(graph, depth=depth).rows
@@ -55,7 +55,7 @@ def module(row: Row, depth: int) -> str | None:
 
 
 @given(anything, depths)
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_percentages_add_up(graph: ArchGraph, depth: int) -> None:
     view = fold(graph, depth=depth)
     assert view.total == graph.traced_params

@@ -46,7 +46,7 @@ def stopped_resnet(op: str = "Linear", **facts: str) -> ArchGraph:
 
 
 @given(stopped(whole).map(annotate), details)
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_the_last_row_is_the_operation_that_failed_alone(graph: ArchGraph, detail: Detail) -> None:
     assert graph.trace.failure is not None
     rows = look(Outline(graph), detail).rows

@@ -125,7 +125,7 @@ def reaches(edges: set[tuple[int, int]], start: int) -> set[int]:
 
 
 @given(cases())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_every_node_is_in_one_row(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     drafts = Look.at(graph, detail).drafts
@@ -136,7 +136,7 @@ def test_every_node_is_in_one_row(case: tuple[ArchGraph, Detail]) -> None:
 
 
 @given(cases())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_the_rows_parameters_add_up(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     view = look(Outline(graph), detail)
@@ -145,7 +145,7 @@ def test_the_rows_parameters_add_up(case: tuple[ArchGraph, Detail]) -> None:
 
 
 @given(cases())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_rows_are_numbered_down_the_page(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     view = look(Outline(graph), detail)
@@ -154,7 +154,7 @@ def test_rows_are_numbered_down_the_page(case: tuple[ArchGraph, Detail]) -> None
 
 
 @given(cases())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_no_edge_is_lost(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     view = Look.at(graph, detail)
@@ -170,7 +170,7 @@ def test_no_edge_is_lost(case: tuple[ArchGraph, Detail]) -> None:
 
 
 @given(cases())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_no_edge_is_invented(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     view = Look.at(graph, detail)
@@ -180,7 +180,7 @@ def test_no_edge_is_invented(case: tuple[ArchGraph, Detail]) -> None:
 
 
 @given(cases())
-@settings(max_examples=200)
+@settings(max_examples=60)
 def test_every_skip_is_seen(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
     view = Look.at(graph, detail)

@@ -49,7 +49,7 @@ def _frames(items: tuple[Item, ...]) -> list[str]:
 
 
 @given(anything, st.data())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_whatever_is_asked_for_everything_is_counted(graph: ArchGraph, data: st.DataObject) -> None:
     paths = sorted({scope.path for scope in graph.scopes if scope.path})
     expand = data.draw(st.lists(st.sampled_from(paths), max_size=2)) if paths else []
@@ -70,7 +70,7 @@ def shuffled(graph: ArchGraph, chance: random.Random) -> ArchGraph:
 
 
 @given(anything, st.integers(10, 120), st.sampled_from(STYLES))
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_the_look_is_as_close_as_the_closest_level_that_fits(graph: ArchGraph, budget: int, style: str) -> None:
     view = fold(graph, budget=budget, style=style)
     fits = fitting("ledger", budget)
