@@ -87,7 +87,7 @@ class _Graph:
         name = fit_path(wording.relative(heading.path, base).lstrip("."), 150, 10, bold=True)
         texts = [Text(name, palette.INK, 10, bold=True)]
         if heading.class_name:
-            texts.append(Text(f"  {fit(heading.class_name.lstrip('_'), 110, 9)}", palette.on_tint(share), 9))
+            texts.append(Text(f"  {fit(heading.class_name.lstrip('_'), 110, 9)} ", palette.on_tint(share), 9))
         if heading.total:
             said = f"{self.say.metric.said(heading.total)} · {units.percent(share)}"
             texts.append(Text(f"   {said}", palette.INK, 9, bold=True))
