@@ -89,7 +89,7 @@ def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOp
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
-        options: theme, metric, depth and layout engine.
+        options: style, theme, metric, how much is opened, and the rest.
 
     Raises:
         UsageError: there is no such model, or the file holds no graph.

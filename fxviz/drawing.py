@@ -103,7 +103,7 @@ Item = Box | Frame
 
 @dataclass(frozen=True)
 class Line:
-    """An arrow between two boxes, from a port and side (n, e, s, w) to a port and side.
+    """An arrow between two boxes, from a port and side to a port and side: "n", "e", "s", "w", or "_" for any.
 
     ``role`` is one of "flow", "skip", "order" (an invisible line that holds boxes in place). ``weight`` pulls boxes into a
     straight line, 0 leaves the layout alone. ``dash`` is "solid", "dashed" or "dotted".

@@ -224,7 +224,7 @@ class Figure:
         return light, dark
 
     def _themed(self, theme: str, path: Path, scale: float) -> Path:
-        figure = Figure(self.view, replace(self.options, theme=theme))
+        figure = self if theme == self.options.theme else Figure(self.view, replace(self.options, theme=theme))
         return figure.save(path.with_name(f"{path.stem}-{theme}{path.suffix}"), scale)
 
     def _repr_svg_(self) -> str:

@@ -6,7 +6,7 @@ import pytest
 from torchvision import models
 
 import fxviz
-from fxviz.folding import BUDGET, MOST_FLOWS, deepest_fitting, fitting, fold, rows_at
+from fxviz.folding import BUDGET, MOST_FLOWS, deepest_fitting, fitting, fold
 from fxviz.graph import ArchGraph
 from models import MODELS, traced
 from test_scale import blocks
@@ -47,12 +47,6 @@ def test_the_depth_that_fits_fits_and_the_next_does_not(name: str) -> None:
 
 def test_a_depth_of_too_many_rows_does_not_fit() -> None:
     graph = blocks(200, widths=89, structures=4)
-    assert rows_at(graph, 1) == 1
-    assert rows_at(graph, 2) == 200
+    assert len(fold(graph, depth=1).rows) == 1
+    assert len(fold(graph, depth=2).rows) == 200
     assert deepest_fitting(graph) == 1
-
-
-@pytest.mark.parametrize("depth", [1, 2, 3])
-def test_rows_are_told_without_a_figure(depth: int) -> None:
-    graph = traced("resnet18")
-    assert rows_at(graph, depth) == len(fold(graph, depth=depth).rows)

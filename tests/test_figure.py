@@ -92,16 +92,24 @@ def test_a_layout_that_takes_too_long_is_tried_more_simply(figure: Figure, monke
             raise EngineTimeout("too long")
         return lay_out(dot, engine, timeout, simply)
 
-    assert not figure.simplified
+    assert figure.svg and not figure.simplified
     monkeypatch.setattr("fxviz.rendering.lay_out", impatient)
     again = Figure(figure.view, figure.options)
-    assert again.simplified
     assert placed_texts(again) == placed_texts(figure)
+    assert again.simplified and not figure.simplified
 
 
 def placed_texts(figure: Figure) -> list[tuple[str | None, ...]]:
     texts = ET.fromstring(figure.svg).iter("{http://www.w3.org/2000/svg}text")
     return [(text.text, text.get("x"), text.get("y")) for text in texts]
+
+
+def test_forms_without_a_layout_ask_for_none(tiny: ArchGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fxviz.rendering.lay_out", fail)
+    figure = fxviz.render(tiny)
+    for suffix in (".dot", ".json", ".graphml", ".mmd"):
+        assert figure.save(tmp_path / f"net{suffix}").exists()
+    assert not figure.simplified
 
 
 @pytest.mark.parametrize(

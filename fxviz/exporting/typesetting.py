@@ -6,13 +6,11 @@ system libraries, svglib and PyMuPDF have other licences, a browser is too large
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fxviz.errors import UsageError
+from fxviz.libraries import optional_library
 
 _FONTS = Path(__file__).parent / "fonts"
 """DejaVu Sans 2.37, in which the layout is measured, as its makers publish it."""
@@ -41,7 +39,7 @@ def typeset(svg: str, form: str, ppi: float = 72) -> bytes:
     >>> typeset(svg, "pdf")[:5]
     b'%PDF-'
     """
-    typst = _optional("typst", form)
+    typst = optional_library("typst", f"cannot write .{form}: it needs", "export")
     root = ElementTree.fromstring(svg)
     given = {"figure": _in_our_font(root), "title": _said(root, "title"), "description": _said(root, "desc")}
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[_FONTS])
@@ -59,24 +57,3 @@ def _in_our_font(root: Element) -> str:
     for element in (root, *named):
         element.set("font-family", "DejaVu Sans")
     return ElementTree.tostring(root, encoding="unicode")
-
-
-def _optional(name: str, form: str) -> Any:
-    """The library called ``name``, which not every installation has.
-
-    Raises:
-        UsageError: it is not installed; the message says how to get it.
-
-    >>> _optional("tipst", "png")
-    Traceback (most recent call last):
-    ...
-    fxviz.errors.UsageError: cannot write .png: it needs tipst, which is not installed: pip install "fxviz[export]"
-    """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UsageError(
-            f'cannot write .{form}: it needs {name}, which is not installed: pip install "fxviz[export]"'
-        ) from None

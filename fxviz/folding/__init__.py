@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fxviz.errors import UsageError
+from fxviz.errors import UsageError, choice
 from fxviz.folding.choosing import BUDGET, MOST_FLOWS, choose, fitting
 from fxviz.folding.collapsing import level
 from fxviz.folding.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
@@ -17,7 +17,7 @@ from fxviz.view import View
 
 __all__ = [
     "BUDGET", "GRAPH_LEVELS", "LEVELS", "MERGED", "MOST_FLOWS", "STYLES", "Detail", "Outline", "arrange", "deepest_fitting",
-    "fitting", "fold", "look", "rows_at",
+    "fitting", "fold", "look",
 ]  # fmt: skip
 
 STYLES = ("ledger", "graph", "auto")
@@ -49,7 +49,8 @@ def fold(
             path that is in ``expand`` is opened nevertheless, if the class alone would close it.
         repeats: what follows itself is drawn once, with xN. Without it every repetition is drawn.
         style: "ledger" (rows below each other), "graph" (a card for each row, parallel branches side by side), or "auto":
-            "graph" if that fits and at least a third of its rows stand in parallel branches, else "ledger".
+            "graph" if that fits and at least a third of its rows stand in parallel branches, or the ledger would need several
+            lines past its rows; else "ledger".
 
     Returns:
         The first level of detail that fits, refined as long as there is room; the widest one if none does. Every node belongs
@@ -70,27 +71,9 @@ def fold(
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
         raise UsageError(f"no depth {depth}: give a whole number from 1 on")
     if style not in STYLES:
-        raise UsageError(f"no style '{style}': choose {', '.join(STYLES[:-1])} or {STYLES[-1]}")
+        raise UsageError(f"no style '{style}': choose {choice(STYLES)}")
     outline = Outline(graph, metric_for(graph, metric))
     return choose(outline, wish(outline, expand, collapse, repeats, depth), style, budget)
-
-
-def rows_at(graph: ArchGraph, depth: int) -> int:
-    """About how many rows a figure has that opens the graph to a depth, told without making it.
-
-    Args:
-        graph: an annotated graph.
-        depth: as for :func:`fold`.
-
-    Returns:
-        The rows before parallel branches and dense blocks are laid out, which changes their number by few.
-
-    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
-    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
-    >>> rows_at(ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ()), 1)
-    0
-    """
-    return len(rows_of(Outline(graph), Detail(depth=depth, fold_layers=True)).rows)
 
 
 def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:

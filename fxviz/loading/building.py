@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fxviz.errors import UsageError
+from fxviz import libraries
 from fxviz.loading.empty import empty_parameters
 
 if TYPE_CHECKING:
@@ -57,11 +56,4 @@ def optional_library(name: str) -> Any:
     ...
     fxviz.errors.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
     """
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UsageError(
-            f"models called '{name}:...' need {name}, which is not installed: pip install \"fxviz[{name}]\""
-        ) from None
+    return libraries.optional_library(name, f"models called '{name}:...' need", name)

@@ -58,8 +58,11 @@ class Picture:
 
     @property
     def simplified(self) -> bool:
-        """Whether the layout engine had to be spared: crossings are not thought over for long, and lines are straight."""
-        return self._laid_out[1]
+        """Whether the layout engine had to be spared: crossings are not thought over for long, and lines are straight.
+
+        False where nothing was laid out yet.
+        """
+        return "_laid_out" in self.__dict__ and self._laid_out[1]
 
     @cached_property
     def _laid_out(self) -> tuple[str, bool]:
