@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import typer
 
 from fxviz import streams
-from fxviz.cli.commands import app
+from fxviz.cli.application import app
 from fxviz.cli.reporting import complain
 from fxviz.errors import FxvizError, UsageError
 

@@ -1,0 +1,35 @@
+"""``fxviz list``: the names of models."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fxviz import streams
+from fxviz.cli.flags import spread
+from fxviz.cli.reporting import patience, reported
+from fxviz.errors import UnknownModel
+
+
+@spread
+def list_names(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATTERN",
+            help="Part of a name, or a shell pattern; after 'timm:' or 'transformers:' one of theirs.",
+            show_default=False,
+        ),
+    ] = None,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List the names of models that can be drawn."""
+    with reported(debug):
+        from fxviz.loading import names
+
+        with patience("loading names"):
+            found = names(pattern)
+        if not found:
+            raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
+        streams.give("\n".join(found) + "\n")
