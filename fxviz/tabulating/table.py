@@ -1,0 +1,62 @@
+"""The values of a table. Cells hold plain values; a column knows how people write them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        key: its name for programs (CSV's header, JSON's key): "params".
+        title: its name for people: "parameters".
+        said: a value as people write it; None is always an empty cell.
+        right: whether its values stand at the right, as numbers do.
+        bar: whether its values are shares between 0 and 1 that a terminal shows as a bar, too.
+        elastic: whether its texts may be cut where a terminal is too narrow.
+    """
+
+    key: str
+    title: str
+    said: Callable[[Any], str] = str
+    right: bool = False
+    bar: bool = False
+    elastic: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: a value for each column, None for an empty cell.
+
+    Attributes:
+        values: in the order of the columns; plain values that JSON knows.
+        sum: whether it sums up lines above it, as a subtotal does.
+        ruled: whether it is ruled off from the lines above it.
+    """
+
+    values: tuple[Any, ...]
+    sum: bool = False
+    ruled: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: what it is a table of, in one line.
+        columns: from left to right.
+        lines: from top to bottom.
+        notes: sentences below it, for people.
+        facts: what a program gets beside the lines: top-level keys of the JSON.
+    """
+
+    title: str
+    columns: tuple[Column, ...]
+    lines: tuple[Line, ...]
+    notes: tuple[str, ...] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
