@@ -276,7 +276,7 @@ def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
-def test_a_scripted_part_of_a_model_without_memory_runs_for_real(in_tmp: Path) -> None:
+def test_a_scripted_part_of_a_model_without_memory(in_tmp: Path) -> None:
     Path("scripted_net.py").write_text(
         "import torch\nfrom torch import nn\n"
         "class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
@@ -284,7 +284,7 @@ def test_a_scripted_part_of_a_model_without_memory_runs_for_real(in_tmp: Path) -
         "    def forward(self, x):\n        return self.part(self.stem(x))\n"
     )
     graph = fxviz.trace("scripted_net.py:Net", ROWS)
-    assert (graph.trace.method, graph.traced_params) == ("real", 51)
+    assert (graph.trace.method, graph.traced_params) == ("fake", 51)
     with pytest.raises(TraceError, match=r"scripted_net.py:8, .*': RuntimeError: [^;]*; it was given 2×5 float32"):
         fxviz.trace("scripted_net.py:Net", TensorInfo((2, 5), "float32"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from typing import Any
 
@@ -135,29 +135,29 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
 @contextmanager
 def _attributes(model: nn.Module) -> Iterator[None]:
     """Each module's attributes, and what the dicts, lists and sets among them hold (parameters, hooks, caches)."""
-    restore = [_snapshot(module.__dict__, set()) for module in model.modules()]
+    held: list[tuple[Any, Any]] = []
+    for module in model.modules():
+        _hold(module.__dict__, held, set())
     try:
         yield
     finally:
-        for undo in restore:
-            undo()
+        for container, items in held:
+            _restore(container, items)
 
 
-def _snapshot(container: Any, seen: set[int]) -> Callable[[], None]:
-    """A function that gives the container, and the containers in it, the items that they have now."""
+def _hold(container: Any, held: list[tuple[Any, Any]], seen: set[int]) -> None:
+    """Note the container, and after it the containers in it, with the items that they have now."""
     seen.add(id(container))
-    items = container.copy()
-    values = items.values() if isinstance(items, dict) else items
-    parts = [value for value in values if isinstance(value, _CONTAINERS) and id(value) not in seen]
-    inner = [_snapshot(part, seen) for part in parts if id(part) not in seen]
+    held.append((container, container.copy()))
+    for part in container.values() if isinstance(container, dict) else container:
+        if isinstance(part, _CONTAINERS) and id(part) not in seen:
+            _hold(part, held, seen)
 
-    def undo() -> None:
+
+def _restore(container: Any, items: Any) -> None:
+    if container or items:
         container.clear()
         (container.extend if isinstance(container, list) else container.update)(items)
-        for restore in inner:
-            restore()
-
-    return undo
 
 
 @contextmanager

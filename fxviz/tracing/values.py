@@ -63,6 +63,21 @@ def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
     return _with_attributes(value, change)
 
 
+def swapped(value: Any, swap: Callable[[Tensor], Tensor]) -> Any:
+    """The arguments of an operation, which nest tuples, lists and dicts alone, with each tensor replaced.
+
+    >>> swapped((torch.ones(2), [torch.ones(3), None], {"dim": 1}), lambda tensor: tensor.sum())
+    (tensor(2.), [tensor(3.), None], {'dim': 1})
+    """
+    if isinstance(value, Tensor):
+        return swap(value)
+    if type(value) in (tuple, list):
+        return type(value)(swapped(part, swap) for part in value)
+    if type(value) is dict:
+        return {key: swapped(part, swap) for key, part in value.items()}
+    return value
+
+
 def _with_attributes(value: Any, change: Callable[[Any], Any]) -> Any:
     names = _attributes(value)
     if not names:
