@@ -6,7 +6,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+import fxviz
 from fxviz.errors import UsageError
 from fxviz.graph import TensorInfo
 from fxviz.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
@@ -107,3 +109,10 @@ def test_a_batch_of_ranges_keeps_them() -> None:
 def test_a_batch_that_does_not_fit_is_refused(inputs: object, batch: int, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         batched(Arguments.of(inputs), batch)
+
+
+def test_a_tensor_without_memory_stands_for_its_sizes() -> None:
+    with torch.device("meta"):
+        layer, rows = nn.Linear(4, 2), torch.empty(3, 4)
+    assert fxviz.trace(layer, rows).nodes[-1].outputs == (TensorInfo((3, 2), "float32"),)
+    assert fxviz.trace(nn.Linear(4, 2), rows, device="cpu").trace.method == "real"

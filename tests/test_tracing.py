@@ -280,6 +280,32 @@ def test_macs_of_a_product_without_formula_are_unknown() -> None:
     assert only(graph, "Bilinear").macs is None
 
 
+def test_macs_of_a_transform_are_unknown() -> None:
+    class Mixed(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.linalg.inv(torch.fft.fft2(x).real)
+
+    graph = traced(Mixed(), (torch.rand(8, 8),))
+    assert (only(graph, "fft_fft2").macs, only(graph, "linalg_inv").macs) == (None, None)
+
+
+def test_macs_of_a_layer_with_spectral_norm() -> None:
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(8, 4))
+    products = 2 * 4 * 8 + 8 * 4 + 4  # the layer's on two rows, the matrix by a vector, and that by another
+    assert macs(nn.Sequential(layer), (2, 8)) == products
+
+
+@pytest.mark.skipif(not hasattr(nn.functional, "grouped_mm"), reason="torch has no grouped_mm yet")
+def test_macs_of_a_product_in_groups() -> None:
+    class Experts(nn.Module):
+        def forward(self, rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
+            return nn.functional.grouped_mm(rows, weights, offs=ends)
+
+    rows, weights = torch.rand(16, 8).bfloat16(), torch.rand(2, 8, 32).bfloat16()
+    graph = traced(Experts(), (rows, weights, torch.tensor([4, 16], dtype=torch.int32)))
+    assert graph.total_macs == 16 * 8 * 32
+
+
 def test_macs_of_another_librarys_operation_are_unknown() -> None:
     from torchvision.ops import RoIAlign
 

@@ -14,7 +14,8 @@ from fxviz.errors import TraceError
 from fxviz.graph import TensorInfo
 from fxviz.inputs import Dummy
 from fxviz.quoting import parameters
-from fxviz.tracing.values import tensors_in, with_parts
+from fxviz.tracing.faking import fake_of
+from fxviz.tracing.values import describe, tensors_in, with_parts
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
@@ -24,10 +25,17 @@ def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> A
         if isinstance(value, TensorInfo):
             return _dummy(value, fake_mode, device)
         if isinstance(value, Tensor):
-            return fake_mode.from_tensor(value.detach()) if fake_mode else value.detach().to(device, copy=True)
+            return _again(value.detach(), fake_mode, device)
         return with_parts(value, of_this_run)
 
     return of_this_run(value)
+
+
+def _again(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    """A tensor that the model may write to; one without memory (meta) is as good as its description."""
+    if tensor.is_meta:
+        return fake_of(tensor, fake_mode) if fake_mode else _dummy(describe(tensor), None, device)
+    return fake_mode.from_tensor(tensor) if fake_mode else tensor.to(device, copy=True)
 
 
 def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:

@@ -36,24 +36,35 @@ def _add_matrix_vector(added: Any, matrix: Any, vector: Any, **kwargs: Any) -> i
     return int(matrix.numel())
 
 
+def _grouped_matrix_product(left: Any, right: Any, *args: Any, **kwargs: Any) -> int:
+    """Groups are told by a third dimension or by offsets: each row meets one group (``torch.nn.functional.grouped_mm``)."""
+    groups = left.shape[0] if left.dim() == right.dim() == 3 else 1
+    return int(groups * prod(left.shape[-2:]) * right.shape[-1])
+
+
 _FORMULAS: dict[str, Callable[..., int]] = {
     "aten._scaled_dot_product_flash_attention_for_cpu": _attention_on_cpu,
     "aten.mkldnn_rnn_layer": _lstm_layer_on_cpu,
     "aten._cudnn_rnn": _recurrent_layers_on_cuda,
     "aten.mv": _matrix_vector,
     "aten.dot": _matrix_vector,
+    "aten.vdot": _matrix_vector,
     "aten.addmv": _add_matrix_vector,
     "aten.addmv_": _add_matrix_vector,
+    "aten._grouped_mm": _grouped_matrix_product,
 }
 
 
 _WITHOUT_FORMULA = frozenset(
     "aten." + name
-    for name in """linear _trilinear _cdist_forward _int_mm _grouped_mm _addmm_activation addbmm vdot _sparse_addmm
+    for name in """linear _trilinear _cdist_forward _int_mm _addmm_activation addbmm _sparse_addmm
     quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm _transformer_encoder_layer_fwd
-    _native_multi_head_attention""".split()
+    _native_multi_head_attention _fft_r2c _fft_c2c _fft_c2r linalg_inv_ex _linalg_svd _linalg_eigh _linalg_eigvals linalg_eig
+    linalg_qr linalg_cholesky_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve _linalg_solve_ex linalg_solve_triangular
+    linalg_lstsq linalg_ldl_factor_ex linalg_ldl_solve linalg_householder_product linalg_matrix_exp _linalg_det _linalg_slogdet
+    triangular_solve cholesky cholesky_solve cholesky_inverse geqrf ormqr""".split()
 )
-"""Products among torch's own operations that nobody counts."""
+"""Products, Fourier transforms and decompositions among torch's own operations that nobody counts."""
 
 
 def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:

@@ -23,6 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from fxviz.tracing.blaming import FAILURES, Step
+from fxviz.tracing.faking import fake_of
 from fxviz.tracing.guessing import guess_of
 from fxviz.tracing.kernels import quick
 from fxviz.tracing.macs import macs_of
@@ -88,19 +89,11 @@ class StandIns:
             return tensor
         known = self.seen.get(id(tensor))
         if known is None:
-            known = self.seen[id(tensor)] = (tensor, self._fake(tensor, self.fake_mode))
+            known = self.seen[id(tensor)] = (tensor, fake_of(tensor, self.fake_mode))
             self.seen[id(known[1])] = known
             if id(tensor) in self.names:
                 self.names[id(known[1])] = self.names[id(tensor)]
         return known[1]
-
-    def _fake(self, tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-        with torch._C.DisableTorchFunction():  # torch makes it from a meta tensor, which is none of the model's
-            if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_quantized:
-                return mode.from_tensor(tensor.detach())
-            with torch._C._DisableTorchDispatch():  # ten times as fast as from_tensor, and there may be thousands
-                bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-            return FakeTensor(mode, bare, torch.device("cpu") if tensor.is_meta else tensor.device)
 
     def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         """Call into torch. Where torch looks at a tensor before it dispatches, a real one is replaced here already.
@@ -125,9 +118,6 @@ class StandIns:
         known = self.seen.get(id(result))
         return result if known is None else known[0]
 
-
-_PLAIN = (Tensor, nn.Parameter, nn.Buffer) if hasattr(nn, "Buffer") else (Tensor, nn.Parameter)
-"""Classes of tensors that sizes, strides and dtype describe."""
 
 _MAKES_LITERAL = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
 """What ``torch.tensor(3)`` does with the values it was given: fake tensors keep those of a single number."""
