@@ -6,6 +6,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+FORMS = ("table", "markdown", "csv", "json", "latex")
+"""The forms in which a table is written."""
+
+PEOPLE = ("table", "markdown", "latex")
+"""The forms that people read: values as people write them, title and notes."""
+
+PROGRAMS = ("csv", "json")
+"""The forms that programs read: bare values under the columns' keys."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -18,6 +27,9 @@ class Column:
         right: whether its values stand at the right, as numbers do.
         bar: whether its values are shares between 0 and 1 that a terminal shows as a bar, too.
         elastic: whether its texts may be cut where a terminal is too narrow.
+        path: whether they are dotted paths, which are cut at their left.
+        rank: in which order columns are left out where a terminal is still too narrow, the highest first; 0: never.
+        forms: those in which it appears.
     """
 
     key: str
@@ -26,6 +38,9 @@ class Column:
     right: bool = False
     bar: bool = False
     elastic: bool = False
+    path: bool = False
+    rank: int = 0
+    forms: tuple[str, ...] = FORMS
 
 
 @dataclass(frozen=True)
@@ -53,6 +68,9 @@ class Table:
         lines: from top to bottom.
         notes: sentences below it, for people.
         facts: what a program gets beside the lines: top-level keys of the JSON.
+
+    Raises:
+        ValueError: a line has another number of values than there are columns.
     """
 
     title: str
@@ -60,3 +78,8 @@ class Table:
     lines: tuple[Line, ...]
     notes: tuple[str, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for line in self.lines:
+            if len(line.values) != len(self.columns):
+                raise ValueError(f"a line has {len(line.values)} values for {len(self.columns)} columns: {line.values}")

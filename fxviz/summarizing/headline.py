@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fxviz import units
+from fxviz.facts.parts import used_sizes
 from fxviz.graph import ArchGraph, Node
 from fxviz.metrics import METRICS
+from fxviz.parting import opened, sums
+from fxviz.quoting import short_path
 
-_DOMINANT = 0.85
-_LONGEST = 60
 _APART = {"concat": "concat skip", "gate": "gate"}
 """Kinds of skips that are counted for themselves, and what one is called."""
 
@@ -36,7 +37,7 @@ def headline(graph: ArchGraph, metric: str = "params") -> str:
     params = f"{units.count(graph.traced_params)} parameters"
     if untraced:
         params += f" (+ {units.count(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
-    shares = ", ".join(f"{_short(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
+    shares = ", ".join(f"{short_path(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
     measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
     return f"{_stop(graph)}{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
 
@@ -45,35 +46,19 @@ def _stop(graph: ArchGraph) -> str:
     failure = graph.trace.failure
     if failure is None:
         return ""
-    name = f"{_short(failure.path)} ({_short(failure.class_name)})" if failure.path else _short(failure.class_name)
+    name = f"{short_path(failure.path)} ({short_path(failure.class_name)})" if failure.path else short_path(failure.class_name)
     return f"stopped at {name}; until then "
-
-
-def _short(name: str) -> str:
-    """A name, or the end of one that would fill the line.
-
-    >>> _short("layer4"), len(_short("x" * 1000))
-    ('layer4', 60)
-    """
-    return name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
 
 
 def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> tuple[Share, ...]:
     """The ``count`` parts of the model that hold most of a metric, largest first.
 
-    The parts are the model's direct children. One that holds 85 % or more gives way to its own children, unless these are
-    all of one size (the twelve layers of a transformer say less than their sum).
+    The parts are those of :mod:`fxviz.parting`, as in the figure.
     """
-    sizes = _params(graph) if metric == "params" else _amounts(graph, METRICS[metric].of)
+    sizes: Mapping[str, float] = used_sizes(graph) if metric == "params" else _amounts(graph, METRICS[metric].of)
     total = sum(sizes.values())
-    parts = sorted(_parts(sizes, total).items(), key=lambda part: -part[1])
+    parts = sorted(sums(sizes, opened(sizes)).items(), key=lambda part: -part[1])
     return tuple(Share(path, amount, amount / total) for path, amount in parts[:count] if amount)
-
-
-def _params(graph: ArchGraph) -> dict[str, float]:
-    """The sizes of the traced parameters by name."""
-    untraced = {parameter.name for parameter in graph.untraced}
-    return {parameter.name: parameter.size for parameter in graph.parameters if parameter.name not in untraced}
 
 
 def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
@@ -82,29 +67,6 @@ def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
     for node in graph.nodes:
         amounts[f"{node.path}.{node.op}".lstrip(".")] += of(node)
     return dict(amounts)
-
-
-def _parts(sizes: dict[str, float], total: float) -> dict[str, float]:
-    parts = _children(sizes, "")
-    while parts:
-        path, amount = max(parts.items(), key=lambda part: part[1])
-        children = _children(sizes, path)
-        same = len(children) > 1 and len(set(children.values())) == 1
-        if not path or amount < _DOMINANT * total or same or children.keys() <= sizes.keys():
-            break
-        del parts[path]
-        parts.update(children)
-    return parts
-
-
-def _children(sizes: dict[str, float], path: str) -> dict[str, float]:
-    """Amounts by the direct children of ``path``; a tensor that it owns itself counts as a child."""
-    prefix = f"{path}." if path else ""
-    children: dict[str, float] = defaultdict(float)
-    for name, size in sizes.items():
-        if name.startswith(prefix):
-            children[prefix + name[len(prefix) :].partition(".")[0]] += size
-    return children
 
 
 def _skips(counts: dict[str, int]) -> str:

@@ -1,0 +1,125 @@
+"""How wide each column stands: as wide as its texts, or made to fit a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import ceil
+
+from rich.cells import cell_len
+
+from fxviz.quoting import printable
+from fxviz.tabulating.cells import Strip
+from fxviz.tabulating.table import Column, Table
+
+GAP = 2
+"""Spaces between two columns."""
+
+_LEAST = 8
+_LEAST_OF_A_PATH = 16
+"""Characters that are left of an elastic column before a whole column goes."""
+
+_BARS = 6, 24
+"""Least and largest length of a bar."""
+
+_EIGHTHS = " ▏▎▍▌▋▊▉█"
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What stands in one column: its title, its text in each line, and how wide it is."""
+
+    title: str
+    texts: tuple[str, ...]
+    width: int
+    right: bool = False
+    bar: bool = False
+
+
+def natural(shown: Sequence[Strip]) -> tuple[Slot, ...]:
+    """Each column as wide as its longest text."""
+    return tuple(_slot(strip, _width(strip)) for strip in shown)
+
+
+def fitted(table: Table, shown: Sequence[Strip], width: int) -> tuple[Slot, ...]:
+    """Columns that fit ``width`` together: elastic ones are cut, then whole ones go, those of the highest rank first.
+
+    Shares get bars in the room that is left. Numbers are never cut: where nothing more can go, the table is wider.
+    """
+    kept = list(shown)
+    while _full(map(_least, kept)) > width and any(strip.column.rank for strip in kept):
+        kept.remove(max(kept, key=lambda strip: strip.column.rank))
+    cap = next((cap for cap in range(width, 0, -1) if _full(_capped(strip, cap) for strip in kept) <= width), 0)
+    slots = [_slot(strip, _capped(strip, cap)) for strip in kept]
+    return tuple(_with_bars(table, kept, slots, width))
+
+
+def _full(widths: Iterator[int]) -> int:
+    every = list(widths)
+    return sum(every) + GAP * max(len(every) - 1, 0)
+
+
+def _width(strip: Strip) -> int:
+    return max(map(cell_len, (printable(strip.column.title), *strip.texts)))
+
+
+def _least(strip: Strip) -> int:
+    """The width below which a column is not cut."""
+    if not strip.column.elastic:
+        return _width(strip)
+    return min(_width(strip), _LEAST_OF_A_PATH if strip.column.path else _LEAST)
+
+
+def _capped(strip: Strip, cap: int) -> int:
+    return max(_least(strip), min(_width(strip), cap)) if strip.column.elastic else _width(strip)
+
+
+def _slot(strip: Strip, width: int) -> Slot:
+    column = strip.column
+    texts = tuple(cut(text, width, column.path) for text in strip.texts)
+    return Slot(cut(printable(column.title), width), texts, width, column.right)
+
+
+def cut(text: str, width: int, path: bool = False) -> str:
+    """A text, or as much of it as fits; of a path, its end.
+
+    >>> cut("BatchNorm2d", 8), cut("layer1.0.downsample.0", 16, path=True), cut("fc", 16)
+    ('BatchNo…', '….0.downsample.0', 'fc')
+    """
+    if cell_len(text) <= width:
+        return text
+    signs = text[:0:-1] if path else text[:-1]
+    kept, room = 0, width - 1
+    while room >= 0 and kept < len(signs):
+        room -= cell_len(signs[kept])
+        kept += room >= 0
+    return f"…{signs[:kept][::-1]}" if path else f"{signs[:kept]}…"
+
+
+def _with_bars(table: Table, kept: Sequence[Strip], slots: Sequence[Slot], width: int) -> Iterator[Slot]:
+    """The same slots, each of shares followed by its bars, if all bars find room."""
+    least, most = _BARS
+    shares = [strip.column for strip in kept if strip.column.bar]
+    room = width - _full(slot.width for slot in slots)
+    length = min(room // len(shares) - GAP, most) if shares else 0
+    for strip, slot in zip(kept, slots, strict=True):
+        yield slot
+        if strip.column.bar and length >= least:
+            yield _bars(table, strip.column, length)
+
+
+def _bars(table: Table, column: Column, length: int) -> Slot:
+    place = table.columns.index(column)
+    return Slot("", tuple(bar(line.values[place], length) for line in table.lines), length, bar=True)
+
+
+def bar(share: float | None, length: int) -> str:
+    """A share as a bar, as exact as an eighth of a character; of anything above 0 something is seen.
+
+    >>> bar(1.0, 4), bar(0.5, 4), bar(0.001, 4), bar(None, 4)
+    ('████', '██', '▏', '')
+    """
+    if not share:
+        return ""
+    whole, rest = divmod(min(ceil(share * length * 8 - 0.5) or 1, length * 8), 8)
+    return _EIGHTHS[8] * whole + _EIGHTHS[rest].strip()
