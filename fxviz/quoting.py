@@ -7,6 +7,9 @@ import inspect
 _SHOWN = 80
 """Characters of a text that a message repeats."""
 
+_PATH = 60
+"""Characters of a path that a sentence repeats."""
+
 _PARAMETERS = 300
 """Characters of a function's parameters that a message repeats."""
 
@@ -27,6 +30,15 @@ def shown(text: str, longest: int = _SHOWN) -> str:
     ('a\\nb', 80)
     """
     return printable(text if len(text) <= longest else f"{text[: longest - 3]}...")
+
+
+def short_path(path: str, longest: int = _PATH) -> str:
+    """A dotted path as a sentence repeats it: of one that would fill the line the end, which tells more.
+
+    >>> short_path("layer4"), len(short_path("x" * 1000)), short_path("encoder.layers.0.attention.out_proj", 16)
+    ('layer4', 60, '…ention.out_proj')
+    """
+    return printable(path if len(path) <= longest else f"…{path[1 - longest :]}")
 
 
 def parameters(signature: inspect.Signature) -> str:

@@ -1,0 +1,88 @@
+"""The parts of a model that its parameters and MACs are shared out to."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
+
+from fxviz.facts.values import Amount, Layer, Part
+from fxviz.graph import ArchGraph
+from fxviz.parting import holds_modules, opened, part_of, sums
+
+_CORE = Fraction(8, 10)
+
+
+_PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.([^.]+)\..*")
+"""How torch names what a parameter is computed from (``torch.nn.utils.parametrize``)."""
+
+
+def used_sizes(graph: ArchGraph) -> dict[str, int]:
+    """The sizes of the parameters that the trace reads, by name; what a parameter is computed from counts as that."""
+    unused = {parameter.name for parameter in graph.untraced}
+    sizes: dict[str, int] = defaultdict(int)
+    for parameter in graph.parameters:
+        if parameter.name not in unused:
+            sizes[_PARAMETRIZED.sub(r"\1\2", parameter.name)] += parameter.size
+    return dict(sizes)
+
+
+def opened_in(graph: ArchGraph) -> frozenset[str]:
+    """The paths of the modules that say too little as one part, told from the parameters that the trace reads."""
+    return opened(used_sizes(graph))
+
+
+def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
+    """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs.
+
+    What a module computes itself, outside of its parts, is a part by the module's path and the operation.
+
+    >>> from fxviz.graph import ModelInfo, Node, Parameter, Scope, TraceInfo
+    >>> fc = Node("fc", "module", "Linear", "head.fc", uses=("head.fc.weight",), params=16, macs=16)
+    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), TraceInfo("meta", "fake", {}, "2.4.0", None), (fc,), (),
+    ...                   (Scope(0, "", "Tiny", 0, None),), (Parameter("head.fc.weight", (4, 4), "float32", True),))
+    >>> [(part.path, part.amount.share) for part in parts_of(graph, {""})]
+    [('head', 1.0)]
+    """
+    sizes = used_sizes(graph)
+    paths = {path for path in paths if holds_modules(sizes, path)}
+    params = sums(sizes, paths)
+    macs: dict[str, int] = defaultdict(int)
+    for node in graph.nodes:
+        name = f"{node.path}.{node.op}" if node.kind != "parameter" else f"{node.path}."
+        macs[part_of(name.lstrip("."), paths)] += node.macs or 0
+    amounts = {path: amount(params.get(path, 0), macs.get(path, 0), graph) for path in dict.fromkeys((*params, *macs))}
+    return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs)
+
+
+def amount(params: int, macs: int, graph: ArchGraph) -> Amount:
+    """Parameters and MACs with their shares of what the trace uses."""
+    return Amount(
+        params,
+        macs,
+        params / graph.traced_params if graph.traced_params else 0.0,
+        macs / graph.total_macs if graph.total_macs else 0.0,
+    )
+
+
+def core_of(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The smallest set of parts that holds 80 % of the parameters, largest first."""
+    missing = _CORE * sum(part.amount.params for part in parts)
+    core = []
+    for part in sorted(parts, key=lambda part: -part.amount.params):
+        if missing <= 0:
+            break
+        missing -= part.amount.params
+        core.append(part)
+    return tuple(core)
+
+
+def shared_by(layers: Iterable[Layer], graph: ArchGraph) -> dict[str, tuple[str, ...]]:
+    """The parameters that several layers read, with the paths of these layers; calls of one layer are not counted apart."""
+    paths = {call: layer.path for layer in layers for call in layer.calls}
+    readers: dict[str, dict[str, None]] = defaultdict(dict)
+    for node in graph.nodes:
+        for name in node.uses:
+            readers[name][paths.get(node.id, node.path)] = None
+    return {name: tuple(read_by) for name, read_by in readers.items() if len(read_by) > 1}
