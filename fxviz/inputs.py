@@ -38,10 +38,12 @@ class Dummy(TensorInfo):
 
     Attributes:
         low, high: values are drawn evenly from ``low`` up to, but not including, ``high``, as by ``torch.randint``.
+        is_open: whether its dtype is nobody's choice, so that it follows the weights'.
     """
 
     low: float = 0
     high: float = 1
+    is_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,12 +142,14 @@ class InputSpec:
     def tensor(self) -> TensorInfo:
         """The tensor to make up: an image without batch axis gets one of 1.
 
-        >>> InputSpec.parse("3x64x64").tensor(), InputSpec.parse("x=3x64x64").tensor().shape
-        (TensorInfo(shape=(1, 3, 64, 64), dtype='float32'), (3, 64, 64))
+        >>> InputSpec.parse("3x64x64:float32").tensor(), InputSpec.parse("3x64x64").tensor().shape
+        (TensorInfo(shape=(3, 64, 64), dtype='float32'), (1, 3, 64, 64))
         """
         shape = (1, *self.shape) if self.is_image else self.shape
-        dtype = self.dtype or "float32"
-        return TensorInfo(shape, dtype) if self.low is None or self.high is None else Dummy(shape, dtype, self.low, self.high)
+        low, high = (0, 1) if self.low is None or self.high is None else (self.low, self.high)
+        if not self.dtype:
+            return Dummy(shape, "float32", low, high, is_open=True)
+        return TensorInfo(shape, self.dtype) if self.low is None else Dummy(shape, self.dtype, low, high)
 
 
 def _size(text: str, spec: str) -> int:
@@ -199,6 +203,24 @@ def batched(inputs: Arguments, batch: int) -> Arguments:
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
         raise UsageError(f"no batch of {batch}: give a whole number from 1 on")
     return Arguments(_batched(inputs.args, batch), _batched(inputs.kwargs, batch))
+
+
+def in_dtype(inputs: Arguments, dtype: str, every: bool = False) -> Arguments:
+    """The same call with floating inputs of another dtype: those whose dtype is open, or ``every`` one.
+
+    >>> in_dtype(arguments(["1x4", "1x4:float64", "ids=1x8:int64"]), "float16").args
+    (Dummy(shape=(1, 4), dtype='float16', low=0, high=1, is_open=True), TensorInfo(shape=(1, 4), dtype='float64'))
+    """
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, TensorInfo):
+            is_open = every or getattr(value, "is_open", False)
+            return replace(value, dtype=dtype) if is_open and value.is_floating else value
+        if isinstance(value, Mapping):
+            return {key: changed(item) for key, item in value.items()}
+        return type(value)(map(changed, value)) if type(value) in (tuple, list) else value
+
+    return Arguments(changed(inputs.args), changed(inputs.kwargs)) if dtype in DTYPES else inputs
 
 
 def _batched(value: Any, batch: int) -> Any:

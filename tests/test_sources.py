@@ -141,11 +141,11 @@ def test_a_source_says_whether_its_inputs_are_declared() -> None:
 
 
 @pytest.mark.usefixtures("net")
-def test_a_module_that_is_made_keeps_its_mode_and_a_new_one_is_in_eval_mode() -> None:
-    fxviz.trace("net.py:model")
-    assert resolve("net.py:model").build(False).training
-    assert not resolve("net.py:Net").build(False).training
-    assert not resolve("net.py:make").build(True).training
+def test_a_module_keeps_its_mode_and_runs_in_eval_mode() -> None:
+    for model in ("net.py:model", "net.py:Net", "net.py:make"):
+        source = resolve(model)
+        assert not fxviz.trace(model).trace.training
+        assert source.build(False).training and source.build(True).training
 
 
 @pytest.mark.usefixtures("net")
@@ -222,7 +222,7 @@ def test_a_model_imports_while_it_runs(in_tmp: Path) -> None:
     for model in ("a/net.py:Net", "b/net.py:net", "a/net.py:net"):
         source = resolve(model)
         module = source.build(False)
-        with source.importing():
+        with source.running():
             graph = trace_module(module, source.inputs, source.info(module))
         added.append(graph.nodes[1].settings["1"])
     assert added == [1, 2, 1]
@@ -395,17 +395,19 @@ def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Cal
 # -------------------------------------------------------------------- weights, graphs
 
 
-ADVICE = "name the class or function that builds the model, 'net.py:Net'"
-PICKLED = f"it holds weights or a pickled module, and fxviz unpickles nothing; {ADVICE}"
+ADVICE = "name the class or function that builds the model"
+PICKLED = f"it holds weights or a pickled module, and fxviz unpickles no module; {ADVICE}"
+BESIDE = ", and the weights beside it: 'net.py:Net --weights {}'"
 
 
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
-        *((f"net{suffix}", PICKLED) for suffix in (".pt", ".pth", ".bin", ".ckpt", ".PKL")),
-        ("net.safetensors", f"it holds weights, not code; {ADVICE}"),
-        ("net.h5", f"it holds weights, not code; {ADVICE}"),
-        ("net.onnx", f"it holds a graph of ONNX, not a PyTorch model; {ADVICE}"),
+        *((f"net{suffix}", PICKLED + BESIDE.format(f"net{suffix}")) for suffix in (".pt", ".pth", ".bin", ".ckpt")),
+        ("net.PKL", f"{PICKLED}, 'net.py:Net'"),
+        ("net.safetensors", f"it holds weights, not code; {ADVICE}{BESIDE.format('net.safetensors')}"),
+        ("net.h5", f"it holds weights, not code; {ADVICE}, 'net.py:Net'"),
+        ("net.onnx", f"it holds a graph of ONNX, not a PyTorch model; {ADVICE}, 'net.py:Net'"),
     ],
 )
 def test_files_of_weights_are_refused_unopened(file: str, reason: str) -> None:

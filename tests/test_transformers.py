@@ -248,3 +248,10 @@ def test_a_model_of_many_gigabytes_needs_none(transformers: Any) -> None:
 def test_nothing_is_said_while_a_model_is_built(capfd: pytest.CaptureFixture[str], transformers: Any) -> None:
     resolve("transformers:bert").build(False)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_library_makes_no_remarks_while_its_model_runs(fxviz: Callable[..., Any], in_tmp: Path, transformers: Any) -> None:
+    Path("config.json").write_text('{"model_type": "mamba", "num_hidden_layers": 1, "hidden_size": 8, "vocab_size": 16}')
+    result = fxviz("trace", "transformers:config.json", "-o", "mamba.json")
+    assert result.status == 0
+    assert result.err.count("\n") == 1

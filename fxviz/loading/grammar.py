@@ -25,7 +25,10 @@ _CONFIGURATION = "transformers:"
 
 _GRAPH = ".json"
 _PROGRAM = ".pt2"
-WEIGHTS = (".pt", ".pth", ".bin", ".ckpt", ".safetensors", ".pkl", ".onnx", ".h5")
+CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
+"""Suffixes of files of weights that can be loaded into a model."""
+
+WEIGHTS = (*CHECKPOINTS, ".pkl", ".onnx", ".h5")
 """Suffixes of files that hold no code, or code that only unpickling would bring to light."""
 
 _LONGEST = 4096
@@ -89,7 +92,7 @@ def parse(text: str) -> Reference:
     fxviz.errors.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'
     """
     _check_characters(text)
-    if is_graph(text):
+    if is_graph_file(text):
         return Reference("graph", text)
     if found := _of_library(text, *(f"{library}:" for library in LIBRARIES)):
         return found
@@ -100,12 +103,15 @@ def parse(text: str) -> Reference:
     return _of_module(text) or _of_torchvision(text)
 
 
-def is_graph(text: str) -> bool:
-    """Whether ``text`` names a saved graph rather than a model.
+def is_graph_file(value: object) -> bool:
+    """Whether ``value``, a text or a path, names a saved graph rather than a model.
 
-    >>> is_graph("out/resnet18.JSON"), is_graph("resnet18"), is_graph("transformers:bert/config.json")
-    (True, False, False)
+    >>> is_graph_file("resnet18"), is_graph_file("out/resnet18.JSON"), is_graph_file(Path("a.json"))
+    (False, True, True)
+    >>> is_graph_file("transformers:bert/config.json")
+    False
     """
+    text = str(value) if isinstance(value, (str, Path)) else ""
     return text.lower().endswith(_GRAPH) and not text.startswith(_CONFIGURATION)
 
 

@@ -18,8 +18,8 @@ from fxviz.loading.finding import choice, find
 from fxviz.loading.grammar import Reference
 from fxviz.loading.importing import beside, import_file, import_module, importable
 from fxviz.loading.owncode import own_code
+from fxviz.loading.refusing import NO_CODE, is_state
 from fxviz.loading.source import Source, described
-from fxviz.loading.weights import NO_CODE, is_state
 from fxviz.quoting import shown
 
 if TYPE_CHECKING:
@@ -46,9 +46,10 @@ def source(reference: Reference) -> Source:
     _check_target(target, reference, module)
     importing = partial(beside, Path(reference.place).absolute().parent) if in_file else partial(importable, Path.cwd())
     if isinstance(target, nn.Module):
-        return Source(reference.called, reference.place, lambda allocate: target, importing=importing)
+        return Source(reference.called, reference.place, lambda allocate: target, running=importing, is_shared=True)
     maker = _Maker(reference, target, importing)
-    return Source(reference.called, reference.place, maker.build, maker.declared, importing)
+    is_shared = not isinstance(target, type)  # a function may return a module that lives on
+    return Source(reference.called, reference.place, maker.build, maker.declared, importing, is_shared=is_shared, maker=target)
 
 
 class _Maker:
@@ -70,12 +71,10 @@ class _Maker:
         return self._declared
 
     def build(self, allocate: bool) -> nn.Module:
-        """The model in eval mode. Constructors that compute with their parameters get them with memory in any case."""
+        """The model as it is made. Constructors that compute with their parameters get them with memory in any case."""
         module, inputs = _parted(self._result(allocate), self._reference)
         self._declared = None if inputs is None else _without_memory(Arguments.of(inputs))
         self._is_made = True
-        with own_code(f"cannot set '{shown(str(self._reference))}' to eval mode"):
-            module.eval()
         return module
 
     def _result(self, allocate: bool) -> Any:

@@ -12,8 +12,8 @@ from fxviz.errors import UnknownModel, UsageError
 from fxviz.loading import program, python, timm, torchvision, transformers
 from fxviz.loading.grammar import LIBRARIES, Reference, parse
 from fxviz.loading.importing import module_part
+from fxviz.loading.refusing import NO_CODE, is_state, refused
 from fxviz.loading.source import Source
-from fxviz.loading.weights import NO_CODE, is_state, refused
 from fxviz.quoting import shown
 
 _LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
@@ -43,7 +43,7 @@ def resolve(model: object) -> Source:
     from torch import nn
 
     if isinstance(model, nn.Module):
-        return Source(type(model).__name__, "python", lambda allocate: model)
+        return Source(type(model).__name__, "python", lambda allocate: model, is_shared=True)
     if is_state(model):
         raise UsageError(f"cannot trace {NO_CODE}")
     raise UsageError(f"cannot trace a {type(model).__name__}: give a model name or a torch.nn.Module")
@@ -76,12 +76,25 @@ _SOURCES: dict[str, Callable[[Reference], Source]] = {
 """By the kind of what a name leads to."""
 
 
-def names(pattern: str | None = None) -> list[str]:
+def all_names(library: str) -> list[str]:
+    """All names of a library's models, in alphabetical order, each as the library itself writes it.
+
+    Raises:
+        UsageError: the library is not installed.
+
+    >>> "resnet18" in all_names("torchvision")
+    True
+    """
+    return list(_LIBRARIES[library].names())
+
+
+def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_names) -> list[str]:
     """Names that :func:`resolve` takes, in alphabetical order.
 
     Args:
         pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The names are
             torchvision's, unless the pattern begins with "timm:" or "transformers:".
+        listed: gives all names of a library.
 
     Raises:
         UsageError: the library is not installed.
@@ -92,15 +105,13 @@ def names(pattern: str | None = None) -> list[str]:
     prefix, library, pattern = _parted(pattern or "")
     if not any(mark in pattern for mark in "*?["):
         pattern = f"*{pattern}*"
-    return [prefix + name for name in library.names() if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
+    return [prefix + name for name in listed(library) if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
-def _parted(pattern: str) -> tuple[str, ModuleType, str]:
+def _parted(pattern: str) -> tuple[str, str, str]:
     """The prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
     prefix, colon, rest = pattern.partition(":")
-    if colon and prefix in LIBRARIES:
-        return prefix + colon, _LIBRARIES[prefix], rest
-    return "", torchvision, pattern
+    return (prefix + colon, prefix, rest) if colon and prefix in LIBRARIES else ("", "torchvision", pattern)
 
 
 def _unknown(reference: Reference, library: ModuleType) -> str:

@@ -29,7 +29,8 @@ def source(name: str) -> Source:
     >>> source("tf_efficientnet_b7").inputs[0].shape
     (1, 3, 600, 600)
     """
-    return Source(name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),))
+    maker = optional_library("timm").model_entrypoint(name.partition(".")[0])
+    return Source(name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),), maker=maker)
 
 
 def knows(name: str) -> bool:

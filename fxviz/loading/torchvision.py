@@ -43,7 +43,10 @@ def source(name: str) -> Source:
     >>> source("raft_small").inputs[1].shape, source("inception_v3").inputs[0].shape
     ((1, 3, 224, 224), (1, 3, 299, 299))
     """
-    return Source(name, "torchvision", lambda allocate: _build(name, allocate), lambda: _inputs(name))
+    from torchvision import models
+
+    maker = models.get_model_builder(name)
+    return Source(name, "torchvision", lambda allocate: _build(name, allocate), lambda: _inputs(name), maker=maker)
 
 
 def _build(name: str, allocate: bool) -> nn.Module:

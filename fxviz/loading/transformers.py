@@ -52,9 +52,17 @@ def source(name: str) -> Source:
     library = _library()
     with _plainly(name, library):
         config = _read(Path(name)) if _is_file(name) else library.AutoConfig.for_model(name)
-        inputs = arguments(_model_class(config), config)
+        cls = _model_class(config)
+        inputs = arguments(cls, config)
         _without_cache(config)
-    return Source(name, "transformers", lambda allocate: build(lambda: _create(name, config), allocate), lambda: inputs)
+    return Source(
+        name,
+        "transformers",
+        lambda allocate: build(lambda: _create(name, config), allocate),
+        lambda: inputs,
+        running=lambda: _quiet(library),
+        maker=cls,
+    )
 
 
 def _is_file(name: str) -> bool:
@@ -109,13 +117,21 @@ def _create(name: str, config: Any) -> nn.Module:
 @contextmanager
 def _plainly(name: str, library: Any) -> Iterator[None]:
     """No remarks on standard error; what the installation lacks is said in one line."""
+    try:
+        with _quiet(library):
+            yield
+    except ImportError as error:
+        raise UsageError(f"cannot build 'transformers:{name}': {' '.join(str(error).split())}") from error
+
+
+@contextmanager
+def _quiet(library: Any) -> Iterator[None]:
+    """The library's remarks are about speed and weights to come, and nothing is computed."""
     log = logging.getLogger(library.__name__)
     level = log.level
     log.setLevel(logging.ERROR)
     try:
         yield
-    except ImportError as error:
-        raise UsageError(f"cannot build 'transformers:{name}': {' '.join(str(error).split())}") from error
     finally:
         log.setLevel(level)
 

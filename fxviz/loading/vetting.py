@@ -51,11 +51,11 @@ def check_data_only(path: str) -> None:
     """
     with zipfile.ZipFile(path) as archive:
         _check_members(archive.namelist(), archive.read)
-    if reader := _torchs_reader(path):
+    if reader := torchs_reader(path):
         _check_members(reader.get_all_records(), reader.get_record)
 
 
-def _torchs_reader(file: Any) -> Any:
+def torchs_reader(file: Any) -> Any:
     """None if the file has not the layout of torch's archives, which an older program has not."""
     import torch
 
@@ -85,7 +85,7 @@ def _check_member(name: str, read: Callable[[], bytes]) -> None:
 
 def _check_tensors(name: str, saved: bytes) -> None:
     """What ``torch.save`` wrote: torch before 2.6 runs code of an older form of it, and of a scripted module in its place."""
-    reader = _torchs_reader(io.BytesIO(saved)) if saved.startswith(b"PK\x03\x04") else None
+    reader = torchs_reader(io.BytesIO(saved)) if saved.startswith(b"PK\x03\x04") else None
     if saved and (reader is None or "constants.pkl" in reader.get_all_records()):
         raise Unsafe(f"it holds '{name.rpartition('/')[2]}', which is not what torch.save writes")
 

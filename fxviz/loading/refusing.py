@@ -1,4 +1,4 @@
-"""Files and values that hold weights: they say nothing about the code that a model consists of, and are not opened."""
+"""Files and values of weights in place of a model: they say nothing about the code that it consists of, and are not opened."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from pathlib import PurePath
 from typing import Any
 
 from fxviz.errors import UsageError
-from fxviz.loading.grammar import Reference
+from fxviz.loading.grammar import CHECKPOINTS, Reference
 from fxviz.quoting import shown
 
-_PICKLED = "it holds weights or a pickled module, and fxviz unpickles nothing"
+_PICKLED = "it holds weights or a pickled module, and fxviz unpickles no module"
 _HOLDS = {
     ".safetensors": "it holds weights, not code",
     ".onnx": "it holds a graph of ONNX, not a PyTorch model",
@@ -24,10 +24,13 @@ def refused(reference: Reference) -> UsageError:
 
     >>> print(refused(Reference("weights", "a.h5")))
     cannot draw 'a.h5': it holds weights, not code; name the class or function that builds the model, 'net.py:Net'
+    >>> str(refused(Reference("weights", "a.pt"))).rpartition("; ")[2]
+    "name the class or function that builds the model, and the weights beside it: 'net.py:Net --weights a.pt'"
     """
-    holds = _HOLDS.get(PurePath(reference.place).suffix.lower(), _PICKLED)
-    advice = "name the class or function that builds the model, 'net.py:Net'"
-    return UsageError(f"cannot draw '{shown(reference.place)}': {holds}; {advice}")
+    suffix, file = PurePath(reference.place).suffix.lower(), shown(reference.place)
+    example = f", and the weights beside it: 'net.py:Net --weights {file}'" if suffix in CHECKPOINTS else ", 'net.py:Net'"
+    holds = _HOLDS.get(suffix, _PICKLED)
+    return UsageError(f"cannot draw '{file}': {holds}; name the class or function that builds the model{example}")
 
 
 def is_state(value: Any) -> bool:
