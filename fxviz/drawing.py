@@ -6,7 +6,7 @@ carries its value on light and on dark ground, so that one drawing serves every 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 THEMES = ("auto", "light", "dark")
 """Light colours, dark ones, or those that the reader's setting asks for."""
@@ -22,12 +22,13 @@ class Color:
 
 @dataclass(frozen=True)
 class Text:
-    """A run of text in one font. ``size`` is the font size in points."""
+    """A run of text in one font. ``size`` is the font size in points; ``struck`` text has a line through it."""
 
     text: str
     color: Color
     size: float
     bold: bool = False
+    struck: bool = field(default=False, repr=False)
 
 
 @dataclass(frozen=True)

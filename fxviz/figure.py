@@ -80,6 +80,15 @@ class RenderOptions:
         """Whether it was chosen what is opened, so that the figure need not fit a page."""
         return self.depth is not None or bool(self.expand) or not self.repeats
 
+    def check_difference(self) -> None:
+        """Refuse a style that shows no difference.
+
+        Raises:
+            UsageError: it is not the ledger.
+        """
+        if self.style == "graph" or self.direction == "LR":
+            raise UsageError("a difference is drawn as a ledger, from top to bottom: leave style and direction out")
+
     @property
     def look(self) -> Look:
         """How the figure is framed."""
@@ -207,11 +216,13 @@ class Figure:
         fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd
         """
         target = check_target(path, SUFFIXES)
-        return write_whole(target, self._form(target.suffix.lower(), scale))
+        return write_whole(target, self.content(target.suffix, scale))
 
-    def _form(self, suffix: str, scale: float) -> str | bytes:
-        """The content of a file with this suffix."""
-        return self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
+    def content(self, suffix: str, scale: float = 2) -> bytes:
+        """What a file with this suffix, one of ``SUFFIXES``, holds."""
+        suffix = suffix.lower()
+        content: str | bytes = self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
+        return content if isinstance(content, bytes) else content.encode("utf-8")
 
     def save_pair(self, path: str | Path, scale: float = 2) -> tuple[Path, Path]:
         """Write the figure twice, for readers who prefer light and dark: "net.svg" becomes "net-light.svg" and "net-dark.svg".
@@ -219,17 +230,41 @@ class Figure:
         Raises:
             BadOutput: the form has no colours, or a file cannot be written.
         """
-        target = check_target(path, PAIRED)
-        light, dark = (self._themed(theme, target, scale) for theme in ("light", "dark"))
+        contents = self.paired(check_target(path, PAIRED), scale)
+        light, dark = (write_whole(file, content) for file, content in contents.items())
         return light, dark
 
-    def _themed(self, theme: str, path: Path, scale: float) -> Path:
-        figure = self if theme == self.options.theme else Figure(self.view, replace(self.options, theme=theme))
-        return figure.save(path.with_name(f"{path.stem}-{theme}{path.suffix}"), scale)
+    def paired(self, path: Path, scale: float = 2) -> dict[Path, bytes]:
+        """The two files of :meth:`save_pair`, and what they hold."""
+        return {
+            path.with_name(f"{path.stem}-{theme}{path.suffix}"): self._themed(theme).content(path.suffix, scale)
+            for theme in ("light", "dark")
+        }
+
+    def _themed(self, theme: str) -> Figure:
+        return self if theme == self.options.theme else Figure(self.view, replace(self.options, theme=theme))
 
     def _repr_svg_(self) -> str:
         return self.svg
 
+
+def paged(options: RenderOptions, fold: Callable[[str], View]) -> Figure:
+    """The figure in the style asked for; if that is left open, a graph that is higher than a page gives way to a ledger.
+
+    Args:
+        options: how it is drawn.
+        fold: the view for a style.
+    """
+    if options.style != "auto" or options.direction == "LR":
+        return Figure(fold("ledger" if options.style == "ledger" else "graph"), options)
+    figure = Figure(fold("auto"), options)
+    if options.may_be_large or figure.view.style == "ledger" or figure.height <= _TALLEST:
+        return figure
+    return Figure(fold("ledger"), options)
+
+
+_TALLEST = 1420
+"""Points. How high a graph becomes is known once it is laid out."""
 
 _FORMS: dict[str, Callable[[Figure], Any]] = {
     ".svg": lambda figure: figure.svg,

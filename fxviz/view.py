@@ -11,7 +11,34 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from fxviz.difference import Difference
 from fxviz.graph import ArchGraph, Node, Scope, TensorInfo
+
+
+@dataclass(frozen=True)
+class Altered:
+    """A step that differs from another model's: it was added, removed or resized (``before`` is what it was)."""
+
+    kind: str
+    node: Node
+    before: Node | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """How a row differs from the other model.
+
+    Attributes:
+        kind: "added", "removed" or "resized" if that is true of all of the row or of its layer, "mixed" if parts of it differ.
+        altered: the steps that differ, in one repetition.
+        layers: how many layers with parameters the row has in one repetition, those that were removed included.
+        was: the figure's metric in the other model, all repetitions.
+    """
+
+    kind: str
+    altered: tuple[Altered, ...] = ()
+    layers: int = 0
+    was: float = 0
 
 
 @dataclass(frozen=True)
@@ -22,8 +49,8 @@ class Row:
         id: place in the figure, from 0.
         kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or concat),
             "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "code"
-            (functions that follow each other), "layers" and "blocks" (``count`` of them that follow each other), "failed" (the
-            operation that raised), "plain".
+            (functions that follow each other), "removed" (what another model had), "layers" and "blocks" (``count`` of them
+            that follow each other), "failed" (the operation that raised), "plain".
         heads: the nodes that the row is named after.
         before: norm and activation in front of a layer, fused into its row.
         after: norm, activation and scale behind it.
@@ -44,6 +71,7 @@ class Row:
         counted: how many of the repetitions count in ``total``; the others call the same modules again, and so read parameters
             that are counted already. None for all of them.
         merges: ways meet in it, and it has none of the metric: a residual add, a sum, a product, a concatenation.
+        change: how it differs from the model that the view's is compared with; None if it does not.
     """
 
     id: int
@@ -67,6 +95,7 @@ class Row:
     alike: int = 0
     counted: int | None = None
     merges: bool = False
+    change: Change | None = None
 
     @property
     def amount(self) -> float:
@@ -134,12 +163,16 @@ class Flow:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``."""
+    """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``.
+
+    ``differs``: something in it is not as in the other model.
+    """
 
     path: str
     total: float
     times: int = 1
     last: str | None = None
+    differs: bool = False
 
 
 @dataclass(frozen=True)
@@ -151,6 +184,7 @@ class View:
         metric: what totals count.
         style: "ledger" or "graph".
         trunk: the edges to be kept straight: through the middle one of several ways, wherever all ways lead together.
+        difference: to what the model is compared; None for a figure of one model.
     """
 
     graph: ArchGraph
@@ -162,6 +196,7 @@ class View:
     metric: str = "params"
     style: str = "ledger"
     trunk: frozenset[tuple[int, int]] = frozenset()
+    difference: Difference | None = None
 
     @cached_property
     def rows(self) -> tuple[Row, ...]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from fxviz.difference import Difference
 from fxviz.errors import UsageError, choice
 from fxviz.folding.choosing import BUDGET, MOST_FLOWS, choose, fitting
 from fxviz.folding.collapsing import level
 from fxviz.folding.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
 from fxviz.folding.looking import arrange, look, rows_of
+from fxviz.folding.marking import plain_modules
 from fxviz.folding.outline import Outline
 from fxviz.folding.wishes import wish
 from fxviz.graph import ArchGraph
@@ -34,6 +37,7 @@ def fold(
     collapse: Sequence[str] = (),
     repeats: bool = True,
     style: str = "ledger",
+    difference: Difference | None = None,
 ) -> View:
     """The closest look at an annotated graph that fits the height, with what is asked for.
 
@@ -51,6 +55,8 @@ def fold(
         style: "ledger" (rows below each other), "graph" (a card for each row, parallel branches side by side), or "auto":
             "graph" if that fits and at least a third of its rows stand in parallel branches, or the ledger would need several
             lines past its rows; else "ledger".
+        difference: from which model the graph differs, and how: each row says what became of it, and what is as it was, or is
+            new, is one row for each module as far as nothing else is asked for.
 
     Returns:
         The first level of detail that fits, refined as long as there is room; the widest one if none does. Every node belongs
@@ -72,8 +78,11 @@ def fold(
         raise UsageError(f"no depth {depth}: give a whole number from 1 on")
     if style not in STYLES:
         raise UsageError(f"no style '{style}': choose {choice(STYLES)}")
-    outline = Outline(graph, metric_for(graph, metric))
-    return choose(outline, wish(outline, expand, collapse, repeats, depth), style, budget)
+    outline = Outline(graph, metric_for(graph, metric), difference)
+    wished = wish(outline, expand, collapse, repeats, depth)
+    if difference is not None and depth is None and repeats:
+        wished = replace(wished, closed=wished.closed | (plain_modules(outline) - wished.opened))
+    return choose(outline, wished, style, budget)
 
 
 def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from fxviz.folding.branches import Region, count_branches
 from fxviz.folding.detail import Detail
-from fxviz.folding.outline import DOMINANT, Outline
+from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, span_of
-from fxviz.folding.rows import Draft, Drafts
+from fxviz.folding.restoring import change_of, restore, spots
+from fxviz.folding.rows import Draft, Drafts, repetitions
 from fxviz.folding.trunk import trunk
 from fxviz.folding.wiring import Wiring, passing
-from fxviz.graph import Node
+from fxviz.graph import Node, Scope
 from fxviz.operations import plain_name
-from fxviz.view import OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
+from fxviz.parting import gives_way
+from fxviz.view import INPUT, OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
 
 
 def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], detail: Detail) -> View:
@@ -23,19 +26,45 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
     explained = {edge for region in regions for edge in region.edges()}
     flows = passing(wiring, drafts, explained)
     breaks = _breaks(drafts, wiring, regions, flows)
+    lost = spots(outline, drafts)
     _add_up(outline, drafts)
-    items = _items(outline, drafts.rows, 0, breaks, detail.compact)
+    rows = restore(outline, drafts.rows, lost)
+    ends, place = _shifted(rows, breaks), _renumber(rows)
+    items = _items(outline, rows, 0, ends, detail.compact)
     return View(
         graph=outline.graph,
         items=items,
-        arcs=tuple(wiring.arcs),
-        flows=tuple(Flow(tail, head) for tail, head in flows),
+        arcs=tuple(replace(arc, tail=place[arc.tail], head=place[arc.head]) for arc in wiring.arcs),
+        flows=tuple(Flow(place[tail], place[head]) for tail, head in flows),
         parts=tuple(_strip(items, sum(row.total for row in drafts.rows))),
-        edges=frozenset(wiring.edges),
+        edges=frozenset((place[tail], place[head]) for tail, head in wiring.edges),
         metric=outline.metric.name,
         style=detail.style,
         trunk=trunk(wiring, len(drafts.rows)) if is_graph else frozenset(),
+        difference=outline.difference,
     )
+
+
+def _shifted(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
+    """The places of the rows after which a card ends: what was removed stays with the row that it stood behind."""
+    ends: set[int] = set()
+    for place, row in enumerate(rows):
+        if row.kind == "removed" and place - 1 in ends:
+            ends.remove(place - 1)
+            ends.add(place)
+        elif row.kind != "removed" and row.id in breaks:
+            ends.add(place)
+    return ends
+
+
+def _renumber(rows: Sequence[Draft]) -> dict[int, int]:
+    """Give each row its place as id; the new id of each old one, those of the input and the output included."""
+    place = {INPUT: INPUT, OUTPUT: OUTPUT}
+    for number, row in enumerate(rows):
+        if row.kind != "removed":
+            place[row.id] = number
+        row.id = number
+    return place
 
 
 def _add_up(outline: Outline, drafts: Drafts) -> None:
@@ -47,6 +76,9 @@ def _add_up(outline: Outline, drafts: Drafts) -> None:
         if amount and isinstance(shown, Draft):
             shown.total += amount
             shown.counts += 1
+        before = outline.difference.before(node.id) if outline.difference else None
+        if before is not None and isinstance(shown, Draft):
+            shown.was += outline.metric.of(before)
 
 
 # -------------------------------------------------------------------- cards
@@ -109,9 +141,7 @@ def _heading(outline: Outline, scope: int, total: float) -> Heading:
 
 
 def _row(outline: Outline, row: Draft) -> Row:
-    times = row.times
-    for place in row.places:
-        times *= place.run.times if place.run else 1
+    times = repetitions(row)
     used = [outline.node(name) for name in row.nodes]
     return Row(
         id=row.id,
@@ -123,7 +153,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         total=row.total,
         before=tuple(row.before),
         after=tuple(row.after),
-        scope=None if row.scope is None else outline.scopes[row.scope],
+        scope=_module(outline, row),
         times=times,
         span=row.span,
         count=row.count,
@@ -131,11 +161,19 @@ def _row(outline: Outline, row: Draft) -> Row:
         branches=count_branches(outline, row) if row.kind == "block" else 0,
         rail=row.rail,
         concat=row.concat,
-        shared=_is_shared(outline, row, used),
+        shared=row.kind != "removed" and _is_shared(outline, row, used),
         alike=row.alike,
         counted=_counted(outline, row, used) if times > 1 and row.total else None,
         merges=not row.total and _is_merge(row),
+        change=change_of(outline, row),
     )
+
+
+def _module(outline: Outline, row: Draft) -> Scope | None:
+    """The module that a row stands for; of what was removed, that of the other model."""
+    if row.kind == "removed":
+        return next((scope for lost in row.lost for scope in lost.scopes), None)
+    return None if row.scope is None else outline.scopes[row.scope]
 
 
 def _counted(outline: Outline, row: Draft, used: Sequence[Node]) -> int:
@@ -170,9 +208,6 @@ def _path(outline: Outline, row: Draft) -> str:
 
 # -------------------------------------------------------------------- the overview strip
 
-FEW_PARTS = 4
-"""With fewer parts than this a strip says little."""
-
 
 def _strip(items: Sequence[Item], total: float) -> list[Part]:
     """One part for each stage or lone row that has any of the metric, in order.
@@ -184,7 +219,7 @@ def _strip(items: Sequence[Item], total: float) -> list[Part]:
         at = max(range(len(parts)), key=lambda place: parts[place][0].total)
         share = parts[at][0].total / total
         inner = [found for found in _parts(parts[at][1]) if found[0].total]
-        if len(inner) < 2 or not (share >= DOMINANT or (share >= 0.5 and len(parts) < FEW_PARTS)):
+        if len(inner) < 2 or not gives_way(share, len(parts)):
             break
         parts[at : at + 1] = inner
     return [part for part, _ in parts]
@@ -193,11 +228,11 @@ def _strip(items: Sequence[Item], total: float) -> list[Part]:
 def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
     for item in items:
         if isinstance(item, Stage):
-            yield Part(item.heading.path, item.heading.total), item.items
+            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), item.items
         elif isinstance(item, Repeat):
-            yield Part(item.span[0], _total(item.items), item.times, item.span[1]), ()
+            yield Part(item.span[0], _total(item.items), item.times, item.span[1], _differs(item)), ()
         elif item.heading is not None:
-            yield Part(item.heading.path, item.heading.total), [Card((row,)) for row in item.rows]
+            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), [Card((row,)) for row in item.rows]
         else:
             yield from _row_parts(item)
 
@@ -205,9 +240,13 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
 def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
     for row in card.rows:
         if row.span and ((row.kind == "block" and row.times > 1) or row.kind in ("blocks", "layers")):
-            yield Part(row.span[0], row.total, row.times, row.span[1]), ()
+            yield Part(row.span[0], row.total, row.times, row.span[1], row.change is not None), ()
         else:
-            yield Part(row.path, row.total), ()
+            yield Part(row.path, row.total, differs=row.change is not None), ()
+
+
+def _differs(item: Item) -> bool:
+    return any(row.change for card in cards_in((item,)) for row in card.rows)
 
 
 def _total(items: Sequence[Item]) -> float:

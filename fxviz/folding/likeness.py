@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
+from fxviz.folding.marking import marks_in
 from fxviz.folding.outline import Element, Outline
 from fxviz.graph import Node
 from fxviz.operations import is_passing
@@ -69,7 +70,8 @@ def _outside(outline: Outline, element: Element) -> str:
     """What a row for a whole module shows: class, MACs, output."""
     nodes = [outline.node(name) for name in element.nodes]
     shown = [outline.scopes[element.scope].cls if element.scope is not None else nodes[0].op]
-    return json.dumps([shown, sum(node.macs or 0 for node in nodes), nodes[-1].outputs[0].shape if nodes[-1].outputs else ()])
+    output = nodes[-1].outputs[0].shape if nodes[-1].outputs else ()
+    return json.dumps([shown, sum(node.macs or 0 for node in nodes), output, marks_in(outline, element)], default=str)
 
 
 def _inside(outline: Outline, element: Element) -> str:
@@ -81,7 +83,7 @@ def _inside(outline: Outline, element: Element) -> str:
     for name in element.nodes:
         wiring = [(slot, _source(outline, source, place, outside)) for slot, source in sorted(outline.slots[name])]
         facts.append([*_facts(outline.node(name), base), wiring])
-    return json.dumps(facts, sort_keys=True, default=str)
+    return json.dumps([facts, marks_in(outline, element)], sort_keys=True, default=str)
 
 
 def _source(outline: Outline, source: str, place: dict[str, int], outside: dict[str, int]) -> str:

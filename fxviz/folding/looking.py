@@ -76,8 +76,8 @@ def rows_of(outline: Outline, detail: Detail) -> Drafts:
     drafts = draft(outline, plan(outline, detail))
     if detail.merge_code:
         merge_code(drafts)
-    if detail.merge_alike:
-        merge_alike(outline, drafts)
+    if detail.merge_alike or outline.difference is not None:
+        merge_alike(outline, drafts, every=detail.merge_alike)
     if detail.depth is not None:
         merge_nested(drafts, detail.depth, {outline.scopes[call].path for call in detail.opened})
     if detail.closed_lists:

@@ -7,14 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from fxviz.difference import Difference, Removed
 from fxviz.folding.detail import Detail
 from fxviz.graph import ArchGraph, Node, Scope
 from fxviz.metrics import METRICS, Metric
 from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
-
-DOMINANT = 0.85
-"""A module with this share of all parameters says nothing about where they are: it is split into its parts."""
-
 
 LARGEST_UNIT = 8
 """The most layers (projections, matrix products, pooling convolutions) that one attention or gate holds."""
@@ -44,9 +41,10 @@ class Element:
 class Outline:
     """The tree of module calls of a graph, with the lookups that folding needs."""
 
-    def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"]) -> None:
+    def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"], difference: Difference | None = None) -> None:
         self.graph = graph
         self.metric = metric
+        self.difference = difference
         self.failed: str | None = graph.trace.failure.node if graph.trace.failure else None
         self.signatures: dict[tuple[int | None, str, bool], str] = {}
         self.counted: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
@@ -199,6 +197,17 @@ class Outline:
             for scope in self.around(self.node(skip.join).scope):
                 counts[scope][skip.kind] += 1
         return counts
+
+    # ---------------------------------------------------------------- the other model
+
+    @cached_property
+    def removed_in(self) -> dict[int | None, list[Removed]]:
+        """What another model had in each module call, at any depth, and this one lacks."""
+        found: dict[int | None, list[Removed]] = defaultdict(list)
+        for lost in self.difference.removed if self.difference else ():
+            for scope in self.around(lost.parent):
+                found[scope].append(lost)
+        return dict(found)
 
     # ---------------------------------------------------------------- modules that are one row by nature
 

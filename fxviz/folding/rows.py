@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from math import prod
 
+from fxviz.difference import Removed
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
 from fxviz.graph import Node, Skip, TensorInfo
@@ -20,7 +22,7 @@ class Draft:
     """A row in the making.
 
     ``tail`` is the node whose result leaves the row, None once it is used inside and outside; ``counts`` is how many nodes add
-    to its total.
+    to its total. Against another model, ``lost`` is what was removed inside (or is the row), ``was`` the total that it had.
     """
 
     kind: str
@@ -46,6 +48,8 @@ class Draft:
     id: int = 0
     total: float = 0
     counts: int = 0
+    lost: list[Removed] = field(default_factory=list)
+    was: float = 0
 
     @property
     def is_code(self) -> bool:
@@ -81,6 +85,11 @@ class Drafts:
         """Give every row its place as id."""
         for place, row in enumerate(self.rows):
             row.id = place
+
+
+def repetitions(row: Draft) -> int:
+    """How often a row stands for what it shows: its own repetitions, in those of the frames around it."""
+    return row.times * prod(place.run.times for place in row.places if place.run)
 
 
 def shown(node: str, stands_for: dict[str, str]) -> str:

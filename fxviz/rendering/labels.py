@@ -73,6 +73,7 @@ def _texts(texts: tuple[Text, ...], dark: bool, strut: bool) -> str:
 
 def _run(text: Text, dark: bool) -> str:
     inner = label_text(text.text)
+    inner = f"<s>{inner}</s>" if text.struck else inner
     return _tag("font", f"<b>{inner}</b>" if text.bold else inner, color=hex_of(text.color, dark), point__size=text.size)
 
 

@@ -24,7 +24,7 @@ _SHAPES = {
     "polygon": ("points",),
     "polyline": ("points",),
     "ellipse": ("cx", "cy", "rx", "ry"),
-    "text": ("x", "y", "text-anchor", "font-weight", "font-size"),
+    "text": ("x", "y", "text-anchor", "font-weight", "font-size", "text-decoration"),
 }
 _PAINT = ("fill", "stroke", "stroke-width", "stroke-dasharray")
 _DEFAULTS = {("stroke", "none"), ("stroke", "transparent"), ("text-anchor", "start"), ("stroke-width", "1")}

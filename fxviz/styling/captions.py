@@ -5,7 +5,7 @@ from __future__ import annotations
 from fxviz import units
 from fxviz.drawing import Box, Cell, Color, Shape, Table, Text
 from fxviz.metrics import METRICS
-from fxviz.styling import palette, wording
+from fxviz.styling import differing, palette, wording
 from fxviz.styling.measuring import fit
 from fxviz.styling.notice import notice
 from fxviz.styling.sheet import SHEET
@@ -33,6 +33,8 @@ class Captions:
         """Colour of the row's name, and whether it is bold."""
         if row.kind == "failed":
             return palette.STOP, True
+        if self.view.difference is not None:
+            return (palette.INK, True) if row.change else (palette.MUTED, False)
         if row.kind in ("join", "projection"):
             return palette.SKIP, True
         return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
@@ -41,6 +43,8 @@ class Captions:
         """What stands behind the row's name: norm and activation, skips and branches inside."""
         if row.kind == "failed":
             return self._met()
+        if row.change is not None:
+            return differing.said(row)
         fused = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
         inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
         passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
@@ -62,6 +66,8 @@ class Captions:
 
     def amount(self, row: Row) -> str:
         """The metric of one repetition, and how many there are."""
+        if row.kind == "removed" and row.change is not None:
+            return f"−{self.metric.said(row.change.was)}" if row.change.was else ""
         if row.total:
             times = row.counted or row.times
             return self.metric.said(row.amount) + (f" ×{times}" if times > 1 else "")

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from itertools import cycle
-from math import ceil
 
 from fxviz import units
+from fxviz.difference import Difference
 from fxviz.drawing import Box, Cell, Table, Text
-from fxviz.graph import ArchGraph, TraceInfo
+from fxviz.graph import RESIDUAL_KINDS, ArchGraph, TraceInfo
 from fxviz.metrics import METRICS
-from fxviz.styling import palette, wording
+from fxviz.styling import differing, palette, wording
+from fxviz.styling.legend import legend
 from fxviz.styling.look import Look
-from fxviz.styling.measuring import fit, width
+from fxviz.styling.measuring import fit, width, wrap
 from fxviz.styling.sheet import SHEET
 from fxviz.view import Part, View
 
@@ -20,7 +21,6 @@ _UNSEEN = 0.1
 """By so much of its length a part in the strip may be longer or shorter than it should be."""
 _SLIGHTEST = 2
 """Points that a part takes in the strip at least. Where parts would have less than twice as much on average, there is none."""
-_RESIDUALS = ("identity", "projection", "resample")
 
 
 def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, ...], ...]:
@@ -31,11 +31,16 @@ def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, .
         look: what is wanted.
         largest: the total of the row whose bar is full; None if there are no bars.
     """
-    rows = [*_title(view.graph, look.title or view.graph.model.name)] if look.header else []
+    rows = [*_title(view, title(view, look))] if look.header else []
     if look.header and view.total and len(view.parts) * 2 * _SLIGHTEST <= SHEET:
         rows.append((Cell(_strip(view), SHEET, 20),))
-    rows += [(Cell(line, SHEET, 15),) for line in _legend(view, largest)] if look.legend else []
+    rows += [(Cell(line, SHEET, 15),) for line in legend(view, largest)] if look.legend else []
     return tuple(rows)
+
+
+def title(view: View, look: Look) -> str:
+    """The figure's name: the title that is wanted, else the model's, or those of both."""
+    return look.title or (differing.name(view.difference) if view.difference else view.graph.model.name)
 
 
 def footer(view: View) -> tuple[Box, ...]:
@@ -60,6 +65,8 @@ def _ways(trace: TraceInfo) -> Iterator[str]:
 
 def describe(view: View) -> str:
     """The figure in one breath, for readers who do not see it: totals, the largest shares, the skips."""
+    if view.difference is not None:
+        return differing.described(view)
     graph = view.graph
     failure = graph.trace.failure
     largest = sorted(view.parts, key=lambda part: -part.total)[:3]
@@ -98,23 +105,40 @@ def _certainty(graph: ArchGraph) -> str:
 
 def _skips(graph: ArchGraph) -> str:
     counts = graph.skip_counts
-    residual = sum(counts[kind] for kind in _RESIDUALS)
+    residual = sum(counts[kind] for kind in RESIDUAL_KINDS)
     said = ((residual, "skip connection"), (counts["concat"], "concat skip"), (counts["gate"], "gate"))
     return " · ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in said if count)
 
 
-def _title(graph: ArchGraph, name: str) -> Iterator[tuple[Cell, ...]]:
-    """The name and the facts, on one line if they fit; then what this run never used."""
-    facts = " · ".join(_facts(graph))
+def _title(view: View, name: str) -> Iterator[tuple[Cell, ...]]:
+    """The name and the facts, on one line if they fit; then what this run never used, or what differs."""
+    graph = view.graph
+    facts = " · ".join(differing.totals(view.difference) if view.difference else _facts(graph))
     name = fit(name, SHEET - 8, 15, bold=True)
     used = width(name, 15, bold=True) + 14
     if used + width(facts, 10) <= SHEET:
         yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {facts}", palette.MUTED, 10)), SHEET, 21),)
     else:
         yield (Cell((Text(name, palette.INK, 15, bold=True),), SHEET, 21),)
-        yield (Cell((Text(fit(facts, SHEET - 4, 10), palette.MUTED, 10),), SHEET, 15),)
-    if graph.untraced:
+        for line in wrap(facts, SHEET - 4, 10, 1 if view.difference is None else 3):
+            yield (Cell((Text(line, palette.MUTED, 10),), SHEET, 15),)
+    if view.difference is not None:
+        yield (Cell(tuple(_counted(view.difference)), SHEET, 17),)
+    elif graph.untraced:
         yield (Cell((Text(fit(_unused(graph), SHEET - 4, 10), palette.MUTED, 10),), SHEET, 16),)
+
+
+def _counted(difference: Difference) -> Iterator[Text]:
+    """How many layers differ, each number in the colour of its mark."""
+    if difference.is_empty:
+        yield Text("no difference", palette.INK, 11, bold=True)
+        return
+    texts = [(kind, f"{said}   ") for kind, said in differing.counts(difference)]
+    for kind, said in texts:
+        yield Text(said, palette.MARKS[kind], 11, bold=True)
+    used = sum(width(said, 11, bold=True) for _, said in texts) + width(differing.COUNTED, 9)
+    if any(difference.layers.values()) and used <= SHEET:
+        yield Text(differing.COUNTED, palette.MUTED, 9)
 
 
 def _unused(graph: ArchGraph) -> str:
@@ -145,10 +169,11 @@ def _strip(view: View) -> Table:
     for part, length in zip(view.parts, _lengths(view.parts), strict=True):
         share = part.total / view.total
         said = _label(part, share, length)
-        text = (Text(said, palette.on_bar(share), 9, bold=True),) if said else ()
+        is_seen = part.differs or view.difference is None
+        text = (Text(said, palette.on_bar(share) if is_seen else palette.INK, 9, bold=True),) if said else ()
         inset = min(4, length)
         inside = Table(((Cell(width=inset, height=18), *((Cell(text, length - inset, 18),) if length > inset else ())),))
-        cells.append(Cell(inside, length, 18, palette.bar(share)))
+        cells.append(Cell(inside, length, 18, palette.bar(share) if is_seen else palette.AS_IT_WAS))
         cells.append(Cell(width=1, height=18))
     return Table((tuple(cells[:-1]),), width=SHEET, height=18)
 
@@ -181,74 +206,3 @@ def _label(part: Part, share: float, length: int) -> str:
         if width(said, 9, bold=True) <= length - 6:
             return said
     return ""
-
-
-# -------------------------------------------------------------------- the legend
-
-
-def _legend(view: View, largest: float | None) -> Iterator[Table]:
-    """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
-    line: list[Cell] = []
-    for swatch, said in [*_line_entries(view), *_bar_entries(view, largest)]:
-        lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
-        entry = (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
-        if line and _wide(line) + _wide(entry) > SHEET:
-            yield _filled(line)
-            line = []
-        line += entry
-    if line:
-        yield _filled(line)
-
-
-def _wide(cells: Iterable[Cell]) -> float:
-    return sum(cell.width or 0 for cell in cells)
-
-
-def _filled(cells: Sequence[Cell]) -> Table:
-    rest = Cell(width=max(1, SHEET - _wide(cells)), height=15)
-    return Table(((*cells, rest),), width=SHEET, height=15)
-
-
-_Entry = tuple[tuple[Cell, ...], str]
-
-
-def _line_entries(view: View) -> Iterator[_Entry]:
-    kinds = {arc.kind for arc in view.arcs}
-    if "identity" in kinds:
-        yield _swatch(22, 0, 3), "identity skip"
-    if "projection" in kinds:
-        yield _swatch(6, 2, 3), "projection skip"
-    if "resample" in kinds:
-        yield _swatch(2, 2, 3), "resampled skip"
-    if "concat" in kinds:
-        yield _swatch(22, 0, 1), "concat skip"
-    if "gate" in kinds:
-        yield _swatch(2, 2, 1), "gate"
-    if any(set(row.skips) - {"gate"} for row in view.rows):
-        yield (Cell((Text("+ skip", palette.SKIP, 9),), ceil(width("+ skip", 9)), 15),), "inside the block"
-    if view.style == "ledger" and any(row.concat and not set(row.skips) - {"gate"} for row in view.rows):
-        yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
-    if any(row.rail.startswith("branch") for row in view.rows):
-        yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"
-    if view.graph.trace.failure:
-        mark = Text(wording.STOP, palette.STOP, 9, bold=True)
-        yield (Cell((mark,), ceil(width(wording.STOP, 9, bold=True)), 15),), "where the run stopped"
-
-
-def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
-    """A piece of line, 22 points long, in the middle of the row's height."""
-    count = 22 // (dash + gap)
-    pieces = [(Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)]
-    row = tuple(cell for piece in pieces for cell in (piece if gap else piece[:1]))
-    long = sum(cell.width or 0 for cell in row)
-    above, below = (Cell(width=long, height=height, columns=len(row)) for height in (6, 9 - thickness))
-    return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
-
-
-def _bar_entries(view: View, largest: float | None) -> Iterator[_Entry]:
-    if not view.total:
-        return
-    ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
-    yield (Cell(ramp, 48, 15),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
-    if largest is not None:
-        yield (), f"bar: full = {units.percent(largest / view.total)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fxviz.drawing import Line
@@ -28,10 +29,10 @@ def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Se
         yield Line(box_of[OUTPUT], name, "order", weight=20)
     yield from _trunk(view, box_of)
     for arc in view.arcs:
-        yield _skip(arc, box_of)
+        yield _receding(view, arc.head, _skip(arc, box_of))
     for row in view.rows:
         if set(row.skips) - {"gate"}:
-            yield _loop(row, box_of)
+            yield _receding(view, row.id, _loop(row, box_of))
     for flow in view.flows:
         yield _past(flow, box_of)
 
@@ -41,8 +42,11 @@ def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
     drawn = {(box_of[flow.tail], box_of[flow.head]) for flow in view.flows}
     joined = {(box_of[tail], box_of[head]) for tail, head in view.edges} - drawn
     boxes = [box_of[INPUT], *(box_of[card.rows[0].id] for card in view.cards), box_of[OUTPUT]]
-    for above, below in itertools.pairwise(boxes):
-        role = "flow" if (above, below) in joined else "order"
+    gone = {box_of[card.rows[0].id] for card in view.cards if all(row.kind == "removed" for row in card.rows)}
+    for at, (above, below) in enumerate(itertools.pairwise(boxes)):
+        start = next(box for box in boxes[at::-1] if box not in gone)
+        stop = next(box for box in boxes[at + 1 :] if box not in gone)
+        role = "flow" if (start, stop) in joined else "order"
         yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
 
 
@@ -60,6 +64,13 @@ def _skip(arc: Arc, box_of: Mapping[int, str]) -> Line:
         tail_port=_port(arc.tail, "w"), tail_side="w", head_port=_port(arc.head, "w"), head_side="w",
         **skip_look(arc.kind),
     )  # fmt: skip
+
+
+def _receding(view: View, row: int, line: Line) -> Line:
+    """The same line, pale and thin where what it belongs to is as it was in the model that is compared."""
+    if view.difference is None or view.rows[row].change is not None:
+        return line
+    return replace(line, color=palette.SKIP_AS_IT_WAS, width=1.2, arrow=0.5)
 
 
 def skip_look(kind: str) -> dict[str, Any]:

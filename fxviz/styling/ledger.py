@@ -7,17 +7,19 @@ from dataclasses import replace
 
 from fxviz import units
 from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
-from fxviz.styling import palette, wording
+from fxviz.styling import differing, palette, wording
+from fxviz.styling.bars import Bars
 from fxviz.styling.captions import Captions
-from fxviz.styling.header import describe, footer, header
+from fxviz.styling.header import describe, footer, header, title
 from fxviz.styling.joining import lines
 from fxviz.styling.look import Look
 from fxviz.styling.measuring import fit, fit_path, width
 from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
-from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View
+from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz.view import Item as ViewItem
 
 _DEFAULTS = Look()
+_BRANCH, _SIGN = 10, 18
 
 
 def draw(view: View, look: Look = _DEFAULTS) -> Drawing:
@@ -45,7 +47,7 @@ class _Ledger:
         self.look = look
         self.say = Captions(view)
         self.whole = self.say.whole
-        self.largest = max((row.total for row in view.rows), default=0)
+        self.bars = Bars(view, self.whole)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
         self.frames = 0
         self.split = min([COLUMNS["op"], *self.splits()])
@@ -55,22 +57,23 @@ class _Ledger:
         room = COLUMNS["op"] + COLUMNS["tags"]
         for row in self.view.rows:
             _, bold = self.say.look(row)
-            latest = room - width(self.say.tags(row), 9) - 2
-            if self.say.tags(row) and width(wording.what(row), 10, bold) + 6 <= latest:
+            tags = self.say.tags(row)
+            latest = room - width(tags, 9, row.change is not None) - 2
+            if tags and width(wording.what(row), 10, bold) + self.indent(row) + 6 <= latest:
                 yield latest
 
     def drawing(self) -> Drawing:
         items = tuple(self.item(item, "") for item in self.view.items)
         above, below = self.header(), footer(self.view)
         return Drawing(
-            name=self.look.title or self.view.graph.model.name,
+            name=title(self.view, self.look),
             description=describe(self.view),
             items=(*above, self.say.input(), *items, self.say.end(), *below),
             lines=tuple(lines(self.view, self.box_of, [box.id for box in above], [box.id for box in below])),
         )
 
     def header(self) -> tuple[Box, ...]:
-        rows = header(self.view, self.look, self.largest)
+        rows = header(self.view, self.look, self.bars.largest)
         return (Box("header", Table(rows), describe(self.view)),) if rows else ()
 
     # ---------------------------------------------------------------- items
@@ -88,8 +91,8 @@ class _Ledger:
         name = f"frame{self.frames}"
         items = tuple(self.item(item, stage.heading.path) for item in stage.items)
         room = AMOUNT_FROM - 1 + 5 * _depth(stage.items)
-        label = Table((self.heading_cells(stage.heading, base, room),))
-        return Frame(name, label, self.say.heading(stage.heading), items, palette.BORDER, palette.tint(share))
+        label = Table((self.heading_cells(stage.heading, base, room, self.recedes(stage)),))
+        return Frame(name, label, self.say.heading(stage.heading), items, palette.BORDER, self.tint(share))
 
     def repeat(self, repeat: Repeat, base: str) -> Frame:
         self.frames += 1
@@ -116,49 +119,60 @@ class _Ledger:
             base = card.heading.path
         rows = [self.row(row, base) for row in card.rows]
         if card.heading is not None:
-            rows.insert(0, self.heading_row(card.heading))
+            rows.insert(0, self.heading_row(card.heading, self.recedes(card)))
         title = ", ".join(wording.what(row) for row in card.rows)
         return Box(name, Table(tuple(rows), border=palette.BORDER, fill=palette.CARD), title)
 
     # ---------------------------------------------------------------- headings
 
-    def heading_row(self, heading: Heading) -> tuple[Cell, ...]:
+    def recedes(self, item: ViewItem) -> bool:
+        """Whether all in a frame or card is as it was in the model that is compared."""
+        return self.view.difference is not None and not any(row.change for card in cards_in((item,)) for row in card.rows)
+
+    def heading_row(self, heading: Heading, pale: bool) -> tuple[Cell, ...]:
         """The name of a module in its own card, on the tint of its share."""
-        fill = palette.tint(heading.total / self.whole)
+        fill = self.tint(heading.total / self.whole)
         margin = Cell(width=GUTTER, height=ROW + 2)
-        cells = (margin, *self.heading_cells(heading, "", AMOUNT_FROM - GUTTER), margin)
+        cells = (margin, *self.heading_cells(heading, "", AMOUNT_FROM - GUTTER, pale), margin)
         return (Cell(Table((cells,), width=SHEET, height=ROW + 2), SHEET, ROW + 2, fill, columns=len(COLUMNS) + 2),)
 
-    def heading_cells(self, heading: Heading, base: str, room: int) -> tuple[Cell, ...]:
+    def heading_cells(self, heading: Heading, base: str, room: int, pale: bool) -> tuple[Cell, ...]:
         """Name and class in ``room`` points, then the sums, which stand over those of the rows."""
+        ink, bold = (palette.MUTED, False) if pale else (palette.INK, True)
         share = heading.total / self.whole
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
         class_name = fit(heading.class_name.lstrip("_"), left, 9) if left > 30 else ""
-        texts = [Text(name, palette.INK, 11, bold=True), Text(f"   {class_name}", palette.on_tint(share), 9)]
+        beside = palette.on_tint(share) if self.view.difference is None else palette.MUTED
+        texts = [Text(name, ink, 11, bold), Text(f"   {class_name}", beside, 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(self.say.metric.said(heading.total), palette.INK, 10, bold=True),), COLUMNS["amount"], ROW + 1),
-            self.text(units.percent(share), COLUMNS["percent"], palette.INK, bold=True, size=10, height=ROW + 1),
+            Cell((Text(self.say.metric.said(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
+            self.text(units.percent(share), COLUMNS["percent"], ink, bold, size=10, height=ROW + 1),
         )
+
+    def tint(self, share: float) -> Color:
+        """The ground of a frame; beside another model only what differs has a colour."""
+        return palette.PALE if self.view.difference else palette.tint(share)
 
     # ---------------------------------------------------------------- rows
 
     def row(self, row: Row, base: str) -> tuple[Cell, ...]:
         share = row.total / self.whole
-        strong = share >= 0.05
+        strong = share >= 0.05 if self.view.difference is None else row.change is not None
         number = palette.INK if strong else palette.MUTED
         cells = (
             self.gutter(row),
             self.what(row),
             self.text(self.say.path(row, base), COLUMNS["path"], palette.MUTED),
             self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
-            self.bar(row),
+            self.bars.cell(row),
             self.text(self.say.amount(row), COLUMNS["amount"], number, strong),
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
-        return tuple(replace(cell, fill=palette.STOPPED) for cell in cells) if row.kind == "failed" else cells
+        fill = palette.STOPPED if row.kind == "failed" else palette.MARKED[differing.look(row)] if row.change else None
+        return tuple(replace(cell, fill=fill) for cell in cells) if fill else cells
 
     def gutter(self, row: Row) -> Cell:
         """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
@@ -172,18 +186,22 @@ class _Ledger:
     def what(self, row: Row) -> Cell:
         """The layer and its tags; either may take room from the other, so that names are not cut."""
         room = COLUMNS["op"] + COLUMNS["tags"]
-        indent = 10 if row.rail.startswith("branch") else 0
+        indent = self.indent(row)
         op, tags = wording.what(row), self.say.tags(row)
         color, bold = self.say.look(row)
-        size = 10 if width(op, 10, bold) + width(tags, 9) + indent + 8 <= room else 9
+        marked = row.change is not None
+        wanted = width(tags, 9, marked)
+        size = 10 if width(op, 10, bold) + wanted + indent + 8 <= room else 9
         needed = width(op, size, bold) + indent + 6
-        split = round(needed if row.kind == "failed" else self.split_at(room, needed, width(tags, 9) + 2)) if tags else room
-        lead = self.branch_mark(row, indent) if indent else ()
-        name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold),), split - indent, ROW)
+        split = round(needed if row.kind == "failed" else self.split_at(room, needed, wanted + 2)) if tags else room
+        lead = self.lead(row)
+        struck = row.kind == "removed"
+        name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW)
         if not tags:
             return Cell(Table(((*lead, name),)), room, ROW)
-        tag_color = palette.SKIP if self.passes_on(row) else palette.MUTED
-        note = Cell((Text(fit(tags, room - split - 1, 9), tag_color, 9),), room - split, ROW)
+        if marked and wanted > room - split - 1:
+            tags = differing.shortest(tags)
+        note = Cell((Text(fit(tags, room - split - 1, 9, marked), self.tag_color(row), 9, marked),), room - split, ROW)
         return Cell(Table(((*lead, name, note),)), room, ROW)
 
     def split_at(self, room: float, needed: float, wanted: float) -> float:
@@ -196,6 +214,26 @@ class _Ledger:
         """Whether a skip runs inside the row or along it."""
         return bool(set(row.skips) - {"gate"}) or row.concat
 
+    def tag_color(self, row: Row) -> Color:
+        if row.change is not None:
+            return palette.MARKS[differing.look(row)]
+        return palette.SKIP if self.passes_on(row) and self.view.difference is None else palette.MUTED
+
+    def indent(self, row: Row) -> int:
+        """The room in front of a row's name: for the rail of branches, for the sign of what differs."""
+        return (_BRANCH if row.rail.startswith("branch") else 0) + (_SIGN if self.view.difference else 0)
+
+    def lead(self, row: Row) -> tuple[Cell, ...]:
+        sign = (self.sign(row),) if self.view.difference else ()
+        return (*sign, *(self.branch_mark(row, _BRANCH) if row.rail.startswith("branch") else ()))
+
+    def sign(self, row: Row) -> Cell:
+        """What became of a row, as one sign behind a thick rule."""
+        if row.change is None:
+            return Cell(width=_SIGN, height=ROW)
+        color = palette.MARKS[differing.look(row)]
+        return Cell((Text(differing.sign(row), color, 11, bold=True),), _SIGN, ROW, align="center", rail=color, rail_width=3)
+
     def branch_mark(self, row: Row, indent: int) -> tuple[Cell, ...]:
         """A grey rail along parallel branches, with a tick where each starts."""
         tick = palette.FLOW if row.rail == "branch" else None
@@ -207,15 +245,6 @@ class _Ledger:
         size = next((tried for tried in (size, size - 1) if width(text, tried, bold) <= column - 2), size)
         shown = fit_path(text, column - 2, size, bold)
         return Cell((Text(shown, color, size, bold),) if shown else (), column, height)
-
-    def bar(self, row: Row) -> Cell:
-        if not row.total:
-            return Cell(width=COLUMNS["bar"], height=ROW)
-        full = COLUMNS["bar"] - 8
-        length = max(2, round(full * row.total / self.largest))
-        filled = Cell(width=length, height=9, fill=palette.bar(row.total / self.whole))
-        rest = (Cell(width=full - length, height=9, fill=palette.TRACK),) if length < full else ()
-        return Cell(Table(((filled, *rest),), width=full, height=9), COLUMNS["bar"], ROW)
 
 
 def _depth(items: tuple[ViewItem, ...]) -> int:

@@ -7,8 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from fxviz import units
-from fxviz.styling import palette, wording
+from fxviz.styling import differing, palette, wording
 from fxviz.styling.captions import Captions
+from fxviz.styling.header import title as heading
 from fxviz.styling.look import Look
 from fxviz.view import INPUT, OUTPUT, Card, Heading, Item, Repeat, Row, Stage, View
 
@@ -54,7 +55,7 @@ def mermaid(view: View, look: Look = _DEFAULTS) -> str:
 
 
 def _lines(view: View, look: Look) -> Iterator[str]:
-    title = json.dumps(_plain(look.title or view.graph.model.name), ensure_ascii=False)
+    title = json.dumps(_plain(heading(view, look)), ensure_ascii=False)
     yield from ("---", f"title: {title}", "---", f"flowchart {look.direction}")
     nodes = _Nodes(view)
     yield from _indented((nodes.terminal("input"), *nodes.items(view.items), nodes.terminal("output")))
@@ -113,7 +114,8 @@ class _Nodes:
     def texts(self, row: Row) -> Iterator[str]:
         """A row's lines: what it is, where it is, what leaves it and what it has of the metric."""
         share = units.percent(row.total / self.say.whole) if row.total else ""
-        yield " · ".join(filter(None, (wording.what(row), self.say.tags(row))))
+        what = f"{differing.sign(row)} {wording.what(row)}" if row.change else wording.what(row)
+        yield " · ".join(filter(None, (what, self.say.tags(row))))
         yield self.say.path(row, "")
         yield " · ".join(filter(None, (wording.output_shape(row), self.say.amount(row), share)))
 
@@ -121,6 +123,10 @@ class _Nodes:
         """A row's class: the step of its share, or what it is."""
         if row.kind == "failed":
             name = "stop"
+        elif self.view.difference is not None:
+            if row.change is None:
+                return ""
+            name = differing.look(row)
         elif row.total:
             share = row.total / self.say.whole
             self.steps[palette.step(share)] = share
@@ -154,6 +160,13 @@ class _Nodes:
             yield f"classDef join fill:{palette.CARD.light},stroke:{border},color:{palette.SKIP.light}"
         if "stop" in self.used:
             yield f"classDef stop fill:{palette.STOPPED.light},stroke:{palette.STOP.light},color:{palette.STOP.light}"
+        for name in sorted(self.used & palette.MARKS.keys()):
+            ground, ink, dash = (
+                palette.MARKED[name].light,
+                palette.MARKS[name].light,
+                ",stroke-dasharray:4 3" * (name == "removed"),
+            )
+            yield f"classDef {name} fill:{ground},stroke:{ink},color:{ink},stroke-width:2px{dash}"
         for name, frames, dash in (("frame", self.frames, ""), ("repeat", self.repeats, ",stroke-dasharray:4 3")):
             if frames:
                 yield f"classDef {name} fill:none,stroke:{palette.FLOW.light}{dash}"
@@ -177,7 +190,7 @@ def _links(view: View) -> Iterator[str]:
 
 def _passes_on(view: View, tail: int, head: int) -> bool:
     """Whether data goes past nothing but rows that hand it on (a dense block), which their notes say."""
-    between = view.rows[tail + 1 : len(view.rows) if head == OUTPUT else head]
+    between = [row for row in view.rows[tail + 1 : len(view.rows) if head == OUTPUT else head] if row.kind != "removed"]
     return bool(between) and all(row.concat for row in between)
 
 

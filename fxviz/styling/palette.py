@@ -1,5 +1,7 @@
 """The colours. Orange means parameters, blue skip, grey data flow, red where the run stopped; nothing else has a colour.
 
+Beside another model green means added, red removed, violet resized, and what is as it was has no colour.
+
 The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the
 step by its square root, because the layers of one model differ by a factor of ten thousand.
 """
@@ -21,6 +23,23 @@ FLOW = Color("#656d76", "#9198a1")
 SKIP = Color("#0969da", "#4493f8")
 STOP = Color("#b3152a", "#ff8f85")
 STOPPED = Color("#ffebe9", "#3b1a1d")
+
+AS_IT_WAS = Color("#c4ccd4", "#454d57")
+SKIP_AS_IT_WAS = Color("#9ec5ee", "#2f5788")
+MARKS = {
+    "added": Color("#116329", "#56d364"),
+    "removed": STOP,
+    "resized": Color("#6639ba", "#d2a8ff"),
+    "mixed": Color("#6639ba", "#d2a8ff"),
+}
+"""What became of a row."""
+MARKED = {
+    "added": Color("#dcfbe3", "#14281d"),
+    "removed": STOPPED,
+    "resized": Color("#f6edff", "#261c3a"),
+    "mixed": Color("#f6edff", "#261c3a"),
+}
+"""The ground of the row."""
 
 BARS = (
     Color("#f6d9ab", "#573626"),

@@ -51,7 +51,7 @@ def what(row: Row) -> str:
     >>> what(failed), what(Row(0, "layers", (), "", None, 0, 0, count=500))
     ('✗ raise', '500 layers')
     """
-    if row.scope is not None and row.kind == "block":
+    if row.scope is not None and row.kind in ("block", "removed"):
         name = row.scope.class_name.lstrip("_")
         return f"{row.alike} × {name}" if row.alike else name
     if row.kind in ("layers", "blocks"):

@@ -1,0 +1,92 @@
+"""``fxviz compare``: models side by side."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from fxviz import api
+from fxviz.cli.figures import figure_target, write_figure
+from fxviz.cli.flags import Draw, Run, Talk, output, spread
+from fxviz.cli.reporting import reported
+from fxviz.cli.steps import MODEL, give, one_graph_of, tell_failures, tell_remarks
+from fxviz.errors import FxvizError, UsageError, choice
+from fxviz.figure import SUFFIXES, RenderOptions
+from fxviz.graph import ArchGraph
+from fxviz.loading.grammar import is_graph_file
+from fxviz.quoting import shown
+from fxviz.styling.differing import told
+from fxviz.tabulating import FORMS, check_form
+
+
+@spread
+def compare(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help=f"Two or more. {MODEL}, or a saved graph.")],
+    *,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMS)}.")] = "table",
+    target: Annotated[
+        str | None,
+        output(f"Draw the second of two models, and what differs from the first, in place of the table: {choice(SUFFIXES)}."),
+    ] = None,
+    draw: Draw,
+    run: Run,
+    talk: Talk,
+) -> None:
+    """Show models side by side: parameters, MACs, layers, skips, memory, and where the parameters are."""
+    with reported(talk.debug):
+        check_form(form)
+        if len(models) < 2:
+            raise UsageError(f"nothing to compare '{models[0]}' with: name two models or more")
+        options = _figure_options(models, form, target, draw)
+        path = None if options is None else figure_target(target, models[-1], draw)
+        run.keywords()
+        tell_remarks(run, talk)
+        graphs = _graphs(models, run, talk)
+        if options is None:
+            give(api.compare(*graphs), form)
+        else:
+            old, new = graphs
+            figure = api.diff(old, new, options)
+            write_figure(figure, path, draw, talk, told(figure.view))
+        tell_failures(zip(graphs, models, strict=True))
+
+
+def _figure_options(models: list[str], form: str, target: str | None, draw: Draw) -> RenderOptions | None:
+    """How the figure is drawn, None if none is wanted; what does not go together is found before the work starts."""
+    if target is None:
+        if draw != Draw():
+            raise UsageError("options of a figure need one: name its file with -o FILE, or leave them out")
+        return None
+    if len(models) != 2:
+        raise UsageError(
+            f"a figure shows what differs between two models, and {len(models)} are named: leave -o out, or name two"
+        )
+    if form != "table":
+        raise UsageError(f"-o writes a figure in place of the table: leave --format {shown(form)} or -o out")
+    options = draw.options()
+    options.check_difference()
+    return options
+
+
+def _graphs(models: list[str], run: Run, talk: Talk) -> list[ArchGraph]:
+    """The graphs of the models, saved ones read before anything is traced, each once.
+
+    How a model is run says nothing to a saved graph, and is refused where there are no others.
+    """
+    traced = [model for model in models if not is_graph_file(model)]
+    found: dict[str, ArchGraph] = {}
+    for model in dict.fromkeys(sorted(models, key=lambda model: not is_graph_file(model))):
+        saved = bool(traced) and model not in traced
+        found[model] = _graph(model, Run() if saved else run, talk)
+    return [found[model] for model in models]
+
+
+def _graph(model: str, run: Run, talk: Talk) -> ArchGraph:
+    """The graph of one of several models; an error says of which."""
+    try:
+        return one_graph_of(model, run, talk)
+    except FxvizError as error:
+        if model not in str(error):
+            error.args = (f"{model}: {error}",)
+        raise

@@ -1,0 +1,83 @@
+"""The bars of a ledger: how much of the figure's metric a row has, and how much it had in another model."""
+
+from __future__ import annotations
+
+from fxviz.drawing import Cell, Color, Table
+from fxviz.styling import palette
+from fxviz.styling.sheet import COLUMNS, ROW
+from fxviz.view import Row, View
+
+FULL = COLUMNS["bar"] - 8
+"""The length of the longest bar, in points."""
+
+_HIGH, _THIN, _TICK = 9, 5, 2
+
+
+class Bars:
+    """The bars of one view; ``largest`` is the amount of a full one."""
+
+    def __init__(self, view: View, whole: float) -> None:
+        self.view, self.whole = view, whole
+        amounts = [(row.total, row.change.was if row.change else 0) for row in view.rows]
+        self.largest = max((amount for pair in amounts for amount in pair), default=0)
+
+    def cell(self, row: Row) -> Cell:
+        """The bar of a row: beside another model hollow for what is gone, thin and grey for what is as it was."""
+        bar = self._bar(row)
+        return Cell(width=COLUMNS["bar"], height=ROW) if bar is None else Cell(bar, COLUMNS["bar"], ROW)
+
+    def _bar(self, row: Row) -> Table | None:
+        if row.change is None:
+            if not row.total:
+                return None
+            return self._thin(row) if self.view.difference else self._solid(row)
+        if row.kind == "removed":
+            return self._hollow(row.change.was)
+        return self._beside(row, row.change.was) if row.total or row.change.was else None
+
+    def _solid(self, row: Row) -> Table:
+        long = length(row.total, self.largest)
+        return _table(_filled(long, palette.bar(row.total / self.whole)), _filled(FULL - long, palette.TRACK))
+
+    def _thin(self, row: Row) -> Table:
+        long = length(row.total, self.largest)
+        return _table(_filled(long, palette.AS_IT_WAS, _THIN), _filled(FULL - long, None, _THIN), high=_THIN)
+
+    def _hollow(self, amount: float) -> Table | None:
+        if not amount:
+            return None
+        long = max(4, length(amount, self.largest))
+        inside = ((Cell(width=long - 2, height=_HIGH - 2),),)
+        frame = Table(inside, border=palette.MARKS["removed"], width=long, height=_HIGH)
+        return _table((Cell(frame, long, _HIGH),), _filled(FULL - long, None))
+
+    def _beside(self, row: Row, was: float) -> Table:
+        """The bar with a tick where it ended in the other model, unless it ended at the same place or there was none."""
+        long, before = length(row.total, self.largest), length(was, self.largest)
+        fill = palette.bar(row.total / self.whole)
+        if not ticks(row.total, was, self.largest):
+            return _table(_filled(long, fill), _filled(FULL - long, palette.TRACK))
+        at = min(before, FULL) - _TICK
+        if at < long:
+            pieces = (*_filled(at, fill), *_filled(_TICK, palette.INK), *_filled(long - at - _TICK, fill))
+            return _table(pieces, _filled(FULL - long, palette.TRACK))
+        gap = (*_filled(at - long, palette.TRACK), *_filled(_TICK, palette.INK))
+        return _table(_filled(long, fill), gap, _filled(FULL - at - _TICK, palette.TRACK))
+
+
+def length(amount: float, largest: float) -> int:
+    """Whole points of a bar; an amount is never invisible."""
+    return max(2, round(FULL * amount / largest)) if amount else 0
+
+
+def ticks(total: float, was: float, largest: float) -> bool:
+    """Whether a bar shows where it ended in the other model: if it had any and ended at another place."""
+    return bool(was) and abs(length(total, largest) - length(was, largest)) >= _TICK
+
+
+def _filled(long: int, fill: Color | None, high: int = _HIGH) -> tuple[Cell, ...]:
+    return (Cell(width=long, height=high, fill=fill),) if long > 0 else ()
+
+
+def _table(*pieces: tuple[Cell, ...], high: int = _HIGH) -> Table:
+    return Table((tuple(cell for piece in pieces for cell in piece),), width=FULL, height=high)

@@ -1,0 +1,110 @@
+"""What the colours, lines, signs and bars of a figure mean."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from math import ceil
+
+from fxviz import units
+from fxviz.drawing import Cell, Table, Text
+from fxviz.metrics import METRICS
+from fxviz.styling import differing, palette, wording
+from fxviz.styling.bars import ticks
+from fxviz.styling.measuring import width
+from fxviz.styling.sheet import SHEET
+from fxviz.view import View
+
+
+def legend(view: View, largest: float | None) -> Iterator[Table]:
+    """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
+    line: list[Cell] = []
+    for swatch, said in [*_mark_entries(view), *_line_entries(view), *_bar_entries(view, largest)]:
+        lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
+        entry = (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
+        if line and _wide(line) + _wide(entry) > SHEET:
+            yield _filled(line)
+            line = []
+        line += entry
+    if line:
+        yield _filled(line)
+
+
+def _wide(cells: Iterable[Cell]) -> float:
+    return sum(cell.width or 0 for cell in cells)
+
+
+def _filled(cells: Sequence[Cell]) -> Table:
+    rest = Cell(width=max(1, SHEET - _wide(cells)), height=15)
+    return Table(((*cells, rest),), width=SHEET, height=15)
+
+
+_Entry = tuple[tuple[Cell, ...], str]
+
+
+def _mark_entries(view: View) -> Iterator[_Entry]:
+    """What stands before rows that differ from another model, and how the others look."""
+    if view.difference is None:
+        return
+    found = {differing.look(row) for row in view.rows if row.change}
+    for kind, said in (("added", "added"), ("removed", "removed"), ("resized", "other sizes or parts")):
+        if kind in found or (kind == "resized" and "mixed" in found):
+            color = palette.MARKS[kind]
+            mark = Text(differing.SIGNS[kind], color, 11, bold=True)
+            yield (Cell((mark,), 18, 15, palette.MARKED[kind], align="center", rail=color, rail_width=3),), said
+    yield (Cell(Table(((Cell(width=22, height=5, fill=palette.AS_IT_WAS),),)), 22, 15),), "as before"
+
+
+def _line_entries(view: View) -> Iterator[_Entry]:
+    kinds = {arc.kind for arc in view.arcs if view.difference is None or view.rows[arc.head].change}
+    if "identity" in kinds:
+        yield _swatch(22, 0, 3), "identity skip"
+    if "projection" in kinds:
+        yield _swatch(6, 2, 3), "projection skip"
+    if "resample" in kinds:
+        yield _swatch(2, 2, 3), "resampled skip"
+    if "concat" in kinds:
+        yield _swatch(22, 0, 1), "concat skip"
+    if "gate" in kinds:
+        yield _swatch(2, 2, 1), "gate"
+    if any(set(row.skips) - {"gate"} for row in view.rows):
+        yield (Cell((Text("+ skip", palette.SKIP, 9),), ceil(width("+ skip", 9)), 15),), "inside the block"
+    if view.style == "ledger" and any(row.concat and not set(row.skips) - {"gate"} for row in view.rows):
+        yield (Cell(width=3, height=15, rail=palette.SKIP),), "concat skips, one after the other"
+    if any(row.rail.startswith("branch") for row in view.rows):
+        yield (Cell(width=3, height=15, rail=palette.FLOW),), "parallel branches"
+    if view.graph.trace.failure:
+        mark = Text(wording.STOP, palette.STOP, 9, bold=True)
+        yield (Cell((mark,), ceil(width(wording.STOP, 9, bold=True)), 15),), "where the run stopped"
+
+
+def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
+    """A piece of line, 22 points long, in the middle of the row's height."""
+    count = 22 // (dash + gap)
+    pieces = [(Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)]
+    row = tuple(cell for piece in pieces for cell in (piece if gap else piece[:1]))
+    long = sum(cell.width or 0 for cell in row)
+    above, below = (Cell(width=long, height=height, columns=len(row)) for height in (6, 9 - thickness))
+    return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
+
+
+def _bar_entries(view: View, largest: float | None) -> Iterator[_Entry]:
+    if not view.total:
+        return
+    if view.difference is not None:
+        yield from _difference_entries(view, largest)
+        return
+    ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
+    yield (Cell(ramp, 48, 15),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
+    if largest is not None:
+        yield (), f"bar: full = {units.percent(largest / view.total)}"
+
+
+def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
+    """What the bars mean beside another model."""
+    difference = view.difference
+    assert difference is not None
+    amounts = [(row.total, row.change.was) for row in view.rows if row.change and row.total]
+    if any(ticks(total, was, largest or 0) for total, was in amounts):
+        yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {difference.old.model.name}"
+    if largest:
+        yield (), f"bar: full = {METRICS[view.metric].said(largest)}"

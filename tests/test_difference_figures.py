@@ -1,0 +1,279 @@
+"""The figure of a difference: what its marks say, the whole text of four, every form, and the command that writes it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fxviz as package
+from fxviz.annotating import annotate
+from fxviz.difference import Difference
+from fxviz.drawing import Text
+from fxviz.errors import UsageError
+from fxviz.figure import Figure, RenderOptions
+from fxviz.graph import ArchGraph, Node
+from fxviz.styling import differing
+from fxviz.styling.bars import FULL
+from fxviz.view import Altered, Change, Row
+from models import traced
+from random_graphs import Net
+from test_ledger import boxes, cells, frames, texts, too_wide
+
+PAIRS = [
+    ("resnet50", "wide_resnet50_2"),
+    ("resnet18", "resnet34"),
+    ("resnet34", "resnet18"),
+    ("vgg11", "vgg11_bn"),
+    ("vit_b_16", "vit_b_32"),
+    ("fcn_resnet50", "deeplabv3_resnet50"),
+    ("mobilenet_v3_small", "mobilenet_v3_large"),
+]
+
+
+@cache
+def figure_of(old: str, new: str, theme: str = "light") -> Figure:
+    return package.diff(traced(old), traced(new), RenderOptions(theme=theme))
+
+
+def units(*names: str, gate: str = "") -> ArchGraph:
+    """A stem, then residual units of these names, one of them with a gate of its own."""
+    net = Net()
+    stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
+    with net.scope("body", sequential=True):
+        for name in names:
+            with net.scope(name):
+                inner = net.chain(stream, "Conv2d", "BatchNorm2d", "ReLU", "Conv2d")
+                if name == gate:
+                    inner = net.layer("Sigmoid", inner)
+                stream = net.chain(net.call("add", inner, stream), "ReLU")
+    net.output(net.chain(stream, "Linear"))
+    graph = annotate(net.graph())
+    scopes = tuple(replace(scope, cls="models.Unit") if scope.path.startswith("body.") else scope for scope in graph.scopes)
+    return replace(graph, scopes=scopes)
+
+
+def marks(figure: Figure) -> list[tuple[str, str, str]]:
+    """Sign, path and words of each row that differs."""
+    return [(differing.sign(row), row.path, differing.said(row)) for row in figure.view.rows if row.change]
+
+
+# -------------------------------------------------------------------- the whole text
+
+
+@pytest.mark.parametrize(("old", "new"), PAIRS[:3])
+def test_the_whole_figure(old: str, new: str, golden: Callable[[str, str], None]) -> None:
+    golden(f"difference/{old}-{new}.dot", figure_of(old, new).dot)
+
+
+def test_the_whole_figure_of_an_own_pair(golden: Callable[[str, str], None]) -> None:
+    figure = package.diff(units("a", "b", "c"), units("a", "extra", "b", "c"), RenderOptions(theme="light"))
+    assert marks(figure) == [("+", "body.extra", "added")]
+    golden("difference/own.dot", figure.dot)
+
+
+# -------------------------------------------------------------------- what is marked
+
+
+def test_added_blocks_stand_beside_those_that_were_there() -> None:
+    rows = [(row.path, row.times, row.change and row.change.kind) for row in figure_of("resnet18", "resnet34").view.rows]
+    assert ("layer1.0", 2, None) in rows and ("layer1.2", 1, "added") in rows and ("layer3.2", 4, "added") in rows
+
+
+def test_removed_blocks_stand_where_they_stood() -> None:
+    figure = figure_of("resnet34", "resnet18")
+    assert marks(figure) == [("−", f"layer{stage}.2", "removed") for stage in (1, 2, 3, 4)]
+    rows = figure.view.rows
+    gone = next(row for row in rows if row.path == "layer2.2")
+    assert rows[gone.id - 1].path == "layer2.1" and gone.alike == 2 and gone.total == 0
+    found = [run for box in boxes(figure.drawing.items) for cell in cells(box.content) for run in runs(cell)]
+    struck = [run.text for run in found if run.struck]
+    assert struck == ["BasicBlock", "2 × BasicBlock", "4 × BasicBlock", "BasicBlock"]
+
+
+def runs(cell: Any) -> tuple[Text, ...]:
+    return cell.content if isinstance(cell.content, tuple) else ()
+
+
+def test_resized_layers_say_which_size() -> None:
+    assert marks(figure_of("resnet50", "wide_resnet50_2"))[:3] == [
+        ("~", "layer1.0.conv1", "out 64 → 128"),
+        ("~", "layer1.0.conv2", "64 → 128"),
+        ("~", "layer1.0.conv3", "in 64 → 128"),
+    ]
+    assert [said for *_, said in marks(figure_of("vit_b_16", "vit_b_32"))] == ["kernel 16 → 32", "197 → 50"]
+
+
+def test_a_norm_that_came_to_a_layer_is_named() -> None:
+    assert {(sign, said) for sign, _, said in marks(figure_of("vgg11", "vgg11_bn"))} == {("+", "+ BN")}
+
+
+def test_a_head_of_another_class_is_one_removed_and_one_added() -> None:
+    said = marks(figure_of("fcn_resnet50", "deeplabv3_resnet50"))
+    assert said[0] == ("−", "classifier", "removed") and {sign for sign, *_ in said[1:]} == {"+"}
+
+
+def test_what_came_to_every_block_but_one_keeps_them_apart() -> None:
+    figure = package.diff(units("a", "b", "c", "d"), units("a", "b", "c", "d", gate="d"))
+    assert next((row.path, row.times) for row in figure.view.rows if row.path.startswith("body.")) == ("body.a", 3)
+    assert [path for _, path, _ in marks(figure)] == ["body.d.conv2d_1"]
+
+
+def test_a_row_of_several_layers_says_how_many_differ() -> None:
+    nodes = [Node(name, "module", "Conv2d", name, uses=(f"{name}.weight",)) for name in "abc"]
+    row = Row(0, "layers", tuple(nodes), "a", None, 0, 0, count=3)
+    added = tuple(Altered("added", node) for node in nodes)
+
+    def said(change: Change) -> str:
+        return differing.said(replace(row, change=change))
+
+    assert said(Change("mixed", added, layers=6)) == "3 of 6 added"
+    assert said(Change("added", added, layers=3)) == "added"
+    assert said(Change("mixed", (*added[:1], Altered("removed", nodes[1])), layers=4)) == "+1 −1 of 4"
+
+
+def test_bars_show_what_was_there() -> None:
+    """A tick in each bar that ended elsewhere, hollow bars for what is gone; all as long as the column."""
+    figure = figure_of("resnet50", "wide_resnet50_2")
+    assert "in resnet50" in " ".join(words(figure))
+    dot = figure_of("resnet34", "resnet18").dot
+    assert f'width="{FULL}"' in dot and dot.count("<s>") == 4
+    assert "in resnet34" not in words(figure_of("resnet34", "resnet18"))
+
+
+def test_a_hidden_step_that_came_is_no_new_row() -> None:
+    """vgg16 has no dropout in front of its first linear layer, alexnet has: the row above it was there already."""
+    said = {path: said for _, path, said in marks(figure_of("vgg16", "alexnet"))}
+    assert said["avgpool"] == "output size 7 → 6" and "+ Dropout" in said.values()
+
+
+@pytest.mark.slow
+def test_what_stands_behind_a_dense_block_is_not_inside_its_last_layer() -> None:
+    figure = figure_of("densenet201", "densenet121")
+    rows = [(row.kind, row.alike) for row in figure.view.rows if row.path.startswith("features.denseblock3")]
+    assert rows == [("block", 24), ("removed", 24)]
+
+
+# -------------------------------------------------------------------- header, words
+
+
+def words(figure: Figure) -> list[str]:
+    items = figure.drawing.items
+    tables = [*(box.content for box in boxes(items)), *(frame.label for frame in frames(items))]
+    return [text for table in tables for text in texts(table)]
+
+
+def test_the_header_says_how_much_more_it_is() -> None:
+    said = " ".join(words(figure_of("resnet18", "resnet34")))
+    assert "resnet34 against resnet18" in said
+    assert "21.80M parameters (+10.11M, 1.9x) · 3.66 GMACs (+1.85 GMACs, 2.0x) · 16 skips (+8, 2.0x)" in said
+    assert "+ 32 layers added" in said
+    said = " ".join(words(figure_of("resnet34", "resnet18")))
+    assert "11.69M parameters (−10.11M, 0.54x)" in said and "− 32 layers removed" in said and "as before" in said
+
+
+def test_two_equal_models_say_so() -> None:
+    figure = package.diff(traced("resnet18"), traced("resnet18"))
+    assert marks(figure) == []
+    assert "no difference" in words(figure) and figure.drawing.description.endswith("no difference.")
+
+
+def test_readers_who_do_not_see_it_are_told_what_differs() -> None:
+    assert (
+        "Marked: BasicBlock layer1.2: added; BasicBlock layer2.2: added"
+        in figure_of("resnet18", "resnet34").drawing.description
+    )
+
+
+def test_other_inputs_are_said() -> None:
+    new = traced("resnet18")
+    trace = replace(new.trace, inputs={"x": replace(new.trace.inputs["x"], shape=(1, 3, 96, 96))})
+    said = package.diff(new, replace(new, trace=trace)).drawing.description
+    assert "input 1×3×224×224 → 1×3×96×96" in said
+
+
+@pytest.mark.parametrize(("old", "new"), PAIRS)
+def test_every_text_fits(old: str, new: str) -> None:
+    assert too_wide(figure_of(old, new)) == []  # type: ignore[arg-type]
+
+
+def test_hostile_names_stay_texts() -> None:
+    old = units("a", "b")
+    new = replace(units("a", '"]<script>|\x1b', "b"), model=replace(old.model, name="<b>\x1b[2J&amp;"))
+    figure = package.diff(old, new)
+    assert marks(figure)[0][0] == "+"
+    for text in (figure.svg, figure.dot, figure.mermaid):
+        assert "<script>" not in text and "\x1b" not in text
+
+
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".dot", ".mmd", ".json", ".graphml"])
+def test_every_form_can_be_written(suffix: str, tmp_path: Path) -> None:
+    assert figure_of("resnet34", "resnet18").save(tmp_path / f"diff{suffix}").stat().st_size > 1000
+
+
+def test_mermaid_marks_the_same_rows() -> None:
+    text = figure_of("resnet34", "resnet18").mermaid
+    assert len(re.findall(r":::removed$", text, re.MULTILINE)) == 4 and "classDef removed" in text
+    assert '"− 2 × BasicBlock · removed<br>layer2.2 … 3' in text
+
+
+def test_a_difference_has_no_graph_style() -> None:
+    with pytest.raises(
+        UsageError, match="a difference is drawn as a ledger, from top to bottom: leave style and direction out"
+    ):
+        package.diff(traced("resnet18"), traced("resnet34"), RenderOptions(style="graph"))
+
+
+def test_depth_and_expand_are_heeded() -> None:
+    old, new = traced("resnet18"), traced("resnet34")
+    whole = package.diff(old, new, RenderOptions(depth=1))
+    assert ("+", "layer1", "4 of 12 added") in marks(whole)
+    opened = package.diff(old, new, RenderOptions(expand=("layer1.2",)))
+    assert ("+", "layer1.2.conv1", "added") in marks(opened)
+
+
+def test_a_figure_of_one_model_knows_of_no_other() -> None:
+    view = package.render(traced("resnet18")).view
+    assert view.difference is None and all(row.change is None for row in view.rows)
+    assert isinstance(figure_of("resnet18", "resnet34").view.difference, Difference)
+
+
+# -------------------------------------------------------------------- the command
+
+
+@pytest.fixture
+def saved(in_tmp: Path) -> tuple[Path, Path]:
+    return tuple(traced(name).save(in_tmp / f"{name}.json") for name in ("resnet18", "resnet34"))  # type: ignore[return-value]
+
+
+def test_the_command_writes_the_figure_in_place_of_the_table(fxviz: Callable[..., Any], saved: tuple[Path, Path]) -> None:
+    result = fxviz("compare", *saved, "-o", "diff.svg")
+    assert (result.status, result.out) == (0, "")
+    assert result.err.startswith("wrote diff.svg: resnet34 against resnet18: 21.80M parameters (+10.11M, 1.9x)")
+    assert Path("diff.svg").read_text(encoding="utf-8") == figure_of("resnet18", "resnet34", "auto").svg
+    result = fxviz("compare", *saved, "-o", "diff.svg", "--theme", "pair", "-q")
+    assert result.status == 0 and 'alt="resnet34 against resnet18: 21.80M' in result.out
+    assert Path("diff-dark.svg").exists() and result.err == ""
+    assert fxviz("compare", *saved, "-o", "-").out.startswith("<svg")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("-o", "a.gif"), "the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd"),
+        (("--theme", "dark"), "options of a figure need one: name its file with -o FILE, or leave them out"),
+        (("-o", "a.svg", "--format", "csv"), "leave --format csv or -o out"),
+        (("-o", "a.svg", "--style", "graph"), "a difference is drawn as a ledger"),
+        (("resnet18.json", "-o", "a.svg"), "a figure shows what differs between two models, and 3 are named"),
+    ],
+)
+def test_what_does_not_go_together_is_told_in_one_line(
+    fxviz: Callable[..., Any], saved: tuple[Path, Path], options: tuple[str, ...], message: str
+) -> None:
+    result = fxviz("compare", *saved, *options)
+    assert result.status == 2 and message in result.err and result.err.count("\n") == 1
