@@ -1,66 +1,59 @@
-"""``fxviz render``: a figure in a file."""
+"""``fxviz render``: a figure in a file, or many in a folder."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from fxviz import api, streams
-from fxviz.cli.flags import PAIR, Draw, Run, Talk, output, spread
-from fxviz.cli.reporting import reported, say
-from fxviz.cli.steps import MODEL, STDOUT, graph_of, target_for, tell_failure, tell_written
+from fxviz import api
+from fxviz.cli.batch import Many, is_batch, render_batch
+from fxviz.cli.figures import figure_target, write_figure
+from fxviz.cli.flags import Draw, Run, Talk, output, spread
+from fxviz.cli.reporting import reported
+from fxviz.cli.steps import MODEL, graph_of, tell_failure
 from fxviz.errors import UsageError, choice
-from fxviz.figure import PAIRED, SUFFIXES, Figure, snippet
+from fxviz.figure import SUFFIXES
+from fxviz.quoting import shown
 from fxviz.summarizing import headline
 
 
 @spread
 def render(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    models: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL",
+            help=f"{MODEL}, or a graph saved by 'fxviz trace'. Several are drawn into one folder, also by a pattern "
+            "of names ('timm:resnet*').",
+        ),
+    ],
     target: Annotated[
-        str | None, output(f"Write here: {choice(SUFFIXES)}; '-': SVG to standard output. Default: MODEL.svg.")
+        str | None,
+        output(
+            f"Write here: {choice(SUFFIXES)}; '-': SVG to standard output; FOLDER/: MODEL.svg in there. Default: MODEL.svg."
+        ),
     ] = None,
     *,
+    many: Many,
     draw: Draw,
     run: Run,
     talk: Talk,
 ) -> None:
-    """Draw a model, or a graph saved by 'fxviz trace'."""
+    """Draw a model, or a graph saved by 'fxviz trace'; or many into a folder."""
     with reported(talk.debug):
-        options = draw.options()
-        paired = draw.theme == PAIR
-        if paired and target == STDOUT:
-            raise UsageError("a pair is two files, and standard output is one: name a file, or choose the theme light or dark")
-        path = target_for(target, model, ".svg", PAIRED if paired else SUFFIXES)
-        graph = graph_of(model, run, talk)
-        figure = api.render(graph, options)
-        if path is None:
-            streams.give(figure.svg)
-        elif paired:
-            _write_pair(path, figure, draw.scale, talk)
+        if is_batch(models, target, many):
+            render_batch(models, target, many, draw, run, talk)
         else:
-            figure.save(path, draw.scale)
-            tell_written(path, graph, talk, options.color_by)
-        _tell_size(figure, talk)
-        tell_failure(graph, model)
+            _render_one(models[0], target, many, draw, run, talk)
 
 
-def _write_pair(target: Path, figure: Figure, scale: float, talk: Talk) -> None:
-    """Both files, and on standard output the HTML that shows one of them."""
-    light, dark = figure.save_pair(target, scale)
-    graph, metric = figure.view.graph, figure.options.color_by
-    tell_written(light, graph, talk, metric)
-    tell_written(dark, graph, talk, metric)
-    streams.give(snippet(light, dark, f"{graph.model.name}: {headline(graph, metric)}") + "\n")
-
-
-def _tell_size(figure: Figure, talk: Talk) -> None:
-    """A figure that was asked for may be larger than a page: say so, and what would fit."""
-    if talk.quiet:
-        return
-    if advice := api.page_advice(figure):
-        say(advice)
-    if figure.simplified:
-        say("the layout took too long, so its lines are drawn straight")
+def _render_one(model: str, target: str | None, many: Many, draw: Draw, run: Run, talk: Talk) -> None:
+    many.check(draw)
+    if many.form is not None:
+        raise UsageError(f"--format {shown(many.form)} is for a folder: name one (-o figures/), or the file with its suffix")
+    options = draw.options()
+    path = figure_target(target, model, draw)
+    graph = graph_of(model, run, talk)
+    write_figure(api.render(graph, options), path, draw, talk, headline(graph, options.color_by))
+    tell_failure(graph, model)
