@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from fxviz import streams
-from fxviz.cli.flags import spread
-from fxviz.cli.reporting import patience, reported
+from fxviz.cli.flags import NoCache, spread
+from fxviz.cli.reporting import reported
+from fxviz.cli.steps import names_of
 from fxviz.errors import UnknownModel
 
 
@@ -22,14 +23,12 @@ def list_names(
             show_default=False,
         ),
     ] = None,
+    no_cache: NoCache = False,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """List the names of models that can be drawn."""
     with reported(debug):
-        from fxviz.loading import names
-
-        with patience("loading names"):
-            found = names(pattern)
+        found = names_of(pattern, no_cache)
         if not found:
             raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
         streams.give("\n".join(found) + "\n")
