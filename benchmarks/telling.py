@@ -1,0 +1,19 @@
+"""A table on standard output."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from fxviz.tabulating import Table, written
+
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+
+
+def tell(table: Table, markdown: bool) -> None:
+    """Print a table: as wide as the terminal, plain and whole elsewhere, or as Markdown."""
+    console = Console()
+    width = console.width if console.is_terminal else None
+    print(written(table, "markdown") if markdown else written(table, "table", width, styled=console.is_terminal), end="")
