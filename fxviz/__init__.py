@@ -12,21 +12,48 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz.api import render, trace
+    from fxviz.api import compare, diff, explain, inform, render, summarize, trace
+    from fxviz.comparing import Comparison
     from fxviz.errors import FxvizError
     from fxviz.figure import Figure, RenderOptions
     from fxviz.graph import ArchGraph
+    from fxviz.information import Information
+    from fxviz.summarizing import Summary
 
     __version__: str
 
-__all__ = ["ArchGraph", "Figure", "FxvizError", "RenderOptions", "__version__", "render", "trace"]
+__all__ = [
+    "ArchGraph",
+    "Comparison",
+    "Figure",
+    "FxvizError",
+    "Information",
+    "RenderOptions",
+    "Summary",
+    "__version__",
+    "compare",
+    "diff",
+    "explain",
+    "inform",
+    "render",
+    "summarize",
+    "trace",
+]
 
 _HOMES = {
     "ArchGraph": "fxviz.graph",
+    "Comparison": "fxviz.comparing",
     "Figure": "fxviz.figure",
     "FxvizError": "fxviz.errors",
+    "Information": "fxviz.information",
     "RenderOptions": "fxviz.figure",
+    "Summary": "fxviz.summarizing",
+    "compare": "fxviz.api",
+    "diff": "fxviz.api",
+    "explain": "fxviz.api",
+    "inform": "fxviz.api",
     "render": "fxviz.api",
+    "summarize": "fxviz.api",
     "trace": "fxviz.api",
 }
 

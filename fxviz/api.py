@@ -1,4 +1,4 @@
-"""The pipelines, each as one readable paragraph: :func:`trace` and :func:`render`.
+"""The pipelines, each as one readable paragraph: :func:`trace`, and what is made of a graph.
 
 The rooms are imported where they are used, so that a saved graph is drawn without importing torch.
 """
@@ -10,13 +10,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz.errors import UsageError
-from fxviz.figure import Figure, RenderOptions
+from fxviz.figure import Figure, RenderOptions, paged
 from fxviz.graph import ArchGraph
-from fxviz.inputs import Arguments, batched
+from fxviz.information import Information
+from fxviz.inputs import Arguments, batched, in_dtype
+from fxviz.loading.grammar import is_graph_file
 from fxviz.options import TraceOptions
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from fxviz.comparing import Comparison
+    from fxviz.difference import Difference
+    from fxviz.summarizing import Summary
+    from fxviz.view import View
 
 
 def trace(
@@ -31,6 +38,8 @@ def trace(
     leaf: Sequence[str] = (),
     root: str = "",
     partial: bool = False,
+    weights: str | Path | None = None,
+    download: bool = False,
 ) -> ArchGraph:
     """Run a model once and return what it did as a graph, with its parameters, shapes, MACs and skip connections.
 
@@ -51,9 +60,15 @@ def trace(
         leaf: modules that are one node each, by path ("layer1.0") or class ("BasicBlock").
         root: path of the submodule to record instead of the whole model, with the inputs that it really receives.
         partial: where the model's code raises, return what ran until then; ``graph.trace.failure`` says what happened.
+        weights: what is loaded into the model, so that sizes and dtypes are those of the file: a checkpoint
+            (``.safetensors``, or ``.pt`` of which only tensors are unpickled), or the name of weights that the model's library
+            publishes and that are on this machine ("DEFAULT", "IMAGENET1K_V2", a tag of timm's, a repository of the hub's).
+            ``graph.model.weights`` says what was missing. Floating inputs whose dtype nobody gave get that of the weights.
+        download: fetch published weights that are not on this machine.
 
     Raises:
-        UsageError: there is no such model, device, submodule or input, or nothing to time.
+        UsageError: there is no such model, device, submodule, input or weights, weights do not fit, or nothing is to be timed.
+        FxvizError: a download fails.
         TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
     >>> graph = trace("resnet18")
@@ -63,22 +78,46 @@ def trace(
     8393728
     """
     from fxviz.annotating import annotate
-    from fxviz.loading import resolve
-    from fxviz.tracing import check_available, trace_module
+    from fxviz.loading import check_weights, source_of
 
     options = TraceOptions(device, time, train, tuple([leaf] if isinstance(leaf, str) else leaf), root, partial)
+    named = None if weights is None else str(weights)
+    check_weights(model, named, download)
+    from fxviz.tracing import check_available, trace_module
+
     check_available(device)
-    source = resolve(model)
-    module = source.build(device != "meta")
-    if isinstance(model, str) and device != "meta":
-        module = module.to(device)
-    given = Arguments.of(source.inputs if inputs is None and kwargs is None else () if inputs is None else inputs, kwargs)
-    if batch is not None:
-        given = batched(given, batch)
-    assumed = inputs is None and kwargs is None and source.declared() is None
-    with source.importing():
-        traced = trace_module(module, given, source.info(module), options, rebuild=lambda: source.build(True), assumed=assumed)
+    source = source_of(model, named, download)
+    module = source.built_on(device) if isinstance(model, str) else model
+    info = source.info(module)
+    unsaid = inputs is None and kwargs is None
+    given = Arguments.of(source.inputs if unsaid else () if inputs is None else inputs, kwargs)
+    given = given if batch is None else batched(given, batch)
+    given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
+    assumed = unsaid and source.declared() is None
+    with source.running():
+        traced = trace_module(module, given, info, options, rebuild=lambda: source.build(True), assumed=assumed)
     return annotate(traced)
+
+
+def inform(model: str | Path) -> Information:
+    """What is known of a model beside what it does: documentation, origin, published weights. It is built, and not run.
+
+    Args:
+        model: what :func:`trace` takes by name, or a saved graph, which is all that is asked then.
+
+    Raises:
+        UsageError: there is no such model.
+
+    >>> inform("resnet18").params
+    11689512
+    """
+    if is_graph_file(model):
+        from fxviz.informing import of_graph
+
+        return of_graph(str(model), ArchGraph.load(model))
+    from fxviz.loading import information
+
+    return information(str(model))
 
 
 _DEFAULTS = RenderOptions()
@@ -100,22 +139,13 @@ def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOp
     True
     """
     graph = as_graph(model_or_graph)
-    if options.style != "auto" or options.direction == "LR":
-        return _figure(graph, options, "ledger" if options.style == "ledger" else "graph")
-    figure = _figure(graph, options, "auto")
-    if options.may_be_large or figure.view.style == "ledger" or figure.height <= _TALLEST:
-        return figure
-    return _figure(graph, options, "ledger")
+    return paged(options, lambda style: _view(graph, options, style))
 
 
-_TALLEST = 1420
-"""Points. How high a graph becomes is known once it is laid out; one that is higher than a page gives way to the ledger."""
-
-
-def _figure(graph: ArchGraph, options: RenderOptions, style: str) -> Figure:
+def _view(graph: ArchGraph, options: RenderOptions, style: str, difference: Difference | None = None) -> View:
     from fxviz.folding import fold
 
-    view = fold(
+    return fold(
         graph,
         options.color_by,
         depth=options.depth,
@@ -123,26 +153,110 @@ def _figure(graph: ArchGraph, options: RenderOptions, style: str) -> Figure:
         collapse=options.collapse,
         repeats=options.repeats,
         style=style,
+        difference=difference,
     )
-    return Figure(view, options)
 
 
-def page_advice(figure: Figure) -> str:
-    """What to ask for instead, where a view that was asked for is larger than a page; "" where it is not.
+def summarize(
+    model_or_graph: str | Path | nn.Module | ArchGraph,
+    *,
+    depth: int | None = None,
+    sort: str | None = None,
+    top: int | None = None,
+    all: bool = False,
+) -> Summary:
+    """A model's layers as a table: parameters, shapes, MACs, subtotals of each module, and what the run never uses.
 
-    >>> page_advice(render("densenet121", RenderOptions(depth=9)))
-    'the figure has 186 rows, more than a page holds; --depth 2 fits'
-    >>> page_advice(render("densenet121"))
-    ''
+    Args:
+        model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        depth: modules nested so many levels deep are one row each; None: every layer.
+        sort: "params", "macs" or "name"; None: the order of the run, with subtotals.
+        top: only so many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest; None: all.
+        all: also layers without parameters and MACs: activations, pooling, dropout.
+
+    Raises:
+        UsageError: there is no such model or order, or a number is below 1.
+        TraceError: the model's own code failed.
+
+    >>> print(summarize("resnet18", top=2).written("csv").partition(",share")[0])
+    kind,name,type,params
+    >>> [(row.label, row.params) for row in summarize("resnet18", depth=1).rows][-2:]
+    [('fc', 513000), ('TOTAL', 11689512)]
     """
-    from fxviz.folding import BUDGET, deepest_fitting, fitting
+    from fxviz.summarizing import SummaryOptions
+    from fxviz.summarizing import summarize as summarized
 
-    options, view = figure.options, figure.view
-    if not options.may_be_large or fitting(view.style, BUDGET)(view):
-        return ""
-    depth = deepest_fitting(view.graph)
-    fits = "" if depth is None else f"; --depth {depth} fits"
-    return f"the figure has {len(view.rows)} rows, more than a page holds{fits}"
+    options = SummaryOptions(depth, sort, top, all)
+    return summarized(as_graph(model_or_graph), options)
+
+
+def explain(model_or_graph: str | Path | nn.Module | ArchGraph, lang: str = "en", form: str = "text") -> str:
+    """A model in sentences: layers, where the parameters are, shapes, blocks, computation, memory. Every number is computed.
+
+    Args:
+        model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        lang: "en" (English) or "zh" (Chinese).
+        form: "text", a sentence on each line, or "markdown".
+
+    Raises:
+        UsageError: there is no such model, language or form.
+        TraceError: the model's own code failed.
+
+    >>> print(*explain("resnet18").splitlines()[8:10], sep="\\n")
+    Where the parameters are
+      - layer4 alone holds 71.8% of the parameters; with layer3 it is 89.8%.
+    """
+    from fxviz.explaining import check_explaining, explained
+
+    check_explaining(lang, form)
+    return explained(as_graph(model_or_graph), lang).written(form)
+
+
+def compare(*models_or_graphs: str | Path | nn.Module | ArchGraph) -> Comparison:
+    """Models side by side: parameters and how many times as many, MACs, layers, skips, memory, and where the parameters are.
+
+    Args:
+        models_or_graphs: two or more, each a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+
+    Raises:
+        UsageError: there are less than two, or there is no such model.
+        TraceError: a model's own code failed.
+
+    >>> print(compare("resnet34", "resnet18").sentences[0])
+    resnet34 has 1.9x the parameters of resnet18 (21.80M against 11.69M): layer3 holds 6.82M of them against 2.10M.
+    """
+    from fxviz.comparing import compare as compared
+
+    if len(models_or_graphs) < 2:
+        raise UsageError("nothing to compare: give two models or more")
+    return compared([as_graph(each) for each in models_or_graphs])
+
+
+def diff(
+    old: str | Path | nn.Module | ArchGraph, new: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS
+) -> Figure:
+    """Draw a model with what differs from another one of its family: layers that were added, removed or resized.
+
+    Args:
+        old: the model that is compared with, as for :func:`render`.
+        new: the model that is drawn.
+        options: as for :func:`render`; the style is the ledger.
+
+    Raises:
+        UsageError: the models have next to nothing in common, a run was not whole, or the style is another one.
+        TraceError: a model's own code failed.
+
+    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> diff(graph, graph).drawing.description
+    'empty against empty: 0 parameters (as before); no difference.'
+    """
+    from fxviz.comparing.matching import match
+
+    options.check_difference()
+    difference = match(as_graph(old), as_graph(new))
+    return Figure(_view(difference.new, options, "ledger", difference), options)
 
 
 def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, **how: Any) -> ArchGraph:
@@ -162,16 +276,3 @@ def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, **how: Any) -> 
     if isinstance(model_or_graph, (str, Path)) and saved:
         return ArchGraph.load(model_or_graph)
     return trace(str(model_or_graph) if isinstance(model_or_graph, Path) else model_or_graph, **how)
-
-
-def is_graph_file(value: object) -> bool:
-    """Whether ``value`` names a saved graph rather than a model.
-
-    >>> is_graph_file("resnet18"), is_graph_file("out/resnet18.json"), is_graph_file(Path("a.JSON"))
-    (False, True, True)
-    >>> is_graph_file("transformers:bert/config.json")
-    False
-    """
-    from fxviz.loading.grammar import is_graph
-
-    return isinstance(value, (str, Path)) and is_graph(str(value))

@@ -9,8 +9,9 @@ The tree::
     |   `-- BadOutput       a file that cannot be written
     |-- TraceError          the model's own code failed while it was traced: exit status 1
     |   `-- TimingError     the model's steps cannot be timed one by one
-    `-- EngineError         the layout engine is missing or failed: exit status 1
-        `-- EngineTimeout   it took too long
+    |-- EngineError         the layout engine is missing or failed: exit status 1
+    |   `-- EngineTimeout   it took too long
+    `-- WorkerDied          the process that worked on a task died: exit status 1
 
 A message is one line that says what is wrong, where, what was given, what is allowed and what to do next.
 """
@@ -66,6 +67,10 @@ class EngineError(FxvizError):
 
 class EngineTimeout(EngineError):
     """The layout engine took too long."""
+
+
+class WorkerDied(FxvizError):
+    """The process that worked on a task was killed, or ended itself."""
 
 
 def choice(words: Sequence[str]) -> str:

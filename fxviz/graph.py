@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 SCHEMA = "fxviz.graph/1"
 NODE_KINDS = ("input", "module", "function", "method", "parameter", "output")
-SKIP_KINDS = ("identity", "projection", "resample", "concat", "gate")
+RESIDUAL_KINDS = ("identity", "projection", "resample")
+"""Kinds of skips that end in an addition."""
+
+SKIP_KINDS = (*RESIDUAL_KINDS, "concat", "gate")
 
 
 @dataclass(frozen=True)
@@ -107,12 +110,16 @@ class Scope:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the model, once, under the first of its names."""
+    """A parameter of the model, once, under the first of its names.
+
+    ``owner``: the class of the module that holds it, with its Python module ("torch.nn.modules.linear.Linear"); "" if unknown.
+    """
 
     name: str
     shape: tuple[int, ...]
     dtype: str
     trainable: bool
+    owner: str = ""
 
     @property
     def size(self) -> int:
@@ -137,12 +144,34 @@ class Skip:
 
 
 @dataclass(frozen=True)
+class WeightsInfo:
+    """The weights that were loaded into a model.
+
+    Attributes:
+        name: what they were asked for by: a file, or the name of published weights.
+        dtype: the floating dtype of most of their elements; "" if none is floating.
+        part: where in the file they stood ("state_dict"), "" for its top.
+        prefix: what their names begin with and the model's do not ("module.").
+        missing: the model's tensors that are not among them.
+        unexpected: those that the model has no place for, under the file's names.
+    """
+
+    name: str
+    dtype: str
+    part: str = ""
+    prefix: str = ""
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class ModelInfo:
-    """Which model it is: the name it was asked for by, where it comes from, its class."""
+    """Which model it is: the name it was asked for by, where it comes from, its class, the weights that were loaded if any."""
 
     name: str
     source: str
     cls: str
+    weights: WeightsInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -329,6 +358,20 @@ class ArchGraph:
         return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # half a character has no UTF-8
 
     @classmethod
+    def from_json(cls, text: str) -> ArchGraph:
+        """The inverse of :meth:`to_json`, without importing torch.
+
+        Raises:
+            BadGraphFile: the text is not whole, or not a graph of this schema.
+        """
+        try:
+            data = json.loads(text)
+            _check_schema(data)
+            return _read(data)
+        except (ValueError, RecursionError) as error:
+            raise BadGraphFile(f"the graph is damaged: {error}") from error
+
+    @classmethod
     def load(cls, path: str | Path) -> ArchGraph:
         """Read a graph written by :meth:`save`, without importing torch.
 
@@ -355,7 +398,7 @@ def _again(path: str | Path) -> str:
 def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
-        "model": {"name": graph.model.name, "source": graph.model.source, "class": graph.model.cls},
+        "model": _model_attributes(graph.model),
         "trace": {
             "device": graph.trace.device,
             "method": graph.trace.method,
@@ -382,6 +425,11 @@ def _graph_attributes(graph: ArchGraph) -> dict[str, Any]:
         "scopes": [_renamed(asdict(scope), "cls", "class") for scope in graph.scopes],
         "parameters": [asdict(parameter) | {"shape": list(parameter.shape)} for parameter in graph.parameters],
     }
+
+
+def _model_attributes(model: ModelInfo) -> dict[str, Any]:
+    weights = None if model.weights is None else _plain(asdict(model.weights))
+    return {"name": model.name, "source": model.source, "class": model.cls, "weights": weights}
 
 
 def _node_attributes(node: Node) -> dict[str, Any]:
@@ -450,13 +498,13 @@ def _read(data: Mapping[str, Any]) -> ArchGraph:
     graph = Fields(whole.raw("graph"), "the graph")
     model = graph.inner("model")
     return ArchGraph(
-        model=ModelInfo(model.text("name"), model.text("source"), model.text("class")),
+        model=ModelInfo(model.text("name"), model.text("source"), model.text("class"), _read_weights(model)),
         trace=_read_trace(graph.inner("trace")),
         nodes=tuple(map(_read_node, whole.items("nodes", "id"))),
         edges=tuple(Edge(edge.text("source"), edge.text("target"), edge.text("slot")) for edge in whole.items("edges")),
         scopes=tuple(map(_read_scope, graph.items("scopes"))),
         parameters=tuple(
-            Parameter(item.text("name"), item.sizes("shape"), item.text("dtype"), item.flag("trainable"))
+            Parameter(item.text("name"), item.sizes("shape"), item.text("dtype"), item.flag("trainable"), _read_owner(item))
             for item in graph.items("parameters")
         ),
         skips=tuple(
@@ -464,6 +512,26 @@ def _read(data: Mapping[str, Any]) -> ArchGraph:
             for skip in graph.items("skips")
         ),
         total_buffers=graph.inner("totals").count("buffers"),
+    )
+
+
+def _read_owner(parameter: Fields) -> str:
+    """Graphs that were saved before owners were written have none."""
+    return parameter.text("owner") if "owner" in parameter.value else ""
+
+
+def _read_weights(model: Fields) -> WeightsInfo | None:
+    """A graph saved before there were weights to load says nothing of them."""
+    if model.value.get("weights") is None:
+        return None
+    weights = model.inner("weights")
+    return WeightsInfo(
+        weights.text("name"),
+        weights.text("dtype"),
+        weights.text("part"),
+        weights.text("prefix"),
+        weights.texts("missing"),
+        weights.texts("unexpected"),
     )
 
 

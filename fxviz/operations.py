@@ -36,6 +36,18 @@ _VIEWS = _CUTS | _words(
     bfloat16 double roll flip pad constantpadnd rearrange pixelshuffle pixelunshuffle channelshuffle readafterwrite
     unsafeview tocopy liftfreshcopy"""
 )
+_SHARING = _words(
+    """view viewas asstrided detach alias data expand expandas squeeze unsqueeze unflatten permute transpose t mt h mh adjoint
+    movedim moveaxis swapaxes swapdims narrow select slice getitem split splitwithsizes tensorsplit hsplit vsplit dsplit
+    chunk unbind diagonal real imag viewasreal viewascomplex unsafeview unsafesplit unsafechunk readafterwrite"""
+)
+"""What shares memory (https://docs.pytorch.org/docs/stable/tensor_view.html). ``_VIEWS``, what a figure need not show, is
+another list: it has copies, too, and lacks what is worth a row."""
+
+_TURNS = _words(
+    """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice getitem split
+    splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
+)
 _COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
     f"{border}pad{dims}d" for border in ("zero", "constant", "reflection", "replication", "circular") for dims in (1, 2, 3)
 }
@@ -133,6 +145,25 @@ def is_view(node: Node) -> bool:
     """
     name = _plain(node)
     return (name in _VIEWS or name in _COPIES) and not is_heavy(node)
+
+
+def shares_memory(node: Node) -> bool:
+    """Whether the result is another view of the memory of what is read; fxviz's own step for reading what a view wrote is one.
+
+    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in (("method", "view"), ("method", "unfold"), ("function", "pad"))]
+    [True, True, False]
+    """
+    name = _plain(node)
+    return name in _SHARING or (name == "unfold" and node.kind == "method")
+
+
+def turns(node: Node) -> bool:
+    """Whether the elements of the result no longer follow each other in memory.
+
+    >>> turns(Node("t", "method", "transpose", "")), turns(Node("v", "method", "view", ""))
+    (True, False)
+    """
+    return _plain(node) in _TURNS
 
 
 def is_passing(node: Node) -> bool:

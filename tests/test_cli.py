@@ -84,7 +84,7 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["render", "resnet18", "-o", "out"], ["'out'", ".svg, .png, .pdf, .dot, .json, .graphml or .mmd"]),
         (["trace", "resnet18", "-o", "out.svg"], ["out.svg", ".json"]),
         (["render", "resnet18", "-o", "no/out.svg"], ["no/out.svg", "the folder 'no' does not exist"]),
-        (["render", "resnet18", "-o", "."], ["it is a folder"]),
+        (["trace", "resnet18", "-o", "."], ["it is a folder"]),
         (["render", "resnet18", "-o", "/proc/out.svg"], ["/proc/out.svg", "takes no new file"]),
         (["render", "resnet18", "--engine", "/no/dot"], ["no layout engine '/no/dot'"]),
         (["render", "resnet18", "--theme", "sepia"], ["sepia", "auto, light, dark or pair"]),
@@ -94,9 +94,9 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["trace", "resnet18.json"], ["fxviz render resnet18.json"]),
         (["render", "resnet18", "--thme", "dark"], ["--thme", "--theme"]),
         (["render"], ["MODEL", "fxviz render --help"]),
-        (["render", "a", "b"], ["b"]),
+        (["trace", "a", "b"], ["b"]),
         (["rendr", "resnet18"], ["rendr", "did you mean render?"]),
-        (["resnet18"], ["resnet18", "render, trace or list"]),
+        (["resnet18"], ["resnet18", "render, trace, summary, explain, compare, info, list or cache"]),
         (["--no-such-option"], ["--no-such-option"]),
         (["render", "resnet18", "-o", "a\n\x1b[2Jb.gif"], [r"a \x1b[2Jb.gif"]),
     ],
@@ -205,7 +205,8 @@ def test_help_needs_no_torch_and_fits_a_terminal(arguments: list[str]) -> None:
 
 
 def test_without_arguments_the_commands_are_shown(fxviz: Call) -> None:
-    assert re.findall(r"^  (\w+)  ", fxviz().out.partition("Commands:")[2], re.MULTILINE) == ["render", "trace", "list"]
+    shown = re.findall(r"^  (\w+)  ", fxviz().out.partition("Commands:")[2], re.MULTILINE)
+    assert shown == ["render", "trace", "summary", "explain", "compare", "info", "list", "cache"]
 
 
 def test_the_version(fxviz: Call) -> None:

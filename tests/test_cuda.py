@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cache
@@ -132,6 +133,17 @@ def test_the_model_the_input_and_the_random_state_are_as_they_were() -> None:
     assert torch.equal(image, given)
     assert torch.equal(torch.cuda.get_rng_state(), state)
     assert torch.cuda.current_device() == device
+
+
+def test_a_module_that_lives_on_stays_where_it_is(in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (in_tmp / "module_that_lives_on.py").write_text(
+        "from torch import nn\nmade = nn.Linear(4, 2)\ndef get():\n    return made\n"
+    )
+    monkeypatch.syspath_prepend(str(in_tmp))
+    for name in ("made", "get"):
+        graph = fxviz.trace(f"module_that_lives_on:{name}", TensorInfo((1, 4), "float32"), device="cuda")
+        assert (graph.trace.device, graph.trace.method) == ("cuda", "real")
+    assert {parameter.device.type for parameter in sys.modules["module_that_lives_on"].made.parameters()} == {"cpu"}
 
 
 # -------------------------------------------------------------------- the command line

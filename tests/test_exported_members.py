@@ -11,7 +11,23 @@ import pytest
 import fxviz
 from conftest import ROOT
 
-PUBLIC = ["ArchGraph", "Figure", "FxvizError", "RenderOptions", "__version__", "render", "trace"]
+PUBLIC = [
+    "ArchGraph",
+    "Comparison",
+    "Figure",
+    "FxvizError",
+    "Information",
+    "RenderOptions",
+    "Summary",
+    "__version__",
+    "compare",
+    "diff",
+    "explain",
+    "inform",
+    "render",
+    "summarize",
+    "trace",
+]
 
 
 def test_the_public_names_are_these_and_sorted() -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
+from fxviz.facts import facts_of
 from fxviz.graph import ArchGraph, ModelInfo, Node, Parameter, Scope, Skip, TraceInfo
 from fxviz.summarizing import headline, largest_shares
+from models import folded, traced
 
 
 def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str, ...] = ()) -> ArchGraph:
@@ -31,8 +35,16 @@ def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str,
     ("sizes", "expected"),
     [
         (
+            {"stem.weight": 10, "body.0.weight": 50, "body.1.weight": 20, "neck.weight": 10, "head.weight": 10},
+            {"body": 70, "stem": 10, "neck": 10},
+        ),
+        (
             {"stem.weight": 10, "body.0.weight": 60, "body.1.weight": 20, "head.weight": 10},
-            {"body": 80, "stem": 10, "head": 10},
+            {"body.0": 60, "body.1": 20, "stem": 10},
+        ),
+        (
+            {"stem.weight": 30, "body.0.weight": 25, "body.1.weight": 15, "head.weight": 30},
+            {"body": 40, "stem": 30, "head": 30},
         ),
         ({"stem.weight": 5, "body.0.weight": 60, "body.1.weight": 35}, {"body.0": 60, "body.1": 35, "stem": 5}),
         ({"a.b.c.0.weight": 30, "a.b.c.1.weight": 70}, {"a.b.c.1": 70, "a.b.c.0": 30}),
@@ -44,7 +56,20 @@ def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str,
         ({"empty": 0}, {}),
         ({}, {}),
     ],
-    ids=["even enough", "dominant", "chain", "alike", "a layer is not split", "own tensors", "three", "bare", "empty", "none"],
+    ids=[
+        "even enough",
+        "most of few",
+        "few alike",
+        "dominant",
+        "chain",
+        "alike",
+        "a layer is not split",
+        "own tensors",
+        "three",
+        "bare",
+        "empty",
+        "none",
+    ],
 )
 def test_the_largest_parts(sizes: dict[str, int], expected: dict[str, int]) -> None:
     assert {part.path: part.amount for part in largest_shares(graph(sizes))} == expected
@@ -81,7 +106,20 @@ def test_shares_of_another_metric(resnet18: ArchGraph) -> None:
     assert headline(resnet18, "activations").partition("; ")[2].startswith("of activations: conv1 32.3%, ")
 
 
-@pytest.mark.parametrize("names", [("", "a.b"), (".w", "a.b"), ("..", "a")])
+def test_one_rule_for_the_headline_the_sentences_and_the_strip() -> None:
+    for name in ("mobilenet_v2", "vgg16", "densenet121", "resnet18"):
+        told = {part.path: part.amount for part in largest_shares(traced(name), count=99)}
+        assert told == {part.path: part.amount.params for part in facts_of(traced(name)).parts if part.amount.params}
+        opened = [_taken_apart(paths) for paths in (told, [part.path for part in folded(name).parts])]
+        assert opened[0] == opened[1]
+
+
+def _taken_apart(paths: Iterable[str]) -> set[str]:
+    """The children of the model that are shown by their parts."""
+    return {child for child, parts in Counter(path.partition(".")[0] for path in paths).items() if parts > 1}
+
+
+@pytest.mark.parametrize("names", [("", "a.b"), (".w", "a.b"), ("..", "a"), ("a", "a.b.c"), ("a.b", "a")])
 def test_odd_names_come_to_an_end(names: tuple[str, str]) -> None:
     assert headline(graph(dict(zip(names, (90, 10), strict=True)))).startswith("100 parameters")
 

@@ -71,10 +71,23 @@ CALLS = {
     "script's own under 'if __name__ == \"__main__\":'",
     "broken.pt2": "cannot read 'broken.pt2': it is no exported program, or cut short; write it with torch.export.save",
     "broken.json": "cannot read 'broken.json': it is not whole JSON (...); write it with 'fxviz trace MODEL -o broken.json'",
-    "weights.pth": "cannot draw 'weights.pth': it holds weights or a pickled module, and fxviz unpickles nothing; name the class "
-    "or function that builds the model, 'net.py:Net'",
+    "weights.pth": "cannot draw 'weights.pth': it holds weights or a pickled module, and fxviz unpickles no module; name the class "
+    "or function that builds the model, and the weights beside it: 'net.py:Net --weights weights.pth'",
     "weights.safetensors": "cannot draw 'weights.safetensors': it holds weights, not code; name the class or function that builds "
-    "the model, 'net.py:Net'",
+    "the model, and the weights beside it: 'net.py:Net --weights weights.safetensors'",
+    # weights
+    "net.py:Net --weights missing.pt": "cannot load 'missing.pt': No such file or directory",
+    "net.py:Net --weights folder.py": "cannot load 'folder.py': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
+    "net.py:Net --weights weights.h5": "cannot load 'weights.h5': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
+    "net.py:Net --weights weights.safetensors": "cannot load 'weights.safetensors': it is no safetensors, or cut short (...); get it "
+    "again",
+    "net.py:Net --weights weights.pth": "cannot load 'weights.pth': it is no file that torch.save wrote; get it again, or save the "
+    "weights alone, torch.save(model.state_dict(), 'weights.pt'), and give that file",
+    "net.py:Net --weights DEFAULT": "no weights 'DEFAULT' of 'net.py:Net': only models of torchvision, timm or transformers have "
+    "published ones; name a file: .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
+    "resnet18 --weights IMAGENET1K_V9": "resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (...), or name a file",
+    "resnet18 --download": "nothing to download: name published weights, too (--weights NAME, in Python weights=NAME)",
+    "broken.json --weights a.pt": "'broken.json' is traced already: leave weights out, or trace the model again with it",
     # what the name leads to
     "net.py:Plain": f"'Plain' in 'net.py' is a class, but no torch.nn.Module; {CANDIDATES}",
     "net.py:Needs": "'net.py:Needs' needs width, height: write 'net.py:Needs(width=..., height=...)'",

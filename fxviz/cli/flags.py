@@ -80,6 +80,13 @@ _INPUT = (
 )
 
 
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep what is cached of library models.")]
+"""The option that leaves the cache aside."""
+
+_NOT_OF_THE_RUN = ("input", "batch", "weights", "download")
+"""What is told to a model before it runs."""
+
+
 @dataclass
 class Run:
     """How a model is run."""
@@ -102,6 +109,17 @@ class Run:
     partial: Annotated[
         bool, typer.Option("--partial", help="If the model's code raises, write what ran until then; exit status 1.")
     ] = False
+    weights: Annotated[
+        str | None,
+        option(
+            "--weights",
+            "FILE|NAME",
+            "Load these weights: a .safetensors or .pt file, or those that the model's library publishes under this name "
+            "(DEFAULT, ...), if they are on this machine.",
+        ),
+    ] = None
+    download: Annotated[bool, typer.Option("--download", help="Fetch published weights that are not on this machine.")] = False
+    no_cache: NoCache = False
 
     def keywords(self) -> dict[str, Any]:
         """The same as arguments of :func:`fxviz.trace`, those that were given.
@@ -110,7 +128,8 @@ class Run:
             UsageError: they do not fit; found before torch is imported.
         """
         given = {name: value for name, value in vars(self).items() if value not in (None, False, [])}
-        TraceOptions(**{name: value for name, value in given.items() if name not in ("input", "batch")})
+        given.pop("no_cache", None)
+        TraceOptions(**{name: value for name, value in given.items() if name not in _NOT_OF_THE_RUN})
         if texts := given.pop("input", None):
             given["inputs"] = inputs.arguments(texts)
         if self.batch is not None:

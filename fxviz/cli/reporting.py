@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -13,6 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 import typer
 
 from fxviz import streams
+from fxviz.cli.interrupting import leaving_at_once
 from fxviz.errors import FxvizError
 from fxviz.quoting import printable
 
@@ -29,14 +27,19 @@ def reported(debug: bool) -> Iterator[None]:
     except Exception as error:
         if debug:
             streams.tell(traceback.format_exc())
-        raise typer.Exit(_report(error)) from None
+        raise typer.Exit(complain(*said_of(error))) from None
 
 
-def _report(error: Exception) -> int:
+def said_of(error: Exception) -> tuple[str, int]:
+    """What is said of an error, and the exit status.
+
+    >>> said_of(FxvizError("no such thing")), said_of(ValueError("odd"))[0]
+    (('no such thing', 1), 'internal error: ValueError: odd; run again with --debug for the traceback')
+    """
     if isinstance(error, FxvizError):
-        return complain(str(error), error.exit_status)
+        return str(error), error.exit_status
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return complain(f"internal error: {said}; run again with --debug for the traceback", 1)
+    return f"internal error: {said}; run again with --debug for the traceback", 1
 
 
 def complain(message: str, status: int) -> int:
@@ -61,26 +64,9 @@ def one_line(message: str) -> str:
 
 @contextmanager
 def patience(text: str, quiet: bool = False) -> Iterator[None]:
-    """While torch works: a spinner on a terminal, nothing anywhere else, and Ctrl-C ends the process at once.
-
-    Raised as an exception within torch's own code, Ctrl-C may end in an abort with a page of C++ frames. No file is open here.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    ours = before is signal.default_int_handler and threading.current_thread() is threading.main_thread()
-    if ours:
-        signal.signal(signal.SIGINT, _leave)
-    try:
-        with _spinner(text, quiet):
-            yield
-    finally:
-        if ours:
-            signal.signal(signal.SIGINT, before)
-
-
-def _leave(*_: object) -> None:
-    if sys.stderr.isatty():
-        os.write(2, b"\r\x1b[2K\x1b[?25h")  # the spinner's line goes, the cursor comes back
-    os._exit(130)
+    """While torch works: a spinner on a terminal, nothing anywhere else, and Ctrl-C ends the process at once."""
+    with leaving_at_once(), _spinner(text, quiet):
+        yield
 
 
 def _spinner(text: str, quiet: bool) -> AbstractContextManager[object]:

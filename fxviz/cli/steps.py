@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, Protocol
 
 import typer
 
-from fxviz import api
+from fxviz import api, caching, streams
 from fxviz.cli.flags import Run, Talk
+from fxviz.cli.remarking import loaded
 from fxviz.cli.reporting import complain, patience, say
 from fxviz.graph import ArchGraph
-from fxviz.loading.grammar import stem
+from fxviz.loading.grammar import is_graph_file, stem
 from fxviz.summarizing import headline
 from fxviz.writing import check_target
 
@@ -26,12 +30,65 @@ MODEL = (
 
 def graph_of(model: str, run: Run, talk: Talk) -> ArchGraph:
     """The graph that a command works on, traced with patience where it has yet to be."""
-    keywords = run.keywords()
+    run.keywords()
+    tell_remarks(run, talk)
+    return one_graph_of(model, run, talk)
+
+
+def tell_remarks(run: Run, talk: Talk) -> None:
+    """Say what is done with inputs beyond what is written."""
     if not talk.quiet:
         for remark in run.remarks():
             say(remark)
-    with patience(f"tracing {model}", talk.quiet or api.is_graph_file(model)):
-        return api.as_graph(model, **keywords)
+
+
+def one_graph_of(model: str, run: Run, talk: Talk) -> ArchGraph:
+    """The graph of one of several models; the remarks were made for all of them."""
+    keywords = run.keywords()
+    if run.weights and run.download and not is_graph_file(model):
+        _fetch(model, run.weights, run.device or "meta", talk)
+        del keywords["download"]
+    graph = _traced(model, keywords, run.no_cache, talk)
+    if keywords.get("weights") and not talk.quiet:
+        for remark in loaded(graph, run.input):
+            say(remark)
+    return graph
+
+
+def _fetch(model: str, weights: str, device: str, talk: Talk) -> None:
+    """Download published weights, once all is refused that can be before."""
+    from fxviz.loading import check_weights, fetch
+
+    check_weights(model, weights)
+    from fxviz.tracing import check_available
+
+    check_available(device)
+    fetch(model, weights, progress=not talk.quiet)
+
+
+def _traced(model: str, keywords: dict[str, Any], no_cache: bool, talk: Talk) -> ArchGraph:
+    """The graph that is kept in the cache, saved, or yet to be traced."""
+
+    def made() -> ArchGraph:
+        with patience(f"tracing {model}", talk.quiet or is_graph_file(model)):
+            return api.as_graph(model, **keywords)
+
+    return made() if no_cache else caching.graph(model, keywords, made)
+
+
+def names_of(pattern: str | None, no_cache: bool) -> list[str]:
+    """The names of models that a pattern stands for.
+
+    Raises:
+        UsageError: the library is not installed.
+    """
+    from fxviz.loading import all_names, names
+
+    def listed(library: str) -> list[str]:
+        with patience("loading names"):
+            return all_names(library)
+
+    return names(pattern, listed if no_cache else lambda library: caching.names(library, lambda: listed(library)))
 
 
 def tell_written(target: Path, graph: ArchGraph, talk: Talk, metric: str = "params") -> None:
@@ -42,10 +99,43 @@ def tell_written(target: Path, graph: ArchGraph, talk: Talk, metric: str = "para
 
 def tell_failure(graph: ArchGraph, model: str) -> None:
     """Half a run was asked for and written: say where it stopped, and end with the status of a failure."""
-    if graph.trace.failure is not None and not api.is_graph_file(model):
-        from fxviz.tracing.failing import sentence
+    tell_failures(((graph, model),))
 
-        raise typer.Exit(complain(sentence(graph.scopes[0].class_name, graph.trace.failure), 1))
+
+def tell_failures(runs: Iterable[tuple[ArchGraph, str]]) -> None:
+    """The same of several models, of each that stopped."""
+    failures = [failure for graph, model in runs if (failure := failure_of(graph, model))]
+    statuses = [complain(failure, 1) for failure in failures]
+    if statuses:
+        raise typer.Exit(statuses[0])
+
+
+def failure_of(graph: ArchGraph, model: str) -> str | None:
+    """Where a run stopped of which half was asked for; None if it is whole, or was made before."""
+    if graph.trace.failure is None or is_graph_file(model):
+        return None
+    from fxviz.tracing.failing import sentence
+
+    return sentence(graph.scopes[0].class_name, graph.trace.failure)
+
+
+class Document(Protocol):
+    """What is written in several forms: a summary, a comparison, an explanation."""
+
+    def written(self, form: str, width: int | None, styled: bool) -> str: ...
+
+
+def give(document: Document, form: str) -> None:
+    """Write a document to standard output: on a terminal as wide as that, anywhere else plain and whole."""
+    width = terminal_width()
+    streams.give(document.written(form, width, width is not None))
+
+
+def terminal_width() -> int | None:
+    """Columns of the terminal that standard output is; None where it is a file or a pipe."""
+    from rich.console import Console
+
+    return Console(file=sys.stdout).width if sys.stdout.isatty() else None
 
 
 def target_for(output: str | None, model: str, suffix: str, allowed: tuple[str, ...]) -> Path | None:

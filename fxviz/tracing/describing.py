@@ -25,13 +25,14 @@ def to_archgraph(
     graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
 ) -> ArchGraph:
     """The recorded graph as plain values; nothing of torch is kept. ``times``: seconds of the nodes that were timed."""
+    owners = {path: class_name(module) for path, module in tracer.root.named_modules()}
     return ArchGraph(
         model=info,
         trace=trace,
         nodes=tuple(_node(node, times.get(node.name)) for node in graph.nodes),
         edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
         scopes=tuple(tracer.scopes),
-        parameters=tuple(_parameter(name, tensor) for name, tensor in tracer.root.named_parameters()),
+        parameters=tuple(_parameter(name, tensor, owners) for name, tensor in tracer.root.named_parameters()),
         total_buffers=sum(buffer.numel() for buffer in tracer.root.buffers()),
     )
 
@@ -54,9 +55,10 @@ def _node(node: fx.Node, time: float | None) -> Node:
     )
 
 
-def _parameter(name: str, tensor: nn.Parameter) -> Parameter:
+def _parameter(name: str, tensor: nn.Parameter, owners: Mapping[str, str]) -> Parameter:
     described = describe(tensor)
-    return Parameter(name, described.shape, described.dtype, tensor.requires_grad)
+    owner = owners.get(name.rpartition(".")[0], "")
+    return Parameter(name, described.shape, described.dtype, tensor.requires_grad, owner)
 
 
 def _edges(node: fx.Node) -> Iterator[Edge]:

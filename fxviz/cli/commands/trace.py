@@ -6,11 +6,12 @@ from typing import Annotated
 
 import typer
 
-from fxviz import api, streams
+from fxviz import streams
 from fxviz.cli.flags import Run, Talk, output, spread
 from fxviz.cli.reporting import reported
 from fxviz.cli.steps import MODEL, graph_of, target_for, tell_failure, tell_written
 from fxviz.errors import UsageError
+from fxviz.loading.grammar import is_graph_file
 
 
 @spread
@@ -23,7 +24,7 @@ def trace(
 ) -> None:
     """Save what a model does as a graph (networkx node-link JSON)."""
     with reported(talk.debug):
-        if api.is_graph_file(model):
+        if is_graph_file(model):
             raise UsageError(f"'{model}' is a saved graph, traced already; draw it with 'fxviz render {model}'")
         path = target_for(target, model, ".json", (".json",))
         graph = graph_of(model, run, talk)
