@@ -86,9 +86,22 @@ class Difference:
         return {kind: sum(matters(node) and not node.uses for node in nodes) for kind, nodes in self._nodes.items()}
 
     @cached_property
+    def rewired(self) -> frozenset[str]:
+        """The steps that were there already and read other steps than before, of which none was added or removed."""
+        kept = set(self.pairs.values())
+        now, then = _sources(self.new), _sources(self.old)
+        return frozenset(
+            step
+            for step, before in self.pairs.items()
+            if all(source in self.pairs for source in now[step])
+            and all(source in kept for source in then[before])
+            and sorted(self.pairs[source] for source in now[step]) != sorted(then[before])
+        )
+
+    @cached_property
     def is_empty(self) -> bool:
         """Whether nothing differs that is worth a mark."""
-        return not any((*self.layers.values(), *self.steps.values()))
+        return not any((*self.layers.values(), *self.steps.values(), self.rewired))
 
     @cached_property
     def _nodes(self) -> dict[str, list[Node]]:
@@ -100,13 +113,21 @@ class Difference:
         }
 
 
+def _sources(graph: ArchGraph) -> Mapping[str, list[str]]:
+    """What each step reads."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for edge in graph.edges:
+        found[edge.target].append(edge.source)
+    return found
+
+
 def count_layers(nodes: Iterable[Node]) -> int:
     """How many modules own the parameters that steps read.
 
     >>> count_layers([Node("a", "module", "Linear", "fc", uses=("fc.weight", "fc.bias")), Node("b", "function", "relu", "")])
     1
     """
-    return len({name.rpartition(".")[0] or name for node in nodes for name in node.uses})
+    return len({name.rpartition(".")[0] for node in nodes for name in node.uses})
 
 
 def matters(node: Node) -> bool:

@@ -215,7 +215,7 @@ class Figure:
         ...
         fxviz.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd
         """
-        target = check_target(path, SUFFIXES)
+        target = check_target(path, PICTURES if self.view.difference else SUFFIXES)
         return write_whole(target, self.content(target.suffix, scale))
 
     def content(self, suffix: str, scale: float = 2) -> bytes:
@@ -277,6 +277,9 @@ _FORMS: dict[str, Callable[[Figure], Any]] = {
 
 SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".json", ".graphml", ".mmd")
 """The forms in which a figure can be written."""
+
+PICTURES = tuple(suffix for suffix in SUFFIXES if suffix not in (".json", ".graphml"))
+"""Those that show what is drawn; the others hold the whole graph."""
 
 PAIRED = (".svg", ".png")
 """The forms of which a page shows one or the other."""

@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import Tensor, nn
 
 import fxviz as package
 from fxviz.annotating import annotate
 from fxviz.difference import Difference
 from fxviz.drawing import Text
-from fxviz.errors import UsageError
+from fxviz.errors import BadOutput, UsageError
 from fxviz.figure import Figure, RenderOptions
-from fxviz.graph import ArchGraph, Node
+from fxviz.graph import ArchGraph, Node, TensorInfo
 from fxviz.styling import differing
 from fxviz.styling.bars import FULL
+from fxviz.styling.differing import told
 from fxviz.view import Altered, Change, Row
 from models import traced
 from random_graphs import Net
@@ -110,7 +112,7 @@ def test_resized_layers_say_which_size() -> None:
 
 
 def test_a_norm_that_came_to_a_layer_is_named() -> None:
-    assert {(sign, said) for sign, _, said in marks(figure_of("vgg11", "vgg11_bn"))} == {("+", "+ BN")}
+    assert {(sign, said) for sign, _, said in marks(figure_of("vgg11", "vgg11_bn"))} == {("~", "+ BN")}
 
 
 def test_a_head_of_another_class_is_one_removed_and_one_added() -> None:
@@ -211,9 +213,61 @@ def test_hostile_names_stay_texts() -> None:
         assert "<script>" not in text and "\x1b" not in text
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".dot", ".mmd", ".json", ".graphml"])
-def test_every_form_can_be_written(suffix: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".svg", ".png", ".pdf", ".dot", ".mmd"])
+def test_every_form_of_a_picture_can_be_written(suffix: str, tmp_path: Path) -> None:
     assert figure_of("resnet34", "resnet18").save(tmp_path / f"diff{suffix}").stat().st_size > 1000
+
+
+@pytest.mark.parametrize("suffix", [".json", ".graphml"])
+def test_a_form_that_holds_the_graph_alone_is_refused(suffix: str, tmp_path: Path) -> None:
+    with pytest.raises(BadOutput, match=r"the suffix must be \.svg, \.png, \.pdf, \.dot or \.mmd"):
+        figure_of("resnet34", "resnet18").save(tmp_path / f"diff{suffix}")
+    assert not list(tmp_path.iterdir())
+
+
+def _tail() -> tuple[nn.Module, ...]:
+    return nn.BatchNorm2d(32), nn.ReLU(), nn.Conv2d(32, 8, 1)
+
+
+def _chain(*layers: nn.Module) -> ArchGraph:
+    return package.trace(nn.Sequential(*layers), TensorInfo((1, 3, 8, 8), "float32"))
+
+
+def test_a_layer_that_went_is_a_row_although_its_norm_stayed() -> None:
+    old = _chain(nn.Conv2d(3, 64, 3), nn.ReLU(), nn.Conv2d(64, 32, 3), *_tail())
+    figure = package.diff(old, _chain(nn.Conv2d(3, 32, 3), *_tail()))
+    assert [sign for sign, _, said in marks(figure) if said == "removed"] == ["−"]
+
+
+class _Wired(nn.Module):
+    def __init__(self, late: bool, in_place: bool = False) -> None:
+        super().__init__()
+        self.a, self.b, self.late, self.in_place = nn.Linear(4, 4), nn.Linear(4, 4), late, in_place
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.a(x)
+        y = self.b(h)
+        if self.in_place:
+            y += h if self.late else x
+            return y
+        return y + (h if self.late else x)
+
+
+def _wired(**how: bool) -> ArchGraph:
+    return package.trace(_Wired(**how), TensorInfo((1, 4), "float32"))
+
+
+def test_a_step_that_reads_another_one_is_told() -> None:
+    assert told(package.diff(_wired(late=False), _wired(late=True)).view).endswith("~ 1 step with other inputs")
+
+
+def test_a_sum_in_place_is_the_same_sum() -> None:
+    assert told(package.diff(_wired(late=True), _wired(late=True, in_place=True)).view).endswith("no difference")
+
+
+def test_a_model_that_is_one_layer_counts_as_one() -> None:
+    old, new = (package.trace(nn.Linear(4, width), TensorInfo((1, 4), "float32")) for width in (8, 16))
+    assert package.diff(old, new).view.difference.layers["resized"] == 1
 
 
 def test_mermaid_marks_the_same_rows() -> None:
@@ -265,7 +319,7 @@ def test_the_command_writes_the_figure_in_place_of_the_table(fxviz: Callable[...
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("-o", "a.gif"), "the suffix must be .svg, .png, .pdf, .dot, .json, .graphml or .mmd"),
+        (("-o", "a.json"), "the suffix must be .svg, .png, .pdf, .dot or .mmd"),
         (("--theme", "dark"), "options of a figure need one: name its file with -o FILE, or leave them out"),
         (("-o", "a.svg", "--format", "csv"), "leave --format csv or -o out"),
         (("-o", "a.svg", "--style", "graph"), "a difference is drawn as a ledger"),

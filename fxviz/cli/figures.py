@@ -13,11 +13,11 @@ from fxviz.errors import UsageError
 from fxviz.figure import PAIRED, SUFFIXES, Figure, snippet
 
 
-def figure_target(output: str | None, model: str, draw: Draw) -> Path | None:
+def figure_target(output: str | None, model: str, draw: Draw, allowed: tuple[str, ...] = SUFFIXES) -> Path | None:
     """The file to write, None for standard output; found before the work starts."""
     if draw.theme == PAIR and output == STDOUT:
         raise UsageError("a pair is two files, and standard output is one: name a file, or choose the theme light or dark")
-    return target_for(output, model, ".svg", PAIRED if draw.theme == PAIR else SUFFIXES)
+    return target_for(output, model, ".svg", PAIRED if draw.theme == PAIR else allowed)
 
 
 def write_figure(figure: Figure, path: Path | None, draw: Draw, talk: Talk, told: str) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxviz.graph import ArchGraph, Node, Scope
-from fxviz.operations import is_heavy, is_passing, is_scaling, is_view
+from fxviz.operations import is_heavy, is_passing, is_scaling, is_view, plain_name
 
 _HEAVY = 4
 """A layer says so much more than an activation about what a module is."""
@@ -67,7 +67,7 @@ class Tree:
         return self._numbers.setdefault(facts, len(self._numbers))
 
     def _leaf(self, node: Node) -> Step:
-        cls: Hashable = (node.kind, node.cls or node.op) if node.kind not in ("input", "output") else node.kind
+        cls = _class(node)
         signature = self._number((cls, *self._facts(node)))
         weight = _HEAVY if is_heavy(node) or node.uses else 1
         content = Counter({("equal", signature): weight, ("alike", cls): weight})
@@ -89,3 +89,10 @@ class Tree:
             content.update(step.content)
         signature = self._number((scope.cls, tuple(step.signature for step in inside)))
         return Step(scope, nodes, scope.path.rpartition(".")[2], scope.cls, signature, content)
+
+
+def _class(node: Node) -> Hashable:
+    """What a step is: ``x + y``, ``x += y`` and ``torch.add(x, y)`` are one."""
+    if node.kind in ("input", "output"):
+        return node.kind
+    return ("function", plain_name(node.op)) if node.kind in ("function", "method") else (node.kind, node.cls or node.op)

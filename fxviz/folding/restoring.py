@@ -11,6 +11,7 @@ from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place
 from fxviz.folding.rows import Draft, Drafts, repetitions
 from fxviz.graph import Node
+from fxviz.operations import is_activation, is_norm, is_passing
 from fxviz.view import Altered, Change
 
 
@@ -39,7 +40,8 @@ def _is_drawn(outline: Outline, drafts: Drafts, scope: int) -> bool:
 def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
     above, below = (None if name is None else drafts.row(name) for name in (lost.after, lost.before))
     for row in (above, below):
-        if isinstance(row, Draft) and ((above is below and row.scope is None) or _is_around(outline, row, lost)):
+        is_within = above is below and _fits_in(lost) and isinstance(row, Draft) and row.scope is None
+        if isinstance(row, Draft) and (is_within or _is_around(outline, row, lost)):
             return Spot(row)
     if isinstance(above, Draft):
         places = _frames(outline, above, lost.parent)
@@ -47,6 +49,11 @@ def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
     if isinstance(below, Draft):
         return Spot(None, drafts.rows.index(below) - 1, _frames(outline, below, lost.parent))
     return Spot(None, len(drafts.rows) - 1 if lost.after else -1)
+
+
+def _fits_in(lost: Removed) -> bool:
+    """Whether it could be a part of a layer's row: a norm, an activation, dropout."""
+    return all(is_norm(node) or is_activation(node) or is_passing(node) for node in lost.nodes if matters(node))
 
 
 def _is_around(outline: Outline, row: Draft, lost: Removed) -> bool:

@@ -29,6 +29,9 @@ _FIRST = (
 )
 """The settings that say most, in this order."""
 
+_SEVERAL = ("block", "blocks", "layers", "code", "chain")
+"""Kinds of rows that stand for several layers."""
+
 _SKIPS = {"skips": ("identity", "projection", "resample"), "concat skips": ("concat",), "gates": ("gate",)}
 _SAID = {
     **dict.fromkeys(("out_channels", "out_features"), "out"),
@@ -47,10 +50,12 @@ def sign(row: Row) -> str:
 
 
 def look(row: Row) -> str:
-    """As what a row is marked: a layer to which only a norm was added is marked as added to."""
+    """As what a row is marked: several layers, some of which were added, as added to; a layer that got a norm as altered."""
     assert row.change is not None
     kinds = {part.kind for part in row.change.altered}
-    return kinds.pop() if row.change.kind == "mixed" and len(kinds) == 1 else row.change.kind
+    if row.change.kind == "mixed" and len(kinds) == 1 and row.kind in _SEVERAL:
+        return kinds.pop()
+    return row.change.kind
 
 
 def said(row: Row) -> str:
@@ -69,7 +74,7 @@ def said(row: Row) -> str:
         return ""
     if change.kind in ("added", "removed"):
         return change.kind
-    if row.kind in ("block", "blocks", "layers", "code", "chain"):
+    if row.kind in _SEVERAL:
         return "resized" if change.kind == "resized" else _counts(change)
     if change.kind == "resized":
         return next(filter(None, (resized(part) for part in _own(row, change))), "resized")
@@ -207,7 +212,10 @@ def counts(difference: Difference) -> list[tuple[str, str]]:
     """
     has_layers = any(difference.layers.values())
     found, noun = (difference.layers, "layer{}") if has_layers else (difference.steps, "step{} without parameters")
-    return [(kind, f"{SIGNS[kind]} {count} {noun.format('s' * (count > 1))} {kind}") for kind, count in found.items() if count]
+    counted = {kind: f"{count} {noun.format('s' * (count > 1))} {kind}" for kind, count in found.items() if count}
+    if not counted and (count := len(difference.rewired)):
+        counted["resized"] = f"{count} step{'s' * (count > 1)} with other inputs"
+    return [(kind, f"{SIGNS[kind]} {said}") for kind, said in counted.items()]
 
 
 def described(view: View) -> str:

@@ -12,7 +12,7 @@ from fxviz.cli.flags import Draw, Run, Talk, output, spread
 from fxviz.cli.reporting import reported
 from fxviz.cli.steps import MODEL, give, one_graph_of, tell_failures, tell_remarks
 from fxviz.errors import FxvizError, UsageError, choice
-from fxviz.figure import SUFFIXES, RenderOptions
+from fxviz.figure import PICTURES, RenderOptions
 from fxviz.graph import ArchGraph
 from fxviz.loading.grammar import is_graph_file
 from fxviz.quoting import shown
@@ -27,7 +27,7 @@ def compare(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMS)}.")] = "table",
     target: Annotated[
         str | None,
-        output(f"Draw the second of two models, and what differs from the first, in place of the table: {choice(SUFFIXES)}."),
+        output(f"Draw the second of two models, and what differs from the first, in place of the table: {choice(PICTURES)}."),
     ] = None,
     draw: Draw,
     run: Run,
@@ -39,7 +39,7 @@ def compare(
         if len(models) < 2:
             raise UsageError(f"nothing to compare '{models[0]}' with: name two models or more")
         options = _figure_options(models, form, target, draw)
-        path = None if options is None else figure_target(target, models[-1], draw)
+        path = None if options is None else figure_target(target, models[-1], draw, PICTURES)
         run.keywords()
         tell_remarks(run, talk)
         graphs = _graphs(models, run, talk)
