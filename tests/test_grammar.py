@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading.grammar import Reference, is_graph, parse, stem
+from fxviz.loading.grammar import Reference, is_graph_file, parse, stem
 
 # -------------------------------------------------------------------- what is read
 
@@ -196,4 +196,4 @@ def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     else:
         assert repr(parse(str(reference))) == repr(reference)
         assert name.splitlines() in ([name], [])
-        assert (reference.kind == "graph") == is_graph(text)
+        assert (reference.kind == "graph") == is_graph_file(text)
