@@ -239,6 +239,33 @@ def test_a_layer_that_went_is_a_row_although_its_norm_stayed() -> None:
     assert [sign for sign, _, said in marks(figure) if said == "removed"] == ["−"]
 
 
+def test_norms_of_one_width_by_chance_do_not_lead_astray() -> None:
+    def net(width: int) -> ArchGraph:
+        first = (nn.Conv2d(3, 2 * width, 3), nn.BatchNorm2d(2 * width), nn.ReLU())
+        second = (nn.Conv2d(2 * width, 2 * width, 3), nn.BatchNorm2d(2 * width), nn.ReLU())
+        return _chain(*first, *second, nn.Conv2d(2 * width, width, 1), nn.BatchNorm2d(width))
+
+    assert package.diff(net(8), net(16)).view.difference.layers == {"added": 0, "removed": 0, "resized": 6}
+
+
+def test_a_removed_first_step_stands_in_the_card_that_it_led() -> None:
+    def net(*more: nn.Module) -> ArchGraph:
+        return _chain(_Residual(nn.Conv2d(3, 3, 3, padding=1)), _Residual(nn.Sequential(*more, nn.Conv2d(3, 3, 1))))
+
+    figure = package.diff(net(nn.Conv2d(3, 3, 3, padding=1)), net())
+    cards = [[row.kind for row in card.rows] for card in figure.view.cards]
+    assert ["removed", "layer", "join"] in cards
+
+
+def test_what_was_removed_from_a_repeated_block_says_how_often() -> None:
+    assert "−264.2k ×5" in figure_of("resnet50", "resnet34").dot
+
+
+class _Residual(nn.Sequential):
+    def forward(self, x: Tensor) -> Tensor:
+        return x + super().forward(x)
+
+
 class _Wired(nn.Module):
     def __init__(self, late: bool, in_place: bool = False) -> None:
         super().__init__()

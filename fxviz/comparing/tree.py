@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxviz.graph import ArchGraph, Node, Scope
-from fxviz.operations import is_heavy, is_passing, is_scaling, is_view, plain_name
+from fxviz.operations import is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
 
 _HEAVY = 4
-"""A layer says so much more than an activation about what a module is."""
+"""A layer says so much more than a norm or an activation about what a module is: many norms are of one width."""
 
 _INDIFFERENT = ("in_place", "inplace")
 """Settings that change nothing of what is computed."""
@@ -69,7 +69,7 @@ class Tree:
     def _leaf(self, node: Node) -> Step:
         cls = _class(node)
         signature = self._number((cls, *self._facts(node)))
-        weight = _HEAVY if is_heavy(node) or node.uses else 1
+        weight = _HEAVY if is_heavy(node) or (node.uses and not is_norm(node)) else 1
         content = Counter({("equal", signature): weight, ("alike", cls): weight})
         named = node.kind in ("module", "parameter")
         return Step(None, (node,), node.path.rpartition(".")[2] if named else "", cls, signature, content)

@@ -46,10 +46,10 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
 
 
 def _shifted(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
-    """The places of the rows after which a card ends: what was removed stays with the row that it stood behind."""
+    """The places of the rows after which a card ends: what was removed stays with the row that it stood behind, or leads to."""
     ends: set[int] = set()
     for place, row in enumerate(rows):
-        if row.kind == "removed" and place - 1 in ends:
+        if row.kind == "removed" and not row.leads and place - 1 in ends:
             ends.remove(place - 1)
             ends.add(place)
         elif row.kind != "removed" and row.id in breaks:

@@ -17,11 +17,15 @@ from fxviz.view import Altered, Change
 
 @dataclass(frozen=True)
 class Spot:
-    """Where something removed is shown: inside a row, or as a row of its own in the frames ``places`` behind the row ``at``."""
+    """Where something removed is shown: inside a row, or as a row of its own in the frames ``places`` behind the row ``at``.
+
+    One that ``leads`` belongs to the row below it.
+    """
 
     inside: Draft | None
     at: int = -1
     places: tuple[Place, ...] = ()
+    leads: bool = False
 
 
 def spots(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
@@ -47,7 +51,7 @@ def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
         places = _frames(outline, above, lost.parent)
         return Spot(None, _last_in_frame(drafts.rows, above, len(places)), places)
     if isinstance(below, Draft):
-        return Spot(None, drafts.rows.index(below) - 1, _frames(outline, below, lost.parent))
+        return Spot(None, drafts.rows.index(below) - 1, _frames(outline, below, lost.parent), leads=True)
     return Spot(None, len(drafts.rows) - 1 if lost.after else -1)
 
 
@@ -91,6 +95,7 @@ def restore(outline: Outline, rows: Sequence[Draft], found: Sequence[tuple[Remov
         row = spot.inside
         if row is None:
             row = _draft(lost, spot.places)
+            row.leads = spot.leads
             behind[spot.at].append(row)
         row.lost.append(lost)
         row.was += repetitions(row) * sum(outline.metric.of(node) for node in lost.nodes)

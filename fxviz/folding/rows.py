@@ -22,7 +22,8 @@ class Draft:
     """A row in the making.
 
     ``tail`` is the node whose result leaves the row, None once it is used inside and outside; ``counts`` is how many nodes add
-    to its total. Against another model, ``lost`` is what was removed inside (or is the row), ``was`` the total that it had.
+    to its total. Against another model, ``lost`` is what was removed inside (or is the row), ``was`` the total that it had; a
+    removed one that ``leads`` belongs to the row below it.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Draft:
     counts: int = 0
     lost: list[Removed] = field(default_factory=list)
     was: float = 0
+    leads: bool = False
 
     @property
     def is_code(self) -> bool:

@@ -67,11 +67,13 @@ class Captions:
     def amount(self, row: Row) -> str:
         """The metric of one repetition, and how many there are."""
         if row.kind == "removed" and row.change is not None:
-            return f"−{self.metric.said(row.change.was)}" if row.change.was else ""
+            return f"−{self._repeated(row.change.was / row.times, row.times)}" if row.change.was else ""
         if row.total:
-            times = row.counted or row.times
-            return self.metric.said(row.amount) + (f" ×{times}" if times > 1 else "")
+            return self._repeated(row.amount, row.counted or row.times)
         return "shared" if row.shared and self.metric.name == "params" else ""
+
+    def _repeated(self, amount: float, times: int) -> str:
+        return self.metric.said(amount) + (f" ×{times}" if times > 1 else "")
 
     # ---------------------------------------------------------------- frames and ends
 
