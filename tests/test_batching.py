@@ -362,7 +362,7 @@ def test_a_model_that_kills_workers_of_a_cluster(
 ) -> None:
     models = save("a", "b", "kills", "c", "d")
     result = fxviz("render", *models, "-o", "out/", "--engine", engine, "--dask", scheduler)
-    assert (result.status, files("out")) == (1, ["a.svg", "b.svg", "c.svg", "d.svg"])
+    assert (result.status, files("out")) == (1, ["a.svg", "b.svg", "c.svg", "d.svg"]), result.err
     [failure] = lines(result.err, "fxviz: ")
     assert failure.startswith("fxviz: kills.json: each Dask worker that it was given to died")
 

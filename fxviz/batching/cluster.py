@@ -25,6 +25,9 @@ _PATIENCE = 8
 _WITHOUT_WORKERS = 30
 """Seconds that a cluster may be without any worker: one that died is started anew within this time, or never."""
 
+_AGAIN = ("pending", "lost")
+"""States of a task whose result went with the worker that had it: it is done again."""
+
 _LOOK = 0.05
 """Seconds between two looks at what is done."""
 
@@ -110,6 +113,9 @@ def _submitted(
     try:
         while futures:
             for future, result in done.next_batch(block=False):
+                if future.status in _AGAIN:
+                    done.add(future)
+                    continue
                 yield futures.pop(future), result if future.status == "finished" else _error(future.status, result)
             watch.look()
             time.sleep(_LOOK)
