@@ -223,3 +223,15 @@ def _channels(color: str) -> list[int]:
 
 def _linear(channel: float) -> float:
     return channel / 12.92 if channel <= 0.04045 else ((channel + 0.055) / 1.055) ** 2.4
+
+
+def check_painted(page: Browser, svg: str, theme: str, folder: Path) -> None:
+    """Every text of a figure is readable, in its place and in its card, on the ground of a theme."""
+    ground = f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">'
+    page.open_html(ground + svg, folder)
+    texts = [text for text in page.texts() if text.text.strip()]
+    assert len(texts) > 15
+    assert overlapping(texts) == []
+    assert outside(texts, page.figure()) == []
+    assert outside_their_card(texts, page.shapes()) == []
+    assert faint(page, GROUND[theme]) == {}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import GROUND, Browser, browser, contrast, faint, outside, outside_their_card, overlapping
+from browser import GROUND, Browser, browser, check_painted, contrast
 from fxviz.styling import palette
 from test_difference_figures import PAIRS, figure_of
 
@@ -21,14 +21,7 @@ def page() -> Iterator[Browser]:
 @pytest.mark.parametrize("theme", GROUND)
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, old: str, new: str, theme: str) -> None:
-    ground = f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">'
-    page.open_html(ground + figure_of(old, new, theme).svg, tmp_path)
-    texts = [text for text in page.texts() if text.text.strip()]
-    assert len(texts) > 15
-    assert overlapping(texts) == []
-    assert outside(texts, page.figure()) == []
-    assert outside_their_card(texts, page.shapes()) == []
-    assert faint(page, GROUND[theme]) == {}
+    check_painted(page, figure_of(old, new, theme).svg, theme, tmp_path)
 
 
 @pytest.mark.parametrize("kind", ["added", "removed", "resized"])

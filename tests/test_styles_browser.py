@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from browser import GROUND, Area, Browser, browser, faint, outside, outside_their_card, overlapping
+from browser import GROUND, Area, Browser, browser, check_painted
 from fxviz.drawing import Box, Line
 from fxviz.rendering.naming import figure_ids
 from models import figure
@@ -61,14 +61,7 @@ def test_thirty_models_are_looked_at() -> None:
 
 @pytest.mark.parametrize(("name", "style", "theme"), CASES)
 def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, name: str, style: str, theme: str) -> None:
-    ground = f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">'
-    page.open_html(ground + figure(name, theme, style).svg, tmp_path)
-    texts = [text for text in page.texts() if text.text.strip()]
-    assert len(texts) > 15
-    assert overlapping(texts) == []
-    assert outside(texts, page.figure()) == []
-    assert outside_their_card(texts, page.shapes()) == []
-    assert faint(page, GROUND[theme]) == {}
+    check_painted(page, figure(name, theme, style).svg, theme, tmp_path)
     assert astray(page, name, style, theme) == []
 
 
