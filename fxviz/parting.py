@@ -38,12 +38,15 @@ def opened(sizes: Mapping[str, float]) -> frozenset[str]:
     ['']
     """
     total, paths = sum(sizes.values()), {""}
+    parts = _children(sizes, "")
     while total:
-        parts = {path: size for path, size in sums(sizes, paths).items() if size}
-        path = max(parts, key=parts.__getitem__)
-        if path in paths or not gives_way(parts[path] / total, len(parts)) or not _may_open(sizes, path):
+        amounts = {part: amount for part, inside in parts.items() if (amount := sum(inside.values()))}
+        path = max(amounts, key=amounts.__getitem__)
+        if path in paths or not gives_way(amounts[path] / total, len(amounts)) or not _may_open(parts[path], path):
             break
         paths.add(path)
+        below = _children(parts[path], path)
+        parts = {one: inside for part in parts for one, inside in (below if part == path else {part: parts[part]}).items()}
     return frozenset(paths)
 
 
@@ -83,10 +86,17 @@ def holds_modules(names: Iterable[str], path: str) -> bool:
     return not path or any(name.startswith(f"{path}.") and "." in name[len(path) + 1 :] for name in names)
 
 
-def _may_open(sizes: Mapping[str, float], path: str) -> bool:
-    """Whether a part holds modules, and these are not all of one size."""
-    children: dict[str, float] = defaultdict(int)
+def _children(sizes: Mapping[str, float], path: str) -> dict[str, dict[str, float]]:
+    """What lies in each part right below a path, of names that all lie in it; a name that is the path itself stays one."""
+    start = len(path) + 1 if path else 0
+    children: dict[str, dict[str, float]] = defaultdict(dict)
     for name, size in sizes.items():
-        if name.startswith(f"{path}."):
-            children[name[len(path) + 1 :].partition(".")[0]] += size
+        end = name.find(".", start)
+        children[name if end < 0 else name[:end]][name] = size
+    return dict(children)
+
+
+def _may_open(sizes: Mapping[str, float], path: str) -> bool:
+    """Whether a part, of which these are all names, holds modules, and these are not all of one size."""
+    children = {part: sum(inside.values()) for part, inside in _children(sizes, path).items() if part != path}
     return holds_modules(sizes, path) and (len(children) == 1 or len(set(children.values())) > 1)
