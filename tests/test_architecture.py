@@ -23,7 +23,7 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
     [
         ("fxviz", {"torch", "networkx", "rich", "numpy", "typer"}),
         ("fxviz.__main__", {"torch", "networkx", "rich", "numpy", "typer", "fxviz.cli"}),
-        ("fxviz.cli", {"torch", "networkx", "rich", "numpy"}),
+        ("fxviz.cli", {"torch", "networkx", "rich", "numpy", "fxviz.loading.resolving", "importlib.metadata"}),
         ("fxviz.api", {"torch", "networkx", "rich", "numpy"}),
         ("fxviz.loading", {"torch", "torchvision"}),
         ("fxviz.folding", {"torch", "torchvision"}),

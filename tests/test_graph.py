@@ -115,6 +115,19 @@ def test_the_flow_has_one_edge_for_each_joined_pair(graph: ArchGraph) -> None:
     assert set(flow.edges) == {(edge.source, edge.target) for edge in graph.edges}
 
 
+@given(graphs())
+def test_what_each_node_reads_and_what_reads_it(graph: ArchGraph) -> None:
+    rich = graph.to_networkx()
+    ids = [node.id for node in graph.nodes]
+    assert list(graph.sources) == list(graph.users) == list(graph.edges_to) == ids
+    for name in ids:
+        assert list(graph.sources[name]) == [source for source in ids for _ in range(rich.number_of_edges(source, name))]
+        assert list(graph.users[name]) == [user for user in ids for _ in range(rich.number_of_edges(name, user))]
+        assert {(edge.source, edge.slot) for edge in graph.edges_to[name]} == {
+            (source, slot) for source, _, slot in rich.in_edges(name, data="slot")
+        }
+
+
 def test_the_order_of_edges_given_does_not_matter(tiny: ArchGraph) -> None:
     turned = ArchGraph(tiny.model, tiny.trace, tiny.nodes, tiny.edges[::-1], tiny.scopes, tiny.parameters, tiny.skips)
     assert turned == tiny
@@ -263,6 +276,14 @@ def test_json_of_another_kind(tmp_path: Path, text: str) -> None:
 
 def test_a_graph_of_another_program(tmp_path: Path) -> None:
     refused(tmp_path, json.dumps(nx.node_link_data(nx.path_graph(3), edges="edges")), "its schema is None")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [('{"graph": ', "it is not whole JSON"), ("[]", "it holds no graph"), ("[" * 100_000, "not whole JSON")]
+)
+def test_a_text_that_is_no_graph(text: str, said: str) -> None:
+    with pytest.raises(BadGraphFile, match=f"the graph is damaged: .*{said}"):
+        ArchGraph.from_json(text)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:

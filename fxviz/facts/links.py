@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from functools import cached_property
 
@@ -30,13 +29,10 @@ class Links:
     def __init__(self, graph: ArchGraph) -> None:
         self.graph = graph
         self.modules = Modules(graph)
-        self.sources: dict[str, list[Node]] = defaultdict(list)
-        self.users: dict[str, list[Node]] = defaultdict(list)
-        self.slots: dict[str, dict[str, Node]] = defaultdict(dict)
-        for edge in graph.edges:
-            self.sources[edge.target].append(graph.by_id[edge.source])
-            self.users[edge.source].append(graph.by_id[edge.target])
-            self.slots[edge.target][edge.slot] = graph.by_id[edge.source]
+        by_id = graph.by_id
+        self.sources = {name: [by_id[source] for source in sources] for name, sources in graph.sources.items()}
+        self.users = {name: [by_id[user] for user in users] for name, users in graph.users.items()}
+        self.slots = {name: {edge.slot: by_id[edge.source] for edge in edges} for name, edges in graph.edges_to.items()}
 
     @cached_property
     def position(self) -> dict[str, int]:

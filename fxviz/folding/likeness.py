@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 
-from fxviz.folding.marking import marks_in
+from fxviz.folding.marking import changes_in, lost_behind, marks_in
 from fxviz.folding.outline import Element, Outline
 from fxviz.graph import Node
 from fxviz.operations import is_passing
@@ -71,7 +71,8 @@ def _outside(outline: Outline, element: Element) -> str:
     nodes = [outline.node(name) for name in element.nodes]
     shown = [outline.scopes[element.scope].cls if element.scope is not None else nodes[0].op]
     output = nodes[-1].outputs[0].shape if nodes[-1].outputs else ()
-    return json.dumps([shown, sum(node.macs or 0 for node in nodes), output, marks_in(outline, element)], default=str)
+    differing = [changes_in(outline, element), lost_behind(outline, element)]
+    return json.dumps([shown, sum(node.macs or 0 for node in nodes), output, differing], default=str)
 
 
 def _inside(outline: Outline, element: Element) -> str:
@@ -81,7 +82,8 @@ def _inside(outline: Outline, element: Element) -> str:
     outside: dict[str, int] = {}
     facts = []
     for name in element.nodes:
-        wiring = [(slot, _source(outline, source, place, outside)) for slot, source in sorted(outline.slots[name])]
+        arguments = sorted((edge.slot, edge.source) for edge in outline.graph.edges_to[name])
+        wiring = [(slot, _source(outline, source, place, outside)) for slot, source in arguments]
         facts.append([*_facts(outline.node(name), base), wiring])
     return json.dumps([facts, marks_in(outline, element)], sort_keys=True, default=str)
 

@@ -50,14 +50,8 @@ class Outline:
         self.counted: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
         self.rows_at: dict[Detail, int] = {}
         self.runs: dict[tuple[int, frozenset[int], frozenset[int], bool, frozenset[str]], list[Run]] = {}
-        self.sources: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
-        self.users: dict[str, list[str]] = {node.id: [] for node in graph.nodes}
-        self.slots: dict[str, list[tuple[str, str]]] = defaultdict(list)
-        for edge in graph.edges:
-            self.slots[edge.target].append((edge.slot, edge.source))
-            if edge.source not in self.sources[edge.target]:
-                self.sources[edge.target].append(edge.source)
-                self.users[edge.source].append(edge.target)
+        self.sources = {name: list(dict.fromkeys(sources)) for name, sources in graph.sources.items()}
+        self.users = {name: list(dict.fromkeys(users)) for name, users in graph.users.items()}
         self.scopes: dict[int, Scope] = {scope.id: scope for scope in graph.scopes}
         self._inside: dict[int, list[str]] = defaultdict(list)
         self._elements = self._build()
