@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fxviz.api import compare, diff, explain, inform, render, summarize, trace
     from fxviz.comparing import Comparison
     from fxviz.errors import FxvizError
+    from fxviz.explaining import Explanation
     from fxviz.figure import Figure, RenderOptions
     from fxviz.graph import ArchGraph
     from fxviz.information import Information
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchGraph",
     "Comparison",
+    "Explanation",
     "Figure",
     "FxvizError",
     "Information",
@@ -43,6 +45,7 @@ __all__ = [
 _HOMES = {
     "ArchGraph": "fxviz.graph",
     "Comparison": "fxviz.comparing",
+    "Explanation": "fxviz.explaining",
     "Figure": "fxviz.figure",
     "FxvizError": "fxviz.errors",
     "Information": "fxviz.information",

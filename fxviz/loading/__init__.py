@@ -1,13 +1,19 @@
 """From what a user names to a model that can be traced: ``"resnet18"`` or an ``nn.Module``.
 
-torch is imported when a model is looked up or built, not before.
+torch is imported when a model is looked up or built, not before. What is named here is loaded on first use: how a name is taken
+apart (:mod:`fxviz.loading.grammar`) is asked where no model is needed, too.
 """
 
-from fxviz.loading.documenting import information
-from fxviz.loading.empty import empty_parameters
-from fxviz.loading.resolving import all_names, names, resolve
-from fxviz.loading.source import IMAGE, Source
-from fxviz.loading.weights import check_weights, fetch, source_of
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fxviz.loading.documenting import information
+    from fxviz.loading.empty import empty_parameters
+    from fxviz.loading.resolving import all_names, names, resolve
+    from fxviz.loading.source import IMAGE, Source
+    from fxviz.loading.weights import check_weights, fetch, source_of
 
 __all__ = [
     "IMAGE",
@@ -21,3 +27,26 @@ __all__ = [
     "resolve",
     "source_of",
 ]
+
+_HOMES = {
+    "IMAGE": "source",
+    "Source": "source",
+    "all_names": "resolving",
+    "check_weights": "weights",
+    "empty_parameters": "empty",
+    "fetch": "weights",
+    "information": "documenting",
+    "names": "resolving",
+    "resolve": "resolving",
+    "source_of": "weights",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fxviz.loading' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(f"fxviz.loading.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value

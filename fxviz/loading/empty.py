@@ -45,6 +45,7 @@ def empty_parameters() -> Iterator[None]:
 
 def _emptied(param: nn.Parameter) -> nn.Parameter:
     """The one parameter without memory that stands for ``param``."""
+    import torch
     from torch import nn
     from torch.nn.parameter import is_lazy
 
@@ -52,7 +53,7 @@ def _emptied(param: nn.Parameter) -> nn.Parameter:
         return param
     known: nn.Parameter | None = getattr(param, "_fxviz_empty", None)
     if known is None:
-        known = nn.Parameter(param.detach().to("meta"), param.requires_grad)
+        known = nn.Parameter(torch.empty_like(param, device="meta"), param.requires_grad)
         param._fxviz_empty = known  # type: ignore[attr-defined]
     return known
 
@@ -60,6 +61,7 @@ def _emptied(param: nn.Parameter) -> nn.Parameter:
 def _meta_wins() -> Any:
     """A mode in which an operation on a parameter without memory takes its other tensors as such, too.
 
+    Filling one does nothing.
     Some models run a layer in their ``__init__`` (to learn its output's channels), where parameters meet real buffers.
     """
     import torch
@@ -68,14 +70,17 @@ def _meta_wins() -> Any:
     from torch.utils._pytree import tree_leaves, tree_map_only
 
     aten = torch.ops.aten
+    fillers = (aten.zero_.default, aten.fill_.Scalar, aten.uniform_.default, aten.normal_.default)
     makers = (aten.empty.memory_format, aten.zeros.default, aten.ones.default, aten.randn.default, aten.rand.default)
 
     class MetaWins(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            args, kwargs = args, kwargs or {}
+            if func in fillers and args[0].is_meta:
+                return args[0]
+            kwargs = kwargs or {}
             if func in makers:
                 kwargs = kwargs | ({"device": "meta"} if prod(args[0]) >= _LARGE else {})
-            elif any(isinstance(leaf, Tensor) and leaf.is_meta for leaf in tree_leaves((args, kwargs))):
+            elif len({leaf.is_meta for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}) > 1:
                 args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
             return func(*args, **kwargs)
 

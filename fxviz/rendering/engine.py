@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from fxviz.errors import EngineError, EngineTimeout, UsageError
@@ -83,6 +82,8 @@ def _given(engine: str) -> str:
 
 def _installed() -> str | None:
     """The program that graphviz-pure brings, wherever this Python's packages lie: its venv need not be activated."""
+    from importlib import metadata
+
     try:
         files = metadata.files(_PACKAGE) or []
     except metadata.PackageNotFoundError:

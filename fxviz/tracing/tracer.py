@@ -113,6 +113,7 @@ class ModelTracer(fx.Tracer):
         node = self._record(
             step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
         )
+        node.meta["macs"] = 0 if step.target is stopped else None  # what it would have taken is not known
         module = step.facts.get("module")
         if module is not None:
             named = [self._tensor_names.get(id(tensor)) for tensor in module.parameters()]
