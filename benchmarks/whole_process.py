@@ -35,8 +35,10 @@ def own(folder: Path) -> tuple[list[Process], list[str]]:
     ]
     if reason := caching.reasons()["torchvision"]:
         return processes, [f"No cached runs: nothing is kept, as {reason}."]
-    cache = str(folder / "cache")
-    return [*processes, *(fxviz(f"fxviz render {model}, cached", *_drawing(model), FXVIZ_CACHE=cache) for model in MODELS)], []
+    cache = folder / "cache"
+    cache.mkdir()  # "python -m" searches this folder first, so that a new folder in it is another installation
+    cached = (fxviz(f"fxviz render {model}, cached", *_drawing(model), FXVIZ_CACHE=str(cache)) for model in MODELS)
+    return [*processes, *cached], []
 
 
 def _drawing(model: str) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -49,6 +50,11 @@ class Bad(torch.nn.Module):
         x = self.first(x)
         print("about to fail")
         raise ValueError("not today")
+class Odd(BaseException):
+    pass
+class Worse(Bad):
+    def forward(self, x):
+        raise Odd("not an error")
 """
 
 
@@ -159,6 +165,11 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
         ("a.json b.json -o a.json", "'a.json' is one file"),
         ("a.json b.json -o -", "several figures do not fit on standard output: name a folder"),
         ("a.json b.json -o a.json/below/", "cannot make the folder 'a.json/below': "),
+        (
+            "a.json b.json --format json",
+            "cannot write 'a.json': it is to be drawn, too; name another folder, as in -o figures/",
+        ),
+        ("b.json ./a.json -o . --format json", "cannot write 'b.json': it is to be drawn, too"),
         ("a.json b.json --format gif", "no format 'gif': choose svg, png, pdf, dot, json, graphml or mmd"),
         ("a.json b.json --format pdf --theme pair", "no format of a pair 'pdf': choose svg or png"),
         ("a.json -o x.svg --format png", "--format png is for a folder: name one (-o figures/), or the file with its suffix"),
@@ -192,14 +203,16 @@ def test_each_unknown_name_is_said(fxviz: Call, in_tmp: Path) -> None:
 
 def test_a_failing_model_among_good_ones(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(NETS)
-    models = ["nets.py:Good", "nets.py:Bad", "nets.py:Good(5)", "nets.py:Bad", "nets.py:Missing"]
-    result = fxviz("render", *models, "--input", "1x3", "-o", "out/")
+    models = ["nets.py:Good", "nets.py:Bad", "nets.py:Worse", "nets.py:Good(5)", "nets.py:Bad", "nets.py:Missing"]
+    result = fxviz("render", *models, "--input", "1x3", "-o", "out/", "--jobs", "1")
     alone = fxviz("render", "nets.py:Bad", "--input", "1x3", "-o", "bad.svg")
     assert (result.status, alone.status) == (1, 1)
     [failure] = lines(alone.err, "fxviz: ")
     assert failure.replace("fxviz: ", "fxviz: nets.py:Bad: ") in result.err.splitlines()
     assert "about to fail" in result.err.splitlines()
-    assert result.err.splitlines()[-1] == "2 of 4 figures written to out/, 2 failed: nets.py:Bad, nets.py:Missing"
+    assert (
+        result.err.splitlines()[-1] == "2 of 5 figures written to out/, 3 failed: nets.py:Bad, nets.py:Worse, nets.py:Missing"
+    )
     assert files("out") == ["Good-2.svg", "Good.svg"]
     fxviz("render", "nets.py:Good(5)", "--input", "1x3", "-o", "five.svg")
     assert Path("five.svg").read_bytes() == Path("out/Good-2.svg").read_bytes()
@@ -210,19 +223,20 @@ def test_a_file_that_changes_torchs_defaults_changes_no_other_figure(fxviz: Call
     Path("double.py").write_text(f"{NETS}\ntorch.set_default_dtype(torch.float64)\n")
     arguments = ["nets.py:Good", "--input", "1x3:float32", "--format", "json", "-o"]
     fxviz("render", *arguments, "alone/")
-    fxviz("render", "double.py:Good(5)", *arguments, "many/")
+    fxviz("render", "double.py:Good(5)", *arguments, "many/", "--jobs", "1")
     assert Path("many/Good.json").read_bytes() != Path("many/Good-2.json").read_bytes() == Path("alone/Good.json").read_bytes()
 
 
 def test_wrong_usage_alone_has_status_2(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(NETS)
-    assert fxviz("render", "nets.py:Good", "nets.py:Missing", "--input", "1x3", "-o", "out/").status == 2
+    models = ["nets.py:Good", "nets.py:Missing"]
+    assert fxviz("render", *models, "--input", "1x3", "-o", "out/", "--jobs", "1").status == 2
     assert files("out") == ["Good.svg"]
 
 
 def test_a_part_of_a_figure_is_written_and_counts_as_failed(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(NETS)
-    result = fxviz("render", "nets.py:Good", "nets.py:Bad", "--input", "1x3", "--partial", "-o", "out/")
+    result = fxviz("render", "nets.py:Good", "nets.py:Bad", "--input", "1x3", "--partial", "-o", "out/", "--jobs", "1")
     assert (result.status, files("out")) == (1, ["Bad.svg", "Good.svg"])
     assert result.err.splitlines()[-1] == "1 of 2 figures written to out/, 1 failed: nets.py:Bad"
 
@@ -255,9 +269,7 @@ def test_a_models_own_code_kills_its_worker(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(
         f"{NETS}\nimport os\nclass Dies(Good):\n    def forward(self, x):\n        os.kill(os.getpid(), 9)\n"
     )
-    result = fxviz(
-        "render", "nets.py:Good", "nets.py:Dies", "nets.py:Good(5)", "nets.py:Bad", "--input", "1x3", "-o", "out", "--jobs", "2"
-    )
+    result = fxviz("render", "nets.py:Good", "nets.py:Dies", "nets.py:Good(5)", "nets.py:Bad", "--input", "1x3", "-o", "out")
     assert (result.status, files("out")) == (1, ["Good-2.svg", "Good.svg"])
     assert result.err.splitlines()[-1] == "2 of 4 figures written to out/, 2 failed: nets.py:Dies, nets.py:Bad"
 
@@ -283,13 +295,20 @@ def alive(session: int) -> list[str]:
     return [line for line in listed.splitlines() if line.split()[0] == str(session) and not line.split()[1].startswith("Z")]
 
 
+def _press_ctrl_c(process: subprocess.Popen[str]) -> None:
+    os.killpg(process.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("interrupt", [_press_ctrl_c, subprocess.Popen.terminate])
 @pytest.mark.parametrize("jobs", ["1", "2"])
-def test_ctrl_c_keeps_what_is_done_and_names_the_rest(save: Callable[..., list[str]], engine: str, jobs: str) -> None:
+def test_ctrl_c_keeps_what_is_done_and_names_the_rest(
+    save: Callable[..., list[str]], engine: str, jobs: str, interrupt: Callable[[subprocess.Popen[str]], None]
+) -> None:
     arguments = ["render", *save("a", "hangs", "b"), "-o", "out/", "--jobs", jobs, "--engine", engine]
     process = started(*arguments, stderr=subprocess.PIPE)
     assert process.stderr is not None
     finished = [process.stderr.readline() for _ in range(int(jobs))]
-    os.killpg(process.pid, signal.SIGINT)
+    interrupt(process)
     said = process.communicate(timeout=30)[1]
     whole = [line.split(":")[0].removeprefix("wrote out/") for line in finished]
     assert (process.returncode, files("out")) == (130, sorted(whole))
@@ -318,7 +337,7 @@ class Slow(torch.nn.Module):
 @pytest.mark.slow
 def test_ctrl_c_in_a_models_own_code(save: Callable[..., list[str]]) -> None:
     Path("slow.py").write_text(SLOW)
-    process = started("render", *save("a"), "slow.py:Slow", "-o", "out/", stderr=subprocess.PIPE)
+    process = started("render", *save("a"), "slow.py:Slow", "-o", "out/", "--jobs", "1", stderr=subprocess.PIPE)
     said = process.communicate(timeout=60)[1].splitlines()
     assert (process.returncode, files("out")) == (130, ["a.svg"])
     assert said[1:] == ["interrupted: 1 of 2 figures written to out/; 1 not drawn: slow.py:Slow"]
@@ -326,15 +345,23 @@ def test_ctrl_c_in_a_models_own_code(save: Callable[..., list[str]]) -> None:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudoterminal")
 def test_a_terminal_shows_a_bar(save: Callable[..., list[str]]) -> None:
+    import fcntl
     import pty
+    import struct
+    import termios
 
     ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 30, 0, 0))
     process = started("render", *save("a", "b"), "-o", "out/", stderr=theirs)
     assert process.wait(timeout=60) == 0
     os.close(theirs)
     shown = os.read(ours, 100_000).decode()
     os.close(ours)
-    assert "/2" in shown and "wrote out/a.svg" in shown and "2 of 2 figures written to out/" in shown
+    assert (
+        "/2" in shown
+        and "wrote out/a.svg: 2.71k parameters, 1 skip (1 identity); fc" in shown
+        and "2 of 2 figures written to out/" in shown
+    )
 
 
 # Dask ----------------------------------------------------------------------------------------------------------------------
@@ -378,10 +405,15 @@ def test_a_models_own_code_fails_on_a_cluster(fxviz: Call, in_tmp: Path, schedul
 def test_no_scheduler_at_the_address(fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr(cluster, "_PATIENCE", 0.3)
-    for address in ("tcp://127.0.0.1:1", "nowhere"):
+    started = []
+    monkeypatch.setattr("distributed.Client", lambda *_, **__: started.append(1))  # one that finds nothing tries on for long
+    silent = socket.create_server(("127.0.0.1", 0))
+    for address in ("tcp://127.0.0.1:1", "nowhere", "", "http://127.0.0.1:1", f"tcp://127.0.0.1:{silent.getsockname()[1]}"):
         result = fxviz("render", *save("a", "b"), "-o", "out/", "--dask", address)
         assert (result.status, result.err.count("\n"), files(".")) == (2, 1, ["a.json", "b.json"])
         assert f"no Dask scheduler answers at '{address}'" in result.err
+    silent.close()
+    assert not started
 
 
 def test_dask_that_is_not_installed(fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -255,7 +255,8 @@ def part(cached: Cached, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A source file that is loaded while a model is traced."""
     from importlib.machinery import ModuleSpec
 
-    path = Path("part.py").resolve()
+    path = Path("parts", "part.py").resolve()
+    path.parent.mkdir()
     path.write_text("size = 1")
     module = ModuleType("part")
     module.__spec__ = ModuleSpec("part", None, origin=str(path))
@@ -274,19 +275,36 @@ def test_a_changed_source_is_a_miss(fxviz: Call, cached: Cached, part: Path) -> 
     assert [traced(), traced()] == [2, 2]
     os.utime(part, (1, 1))
     assert [traced(), traced()] == [3, 3]
+    (part.parent / "part").mkdir()
+    assert [traced(), traced()] == [4, 4], "Python takes a folder of that name first"
     part.unlink()
-    assert [traced(), traced()] == [4, 5], "nothing is kept of what is not there"
+    assert [traced(), traced()] == [5, 6], "nothing is kept of what is not there"
 
 
-def test_a_source_that_changes_meanwhile(fxviz: Call, cached: Cached, part: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _written(part: Path) -> None:
+    part.write_text("size = 2")
+
+
+def _replaced_by_an_old_file(part: Path) -> None:
+    other = part.with_name("other.py")
+    other.write_text("size = 2")
+    os.utime(other, (1, 1))
+    other.replace(part)
+
+
+@pytest.mark.parametrize("change", [_written, _replaced_by_an_old_file])
+def test_a_source_that_changes_meanwhile(
+    fxviz: Call, cached: Cached, part: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
+) -> None:
     quick = api.trace
 
     def trace(model: str, **how: Any) -> ArchGraph:
-        part.write_text("size = 2")
+        change(part)
         return quick(model, **how)
 
+    os.utime(part, (1, 1))
     monkeypatch.setattr(api, "trace", trace)
-    monkeypatch.setattr(sources, "STARTED", time.time_ns() - 10**9)
+    monkeypatch.setattr(sources, "STARTED", time.time_ns())
     for _ in range(2):
         fxviz("trace", "resnet18", "-o", "-")
     assert len(cached.traced) == 2 and not cached.folder.exists()
@@ -349,6 +367,21 @@ def test_clear_and_info(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyP
     assert fxviz("cache", "clear") == Result(0, "", f"removed 3 entries (2.50 kB) from {cached.folder}\n")
     assert not cached.folder.exists()
     assert fxviz("cache", "clear") == Result(0, "", f"removed 0 entries (0 bytes) from {cached.folder}\n")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="makes a pipe")
+def test_what_is_no_file_is_no_entry(fxviz: Call, cached: Cached) -> None:
+    fxviz("trace", "resnet18", "-o", "-")
+    [entry] = cached.entries
+    for make in (os.mkfifo, os.mkdir):
+        entry.unlink()
+        make(entry)
+        assert fxviz("trace", "resnet18", "-o", "-").status == 0
+        assert "content: 0 entries" in fxviz("cache", "info").out
+        assert fxviz("cache", "clear").status == 0
+        assert cached.entries == [entry]
+        entry.rmdir() if entry.is_dir() else entry.unlink()
+        entry.touch()
 
 
 def test_clear_leaves_what_is_not_ours(fxviz: Call, cached: Cached) -> None:
@@ -478,6 +511,17 @@ def test_a_change_of_the_installation(library: Path, change: Callable[[Path], No
     before = installation.described("netlib")
     change(library)
     assert installation.described("netlib") != before
+
+
+def test_a_folder_without_anything_to_import_is_no_change(library: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = installation.described("netlib")
+    (library / "scratch").mkdir()
+    (library / "scratch" / "spilled.txt").write_text("")
+    scratched = installation.described("netlib")
+    monkeypatch.syspath_prepend(library / "scratch")
+    assert installation.described("netlib") == scratched != before
+    (library / "scratch" / "numpy.py").write_text("")
+    assert installation.described("netlib") != scratched
 
 
 def test_a_figure_in_the_current_folder_is_no_change(library: Path) -> None:

@@ -219,7 +219,7 @@ def test_the_version(fxviz: Call) -> None:
 def test_a_saved_graph_is_drawn_without_torch(saved: Path) -> None:
     done = python(FORBID_TORCH, "render", "tiny.json", "-o", "out.svg")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "wrote out.svg: 2.7k parameters, 1 skip (1 identity); fc 94.7%, conv 5.3%\n"
+    assert done.stderr == "wrote out.svg: 2.71k parameters, 1 skip (1 identity); fc 94.7%, conv 5.3%\n"
     assert ET.parse("out.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 

@@ -9,7 +9,6 @@ import logging
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
-from importlib import metadata
 from typing import Any, TypeVar
 
 from fxviz.errors import FxvizError, UsageError, WorkerDied
@@ -41,12 +40,15 @@ def connect(address: str) -> Any:
     Raises:
         UsageError: Dask is not installed, no scheduler answers, it has no workers, or they have another version.
     """
+    import asyncio
+
     distributed = optional_library("distributed", "cannot use a Dask cluster: it needs", "dask")
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        asyncio.run(_check_scheduler(address))
         client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError, asyncio.TimeoutError):
         raise UsageError(
             f"no Dask scheduler answers at '{shown(address)}': start one with 'dask scheduler', and give the address that it"
             " says, such as tcp://127.0.0.1:8786"
@@ -59,7 +61,25 @@ def connect(address: str) -> Any:
     return client
 
 
+async def _check_scheduler(address: str) -> None:
+    """Ask who is at the address: a client that finds none there keeps trying in the background, also in the end.
+
+    Raises:
+        OSError, ValueError, TypeError, asyncio.TimeoutError: no scheduler.
+    """
+    import asyncio
+
+    from distributed import Security, rpc
+
+    async with rpc(address, connection_args=Security().get_connection_args("client")) as other:
+        who = await asyncio.wait_for(other.identity(), _PATIENCE)
+    if who["type"] != "Scheduler":
+        raise ValueError(f"{who['type']} at {address}")
+
+
 def _check_workers(client: Any, address: str) -> None:
+    from importlib import metadata
+
     try:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except TimeoutError:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fxviz.caching import folder, sources
-from fxviz.caching.installation import described
+from fxviz.caching.installation import NotKept, described
 from fxviz.caching.question import Question
 from fxviz.writing import write_whole
 
@@ -33,10 +33,13 @@ class Entry:
         """The entry that answers ``question`` for this installation.
 
         Raises:
-            NotKept: of this installation nothing is kept.
+            NotKept: of this installation nothing is kept, or something else than a file is in the entry's place.
         """
         key = json.dumps({"asked": dict(question.asked), "installation": described(question.library)}, sort_keys=True)
-        return cls(folder.place() / f"{hashlib.sha256(key.encode()).hexdigest()}{folder.SUFFIX}", key)
+        path = folder.place() / f"{hashlib.sha256(key.encode()).hexdigest()}{folder.SUFFIX}"
+        if path.exists() and not path.is_file():
+            raise NotKept(f"{path} is no file")
+        return cls(path, key)
 
     def read(self) -> str:
         """The answer, and a note that it was of use.
@@ -47,7 +50,8 @@ class Entry:
             zlib.error: it is damaged.
             ValueError: it answers something else, or a source file has changed.
         """
-        head, _, text = gzip.decompress(self.path.read_bytes()).decode().partition("\n")
+        with gzip.open(self.path) as file:
+            head, _, text = file.read(folder.BOUND).decode().partition("\n")
         said = json.loads(head)
         if said["key"] != self.key or said["state"] != sources.state(said["sources"]):
             raise ValueError("the entry is of another key, or out of date")

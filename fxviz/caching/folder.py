@@ -84,9 +84,9 @@ def trim(folder: Path, bound: int) -> None:
     for file in found:
         if excess <= 0:
             return
-        with suppress(OSError):  # another process has removed it, or holds it open
-            file.path.unlink()
-        excess -= file.size
+        with suppress(OSError):  # another process holds it open
+            file.path.unlink(missing_ok=True)
+            excess -= file.size
 
 
 def clear(folder: Path) -> list[File]:
@@ -111,7 +111,7 @@ def clear(folder: Path) -> list[File]:
 def _files(folder: Path) -> Iterator[File]:
     with os.scandir(folder) as entries:
         for entry in entries:
-            if _OURS.fullmatch(entry.name):
+            if _OURS.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):  # another process has just removed it
                     seen = entry.stat()
                     yield File(Path(entry.path), seen.st_size, seen.st_mtime_ns)

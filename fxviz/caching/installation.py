@@ -102,7 +102,10 @@ def _records(library: str) -> list[Path]:
 
 
 def _search_path() -> Iterator[list[Any]]:
-    """For each folder that Python searches what an import could find in it, the names of all installed libraries among that."""
+    """For each folder that Python searches what an import could find in it, the names of all installed libraries among that.
+
+    A folder in which there is nothing to find is left out: a worker of a cluster has one with a name of its own.
+    """
     for folder in sys.path:
         try:
             with os.scandir(folder or os.curdir) as found:
@@ -112,7 +115,8 @@ def _search_path() -> Iterator[list[Any]]:
         except OSError:
             continue
         else:
-            yield [folder, names]
+            if names:
+                yield [folder, names]
 
 
 def _matters(entry: os.DirEntry[str]) -> bool:

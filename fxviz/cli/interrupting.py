@@ -1,4 +1,4 @@
-"""Ctrl-C: when it counts, and what is left to say."""
+"""Ctrl-C, and SIGTERM, the request to end: when they count, and what is left to say."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 Handler = Callable[[int, Any], Any]
@@ -26,8 +26,21 @@ def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Itera
         signal.signal(signal.SIGINT, before)
 
 
+@contextmanager
+def _terminated_by(handler: Handler) -> Iterator[None]:
+    """While this is active, ``handler`` answers SIGTERM: in the main thread, and unless somebody else does."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class Interruption:
-    """Work that Ctrl-C interrupts, though whose code it meets may lose the exception.
+    """Work that Ctrl-C or SIGTERM interrupts, though whose code it meets may lose the exception.
 
     Args:
         words: the line to say where the process is ended at once.
@@ -45,21 +58,27 @@ class Interruption:
     def __init__(self, words: Callable[[], str]) -> None:
         self.words = words
         self._came = False
-        self._handling = _handled_by(self.interrupt, only_for=(signal.default_int_handler,))
+        self._handling = ExitStack()
 
     def __enter__(self) -> Interruption:
-        self._handling.__enter__()
+        self._handling.enter_context(_handled_by(self.interrupt, only_for=(signal.default_int_handler,)))
+        self._handling.enter_context(_terminated_by(self._terminate))
         _active.append(self)
         return self
 
     def __exit__(self, *error: Any) -> None:
         _active.remove(self)
-        self._handling.__exit__(*error)
+        self._handling.close()
 
     def interrupt(self, *_: object) -> None:
         """Answer Ctrl-C, as Python does."""
         self._came = True
         raise KeyboardInterrupt
+
+    def _terminate(self, *_: object) -> None:
+        """Answer SIGTERM as Ctrl-C is answered at this moment, also where that is ignored."""
+        answer = signal.getsignal(signal.SIGINT)
+        (answer if callable(answer) else self.interrupt)(signal.SIGINT, None)
 
     def check(self) -> None:
         """Raise what was lost."""

@@ -24,13 +24,13 @@ def reported(debug: bool) -> Iterator[None]:
         raise typer.Exit(130) from None
     except typer.Exit:
         raise
-    except Exception as error:
+    except BaseException as error:
         if debug:
             streams.tell(traceback.format_exc())
         raise typer.Exit(complain(*said_of(error))) from None
 
 
-def said_of(error: Exception) -> tuple[str, int]:
+def said_of(error: BaseException) -> tuple[str, int]:
     """What is said of an error, and the exit status.
 
     >>> said_of(FxvizError("no such thing")), said_of(ValueError("odd"))[0]

@@ -71,7 +71,9 @@ def drawn(job: Job) -> Drawn:
         try:
             _forget_the_last()
             result = _drawn(job)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if job.talk.debug:
                 streams.tell(traceback.format_exc())
             failure, status = said_of(error)

@@ -26,6 +26,15 @@ def is_pattern(text: str) -> bool:
     return any(mark in text for mark in "*?[") and parse(text).kind == "library"
 
 
+def runs_own_code(text: str) -> bool:
+    """Whether a model is the user's own, in a Python file or module.
+
+    >>> runs_own_code("net.py:Net"), runs_own_code("net.json"), runs_own_code("timm:resnet18")
+    (True, False, False)
+    """
+    return parse(text).kind in ("file", "module")
+
+
 def expanded(texts: Sequence[str], no_cache: bool) -> list[str]:
     """The models, each once, in the order in which they are named.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from fxviz.cli.steps import STDOUT
 from fxviz.errors import BadOutput, UsageError
 from fxviz.figure import SUFFIXES
-from fxviz.loading.grammar import stem
+from fxviz.loading.grammar import is_graph_file, stem
 from fxviz.quoting import shown
 
 
@@ -73,6 +73,18 @@ def file_names(models: Sequence[str], suffix: str) -> dict[str, str]:
         taken.add(name.casefold())
         names[model] = name + suffix
     return names
+
+
+def check_inputs(names: Mapping[str, str], folder: Path) -> None:
+    """Refuse to write a figure where a saved graph is that is to be drawn, too.
+
+    Raises:
+        BadOutput: one would be.
+    """
+    graphs = {Path(model).resolve() for model in names if is_graph_file(model)}
+    for name in names.values():
+        if (folder / name).resolve() in graphs:
+            raise BadOutput(f"cannot write '{folder / name}': it is to be drawn, too; name another folder, as in -o figures/")
 
 
 def renamed(names: Mapping[str, str]) -> Iterator[str]:

@@ -11,8 +11,8 @@ import typer
 
 from fxviz import batching, streams
 from fxviz.cli.batch.drawing import Drawn, Job, drawn
-from fxviz.cli.batch.expanding import expanded, is_pattern
-from fxviz.cli.batch.filing import file_names, folder_for, made, names_folder, renamed
+from fxviz.cli.batch.expanding import expanded, is_pattern, runs_own_code
+from fxviz.cli.batch.filing import check_inputs, file_names, folder_for, made, names_folder, renamed
 from fxviz.cli.batch.options import Many
 from fxviz.cli.batch.telling import Tally, progress
 from fxviz.cli.flags import Draw, Run, Talk
@@ -28,6 +28,9 @@ Workers = Callable[[list[Job]], Results]
 
 _WORTH_A_PROCESS = 4
 """Figures. A process takes as long to import torch as for some of them, so one more is started for so many only."""
+
+_APART = 2
+"""Processes, the least that are started beside this one."""
 
 
 def is_batch(models: Sequence[str], output: str | None, many: Many) -> bool:
@@ -49,6 +52,7 @@ def render_batch(texts: Sequence[str], output: str | None, many: Many, draw: Dra
     with _workers(many, run) as workers:
         models = expanded(texts, run.no_cache)
         names = file_names(models, many.suffix)
+        check_inputs(names, folder)
         made(folder)
         for name in names.values():
             check_target(folder / name, SUFFIXES)
@@ -66,14 +70,17 @@ def _workers(many: Many, run: Run) -> Iterator[Workers]:
 
 
 def _on_this_machine(many: Many, run: Run, jobs: list[Job]) -> Results:
-    processes = min(many.jobs or _sensible(len(jobs), run), len(jobs))
+    processes = min(many.jobs or _sensible([job.model for job in jobs], run), len(jobs))
     return batching.in_this_process(drawn, jobs) if processes == 1 else batching.in_processes(drawn, jobs, processes)
 
 
-def _sensible(figures: int, run: Run) -> int:
-    """How many processes are worth it; what is timed is run with nothing beside it."""
-    wanted = -(-figures // _WORTH_A_PROCESS)
-    return 1 if run.time or wanted == 1 else min(wanted, batching.processors())
+def _sensible(models: Sequence[str], run: Run) -> int:
+    """How many processes are worth it. What is timed is run with nothing beside it; the user's own code may end its process."""
+    if run.time:
+        return 1
+    least = _APART if any(runs_own_code(model) for model in models) else 1
+    wanted = -(-len(models) // _WORTH_A_PROCESS)
+    return least if wanted <= least else max(least, min(wanted, batching.processors()))
 
 
 def _draw(jobs: list[Job], workers: Workers, folder: Path) -> None:
