@@ -8,6 +8,7 @@ as those libraries name them after torch's. No predicate holds for an input, a p
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Literal
 
 from fxviz.graph import Node
@@ -60,6 +61,7 @@ _MASKING = _words("add sub maskedfill where clamp max maximum setitem nantonum")
 _LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "position")
 
 
+@cache
 def plain_name(op: str) -> str:
     """One spelling for the in-place, reflected, dunder and module forms of an operation.
 
@@ -145,6 +147,16 @@ def is_view(node: Node) -> bool:
     """
     name = _plain(node)
     return (name in _VIEWS or name in _COPIES) and not is_heavy(node)
+
+
+def flattens(node: Node) -> bool:
+    """Whether it makes one vector of each example: a view that a figure shows.
+
+    >>> from fxviz.graph import TensorInfo
+    >>> flattens(Node("f", "function", "flatten", "", outputs=(TensorInfo((1, 512), "float32"),)))
+    True
+    """
+    return _plain(node) == "flatten" and bool(node.outputs) and len(node.outputs[0].shape) == 2
 
 
 def shares_memory(node: Node) -> bool:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from fxviz.difference import Difference
+from fxviz.difference import Difference, Tally
 from fxviz.graph import ArchGraph, Node, Scope, TensorInfo
 
 
 @dataclass(frozen=True)
 class Altered:
-    """A step that differs from another model's: it was added, removed or resized (``before`` is what it was)."""
+    """A step that differs from another model's: what became of it, and what it was ``before`` if it was there."""
 
     kind: str
     node: Node
@@ -29,15 +29,18 @@ class Change:
     """How a row differs from the other model.
 
     Attributes:
-        kind: "added", "removed" or "resized" if that is true of all of the row or of its layer, "mixed" if parts of it differ.
-        altered: the steps that differ, in one repetition.
-        layers: how many layers with parameters the row has in one repetition, those that were removed included.
+        mark: what became of the row's layer, or of all layers if it stands for several: one of ``difference.KINDS``; "mixed"
+            if only parts of it differ, such as a norm behind the layer.
+        parts: the steps that differ, in one repetition.
+        tally: how many layers became what, in one repetition.
+        of: how many of these there are in one repetition, those that were removed included.
         was: the figure's metric in the other model, all repetitions.
     """
 
-    kind: str
-    altered: tuple[Altered, ...] = ()
-    layers: int = 0
+    mark: str
+    parts: tuple[Altered, ...] = ()
+    tally: Tally = field(default_factory=lambda: Tally({}, "layer"))
+    of: int = 0
     was: float = 0
 
 
@@ -96,6 +99,21 @@ class Row:
     counted: int | None = None
     merges: bool = False
     change: Change | None = None
+
+    @property
+    def is_several(self) -> bool:
+        """Whether it stands for several layers, or for what is in a module."""
+        return self.kind in ("block", "blocks", "layers") or len(self.heads) != 1
+
+    @property
+    def keeps_layer(self) -> bool:
+        """Whether its one layer is as it was in the other model, although what is fused to it may differ."""
+        return self.change is None or (self.change.mark == "mixed" and not self.is_several)
+
+    @property
+    def differs(self) -> bool:
+        """Whether it has or had any of the metric in layers that are not as they were in the other model."""
+        return not self.keeps_layer and bool(self.total or (self.change and self.change.was))
 
     @property
     def amount(self) -> float:
@@ -165,7 +183,7 @@ class Flow:
 class Part:
     """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``.
 
-    ``differs``: something in it is not as in the other model.
+    ``differs``: some layer in it is not as in the other model.
     """
 
     path: str

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from browser import GROUND, Browser, browser, check_painted, contrast
+from fxviz.difference import KINDS
 from fxviz.styling import palette
 from test_difference_figures import PAIRS, figure_of
 
@@ -24,8 +25,9 @@ def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, old: str, new:
     check_painted(page, figure_of(old, new, theme).svg, theme, tmp_path)
 
 
-@pytest.mark.parametrize("kind", ["added", "removed", "resized"])
-def test_marks_are_read_on_their_ground(kind: str) -> None:
-    mark, ground = palette.MARKS[kind], palette.MARKED[kind]
-    for light, dark in ((mark, ground), (palette.INK, ground), (palette.MUTED, ground)):
-        assert contrast(light.light, dark.light) >= 4.5 and contrast(light.dark, dark.dark) >= 4.5
+@pytest.mark.parametrize(("kind", "ground"), [(kind, kind) for kind in KINDS] + [(kind, "mixed") for kind in KINDS])
+def test_marks_are_read_on_their_ground(kind: str, ground: str) -> None:
+    """What came to a row and what went from it has its own colour, on the ground of a row of which parts differ."""
+    below = palette.MARKED[ground]
+    for above in (palette.MARKS[kind], palette.INK, palette.MUTED):
+        assert contrast(above.light, below.light) >= 4.5 and contrast(above.dark, below.dark) >= 4.5

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import fxviz as package
 from fxviz.annotating import annotate
-from fxviz.difference import Difference
+from fxviz.difference import Difference, Tally
 from fxviz.drawing import Text
 from fxviz.errors import BadOutput, UsageError
 from fxviz.figure import Figure, RenderOptions
@@ -83,7 +83,7 @@ def test_the_whole_figure_of_an_own_pair(golden: Callable[[str, str], None]) -> 
 
 
 def test_added_blocks_stand_beside_those_that_were_there() -> None:
-    rows = [(row.path, row.times, row.change and row.change.kind) for row in figure_of("resnet18", "resnet34").view.rows]
+    rows = [(row.path, row.times, row.change and row.change.mark) for row in figure_of("resnet18", "resnet34").view.rows]
     assert ("layer1.0", 2, None) in rows and ("layer1.2", 1, "added") in rows and ("layer3.2", 4, "added") in rows
 
 
@@ -105,7 +105,7 @@ def runs(cell: Any) -> tuple[Text, ...]:
 def test_resized_layers_say_which_size() -> None:
     assert marks(figure_of("resnet50", "wide_resnet50_2"))[:3] == [
         ("~", "layer1.0.conv1", "out 64 → 128"),
-        ("~", "layer1.0.conv2", "64 → 128"),
+        ("~", "layer1.0.conv2", "in, out 64 → 128"),
         ("~", "layer1.0.conv3", "in 64 → 128"),
     ]
     assert [said for *_, said in marks(figure_of("vit_b_16", "vit_b_32"))] == ["kernel 16 → 32", "197 → 50"]
@@ -131,12 +131,13 @@ def test_a_row_of_several_layers_says_how_many_differ() -> None:
     row = Row(0, "layers", tuple(nodes), "a", None, 0, 0, count=3)
     added = tuple(Altered("added", node) for node in nodes)
 
-    def said(change: Change) -> str:
-        return differing.said(replace(row, change=change))
+    def said(mark: str, of: int, **counts: int) -> str:
+        return differing.said(replace(row, change=Change(mark, added, Tally(counts, "layer"), of)))
 
-    assert said(Change("mixed", added, layers=6)) == "3 of 6 added"
-    assert said(Change("added", added, layers=3)) == "added"
-    assert said(Change("mixed", (*added[:1], Altered("removed", nodes[1])), layers=4)) == "+1 −1 of 4"
+    assert said("mixed", 6, added=3) == "3 of 6 added"
+    assert said("added", 3, added=3) == "added"
+    assert said("mixed", 4, added=1, removed=1) == "+1 −1 of 4"
+    assert said("mixed", 9, resized=2, altered=1) == "3 of 9 altered"
 
 
 def test_bars_show_what_was_there() -> None:
@@ -245,7 +246,7 @@ def test_norms_of_one_width_by_chance_do_not_lead_astray() -> None:
         second = (nn.Conv2d(2 * width, 2 * width, 3), nn.BatchNorm2d(2 * width), nn.ReLU())
         return _chain(*first, *second, nn.Conv2d(2 * width, width, 1), nn.BatchNorm2d(width))
 
-    assert package.diff(net(8), net(16)).view.difference.layers == {"added": 0, "removed": 0, "resized": 6}
+    assert package.diff(net(8), net(16)).view.difference.tally.counts == {"resized": 6}
 
 
 def test_a_removed_first_step_stands_in_the_card_that_it_led() -> None:
@@ -294,7 +295,7 @@ def test_a_sum_in_place_is_the_same_sum() -> None:
 
 def test_a_model_that_is_one_layer_counts_as_one() -> None:
     old, new = (package.trace(nn.Linear(4, width), TensorInfo((1, 4), "float32")) for width in (8, 16))
-    assert package.diff(old, new).view.difference.layers["resized"] == 1
+    assert package.diff(old, new).view.difference.tally.counts == {"resized": 1}
 
 
 def test_mermaid_marks_the_same_rows() -> None:
@@ -313,7 +314,7 @@ def test_a_difference_has_no_graph_style() -> None:
 def test_depth_and_expand_are_heeded() -> None:
     old, new = traced("resnet18"), traced("resnet34")
     whole = package.diff(old, new, RenderOptions(depth=1))
-    assert ("+", "layer1", "4 of 12 added") in marks(whole)
+    assert ("~", "layer1", "4 of 12 added") in marks(whole)
     opened = package.diff(old, new, RenderOptions(expand=("layer1.2",)))
     assert ("+", "layer1.2.conv1", "added") in marks(opened)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
@@ -10,10 +11,10 @@ from hypothesis import assume, given
 from altered_graphs import graphs_and_step, resized, without
 from fxviz.annotating import annotate
 from fxviz.comparing.matching import match
-from fxviz.difference import Difference
+from fxviz.difference import Difference, matters
 from fxviz.errors import UsageError
 from fxviz.folding import fold
-from fxviz.graph import ArchGraph
+from fxviz.graph import ArchGraph, Node
 from fxviz.operations import plain_name
 from fxviz.view import View
 from models import traced
@@ -29,6 +30,11 @@ def lost(difference: Difference) -> list[str]:
 def old_total(view: View) -> float:
     """What the rows say that the other model had."""
     return sum(row.change.was if row.change else row.total for row in view.rows)
+
+
+def parts(view: View) -> list[tuple[str, str]]:
+    """What became of which step, as the rows say."""
+    return [(part.kind, part.node.id) for row in view.rows if row.change for part in row.change.parts]
 
 
 # -------------------------------------------------------------------- any graph
@@ -49,7 +55,7 @@ def test_a_step_that_was_removed_is_found_and_nothing_else(case: Case) -> None:
     assume(graph.by_id[name].kind != "input")
     difference = match(graph, without(graph, name))
     assert [plain_name(graph.by_id[found].op) for found in lost(difference)] == [plain_name(graph.by_id[name].op)]
-    assert difference.resized == frozenset() and difference.added == frozenset()
+    assert difference.changed == {} and difference.added == frozenset()
     assert len(difference.pairs) == len(graph.nodes) - 1
 
 
@@ -59,19 +65,20 @@ def test_a_step_that_was_added_is_found_and_nothing_else(case: Case) -> None:
     assume(graph.by_id[name].kind != "input")
     difference = match(without(graph, name), graph)
     assert [plain_name(graph.by_id[found].op) for found in difference.added] == [plain_name(graph.by_id[name].op)]
-    assert difference.resized == frozenset() and difference.removed == ()
-    marked = [row.change.kind for row in fold(graph, difference=difference).rows if row.change]
-    assert set(marked) <= {"added", "mixed"}
+    assert difference.changed == {} and difference.removed == ()
+    assert parts(fold(graph, difference=difference)) == [("added", added) for added in difference.added]
 
 
 @given(graphs_and_step())
 def test_a_step_that_was_resized_is_found_and_nothing_else(case: Case) -> None:
     graph, name = case
     assume(graph.by_id[name].kind == "module" and graph.by_id[name].uses)
-    difference = match(graph, resized(graph, name, width=9))
-    assert difference.resized == {name}
+    changed = resized(graph, name, width=9)
+    difference = match(graph, changed)
+    assert difference.changed == {name: "resized"}
     assert difference.added == frozenset() and difference.removed == ()
-    assert difference.layers == {"added": 0, "removed": 0, "resized": 1}
+    assert difference.tally == ({"resized": 1}, "layer")
+    assert parts(fold(changed, difference=difference)) == [("resized", name)]
 
 
 @given(graphs_and_step())
@@ -79,6 +86,7 @@ def test_the_rows_add_up_to_both_models(case: Case) -> None:
     graph, name = case
     assume(graph.by_id[name].kind != "input")
     smaller = without(graph, name)
+    assume(any(matters(node) and node.kind != "parameter" for node in smaller.nodes))
     for old, new in ((graph, smaller), (smaller, graph), (graph, resized(graph, name, width=9))):
         difference = match(old, new)
         for budget in (89, 25):
@@ -128,12 +136,12 @@ def test_one_inserted_layer_does_not_mark_all_that_follow(old: tuple[int, ...], 
     difference = match(stack(*old), stack(*new))
     found = [difference.new.by_id[name].path for name in difference.added if difference.new.by_id[name].uses]
     assert sorted(found) == [f"features.{2 * place}" for place in added]
-    assert difference.resized == frozenset() and difference.removed == ()
+    assert difference.changed == {} and difference.removed == ()
 
 
 def test_what_is_replaced_at_one_place_is_resized() -> None:
     difference = match(stack(8, 16, 32), stack(8, 24, 32))
-    assert [difference.new.by_id[name].path for name in difference.resized] == ["features.2"]
+    assert {difference.new.by_id[name].path: kind for name, kind in difference.changed.items()} == {"features.2": "resized"}
 
 
 # -------------------------------------------------------------------- models
@@ -142,20 +150,52 @@ def test_what_is_replaced_at_one_place_is_resized() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "layers"),
     [
-        ("resnet18", "resnet34", {"added": 32, "removed": 0, "resized": 0}),
-        ("resnet34", "resnet18", {"added": 0, "removed": 32, "resized": 0}),
-        ("vgg11", "vgg11_bn", {"added": 8, "removed": 0, "resized": 0}),
-        ("resnet50", "wide_resnet50_2", {"added": 0, "removed": 0, "resized": 80}),
+        ("resnet18", "resnet34", {"added": 32}),
+        ("resnet34", "resnet18", {"removed": 32}),
+        ("vgg11", "vgg11_bn", {"added": 8}),
+        ("resnet50", "wide_resnet50_2", {"resized": 80}),
     ],
 )
 def test_the_layers_that_differ_are_counted(old: str, new: str, layers: dict[str, int]) -> None:
+    assert match(traced(old), traced(new)).tally == (layers, "layer")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("resnet18", "resnet34"),
+        ("resnet34", "resnet18"),
+        ("resnet50", "wide_resnet50_2"),
+        ("vit_b_16", "vit_b_32"),
+        pytest.param("mnasnet0_5", "mnasnet1_0", marks=pytest.mark.slow),
+        pytest.param("densenet121", "densenet169", marks=pytest.mark.slow),
+        pytest.param("shufflenet_v2_x0_5", "shufflenet_v2_x1_0", marks=pytest.mark.slow),
+        pytest.param("regnet_y_400mf", "regnet_y_800mf", marks=pytest.mark.slow),
+    ],
+)
+def test_layers_of_one_path_are_compared_as_by_hand(old: str, new: str) -> None:
+    """Families in which a path is the same layer: the difference is that of the parameters' names and shapes."""
     difference = match(traced(old), traced(new))
-    assert difference.layers == layers
-    before, now = traced(old).by_id, traced(new).by_id
-    gone = sum(before[name].params for name in lost(difference))
-    come = sum(now[name].params for name in difference.added)
-    grown = sum(now[name].params - before[difference.pairs[name]].params for name in difference.resized)
-    assert come - gone + grown == traced(new).traced_params - traced(old).traced_params
+    was, now = shapes_of(traced(old)), shapes_of(traced(new))
+    assert owners(difference.new.by_id[name] for name in difference.added) == now.keys() - was.keys()
+    assert owners(difference.old.by_id[name] for name in lost(difference)) == was.keys() - now.keys()
+    changed = {path for path in was.keys() & now.keys() if was[path] != now[path]}
+    resized_now = [difference.new.by_id[name] for name, kind in difference.changed.items() if kind == "resized"]
+    assert owners(resized_now) == changed
+
+
+def shapes_of(graph: ArchGraph) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of the parameters that each module owns itself, by its path."""
+    used = {name for node in graph.nodes for name in node.uses}
+    found: dict[str, list[tuple[int, ...]]] = {}
+    for parameter in graph.parameters:
+        if parameter.name in used:
+            found.setdefault(parameter.name.rpartition(".")[0], []).append(parameter.shape)
+    return found
+
+
+def owners(nodes: Iterable[Node]) -> set[str]:
+    return {name.rpartition(".")[0] for node in nodes for name in node.uses}
 
 
 def test_two_families_are_refused_in_one_sentence() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from itertools import groupby, pairwise
 
 from fxviz.comparing.aligning import Pairs, align
+from fxviz.comparing.sides import names_of
 from fxviz.comparing.tree import Step, Tree
 from fxviz.difference import Difference, Removed, count_layers, matters
 from fxviz.errors import UsageError
@@ -16,13 +17,16 @@ from fxviz.quoting import shown
 _FAMILY = 1 / 4
 """The part of the smaller model's layers that is found in the other one at least, if they are of one family."""
 
+_CHANNELS = ("out_channels", "out_features", "num_features", "num_channels", "normalized_shape", "embedding_dim")
+"""The settings that say how many channels leave a layer: one without parameters has no other sizes."""
+
 
 def match(old: ArchGraph, new: ArchGraph) -> Difference:
     """What became of each step of a model in another one of its family.
 
     From the model itself down, the steps of each module's forward are aligned in order. A name that both modules have is that
     of one module; in a list, where names are mere numbers, equal steps are paired before those of one class. So one layer that
-    is inserted does not mark all that follow. Dropout rates and sizes of views are not compared.
+    is inserted does not mark all that follow. Dropout rates, constant factors and sizes of views are not compared.
 
     Args:
         old: the model that was there before.
@@ -42,7 +46,8 @@ def match(old: ArchGraph, new: ArchGraph) -> Difference:
             raise UsageError(f"cannot compare half a run: '{shown(graph.model.name)}' stopped before its end; trace it whole")
     found = _Matcher(old, new)
     found.match()
-    difference = Difference(old, new, found.pairs, frozenset(found.resized), tuple(_in_order(old, found.removed)))
+    was, now = names_of((old, new))
+    difference = Difference(old, new, (was, now), found.pairs, found.changed, tuple(_in_order(old, found.removed)))
     _check_family(difference)
     return difference
 
@@ -58,7 +63,7 @@ def _check_family(difference: Difference) -> None:
     smaller = min(count_layers(old.nodes), count_layers(new.nodes))
     common = count_layers(node for node in new.nodes if node.id in difference.pairs)
     if common < _FAMILY * smaller:
-        names = f"'{shown(old.model.name)}' and '{shown(new.model.name)}'"
+        names = " and ".join(f"'{shown(name)}'" for name in difference.names)
         raise UsageError(
             f"{names} have next to nothing in common ({common} of {smaller} layers), so a figure of their difference "
             "would show one removed and the other added: compare them without -o, or choose two models of one family"
@@ -70,7 +75,7 @@ class _Matcher:
         numbers: dict[Hashable, int] = {}
         self.old, self.new = Tree(old, numbers), Tree(new, numbers)
         self.pairs: dict[str, str] = {}
-        self.resized: set[str] = set()
+        self.changed: dict[str, str] = {}
         self.removed: list[Removed] = []
 
     def match(self) -> None:
@@ -91,8 +96,16 @@ class _Matcher:
         elif old.scope is not None and new.scope is not None:
             yield old.scope.id, new.scope.id
         else:
-            self.pairs[new.nodes[0].id] = old.nodes[0].id
-            self.resized.add(new.nodes[0].id)
+            was, now = old.nodes[0], new.nodes[0]
+            self.pairs[now.id] = was.id
+            self.changed[now.id] = "resized" if self._is_resized(was, now) else "altered"
+
+    def _is_resized(self, was: Node, now: Node) -> bool:
+        """Whether parameters that both have are of other sizes, or there are more or fewer channels."""
+        old, new = self.old.sizes(was), self.new.sizes(now)
+        if any(old[name] != new[name] for name in old.keys() & new.keys()):
+            return True
+        return any(was.settings.get(name) != now.settings.get(name) for name in _CHANNELS)
 
 
 def _removed(old: Sequence[Step], new: Sequence[Step], pairs: Pairs, parent: int) -> Iterator[Removed]:

@@ -63,6 +63,10 @@ class Tree:
             if inside and scope.parent is not None:
                 self.children[scope.parent].append(self._call(scope, inside))
 
+    def sizes(self, node: Node) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter that a node reads, by its name in the layer."""
+        return {name.removeprefix(node.path): self._shapes[name] for name in node.uses if name in self._shapes}
+
     def _number(self, facts: Hashable) -> int:
         return self._numbers.setdefault(facts, len(self._numbers))
 
@@ -77,7 +81,7 @@ class Tree:
     def _facts(self, node: Node) -> tuple[Hashable, ...]:
         if node.kind in ("input", "output"):
             return ()
-        sizes = tuple(self._shapes[name] for name in node.uses if name in self._shapes)
+        sizes = tuple(self.sizes(node).values())
         if is_view(node) or is_passing(node) or is_scaling(node):
             return (sizes,)
         return (sizes, tuple((name, repr(value)) for name, value in node.settings.items() if name not in _INDIFFERENT))

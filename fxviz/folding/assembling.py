@@ -240,13 +240,13 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
 def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
     for row in card.rows:
         if row.span and ((row.kind == "block" and row.times > 1) or row.kind in ("blocks", "layers")):
-            yield Part(row.span[0], row.total, row.times, row.span[1], row.change is not None), ()
+            yield Part(row.span[0], row.total, row.times, row.span[1], row.differs), ()
         else:
-            yield Part(row.path, row.total, differs=row.change is not None), ()
+            yield Part(row.path, row.total, differs=row.differs), ()
 
 
 def _differs(item: Item) -> bool:
-    return any(row.change for card in cards_in((item,)) for row in card.rows)
+    return any(row.differs for card in cards_in((item,)) for row in card.rows)
 
 
 def _total(items: Sequence[Item]) -> float:

@@ -77,7 +77,7 @@ def rows_of(outline: Outline, detail: Detail) -> Drafts:
     if detail.merge_code:
         merge_code(drafts)
     if detail.merge_alike or outline.difference is not None:
-        merge_alike(outline, drafts, every=detail.merge_alike)
+        merge_alike(outline, drafts)
     if detail.depth is not None:
         merge_nested(drafts, detail.depth, {outline.scopes[call].path for call in detail.opened})
     if detail.closed_lists:

@@ -6,8 +6,8 @@ from collections.abc import Callable, Collection, Hashable, Sequence
 from itertools import groupby
 
 from fxviz.folding.collapsing import level
-from fxviz.folding.marking import mark_in
-from fxviz.folding.outline import Outline
+from fxviz.folding.marking import changes_in, lost_behind
+from fxviz.folding.outline import Element, Outline
 from fxviz.folding.rows import Draft, Drafts
 
 FEW_ALIKE = 3
@@ -56,14 +56,14 @@ def merge_lists(drafts: Drafts, lists: Collection[str]) -> None:
     _merge(drafts, lambda row: (row.places, around(row)) if around(row) else row.id, combine)
 
 
-def merge_alike(outline: Outline, drafts: Drafts, every: bool = True) -> None:
+def merge_alike(outline: Outline, drafts: Drafts) -> None:
     """Make blocks of one class and structure that read each other, whatever their sizes, one row from ``FEW_ALIKE`` on.
 
-    If not ``every``, then only those that are as they were in the model that is compared, or are all new.
+    Beside another model the same must have become of them.
     """
     groups: list[list[Draft]] = []
     for row in drafts.rows:
-        if groups and (every or _is_whole(outline, row)) and _follows(outline, drafts, groups[-1][-1], row):
+        if groups and _follows(outline, drafts, groups[-1][-1], row):
             groups[-1].append(row)
         else:
             groups.append([row])
@@ -71,16 +71,13 @@ def merge_alike(outline: Outline, drafts: Drafts, every: bool = True) -> None:
     _merge(drafts, lambda row: many.get(row.id, row.id), _as_alike)
 
 
-def _is_whole(outline: Outline, row: Draft) -> bool:
-    return row.scope is not None and mark_in(outline, row.scope) in ("", "added")
-
-
 def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool:
     if above.scope is None or row.scope is None or above.places != row.places:
         return False
     if outline.structure[above.scope] != outline.structure[row.scope]:
         return False
-    if mark_in(outline, above.scope) != mark_in(outline, row.scope):
+    one, other = (Element(scope, tuple(outline.nodes_in(scope))) for scope in (above.scope, row.scope))
+    if changes_in(outline, one) != changes_in(outline, other) or lost_behind(outline, one):
         return False
     return any(drafts.row(source) is above for name in row.nodes for source in outline.sources[name])
 

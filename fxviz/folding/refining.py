@@ -58,10 +58,13 @@ def _group(outline: Outline, scope: int) -> _Group:
 def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]]:
     """What to open, from most to least: all modules, the largest of each structure, the one that takes most rows.
 
-    What is repeated is opened together; if that finds no room, as not all is equal inside, the first of it.
+    What is repeated is opened together; if that finds no room, as not all is equal inside, the first of it. Beside another
+    model all or none: one that is opened would look as if more had become of it.
     """
     everything = [call for row in rows for call in row.calls]
     yield frozenset(everything)
+    if outline.difference is not None:
+        return
     first: dict[tuple[str, ...], tuple[int, ...]] = {}
     for row in sorted(rows, key=lambda row: -row.total):
         for call in row.calls:

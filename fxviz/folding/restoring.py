@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fxviz.difference import Removed, count_layers, matters
-from fxviz.folding.outline import Outline
+from fxviz.difference import KINDS, Removed, Tally, count_layers, count_steps, matters, tally
+from fxviz.folding.outline import Outline, Run
 from fxviz.folding.plan import Place
 from fxviz.folding.rows import Draft, Drafts, repetitions
 from fxviz.graph import Node
@@ -19,40 +19,67 @@ from fxviz.view import Altered, Change
 class Spot:
     """Where something removed is shown: inside a row, or as a row of its own in the frames ``places`` behind the row ``at``.
 
-    One that ``leads`` belongs to the row below it.
+    One that ``leads`` belongs to the row below it; ``times`` is how often it stood between repetitions of one row.
     """
 
     inside: Draft | None
     at: int = -1
     places: tuple[Place, ...] = ()
     leads: bool = False
+    times: int = 1
 
 
 def spots(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
-    """Where all that was removed is shown. What was removed from a repetition that is not drawn is left out."""
+    """Where all that was removed is shown. A repetition that is not drawn lacks what the drawn one lacks, which counts it."""
     if outline.difference is None:
         return []
-    drawn = (lost for lost in outline.difference.removed if _is_drawn(outline, drafts, lost.parent))
+    drawn = (lost for lost in outline.difference.removed if _is_drawn(outline, drafts, lost))
     return [(lost, _spot(outline, drafts, lost)) for lost in drawn]
 
 
-def _is_drawn(outline: Outline, drafts: Drafts, scope: int) -> bool:
-    nodes = outline.nodes_in(scope)
+def _is_drawn(outline: Outline, drafts: Drafts, lost: Removed) -> bool:
+    """Whether it was in what is drawn itself: in a module that is, and if between two steps of it, behind one that is."""
+    if lost.before is not None and lost.after in drafts.stands_for:
+        return False
+    nodes = outline.nodes_in(lost.parent)
     return not nodes or any(name not in drafts.stands_for for name in nodes)
 
 
 def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
-    above, below = (None if name is None else drafts.row(name) for name in (lost.after, lost.before))
-    for row in (above, below):
-        is_within = above is below and _fits_in(lost) and isinstance(row, Draft) and row.scope is None
-        if isinstance(row, Draft) and (is_within or _is_around(outline, row, lost)):
-            return Spot(row)
-    if isinstance(above, Draft):
-        places = _frames(outline, above, lost.parent)
-        return Spot(None, _last_in_frame(drafts.rows, above, len(places)), places)
-    if isinstance(below, Draft):
-        return Spot(None, drafts.rows.index(below) - 1, _frames(outline, below, lost.parent), leads=True)
+    above, below = _row_above(outline, drafts, lost), _row_below(outline, drafts, lost)
+    if (row := _row_around(outline, lost, above, below)) is not None:
+        return Spot(row)
+    behind = () if above is None else _frames(outline, above, lost)
+    leading = () if below is None else _frames(outline, below, lost)
+    if above is not None and (below is None or len(behind) >= len(leading)):
+        times = above.times if above is below else 1
+        return Spot(None, _last_in_frame(drafts.rows, above, len(behind)), behind, times=times)
+    if below is not None:
+        return Spot(None, drafts.rows.index(below) - 1, leading, leads=True)
     return Spot(None, len(drafts.rows) - 1 if lost.after else -1)
+
+
+def _row_above(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
+    """The row of the step behind which it stood; None if that is drawn with the input."""
+    row = None if lost.after is None else drafts.row(lost.after)
+    return row if isinstance(row, Draft) else None
+
+
+def _row_below(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
+    """The row of the step before which it stood, or of the next one of the module that has a row."""
+    if lost.before is None:
+        return None
+    names = outline.nodes_in(lost.parent)
+    rows = (drafts.row(name) for name in names[names.index(lost.before) :])
+    return next((row for row in rows if isinstance(row, Draft)), None)
+
+
+def _row_around(outline: Outline, lost: Removed, above: Draft | None, below: Draft | None) -> Draft | None:
+    """The row inside which it was: the one for its whole module, or the layer between whose parts a part stood."""
+    for row in (above, below):
+        if row is not None and any(scope in row.calls for scope in outline.around(lost.parent)):
+            return row
+    return above if above is not None and above is below and above.scope is None and _fits_in(lost) else None
 
 
 def _fits_in(lost: Removed) -> bool:
@@ -60,20 +87,21 @@ def _fits_in(lost: Removed) -> bool:
     return all(is_norm(node) or is_activation(node) or is_passing(node) for node in lost.nodes if matters(node))
 
 
-def _is_around(outline: Outline, row: Draft, lost: Removed) -> bool:
-    """Whether a row stands for the whole module from which something was removed."""
-    return any(scope in row.calls for scope in outline.around(lost.parent))
-
-
-def _frames(outline: Outline, row: Draft, parent: int) -> tuple[Place, ...]:
-    """The frames of a row in which all of the module ``parent`` stands, not only one repetition of what is in it."""
-    around = set(outline.around(parent))
+def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Place, ...]:
+    """The frames of a row in which it stood: those around its module, and a repetition of what is in that if it was within."""
+    around = set(outline.around(lost.parent))
     count = 0
     for place in row.places:
-        if place.scope not in around or (place.run is not None and place.scope == parent):
+        if place.scope not in around or (place.run and place.scope == lost.parent and not _is_within(outline, place.run, lost)):
             break
         count += 1
     return row.places[:count]
+
+
+def _is_within(outline: Outline, run: Run, lost: Removed) -> bool:
+    """Whether it stood between two steps of a repetition, or between two repetitions."""
+    inside = {name for element in outline.elements(lost.parent)[run.start : run.stop] for name in element.nodes}
+    return lost.after in inside and lost.before in inside
 
 
 def _last_in_frame(rows: Sequence[Draft], row: Draft, depth: int) -> int:
@@ -95,7 +123,7 @@ def restore(outline: Outline, rows: Sequence[Draft], found: Sequence[tuple[Remov
         row = spot.inside
         if row is None:
             row = _draft(lost, spot.places)
-            row.leads = spot.leads
+            row.leads, row.times = spot.leads, spot.times
             behind[spot.at].append(row)
         row.lost.append(lost)
         row.was += repetitions(row) * sum(outline.metric.of(node) for node in lost.nodes)
@@ -131,31 +159,40 @@ def change_of(outline: Outline, row: Draft) -> Change | None:
     if outline.difference is None:
         return None
     gone = [node for lost in row.lost for node in lost.nodes if matters(node)]
-    if row.kind == "removed":
-        return Change("removed", tuple(Altered("removed", node) for node in gone), count_layers(gone), row.was)
-    altered = (*_altered(outline, row), *(Altered("removed", node) for node in gone))
-    if not altered:
+    there = _steps(outline, row)
+    parts = (*_altered(outline, there), *(Altered("removed", node) for node in gone))
+    if not parts:
         return None
+    counted = tally({kind: [part.node for part in parts if part.kind == kind] for kind in KINDS})
+    size = count_layers if counted.noun == "layer" else count_steps
+    of = size(there) + size(gone)
+    return Change(_mark(row, parts, counted, of), parts, counted, of, row.was)
+
+
+def _steps(outline: Outline, row: Draft) -> list[Node]:
+    """The steps of a row that can differ: views and the like only where nothing else is in it; of functions those it counts."""
+    if row.kind == "removed":
+        return []
     nodes = [outline.node(name) for name in row.nodes]
-    return Change(_kind(row, nodes, altered), altered, count_layers(nodes) + count_layers(gone), row.was)
+    if row.kind == "code":
+        nodes = [*row.heads, *(node for node in nodes if node.uses)]
+    return [node for node in nodes if matters(node)] or nodes
 
 
-def _altered(outline: Outline, row: Draft) -> Iterator[Altered]:
-    """The steps of a row that were added or resized; views and the like only where nothing else is in the row."""
+def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
+    """The steps of a row that were added or changed."""
     assert outline.difference is not None
-    nodes = [outline.node(name) for name in row.nodes]
-    for node in [node for node in nodes if matters(node)] or nodes:
+    for node in nodes:
         kind = outline.difference.kind(node.id)
         if kind:
             yield Altered(kind, node, outline.difference.before(node.id))
 
 
-def _kind(row: Draft, nodes: Sequence[Node], altered: Sequence[Altered]) -> str:
-    """What became of a layer is what became of its row; of a row of several steps only what became of all of them."""
-    heads = {head.id for head in row.heads}
-    of_heads = {part.kind for part in altered if part.node.id in heads and part.kind != "removed"}
-    if row.scope is None and len(heads) == 1:
-        return of_heads.pop() if of_heads else "mixed"
-    kinds = {part.kind for part in altered}
-    counted = [node for node in nodes if matters(node)] or nodes
-    return kinds.pop() if len(kinds) == 1 and len(altered) == len(counted) else "mixed"
+def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int) -> str:
+    """What became of a layer is what became of its row; a row of several is marked as what became of all of its layers."""
+    if row.kind == "removed":
+        return "removed"
+    if not row.hides and len(row.heads) == 1:
+        return next((part.kind for part in parts if part.node is row.heads[0]), "mixed")
+    kind, count = next(iter(counted.counts.items()), ("mixed", of))
+    return kind if count == of else "mixed"

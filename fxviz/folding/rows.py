@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from math import prod
 
 from fxviz.difference import Removed
+from fxviz.folding.marking import is_marked
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
 from fxviz.graph import Node, Skip, TensorInfo
-from fxviz.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
+from fxviz.operations import flattens, is_activation, is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
 from fxviz.view import INPUT, OUTPUT
 
 
@@ -144,7 +145,7 @@ class _Fuser:
             self._add_failed(step, node)
         elif not sources:
             self._keep_loose(step)
-        elif self._is_hidden(node, sources):
+        elif self._is_hidden(node, sources) and not (sources == [INPUT] and is_marked(self.outline, node)):
             self._absorb(node, sources)
         elif not self._fuse_back(step, node, sources):
             self._new_row(step, node, sources)
@@ -191,7 +192,7 @@ class _Fuser:
         """Shape arithmetic, views, dropout, masks, scaling by a constant: in the graph, not in the figure."""
         name = plain_name(node.op)
         if name == "flatten":
-            return not (node.outputs and len(node.outputs[0].shape) == 2)
+            return not flattens(node)
         if is_view(node) or is_passing(node) or not any(tensor.is_floating for tensor in node.outputs):
             return True
         if node.id in self.joins or node.kind == "module":

@@ -27,13 +27,13 @@ class Bars:
         return Cell(width=COLUMNS["bar"], height=ROW) if bar is None else Cell(bar, COLUMNS["bar"], ROW)
 
     def _bar(self, row: Row) -> Table | None:
-        if row.change is None:
-            if not row.total:
-                return None
-            return self._thin(row) if self.view.difference else self._solid(row)
-        if row.kind == "removed":
+        if self.view.difference is None:
+            return self._solid(row) if row.total else None
+        if row.change is not None and row.kind == "removed":
             return self._hollow(row.change.was)
-        return self._beside(row, row.change.was) if row.total or row.change.was else None
+        if row.keeps_layer:
+            return self._thin(row) if row.total else None
+        return self._beside(row) if row.total or was_in(row) else None
 
     def _solid(self, row: Row) -> Table:
         long = length(row.total, self.largest)
@@ -51,11 +51,11 @@ class Bars:
         frame = Table(inside, border=palette.MARKS["removed"], width=long, height=_HIGH)
         return _table((Cell(frame, long, _HIGH),), _filled(FULL - long, None))
 
-    def _beside(self, row: Row, was: float) -> Table:
+    def _beside(self, row: Row) -> Table:
         """The bar with a tick where it ended in the other model, unless it ended at the same place or there was none."""
-        long, before = length(row.total, self.largest), length(was, self.largest)
+        long, before = length(row.total, self.largest), length(was_in(row), self.largest)
         fill = palette.bar(row.total / self.whole)
-        if not ticks(row.total, was, self.largest):
+        if not ticks(row, self.largest):
             return _table(_filled(long, fill), _filled(FULL - long, palette.TRACK))
         at = min(before, FULL) - _TICK
         if at < long:
@@ -70,9 +70,16 @@ def length(amount: float, largest: float) -> int:
     return max(2, round(FULL * amount / largest)) if amount else 0
 
 
-def ticks(total: float, was: float, largest: float) -> bool:
-    """Whether a bar shows where it ended in the other model: if it had any and ended at another place."""
-    return bool(was) and abs(length(total, largest) - length(was, largest)) >= _TICK
+def was_in(row: Row) -> float:
+    """What a row had in the other model; nothing if its layer was not there, although a norm behind it may have been."""
+    return row.change.was if row.change is not None and row.change.mark != "added" else 0
+
+
+def ticks(row: Row, largest: float) -> bool:
+    """Whether a row's bar shows where it ended in the other model: if it was there and ended at another place."""
+    if row.keeps_layer or row.kind == "removed" or not row.total:
+        return False
+    return bool(was_in(row)) and abs(length(row.total, largest) - length(was_in(row), largest)) >= _TICK
 
 
 def _filled(long: int, fill: Color | None, high: int = _HIGH) -> tuple[Cell, ...]:

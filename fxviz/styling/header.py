@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import cycle
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import combinations, cycle, pairwise
 
 from fxviz import units
 from fxviz.difference import Difference
@@ -13,7 +14,7 @@ from fxviz.metrics import METRICS
 from fxviz.styling import differing, palette, wording
 from fxviz.styling.legend import legend
 from fxviz.styling.look import Look
-from fxviz.styling.measuring import fit, width, wrap
+from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
 from fxviz.view import Part, View
 
@@ -31,7 +32,7 @@ def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, .
         look: what is wanted.
         largest: the total of the row whose bar is full; None if there are no bars.
     """
-    rows = [*_title(view, title(view, look))] if look.header else []
+    rows = [*_title(view, look)] if look.header else []
     if look.header and view.total and len(view.parts) * 2 * _SLIGHTEST <= SHEET:
         rows.append((Cell(_strip(view), SHEET, 20),))
     rows += [(Cell(line, SHEET, 15),) for line in legend(view, largest)] if look.legend else []
@@ -40,7 +41,7 @@ def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, .
 
 def title(view: View, look: Look) -> str:
     """The figure's name: the title that is wanted, else the model's, or those of both."""
-    return look.title or (differing.name(view.difference) if view.difference else view.graph.model.name)
+    return look.title or (differing.full_name(view.difference) if view.difference else view.graph.model.name)
 
 
 def footer(view: View) -> tuple[Box, ...]:
@@ -110,35 +111,59 @@ def _skips(graph: ArchGraph) -> str:
     return " · ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in said if count)
 
 
-def _title(view: View, name: str) -> Iterator[tuple[Cell, ...]]:
+def _title(view: View, look: Look) -> Iterator[tuple[Cell, ...]]:
     """The name and the facts, on one line if they fit; then what this run never used, or what differs."""
     graph = view.graph
-    facts = " · ".join(differing.totals(view.difference) if view.difference else _facts(graph))
-    name = fit(name, SHEET - 8, 15, bold=True)
+    several = list(differing.totals(view.difference) if view.difference else _facts(graph))
+    facts = " · ".join(several)
+    name = _name_within(view, look, SHEET - 8, 15)
     used = width(name, 15, bold=True) + 14
     if used + width(facts, 10) <= SHEET:
         yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {facts}", palette.MUTED, 10)), SHEET, 21),)
     else:
         yield (Cell((Text(name, palette.INK, 15, bold=True),), SHEET, 21),)
-        for line in wrap(facts, SHEET - 4, 10, 1 if view.difference is None else 3):
-            yield (Cell((Text(line, palette.MUTED, 10),), SHEET, 15),)
+        for line in _lines(several):
+            yield (Cell((Text(fit(line, SHEET - 4, 10), palette.MUTED, 10),), SHEET, 15),)
     if view.difference is not None:
-        yield (Cell(tuple(_counted(view.difference)), SHEET, 17),)
+        for texts in _counted(view.difference):
+            yield (Cell(tuple(texts), SHEET, 17),)
     elif graph.untraced:
         yield (Cell((Text(fit(_unused(graph), SHEET - 4, 10), palette.MUTED, 10),), SHEET, 16),)
 
 
-def _counted(difference: Difference) -> Iterator[Text]:
-    """How many layers differ, each number in the colour of its mark."""
+def _name_within(view: View, look: Look, room: float, size: int) -> str:
+    """The figure's name; those of two models are shortened so that they are told apart."""
+    if view.difference is not None and not look.title:
+        return differing.names_within(view.difference, room, size)
+    return fit(title(view, look), room, size, bold=True)
+
+
+def _lines(facts: Sequence[str]) -> Iterator[str]:
+    """The facts in as few lines as hold them, none broken, the lines about equally long."""
+    said = [" · ".join(facts)]
+    for count in range(1, len(facts) + 1):
+        ways = [
+            [" · ".join(facts[start:stop]) for start, stop in pairwise((0, *breaks, len(facts)))]
+            for breaks in combinations(range(1, len(facts)), count - 1)
+        ]
+        said = min(ways, key=lambda lines: max(width(line, 10) for line in lines))
+        if all(width(line, 10) <= SHEET - 4 for line in said):
+            break
+    yield from said
+
+
+def _counted(difference: Difference) -> Iterator[list[Text]]:
+    """How many layers differ, each number in the colour of its mark, and what is counted: beside them if there is room."""
+    note = Text(differing.note(difference), palette.MUTED, 9)
     if difference.is_empty:
-        yield Text("no difference", palette.INK, 11, bold=True)
+        yield [replace(note, color=palette.INK, size=11, bold=True)]
         return
-    texts = [(kind, f"{said}   ") for kind, said in differing.counts(difference)]
-    for kind, said in texts:
-        yield Text(said, palette.MARKS[kind], 11, bold=True)
-    used = sum(width(said, 11, bold=True) for _, said in texts) + width(differing.COUNTED, 9)
-    if any(difference.layers.values()) and used <= SHEET:
-        yield Text(differing.COUNTED, palette.MUTED, 9)
+    texts = [Text(f"{said}   ", palette.MARKS[kind], 11, bold=True) for kind, said in differing.counts(difference)]
+    if sum(width(text.text, 11, bold=True) for text in texts) + width(note.text, 9) <= SHEET - 4:
+        yield [*texts, *([note] if note.text else [])]
+    else:
+        yield texts
+        yield [note]
 
 
 def _unused(graph: ArchGraph) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fxviz import units
@@ -13,13 +13,14 @@ from fxviz.styling.captions import Captions
 from fxviz.styling.header import describe, footer, header, title
 from fxviz.styling.joining import lines
 from fxviz.styling.look import Look
+from fxviz.styling.marks import MARK, mark
 from fxviz.styling.measuring import fit, fit_path, width
 from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
 from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz.view import Item as ViewItem
 
 _DEFAULTS = Look()
-_BRANCH, _SIGN = 10, 18
+_BRANCH = 10
 
 
 def draw(view: View, look: Look = _DEFAULTS) -> Drawing:
@@ -57,8 +58,8 @@ class _Ledger:
         room = COLUMNS["op"] + COLUMNS["tags"]
         for row in self.view.rows:
             _, bold = self.say.look(row)
-            tags = self.say.tags(row)
-            latest = room - width(tags, 9, row.change is not None) - 2
+            tags = self.tags(row)
+            latest = room - _wide(tags) - 2
             if tags and width(wording.what(row), 10, bold) + self.indent(row) + 6 <= latest:
                 yield latest
 
@@ -164,15 +165,22 @@ class _Ledger:
         cells = (
             self.gutter(row),
             self.what(row),
-            self.text(self.say.path(row, base), COLUMNS["path"], palette.MUTED),
+            self.path(row, base),
             self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
             self.bars.cell(row),
             self.text(self.say.amount(row), COLUMNS["amount"], number, strong),
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
-        fill = palette.STOPPED if row.kind == "failed" else palette.MARKED[differing.look(row)] if row.change else None
+        fill = palette.STOPPED if row.kind == "failed" else palette.MARKED[row.change.mark] if row.change else None
         return tuple(replace(cell, fill=fill) for cell in cells) if fill else cells
+
+    def path(self, row: Row, base: str) -> Cell:
+        """Where the row's module stands; both ends of a range, if need be only the number of the last."""
+        said = self.say.path(row, base)
+        if row.span and width(said, 8) > COLUMNS["path"] - 2:
+            said = wording.short_span(*row.span, base)
+        return self.text(said, COLUMNS["path"], palette.MUTED)
 
     def gutter(self, row: Row) -> Cell:
         """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
@@ -184,55 +192,61 @@ class _Ledger:
         return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.concat else None)
 
     def what(self, row: Row) -> Cell:
-        """The layer and its tags; either may take room from the other, so that names are not cut."""
+        """The layer and its tags; either may take room from the other. What became of a row is never cut."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         indent = self.indent(row)
-        op, tags = wording.what(row), self.say.tags(row)
+        op, tags = wording.what(row), self.tags(row)
         color, bold = self.say.look(row)
-        marked = row.change is not None
-        wanted = width(tags, 9, marked)
-        size = 10 if width(op, 10, bold) + wanted + indent + 8 <= room else 9
+        wanted = _wide(tags)
+        sizes = (10, 9) if row.change is None else (10, 9, 8)
+        size = next((size for size in sizes if width(op, size, bold) + wanted + indent + 8 <= room), sizes[-1])
         needed = width(op, size, bold) + indent + 6
-        split = round(needed if row.kind == "failed" else self.split_at(room, needed, wanted + 2)) if tags else room
+        split = room if not tags else round(needed if row.kind == "failed" else self.split_at(row, room, needed, wanted + 2))
         lead = self.lead(row)
         struck = row.kind == "removed"
         name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW)
         if not tags:
             return Cell(Table(((*lead, name),)), room, ROW)
-        if marked and wanted > room - split - 1:
-            tags = differing.shortest(tags)
-        note = Cell((Text(fit(tags, room - split - 1, 9, marked), self.tag_color(row), 9, marked),), room - split, ROW)
-        return Cell(Table(((*lead, name, note),)), room, ROW)
+        if row.change is None:
+            tags = [replace(tag, text=fit(tag.text, room - split - 1, 9)) for tag in tags]
+        return Cell(Table(((*lead, name, Cell(tuple(tags), room - split, ROW)),)), room, ROW)
 
-    def split_at(self, room: float, needed: float, wanted: float) -> float:
-        """Where the tags begin: at the figure's usual place if both texts fit, else as the layer's name needs it."""
+    def tags(self, row: Row) -> list[Text]:
+        """What stands behind a row's name; what became of it in the fullest words that leave the name whole, if any do.
+
+        The name gives way to the shortest ones, as long as half of the room is left for it.
+        """
+        if row.change is None:
+            said = self.say.tags(row)
+            return [Text(said, self.tag_color(row), 9)] if said else []
+        room = COLUMNS["op"] + COLUMNS["tags"] - self.indent(row) - 8
+        found = [_coloured(words) for words in differing.wordings(row)]
+        for size in (9, 8):
+            for tags in found:
+                if _wide(tags) + width(wording.what(row), size, bold=True) <= room:
+                    return tags
+        return found[-1] if _wide(found[-1]) <= room / 2 else _coloured(differing.least(row))
+
+    def split_at(self, row: Row, room: float, needed: float, wanted: float) -> float:
+        """Where the tags begin: at the figure's usual place if both texts fit, else as the name or what became of it needs."""
         if needed + wanted <= room:
             return min(max(self.split, needed), room - wanted)
-        return max(room * 0.6, min(needed, room - 24))
+        return max(room * 0.6, min(needed, room - 24)) if row.change is None else room - wanted
 
     def passes_on(self, row: Row) -> bool:
         """Whether a skip runs inside the row or along it."""
         return bool(set(row.skips) - {"gate"}) or row.concat
 
     def tag_color(self, row: Row) -> Color:
-        if row.change is not None:
-            return palette.MARKS[differing.look(row)]
         return palette.SKIP if self.passes_on(row) and self.view.difference is None else palette.MUTED
 
     def indent(self, row: Row) -> int:
         """The room in front of a row's name: for the rail of branches, for the sign of what differs."""
-        return (_BRANCH if row.rail.startswith("branch") else 0) + (_SIGN if self.view.difference else 0)
+        return (_BRANCH if row.rail.startswith("branch") else 0) + (MARK if self.view.difference else 0)
 
     def lead(self, row: Row) -> tuple[Cell, ...]:
-        sign = (self.sign(row),) if self.view.difference else ()
+        sign = mark(row.change.mark if row.change else None) if self.view.difference else ()
         return (*sign, *(self.branch_mark(row, _BRANCH) if row.rail.startswith("branch") else ()))
-
-    def sign(self, row: Row) -> Cell:
-        """What became of a row, as one sign behind a thick rule."""
-        if row.change is None:
-            return Cell(width=_SIGN, height=ROW)
-        color = palette.MARKS[differing.look(row)]
-        return Cell((Text(differing.sign(row), color, 11, bold=True),), _SIGN, ROW, align="center", rail=color, rail_width=3)
 
     def branch_mark(self, row: Row, indent: int) -> tuple[Cell, ...]:
         """A grey rail along parallel branches, with a tick where each starts."""
@@ -245,6 +259,14 @@ class _Ledger:
         size = next((tried for tried in (size, size - 1) if width(text, tried, bold) <= column - 2), size)
         shown = fit_path(text, column - 2, size, bold)
         return Cell((Text(shown, color, size, bold),) if shown else (), column, height)
+
+
+def _coloured(words: Iterable[differing.Word]) -> list[Text]:
+    return [Text(text, palette.MARKS.get(kind, palette.MUTED), 9, bold=True) for kind, text in words]
+
+
+def _wide(texts: list[Text]) -> float:
+    return sum(width(text.text, text.size, text.bold) for text in texts)
 
 
 def _depth(items: tuple[ViewItem, ...]) -> int:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import ceil
 
 from fxviz import units
 from fxviz.drawing import Cell, Table, Text
 from fxviz.metrics import METRICS
-from fxviz.styling import differing, palette, wording
+from fxviz.styling import palette, wording
 from fxviz.styling.bars import ticks
-from fxviz.styling.measuring import width
+from fxviz.styling.marks import mark
+from fxviz.styling.measuring import fit, width
 from fxviz.styling.sheet import SHEET
 from fxviz.view import View
 
@@ -45,13 +46,18 @@ def _mark_entries(view: View) -> Iterator[_Entry]:
     """What stands before rows that differ from another model, and how the others look."""
     if view.difference is None:
         return
-    found = {differing.look(row) for row in view.rows if row.change}
-    for kind, said in (("added", "added"), ("removed", "removed"), ("resized", "other sizes or parts")):
-        if kind in found or (kind == "resized" and "mixed" in found):
-            color = palette.MARKS[kind]
-            mark = Text(differing.SIGNS[kind], color, 11, bold=True)
-            yield (Cell((mark,), 18, 15, palette.MARKED[kind], align="center", rail=color, rail_width=3),), said
+    changes = [row.change for row in view.rows if row.change]
+    found = {change.mark for change in changes} | {part.kind for change in changes for part in change.parts}
+    for kind, said in (("added", "added"), ("removed", "removed"), ("altered", _others(found))):
+        if kind in found or (kind == "altered" and said):
+            yield mark(kind), said
     yield (Cell(Table(((Cell(width=22, height=5, fill=palette.AS_IT_WAS),),)), 22, 15),), "as before"
+
+
+def _others(found: Collection[str]) -> str:
+    """What "~" stands for."""
+    said = {"resized": "resized", "altered": "altered", "mixed": "parts differ"}
+    return ", ".join(word for kind, word in said.items() if kind in found)
 
 
 def _line_entries(view: View) -> Iterator[_Entry]:
@@ -93,18 +99,23 @@ def _bar_entries(view: View, largest: float | None) -> Iterator[_Entry]:
     if view.difference is not None:
         yield from _difference_entries(view, largest)
         return
-    ramp = Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),))
-    yield (Cell(ramp, 48, 15),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
+    yield (_ramp(),), f"<2% · 14% · 39% · 77% of {METRICS[view.metric].noun}"
     if largest is not None:
         yield (), f"bar: full = {units.percent(largest / view.total)}"
+
+
+def _ramp() -> Cell:
+    return Cell(Table((tuple(Cell(width=12, height=9, fill=palette.BARS[at]) for at in (0, 2, 4, 6)),)), 48, 15)
 
 
 def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
     """What the bars mean beside another model."""
     difference = view.difference
     assert difference is not None
-    amounts = [(row.total, row.change.was) for row in view.rows if row.change and row.total]
-    if any(ticks(total, was, largest or 0) for total, was in amounts):
-        yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {difference.old.model.name}"
+    if any(part.differs for part in view.parts):
+        yield (_ramp(),), "differs, by share"
+    if largest and any(ticks(row, largest) for row in view.rows):
+        name = fit(difference.names[0], SHEET / 3, 9)
+        yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {name}"
     if largest:
         yield (), f"bar: full = {METRICS[view.metric].said(largest)}"

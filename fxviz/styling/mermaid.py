@@ -126,7 +126,7 @@ class _Nodes:
         elif self.view.difference is not None:
             if row.change is None:
                 return ""
-            name = differing.look(row)
+            name = row.change.mark
         elif row.total:
             share = row.total / self.say.whole
             self.steps[palette.step(share)] = share

@@ -1,6 +1,6 @@
 """The colours. Orange means parameters, blue skip, grey data flow, red where the run stopped; nothing else has a colour.
 
-Beside another model green means added, red removed, violet resized, and what is as it was has no colour.
+Beside another model green means added, red removed, violet anything else that differs; what is as it was has no colour.
 
 The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the
 step by its square root, because the layers of one model differ by a factor of ten thousand.
@@ -29,15 +29,13 @@ SKIP_AS_IT_WAS = Color("#9ec5ee", "#2f5788")
 MARKS = {
     "added": Color("#116329", "#56d364"),
     "removed": STOP,
-    "resized": Color("#6639ba", "#d2a8ff"),
-    "mixed": Color("#6639ba", "#d2a8ff"),
+    **dict.fromkeys(("resized", "altered", "mixed"), Color("#6639ba", "#d2a8ff")),
 }
 """What became of a row."""
 MARKED = {
     "added": Color("#dcfbe3", "#14281d"),
     "removed": STOPPED,
-    "resized": Color("#f6edff", "#261c3a"),
-    "mixed": Color("#f6edff", "#261c3a"),
+    **dict.fromkeys(("resized", "altered", "mixed"), Color("#f6edff", "#261c3a")),
 }
 """The ground of the row."""
 

@@ -243,6 +243,20 @@ def span(first: str, last: str, base: str) -> str:
     return f"{relative(first, base)} … {short}"
 
 
+def short_span(first: str, last: str, base: str) -> str:
+    """The same where there is little room: of two names that differ in their number alone only the number of the last.
+
+    >>> short_span("features.denseblock3.denselayer25", "features.denseblock3.denselayer32", "features.denseblock3")
+    '.denselayer25 … 32'
+    >>> short_span("stem.conv", "head.fc", "")
+    'stem.conv … head.fc'
+    """
+    name = last.rstrip("0123456789")
+    if name == last or name != first.rstrip("0123456789"):
+        return span(first, last, base)
+    return f"{relative(first, base)} … {last.removeprefix(name)}"
+
+
 def repeated(first: str, last: str, times: int) -> str:
     """Repeated modules by the name they share, or by their numbers if they have nothing else.
 
