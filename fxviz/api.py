@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from fxviz.comparing import Comparison
     from fxviz.difference import Difference
+    from fxviz.explaining import Explanation
     from fxviz.summarizing import Summary
     from fxviz.view import View
 
@@ -190,26 +191,28 @@ def summarize(
     return summarized(as_graph(model_or_graph), options)
 
 
-def explain(model_or_graph: str | Path | nn.Module | ArchGraph, lang: str = "en", form: str = "text") -> str:
+def explain(model_or_graph: str | Path | nn.Module | ArchGraph, lang: str = "en") -> Explanation:
     """A model in sentences: layers, where the parameters are, shapes, blocks, computation, memory. Every number is computed.
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
         lang: "en" (English) or "zh" (Chinese).
-        form: "text", a sentence on each line, or "markdown".
 
     Raises:
-        UsageError: there is no such model, language or form.
+        UsageError: there is no such model or language.
         TraceError: the model's own code failed.
 
-    >>> print(*explain("resnet18").splitlines()[8:10], sep="\\n")
+    >>> explanation = explain("resnet18")
+    >>> print(explanation.sections[1].title, explanation.sections[1].sentences[0], sep="\\n")
     Where the parameters are
-      - layer4 alone holds 71.8% of the parameters; with layer3 it is 89.8%.
+    layer4 alone holds 71.8% of the parameters; with layer3 it is 89.8%.
+    >>> print(explanation.written("markdown").partition("\\n")[0])
+    # resnet18: ResNet from torchvision, run on x 1×3×224×224
     """
-    from fxviz.explaining import check_explaining, explained
+    from fxviz.explaining import check_language, explained
 
-    check_explaining(lang, form)
-    return explained(as_graph(model_or_graph), lang).written(form)
+    check_language(lang)
+    return explained(as_graph(model_or_graph), lang)
 
 
 def compare(*models_or_graphs: str | Path | nn.Module | ArchGraph) -> Comparison:
@@ -235,7 +238,7 @@ def compare(*models_or_graphs: str | Path | nn.Module | ArchGraph) -> Comparison
 def diff(
     old: str | Path | nn.Module | ArchGraph, new: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS
 ) -> Figure:
-    """Draw a model with what differs from another one of its family: layers that were added, removed or resized.
+    """Draw a model with what differs from another one of its family: layers that were added, removed, resized or altered.
 
     Args:
         old: the model that is compared with, as for :func:`render`.
@@ -250,7 +253,7 @@ def diff(
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
     >>> diff(graph, graph).drawing.description
-    'empty against empty: 0 parameters (as before); no difference.'
+    'empty (2) against empty: 0 parameters (as before); no difference.'
     """
     from fxviz.comparing.matching import match
 

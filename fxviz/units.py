@@ -9,7 +9,7 @@ _STEPS = ((1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 
 
 def count(value: int) -> str:
-    """A count of parameters: four significant digits from a million on, one decimal for thousands.
+    """A count as figures have it: four significant digits from a million on, one decimal for thousands.
 
     >>> [count(n) for n in (768, 9536, 147712, 11689512, 138357544)]
     ['768', '9.5k', '147.7k', '11.69M', '138.4M']
@@ -23,7 +23,7 @@ def count(value: int) -> str:
 
 
 def hundredths(value: int) -> str:
-    """A count with two decimals, so that sums and ratios can be checked by eye.
+    """A count as sentences have it, with two decimals, so that sums and ratios can be checked by eye.
 
     >>> [hundredths(n) for n in (768, 9536, 11_689_512, 138_357_544, 6_607_343_616)]
     ['768', '9.54k', '11.69M', '138.36M', '6.61B']
@@ -42,6 +42,15 @@ def macs(value: int) -> str:
     return f"{digits} {prefix}MACs"
 
 
+def short_macs(value: int) -> str:
+    """The same under a title that says what they are.
+
+    >>> short_macs(118_013_952), short_macs(12_990), short_macs(0)
+    ('118.0M', '12.99k', '0')
+    """
+    return "".join(_scaled(value, _STEPS, _four_digits))
+
+
 def seconds(value: float) -> str:
     """A duration given in seconds.
 
@@ -52,6 +61,15 @@ def seconds(value: float) -> str:
         return f"{value:.2f} s"
     milliseconds = value * 1000
     return f"{milliseconds:.3f} ms" if milliseconds < 0.1 else f"{_four_digits(milliseconds)} ms"
+
+
+def milliseconds(value: float) -> str:
+    """A duration given in seconds, in milliseconds under a title that says so; never a false zero.
+
+    >>> milliseconds(0.00123), milliseconds(1.2345), milliseconds(0.0000002), milliseconds(0)
+    ('1.230', '1,234.500', '<0.001', '0.000')
+    """
+    return "<0.001" if 0 < value < 0.000_000_5 else f"{value * 1000:,.3f}"
 
 
 def memory(value: int) -> str:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from rich.cells import cell_len
 
 import fxviz
 from conftest import Result
@@ -154,7 +155,7 @@ def test_weights_are_named(tiny: ArchGraph) -> None:
     assert [row["weights"] for row in json.loads(fxviz.compare(tiny, tuned).written("json"))["rows"]] == [None, "tuned.pt"]
     assert "weights tuned.pt" in str(fxviz.summarize(tuned)).splitlines()[0]
     assert json.loads(fxviz.summarize(tuned).written("json"))["model"]["weights"] == "tuned.pt"
-    assert "with the weights tuned.pt" in fxviz.explain(tuned).splitlines()[0]
+    assert "with the weights tuned.pt" in fxviz.explain(tuned).title
 
 
 def test_every_run_that_stopped_is_told(in_tmp: Path, fxviz: Call) -> None:
@@ -233,6 +234,43 @@ def test_a_model_that_fails_is_named(in_tmp: Path, fxviz: Call) -> None:
     done = fxviz("compare", "resnet18", "net.py:Net", "-q")
     assert done.status == 1 and done.out == ""
     assert done.err.startswith("fxviz: net.py:Net: cannot trace Net") and done.err.count("\n") == 1
+
+
+def test_a_file_of_weights_is_that_of_one_model(in_tmp: Path, fxviz: Call) -> None:
+    done = fxviz("compare", "net.py:A", "net.py:B", "--weights", "a.safetensors")
+    assert done == Result(
+        2,
+        "",
+        "fxviz: --weights a.safetensors is a file, which fits one model: trace each to .json "
+        "(fxviz trace MODEL --weights FILE -o NAME.json) and compare these\n",
+    )
+    assert "which fits one model" not in fxviz("compare", "net.py:A", "net.py:A", "--weights", "a.safetensors").err
+    assert "which fits one model" not in fxviz("compare", "net.py:A", "net.py:B", "--weights", "DEFAULT").err
+
+
+def test_where_one_input_does_not_fit_all_models_the_way_out_is_said(in_tmp: Path, tiny: ArchGraph, fxviz: Call) -> None:
+    Path("net.py").write_text(
+        "from torch import nn\ndef a():\n    return nn.Linear(4, 2)\ndef b():\n    return nn.Linear(8, 2)\n"
+        "class C(nn.Module):\n    def forward(self, x):\n        raise ValueError('no')\n"
+    )
+    tiny.save("tiny.json")
+    advice = "; where one --input does not fit all models, trace each to .json (fxviz trace MODEL --input SPEC -o NAME.json)"
+    assert advice in fxviz("compare", "net.py:a", "net.py:b", "--input", "1x4", "-q").err
+    assert advice in fxviz("compare", "net.py:a", "net.py:b", "-q").err
+    assert advice not in fxviz("compare", "tiny.json", "net.py:b", "--input", "1x4", "-q").err
+
+
+@pytest.mark.parametrize("names", [("resnet18", "vgg16"), ("resnet18", "vgg16", "fasterrcnn_resnet50_fpn")])
+def test_nothing_is_wider_than_forty_columns(names: tuple[str, ...]) -> None:
+    text = compared(*names).written(width=40)
+    assert max(map(cell_len, text.splitlines())) <= 40
+    assert len(names) > 2 or ("15.47 GMACs" in text and "138.36M" in text and "…er4.0.conv2" in text)
+
+
+def test_print_shows_the_tables(tiny: ArchGraph) -> None:
+    comparison, explanation = fxviz.compare(tiny, tiny), fxviz.explain(tiny)
+    assert f"{comparison}\n" == comparison.written() and f"{explanation}\n" == explanation.written()
+    assert isinstance(explanation, fxviz.Explanation) and explanation.written("markdown").startswith("# tiny")
 
 
 def test_too_few_from_python(tiny: ArchGraph) -> None:

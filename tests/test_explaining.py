@@ -28,27 +28,31 @@ Call = Callable[..., Result]
 GOLDEN = ("resnet18", "vgg16", "vit_b_16", "mobilenet_v2", "fasterrcnn_resnet50_fpn")
 
 
+def text_of(model: nn.Module | ArchGraph, lang: str = "en") -> str:
+    return fxviz.explain(model, lang).written()
+
+
 @pytest.mark.parametrize("lang", LANGUAGES)
 @pytest.mark.parametrize("name", GOLDEN)
 def test_models_in_sentences(name: str, lang: str, golden: Callable[[str, str], None]) -> None:
-    golden(f"explain/{name}.{lang}.txt", fxviz.explain(traced(name), lang))
+    golden(f"explain/{name}.{lang}.txt", text_of(traced(name), lang))
 
 
 def test_markdown(golden: Callable[[str, str], None]) -> None:
-    golden("explain/resnet18.md", fxviz.explain(traced("resnet18"), form="markdown"))
+    golden("explain/resnet18.md", fxviz.explain(traced("resnet18")).written("markdown"))
 
 
 def test_the_claim_that_most_of_resnet18_is_in_fc_is_refuted() -> None:
-    said = fxviz.explain(traced("resnet18"))
+    said = text_of(traced("resnet18"))
     assert "Most of them are in convolutions (95.5%), not in the fully connected layer fc (4.4%)." in said
     assert "layer4 alone holds 71.8% of the parameters; with layer3 it is 89.8%." in said
-    said = fxviz.explain(traced("resnet18"), "zh")
+    said = text_of(traced("resnet18"), "zh")
     assert "大部分参数在卷积层（95.5%）中，而不在全连接层 fc（4.4%）中。" in said
     assert "仅 layer4 就占参数量的 71.8%，加上 layer3 共占 89.8%。" in said
 
 
 def test_what_the_page_on_vgg16_says_by_hand() -> None:
-    said = fxviz.explain(traced("vgg16"), "zh")
+    said = text_of(traced("vgg16"), "zh")
     for claim in (
         "共 16 个带权重的层：13 个卷积层、3 个全连接层。",
         "全部 13 个卷积层都使用 3×3 卷积核，步长均为 1，填充均为 1。",
@@ -65,12 +69,12 @@ def test_what_the_page_on_vgg16_says_by_hand() -> None:
 @pytest.mark.parametrize("name", GOLDEN)
 def test_both_languages_say_the_same_numbers(name: str) -> None:
     """Of two digits or more: small ones are words in one language and digits in the other."""
-    english, chinese = (set(re.findall(r"\d[\d.,]*\d", fxviz.explain(traced(name), lang))) for lang in LANGUAGES)
+    english, chinese = (set(re.findall(r"\d[\d.,]*\d", text_of(traced(name), lang))) for lang in LANGUAGES)
     assert english == chinese and len(english) > 20
 
 
 def test_sections_with_nothing_to_say_are_left_out(tiny: ArchGraph) -> None:
-    assert "Attention" not in fxviz.explain(tiny) and "Convolutions" in fxviz.explain(tiny)
+    assert "Attention" not in text_of(tiny) and "Convolutions" in text_of(tiny)
     titles = [section.title for section in explained(traced("vit_b_16")).sections]
     assert "Attention" in titles
     for name in GOLDEN:
@@ -88,7 +92,7 @@ def test_no_sentence_is_half_empty() -> None:
 
 
 def test_unused_parameters_and_the_longest_chain() -> None:
-    said = fxviz.explain(traced("googlenet"))
+    said = text_of(traced("googlenet"))
     assert "This run does not use 6.38M (6,379,984) of them (in aux1, aux2); shares are of those that it uses." in said
     assert "The longest chain is 22 deep: 21 convolutions and 1 fully connected layer." in said
 
@@ -106,13 +110,13 @@ class Tied(nn.Module):
 
 
 def test_shared_and_frozen_parameters() -> None:
-    said = fxviz.explain(fxviz.trace(Tied(), torch.zeros(1, 3, dtype=torch.int64)))
+    said = text_of(fxviz.trace(Tied(), torch.zeros(1, 3, dtype=torch.int64)))
     assert "table.weight is shared by table and head; shared parameters count once." in said
     assert "160 parameters, all of them frozen." in said
 
 
 def test_half_precision_is_said_as_traced_and_in_fp32() -> None:
-    said = fxviz.explain(fxviz.trace(nn.Linear(8, 4).half(), torch.zeros(1, 8, dtype=torch.float16)))
+    said = text_of(fxviz.trace(nn.Linear(8, 4).half(), torch.zeros(1, 8, dtype=torch.float16)))
     assert "The parameters take 72 bytes as traced, 144 bytes in fp32." in said
 
 
@@ -144,30 +148,34 @@ def conv(inner: int, outer: int, kernel: int, **settings: int) -> nn.Conv2d:
         (Steps(conv(3, 4, 3), conv(4, 4, 3, groups=2)), "  - 1 is grouped (2 groups).", "1 个分组卷积（2 组）"),
         (Steps(conv(3, 4, 3), conv(4, 4, 3, dilation=2)), "  - 1 is dilated by 2.", "1 个膨胀率为 2 的空洞卷积"),
         (Steps(conv(3, 4, 3), nn.ConvTranspose2d(4, 4, 3)), "  - 1 is transposed.", "1 个转置卷积"),
-        (Steps(conv(3, 3, 3, groups=3)), "  - It is depthwise.", "1 个逐通道卷积"),
+        (Steps(conv(3, 3, 3, groups=3)), "  - It is depthwise.", "  - 它是逐通道卷积。"),
         (Steps(conv(3, 4, 3), nn.BatchNorm2d(4)), "alone: not counted is 1 norm.", "未计入的有 1 个归一化层。"),
-        (Steps(conv(3, 4, 3), nn.MaxPool2d(2), conv(4, 8, 3), nn.MaxPool2d(2)), "double where the size", "每次通道数都翻倍"),
+        (
+            Steps(conv(3, 4, 3), nn.MaxPool2d(2), conv(4, 8, 3), nn.MaxPool2d(2)),
+            "double where the size",
+            "；尺寸变化时通道数翻倍",
+        ),
         (Steps(conv(3, 4, 3), nn.MaxPool2d(2), conv(4, 6, 3), nn.MaxPool2d(2)), "4 at 30×30, 6 at 13×13.", "时 6。"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_one_and_all(model: nn.Module, english: str, chinese: str) -> None:
     graph = fxviz.trace(model, torch.zeros(1, 3, 32, 32))
-    assert english in fxviz.explain(graph)
-    assert chinese in fxviz.explain(graph, "zh")
+    assert english in text_of(graph)
+    assert chinese in text_of(graph, "zh")
 
 
 def test_kernels_of_one_dimension_are_sizes() -> None:
     graph = fxviz.trace(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv1d(4, 4, 5)), torch.zeros(1, 3, 20))
-    assert "Kernels: 1 of size 3 and 1 of size 5; all with stride 1." in fxviz.explain(graph)
-    assert "卷积核：长度为 3 的 1 个、长度为 5 的 1 个；步长均为 1。" in fxviz.explain(graph, "zh")
+    assert "Kernels: 1 of size 3 and 1 of size 5; all with stride 1." in text_of(graph)
+    assert "卷积核：长度为 3 的 1 个、长度为 5 的 1 个；步长均为 1。" in text_of(graph, "zh")
 
 
 def test_one_operation_without_a_formula(tiny: ArchGraph) -> None:
     nodes = tuple(replace(node, macs=None) if node.op == "flatten" else node for node in tiny.nodes)
-    assert "1 operation has no formula and is left out." in fxviz.explain(replace(tiny, nodes=nodes))
+    assert "1 operation has no formula and is left out." in text_of(replace(tiny, nodes=nodes))
     alone = tuple(replace(node, macs=None if node.op == "flatten" else 0) for node in tiny.nodes)
-    assert "MACs are unknown: 1 operation has no formula." in fxviz.explain(replace(tiny, nodes=alone))
+    assert "MACs are unknown: 1 operation has no formula." in text_of(replace(tiny, nodes=alone))
 
 
 class OneOfThree(nn.Module):
@@ -183,7 +191,7 @@ class OneOfThree(nn.Module):
 
 @pytest.mark.parametrize("lang", LANGUAGES)
 def test_one_part_with_all_parameters_is_not_said_to_be_alone(lang: str) -> None:
-    said = fxviz.explain(fxviz.trace(OneOfThree(), torch.zeros(2, 4)), lang)
+    said = text_of(fxviz.trace(OneOfThree(), torch.zeros(2, 4)), lang)
     assert "alone" not in said and "独占" not in said
 
 
@@ -197,7 +205,7 @@ class Mixed(nn.Module):
 
 
 def test_dtypes_that_add_up_to_fp32_are_not_fp32() -> None:
-    said = fxviz.explain(fxviz.trace(Mixed(), torch.zeros(1, 4, dtype=torch.float16)))
+    said = text_of(fxviz.trace(Mixed(), torch.zeros(1, 4, dtype=torch.float16)))
     assert "The parameters take 96 bytes as traced, 96 bytes in fp32." in said
 
 
@@ -206,7 +214,7 @@ def test_names_with_commas_stay_whole_in_chinese() -> None:
     with net.scope("a, b"):
         x = net.layer("Linear", net.input())
     net.output(net.layer("Linear", x))
-    assert "a, b" in fxviz.explain(net.graph(), "zh") and "a、b" not in fxviz.explain(net.graph(), "zh")
+    assert "a, b" in text_of(net.graph(), "zh") and "a、b" not in text_of(net.graph(), "zh")
 
 
 def test_of_a_long_path_the_end_is_told() -> None:
@@ -214,7 +222,7 @@ def test_of_a_long_path_the_end_is_told() -> None:
     with net.scope("outer" * 20), net.scope("inner"):
         x = net.layer("Linear", net.input())
     net.output(net.layer("Linear", x))
-    assert re.search(r"…\S*inner", fxviz.explain(annotate(net.graph())))
+    assert re.search(r"…\S*inner", text_of(annotate(net.graph())))
 
 
 def test_titles_are_bold_on_a_terminal(tiny: ArchGraph, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,7 +233,7 @@ def test_titles_are_bold_on_a_terminal(tiny: ArchGraph, monkeypatch: pytest.Monk
 
 
 def test_a_model_without_parameters(tmp_path: Path) -> None:
-    said = fxviz.explain(fxviz.trace(nn.ReLU(), torch.zeros(1, 8)))
+    said = text_of(fxviz.trace(nn.ReLU(), torch.zeros(1, 8)))
     assert "It has no weighted layers." in said and "It has no parameters." in said
 
 
@@ -300,7 +308,7 @@ def test_names_are_harmless(hostile: str, lang: str) -> None:
         net.output(net.layer("Linear", net.input()))
     graph = net.graph()
     graph = replace(graph, model=replace(graph.model, name=hostile, cls=hostile))
-    text, markdown = (fxviz.explain(graph, lang, form) for form in ("text", "markdown"))
+    text, markdown = (fxviz.explain(graph, lang).written(form) for form in ("text", "markdown"))
     assert all(sign.isprintable() or sign == "\n" for sign in text + markdown)
     assert "<script>" not in markdown and "t](java" not in markdown and "*x*" not in markdown.replace("\\*x\\*", "")
     assert len(text.splitlines()) == len(explained(graph, lang).text().splitlines()) and "\nbreak" not in text
@@ -312,4 +320,15 @@ def test_very_long_names_are_cut() -> None:
     graph = net.graph()
     long = "x" * 5000
     graph = replace(graph, parameters=tuple(Parameter(f"{long}.w", p.shape, p.dtype, True) for p in graph.parameters))
-    assert max(map(len, fxviz.explain(replace(graph, model=replace(graph.model, name=long))).splitlines())) < 400
+    assert max(map(len, text_of(replace(graph, model=replace(graph.model, name=long))).splitlines())) < 400
+
+
+def test_what_holds_for_all_convolutions_is_said_of_all() -> None:
+    graph = fxviz.trace(nn.Sequential(*(nn.ConvTranspose2d(4, 4, 2, 2, groups=2) for _ in range(3))), torch.zeros(1, 4, 2, 2))
+    assert "  - All are grouped (2 groups) and all are transposed.\n" in text_of(graph)
+    assert "  - 全部为分组卷积（2 组）、转置卷积。\n" in text_of(graph, "zh")
+
+
+def test_all_parts_together_are_no_news() -> None:
+    thirds = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(3))), torch.zeros(2, 4))
+    assert "hold 100.0%" not in text_of(thirds) and "占参数量的 100.0%" not in text_of(thirds, "zh")

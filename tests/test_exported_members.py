@@ -14,6 +14,7 @@ from conftest import ROOT
 PUBLIC = [
     "ArchGraph",
     "Comparison",
+    "Explanation",
     "Figure",
     "FxvizError",
     "Information",

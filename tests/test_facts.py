@@ -423,7 +423,7 @@ def test_recurrent_layers(wrap: Callable[[nn.Module], nn.Module]) -> None:
 def test_a_model_that_is_one_layer() -> None:
     found = facts_of(fxviz.trace(nn.Linear(8, 4), torch.zeros(1, 8)))
     assert [(layer.path, layer.kind, layer.params, layer.features) for layer in found.layers] == [
-        ("weight", "linear", 36, (8, 4))
+        ("weight, bias", "linear", 36, (8, 4))
     ]
 
 

@@ -139,7 +139,7 @@ def test_modules_may_be_nested_deeper_than_calls(depth: int | None) -> None:
     assert len(view.rows) == (501 if depth == 500 else 1_501) if depth and depth > 1 else len(view.rows) < 10
     if len(view.rows) < BUDGET:
         assert Picture(draw(view), "light").svg.startswith("<svg")
-    assert headline(graph).startswith("96.1k parameters, no skips")
+    assert headline(graph).startswith("96.06k parameters, no skips")
 
 
 def test_the_operation_that_failed_is_never_put_together_with_others() -> None:

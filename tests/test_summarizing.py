@@ -97,7 +97,7 @@ def test_the_skips(skips: tuple[str, ...], said: str) -> None:
 
 def test_what_the_trace_never_uses_is_said() -> None:
     said = headline(graph({"a.weight": 1000, "aux.weight": 1000}, unread=("aux.weight",)))
-    assert said == "1.0k parameters (+ 1.0k not used in this run), no skips; a 100.0%"
+    assert said == "1.00k parameters (+ 1.00k not used in this run), no skips; a 100.0%"
 
 
 def test_shares_of_another_metric(resnet18: ArchGraph) -> None:

@@ -248,7 +248,13 @@ def test_unknown_macs_are_never_zero() -> None:
     net.nodes[-1] = replace(net.nodes[-1], macs=None)
     summary = summarized(annotate(net.graph()))
     said = {row.label: text for row, text in zip(summary.rows, _macs_column(summary), strict=True)}
-    assert said == {"conv2d": "9.2k", "head.linear": "64", "head.linear_1": "?", "head_total": "over 64", "TOTAL": "over 9.3k"}
+    assert said == {
+        "conv2d": "9.22k",
+        "head.linear": "64",
+        "head.linear_1": "?",
+        "head_total": "over 64",
+        "TOTAL": "over 9.28k",
+    }
     rows = {label(row): row for row in rows_of(summary.written("json"))}
     assert (rows["head.linear_1"]["macs"], rows["head.linear_1"]["macs_unknown"]) == (None, 1)
     assert (rows["TOTAL"]["macs"], rows["TOTAL"]["macs_unknown"]) == (9216 + 64, 1)
@@ -440,6 +446,13 @@ def test_a_terminal_gets_bars_and_bold_sums_and_is_filled(saved: Callable[[str],
     text = on_terminal(saved("vgg16"), COLUMNS="70", NO_COLOR="1")
     assert widest(text) <= 70 and not re.search(r"\x1b\[[0-9;]*3[0-9]", text)
     assert "\x1b" not in on_terminal(saved("vgg16"), "--format", "markdown")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vgg16", "googlenet", "vit_b_16", "fasterrcnn_resnet50_fpn"])
+def test_nothing_is_wider_than_forty_columns(name: str) -> None:
+    text = package.summarize(traced(name)).written(width=40)
+    assert widest(text) <= 40
+    assert all(f"{row.params:,}" in text for row in package.summarize(traced(name)).rows)
 
 
 def test_csv_opens_in_pandas_with_numbers(fxviz: Command, saved: Callable[[str], Path]) -> None:

@@ -64,7 +64,7 @@ def test_plain_is_whole_and_has_no_bars() -> None:
 def test_no_line_is_wider_than_the_terminal_unless_numbers_would_be_cut(width: int) -> None:
     text = written(table("features.transition.downsample.conv", "层归一化层归一化层归一化层归一化"), width=width)
     body = text.split("\n\n")[1].splitlines()
-    least = cell_len("features.transit  parameters   share")
+    least = cell_len("…le.conv  parameters   share")
     assert max(map(cell_len, body)) <= max(width, least)
     assert "11,689,512" in text and "100.0%" in text
 
@@ -76,13 +76,28 @@ def test_what_goes_first_is_the_bar_then_the_columns_by_rank() -> None:
         for what in ("█", "64×3", "BatchNo"):
             if what not in text:
                 gone.setdefault(what, width)
-        assert "sample.conv" in text
+        assert "le.conv" in text
     assert gone["█"] > gone["64×3"] > gone["BatchNo"]
 
 
 def test_paths_are_cut_at_their_left_and_other_texts_at_their_right() -> None:
     text = written(table("features.transition.downsample.conv"), width=48)
     assert "\n…downsample.conv  BatchNorm…       9,408   50.0%\n" in text
+
+
+def test_a_line_of_paths_is_cut_at_its_left_behind_its_name() -> None:
+    columns = Column("quantity", "", elastic=True), Column("net", "a_network_with_a_name", right=True, elastic=True)
+    lines = (
+        Line(("the largest layer of all", "body.0.conv_of_the_network"), path=True),
+        Line(("its kind", "Conv2d 3×3, 512 → 512")),
+    )
+    text = written(Table("net", columns, lines), width=24)
+    assert text.splitlines()[2:] == [
+        "             …ith_a_name",
+        "─" * 24,
+        "the larges…  …he_network",
+        "its kind     Conv2d 3×3…",
+    ]
 
 
 def test_bars_are_as_long_as_their_shares() -> None:

@@ -10,12 +10,12 @@ from fxviz.comparing.reasons import reasons
 from fxviz.comparing.sides import Side, sides_of
 from fxviz.comparing.tables import for_programs, quantities, shares
 from fxviz.graph import ArchGraph
-from fxviz.tabulating import PROGRAMS, Table, written
+from fxviz.tabulating import PROGRAMS, Table, Tabular
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Models side by side."""
+class Comparison(Tabular):
+    """Models side by side. ``print`` shows the tables."""
 
     sides: tuple[Side, ...]
 
@@ -30,19 +30,6 @@ class Comparison:
             return (for_programs(self.sides, self.sentences),)
         parts = shares(self.sides)
         return (quantities(self.sides, " ".join(self.sentences)), *([parts] if parts.lines else []))
-
-    def written(self, form: str = "table", width: int | None = None, styled: bool = False) -> str:
-        """The comparison as text.
-
-        Args:
-            form: "table", "markdown", "csv", "json" or "latex".
-            width: columns of the terminal that a "table" must fit; None: plain, as wide as it is.
-            styled: whether the terminal takes bold and colours.
-
-        Raises:
-            UsageError: there is no such form.
-        """
-        return "\n".join(written(table, form, width, styled) for table in self.tables(form))
 
 
 def compare(graphs: Sequence[ArchGraph]) -> Comparison:

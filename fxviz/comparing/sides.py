@@ -52,8 +52,8 @@ def sides_of(graphs: Sequence[ArchGraph]) -> tuple[Side, ...]:
     >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
     >>> graph = ArchGraph(ModelInfo("net", "python", "Net"), trace, (), (), scopes, ())
-    >>> [side.name for side in sides_of((graph, graph))]
-    ['net', 'net (2)']
+    >>> [(side.name, side.ratio) for side in sides_of((graph, graph))]
+    [('net', None), ('net (2)', None)]
     """
     facts = [facts_of(graph) for graph in graphs]
     opened = frozenset().union(*(opened_in(graph) for graph in graphs))
@@ -68,12 +68,19 @@ def sides_of(graphs: Sequence[ArchGraph]) -> tuple[Side, ...]:
             each.params / params if params else None,
             each.macs / macs if macs else None,
         )
-        for name, graph, each in zip(_names(graphs), graphs, facts, strict=True)
+        for name, graph, each in zip(names_of(graphs), graphs, facts, strict=True)
     )
 
 
-def _names(graphs: Sequence[ArchGraph]) -> list[str]:
-    """The models' names, those of two sources with the source, the rest of equal ones with a number."""
+def names_of(graphs: Sequence[ArchGraph]) -> list[str]:
+    """The models' names in their order, no two alike: those of two sources with the source, equal ones with a number.
+
+    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
+    >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
+    >>> net, timms = (ArchGraph(ModelInfo("net", source, "Net"), trace, (), (), scopes, ()) for source in ("python", "timm"))
+    >>> names_of((net, net)), names_of((net, timms))
+    (['net', 'net (2)'], ['python:net', 'timm:net'])
+    """
     sources: dict[str, set[str]] = defaultdict(set)
     for graph in graphs:
         sources[graph.model.name].add(graph.model.source)
@@ -88,6 +95,11 @@ def _names(graphs: Sequence[ArchGraph]) -> list[str]:
 
 def _with_source(graph: ArchGraph) -> str:
     return f"{graph.model.source}:{graph.model.name}"
+
+
+def are_timed(sides: Sequence[Side]) -> bool:
+    """Whether the times of all models were measured, so that they can be compared."""
+    return all(side.facts.time is not None for side in sides)
 
 
 def paths_of(sides: Sequence[Side]) -> tuple[str, ...]:

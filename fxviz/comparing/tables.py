@@ -7,18 +7,12 @@ from typing import Any
 
 from fxviz import units
 from fxviz.comparing.reasons import described
-from fxviz.comparing.sides import Side, paths_of
-from fxviz.graph import SKIP_KINDS
+from fxviz.comparing.sides import Side, are_timed, paths_of
+from fxviz.graph import SKIP_KINDS, SKIP_NOUNS
 from fxviz.quoting import short_path, shown
 from fxviz.tabulating import Column, Line, Table
 
-_SKIPS = {
-    "identity": "identity shortcuts",
-    "projection": "projection shortcuts",
-    "resample": "resampling shortcuts",
-    "concat": "concatenations",
-    "gate": "gates",
-}
+_LARGEST = "largest layer"
 
 Quantity = tuple[str, Callable[[Side], str | int | None]]
 """What it is, and what is said of it; 0 where a model has none of what another may have."""
@@ -26,21 +20,21 @@ Quantity = tuple[str, Callable[[Side], str | int | None]]
 
 def quantities(sides: Sequence[Side], title: str) -> Table:
     """Quantities as rows, models as columns, in words; a quantity that no model has is left out."""
-    lines = [(name, *(said(side) for side in sides)) for name, said in _quantities()]
+    lines = [(name, *(said(side) for side in sides)) for name, said in _quantities(are_timed(sides))]
     return Table(
         title,
-        (Column("quantity", ""), *_models(sides)),
-        tuple(Line(line) for line in lines if any(line[1:])),
+        (Column("quantity", "", elastic=True), *_models(sides)),
+        tuple(Line(line, path=line[0] == _LARGEST) for line in lines if any(line[1:])),
         tuple(_notes(sides)),
     )
 
 
 def _models(sides: Sequence[Side]) -> Iterator[Column]:
     for side in sides:
-        yield Column(side.name, side.label, right=True, elastic=True, path=True)
+        yield Column(side.name, side.label, right=True, elastic=True)
 
 
-def _quantities() -> Iterator[Quantity]:
+def _quantities(timed: bool) -> Iterator[Quantity]:
     yield "weights", _weights
     yield "input", _input
     yield "parameters", lambda side: units.hundredths(side.facts.params)
@@ -48,12 +42,14 @@ def _quantities() -> Iterator[Quantity]:
     yield "not used in this run", lambda side: units.hundredths(side.facts.unused_params) if side.facts.unused else 0
     yield "MACs", lambda side: f"{'> ' * bool(side.facts.unknown_macs)}{units.macs(side.facts.macs)}"
     yield "× the fewest MACs", lambda side: None if side.macs_ratio is None else units.ratio(side.macs_ratio)
+    if timed:
+        yield "time", lambda side: units.seconds(side.facts.time or 0)
     yield "weighted layers", lambda side: str(side.facts.weighted)
     yield "longest chain of them", lambda side: str(side.facts.depth.layers)
     yield "residual blocks", lambda side: sum(block.count for block in side.facts.blocks)
-    for kind, noun in _SKIPS.items():
-        yield noun, lambda side, kind=kind: side.facts.skips[kind]  # type: ignore[misc]
-    yield "largest layer", _largest
+    for kind, noun in SKIP_NOUNS.items():
+        yield f"{noun}s", lambda side, kind=kind: side.facts.skips[kind]  # type: ignore[misc]
+    yield _LARGEST, _largest
     yield "its kind", lambda side: None if side.facts.largest is None else described(side.facts.largest)
     yield "its share of parameters", _largest_share
     yield "memory of parameters", lambda side: units.memory(side.facts.memory.weights)
@@ -96,7 +92,7 @@ def shares(sides: Sequence[Side]) -> Table:
 
 def _share_columns(sides: Sequence[Side]) -> Iterator[Column]:
     for side in sides:
-        yield Column(side.name, side.label, units.percent, right=True, bar=True)
+        yield Column(side.name, side.label, units.percent, right=True, bar=True, elastic=True)
 
 
 def _share(side: Side, path: str) -> float | None:
@@ -106,13 +102,13 @@ def _share(side: Side, path: str) -> float | None:
 
 def for_programs(sides: Sequence[Side], sentences: Sequence[str]) -> Table:
     """A row for each model, numbers as numbers."""
-    rows = [_row(side, paths_of(sides)) for side in sides]
+    rows = [_row(side, paths_of(sides), are_timed(sides)) for side in sides]
     columns = tuple(Column(key, key) for key in rows[0])
     facts = {"sentences": list(sentences), "models": [side.name for side in sides]}
     return Table("", columns, tuple(Line(tuple(row.values())) for row in rows), facts=facts)
 
 
-def _row(side: Side, paths: Sequence[str]) -> dict[str, Any]:
+def _row(side: Side, paths: Sequence[str], timed: bool) -> dict[str, Any]:
     facts, memory, largest = side.facts, side.facts.memory, side.facts.largest
     return {
         "model": side.name,
@@ -124,6 +120,7 @@ def _row(side: Side, paths: Sequence[str]) -> dict[str, Any]:
         "macs": facts.macs,
         "macs_ratio": side.macs_ratio,
         "macs_unknown_nodes": facts.unknown_macs,
+        **({"time": facts.time} if timed else {}),
         "weighted_layers": facts.weighted,
         "depth": facts.depth.layers,
         "residual_blocks": sum(block.count for block in facts.blocks),

@@ -8,7 +8,7 @@ from fxviz.explaining.document import FORMS, Explanation, Section, check_form
 from fxviz.facts import facts_of
 from fxviz.graph import ArchGraph
 
-__all__ = ["FORMS", "LANGUAGES", "Explanation", "Section", "check_explaining", "explained"]
+__all__ = ["FORMS", "LANGUAGES", "Explanation", "Section", "check_form", "check_language", "explained"]
 
 LANGUAGES = {"en": english.explain, "zh": chinese.explain}
 """The languages by their codes (https://www.iso.org/iso-639-language-code)."""
@@ -30,14 +30,13 @@ def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
     return LANGUAGES[lang](graph, facts_of(graph))
 
 
-def check_explaining(lang: str, form: str) -> None:
-    """Refuse a language or a form that there is not.
+def check_language(lang: str) -> None:
+    """Refuse a language that there is not.
 
-    >>> check_explaining("fr", "text")
+    >>> check_language("fr")
     Traceback (most recent call last):
     ...
     fxviz.errors.UsageError: no language 'fr': choose en or zh
     """
     if lang not in LANGUAGES:
         raise UsageError(f"no language '{lang}': choose {choice(tuple(LANGUAGES))}")
-    check_form(form)

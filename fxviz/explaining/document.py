@@ -23,7 +23,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Explanation:
-    """A title and sections, those that have something to say."""
+    """A title and sections, those that have something to say. ``print`` shows the sentences."""
 
     title: str
     sections: tuple[Section, ...]
@@ -43,6 +43,9 @@ class Explanation:
         if form == "markdown":
             return self.markdown
         return _styled(self.text(width), max(width or 0, 20)) if styled else self.text(width)
+
+    def __str__(self) -> str:
+        return self.text().rstrip("\n")
 
     def text(self, width: int | None = None) -> str:
         """Plain text: each sentence on one line, or wrapped to ``width`` columns.

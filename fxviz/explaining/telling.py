@@ -30,7 +30,7 @@ def exact(value: int, brackets: str = " ()") -> str:
     >>> exact(11_689_512), exact(640), exact(11_689_512, "（）")
     ('11.69M (11,689,512)', '640', '11.69M（11,689,512）')
     """
-    return f"{units.count(value)}{brackets[:-1]}{value:,}{brackets[-1]}" if value >= 1000 else str(value)
+    return f"{units.hundredths(value)}{brackets[:-1]}{value:,}{brackets[-1]}" if value >= 1000 else str(value)
 
 
 def sizes(values: Sequence[int]) -> str:
@@ -43,9 +43,9 @@ def stride(values: Sequence[int]) -> str:
     return str(values[0]) if len(set(values)) == 1 else sizes(values)
 
 
-def inputs(graph: ArchGraph) -> str:
+def inputs(graph: ArchGraph) -> list[str]:
     """The tensors that went in: ``x 1×3×224×224``."""
-    return ", ".join(f"{name(key)} {units.shape(tensor.shape)}" for key, tensor in graph.trace.inputs.items())
+    return [f"{name(key)} {units.shape(tensor.shape)}" for key, tensor in graph.trace.inputs.items()]
 
 
 def class_name(cls: str) -> str:

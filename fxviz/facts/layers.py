@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from math import prod
 from typing import Any
 
 from fxviz.facts.links import Links
+from fxviz.facts.owners import Owners
 from fxviz.facts.values import Geometry, Kind, Layer, Place
 from fxviz.graph import RESIDUAL_KINDS, ArchGraph, Node
 from fxviz.operations import is_norm, plain_name
@@ -40,14 +41,15 @@ def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
     """
     graph = links.graph
     shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
-    pairs = list(_pairs(links))
+    pairs, owners = list(_pairs(links)), Owners(graph)
     read: dict[str, list[str]] = defaultdict(list)
     for holder, runner in pairs:
         read[runner.id] += holder.uses
     groups: dict[tuple[str, ...], list[tuple[Node, Node]]] = defaultdict(list)
     for holder, runner in pairs:
-        groups[_identity(holder, runner, read[runner.id])].append((holder, runner))
-    return tuple(_layer(key[0], group, shapes, places, links) for key, group in groups.items())
+        groups[_identity(holder, runner, read[runner.id], owners)].append((holder, runner))
+    functions = Counter(path for path, *read in groups if read)
+    return tuple(_layer(_path(key, functions[key[0]]), group, shapes, places, links) for key, group in groups.items())
 
 
 def _pairs(links: Links) -> Iterator[tuple[Node, Node]]:
@@ -60,13 +62,20 @@ def _pairs(links: Links) -> Iterator[tuple[Node, Node]]:
             yield node, reader if reader is not None and _kind(reader, [], ()) != "other" else node
 
 
-def _identity(holder: Node, runner: Node, read: list[str]) -> tuple[str, ...]:
-    """What makes nodes one layer, its path first: a module's path; for a function all that it reads; else the parameter."""
-    if holder.kind != "parameter":
+def _identity(holder: Node, runner: Node, read: list[str], owners: Owners) -> tuple[str, ...]:
+    """What makes nodes one layer, its path first: a module's path; for a function all that it reads; else the parameter.
+
+    A function's path is that of the module whose weight it reads; parameters that stand for themselves are named instead.
+    """
+    if holder.kind != "parameter" or runner is holder:
         return (holder.path,)
-    if runner is holder:
-        return holder.path, "parameter"
-    return (read[0].rpartition(".")[0] or read[0], *read)
+    return (owners.layer_of(read[0]) or ", ".join(read), *read)
+
+
+def _path(identity: tuple[str, ...], functions: int) -> str:
+    """The path of a layer; where several functions compute with a module's parameters, each is named by those that it reads."""
+    path, *read = identity
+    return ", ".join(read) if read and functions > 1 else path
 
 
 def _layer(
@@ -110,7 +119,7 @@ def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) ->
         return _kind_of_function(name, node)
     if "hidden_size" in settings and "num_layers" in settings:
         return "recurrent"
-    if node.macs == 0 and node.outputs:  # without results it is where the run stopped
+    if node.macs == 0:
         return "other"
     if "num_heads" in settings or "attention" in name:
         return "attention"

@@ -51,17 +51,27 @@ def memory_of(links: Links) -> Memory:
     """The bytes that weights take, and those of all activations of the run together."""
     graph = links.graph
     weights = [TensorInfo(parameter.shape, parameter.dtype) for parameter in graph.parameters]
-    made = [(node, tensor) for node, tensor in activations(links)]
-    largest = max(made, key=lambda item: size_of(item[1]), default=None)
+    made = list(activations(links))
     return Memory(
         sum(map(size_of, weights)),
         sum(map(size_fp32, weights)),
         sum(size_of(tensor) for _, tensor in made),
         sum(size_fp32(tensor) for _, tensor in made),
-        None if largest is None else Tensor(largest[0].path, largest[0].op, largest[1].shape, size_of(largest[1])),
+        _largest(made),
         _dtypes(weights),
         _dtypes(tensor for _, tensor in made),
     )
+
+
+def _largest(made: Iterable[tuple[Node, TensorInfo]]) -> Tensor | None:
+    """The first of the largest tensors."""
+    sizes = [(size_of(tensor), node, tensor) for node, tensor in made]
+    most = max((size for size, _, _ in sizes), default=None)
+    equal = [(node, tensor) for size, node, tensor in sizes if size == most]
+    if most is None or not equal:
+        return None
+    node, tensor = equal[0]
+    return Tensor(node.path, node.op, tensor.shape, most, len(equal))
 
 
 def _dtypes(tensors: Iterable[TensorInfo]) -> frozenset[str]:

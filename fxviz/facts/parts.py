@@ -34,7 +34,7 @@ def opened_in(graph: ArchGraph) -> frozenset[str]:
 
 
 def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
-    """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs.
+    """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs, or took time.
 
     What a module computes itself, outside of its parts, is a part by the module's path and the operation.
 
@@ -49,20 +49,26 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     paths = {path for path in paths if holds_modules(sizes, path)}
     params = sums(sizes, paths)
     macs: dict[str, int] = defaultdict(int)
+    times: dict[str, float] = defaultdict(float)
     for node in graph.nodes:
         name = f"{node.path}.{node.op}" if node.kind != "parameter" else f"{node.path}."
-        macs[part_of(name.lstrip("."), paths)] += node.macs or 0
-    amounts = {path: amount(params.get(path, 0), macs.get(path, 0), graph) for path in dict.fromkeys((*params, *macs))}
-    return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs)
+        part = part_of(name.lstrip("."), paths)
+        macs[part] += node.macs or 0
+        times[part] += node.time or 0
+    amounts = {
+        path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path]) for path in dict.fromkeys((*params, *macs))
+    }
+    return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs or held.time_share)
 
 
-def amount(params: int, macs: int, graph: ArchGraph) -> Amount:
-    """Parameters and MACs with their shares of what the trace uses."""
+def amount(params: int, macs: int, graph: ArchGraph, time: float = 0.0) -> Amount:
+    """Parameters, MACs and time with their shares of what the trace uses."""
     return Amount(
         params,
         macs,
         params / graph.traced_params if graph.traced_params else 0.0,
         macs / graph.total_macs if graph.total_macs else 0.0,
+        time / graph.total_time if graph.total_time else 0.0,
     )
 
 

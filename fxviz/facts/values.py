@@ -40,7 +40,7 @@ class Layer:
     """A layer: a module that owns parameters, or a function with the parameters that it reads.
 
     Attributes:
-        path: dotted path of the module, or of the module that owns the parameters.
+        path: dotted path of the module, or of the module that owns the parameters; where that is none, their names.
         name: class of the module, or name of the function.
         place: on the main way, on the way of a residual shortcut, or inside a gate.
         calls: ids of the nodes that run it.
@@ -65,12 +65,16 @@ class Layer:
 
 @dataclass(frozen=True)
 class Amount:
-    """What a kind of layer, or a part of the model, holds; shares lie between 0 and 1 and are of what the trace uses."""
+    """What a kind of layer, or a part of the model, holds; shares lie between 0 and 1 and are of what the trace uses.
+
+    ``time_share`` is that of the time of all steps; 0 where none was measured, and for kinds.
+    """
 
     params: int
     macs: int
     share: float
     macs_share: float
+    time_share: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,13 @@ class Attention:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An activation: the node that makes it, where, and its size."""
+    """An activation: the node that makes it, where, and its size; ``equal`` of them are as large."""
 
     path: str
     name: str
     shape: tuple[int, ...]
     bytes: int
+    equal: int = 1
 
 
 @dataclass(frozen=True)
@@ -143,7 +148,7 @@ class Memory:
     Attributes:
         weights: of all parameters of the model, those that this trace never uses included.
         activations: of every tensor that an operation newly makes, see :func:`fxviz.facts.memory.activations`.
-        largest: the largest of these tensors.
+        largest: the largest of these tensors, the first of several.
         weight_dtypes: the dtypes that floating-point and complex numbers have among the parameters,
         activation_dtypes: and among the activations.
     """
@@ -181,7 +186,8 @@ class Facts:
         unused: the parameters that this trace never reads.
         frozen: scalars in parameters without ``requires_grad``.
         shared: parameters that several layers read, with the paths of these layers.
-        macs: of all nodes whose count is known; ``unknown_macs`` nodes have none.
+        macs: of all nodes whose count is known; ``unknown_macs`` nodes have no formula, beside the one where the run stopped.
+        time: seconds of all steps; None if nothing was measured.
         layers: in the order in which they ran first.
         kinds: what each kind of layer holds; kinds that hold nothing are left out.
         parts: the model's parts, each parameter in one of them, in the model's order.
@@ -200,6 +206,7 @@ class Facts:
     buffers: int
     macs: int
     unknown_macs: int
+    time: float | None
     layers: tuple[Layer, ...]
     kinds: Mapping[Kind, Amount]
     parts: tuple[Part, ...]

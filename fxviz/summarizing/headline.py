@@ -8,13 +8,10 @@ from dataclasses import dataclass
 
 from fxviz import units
 from fxviz.facts.parts import used_sizes
-from fxviz.graph import ArchGraph, Node
+from fxviz.graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node
 from fxviz.metrics import METRICS
 from fxviz.parting import opened, sums
 from fxviz.quoting import short_path
-
-_APART = {"concat": "concat skip", "gate": "gate"}
-"""Kinds of skips that are counted for themselves, and what one is called."""
 
 
 @dataclass(frozen=True)
@@ -34,9 +31,9 @@ def headline(graph: ArchGraph, metric: str = "params") -> str:
     Where the run stopped before its end, that comes first, and all else is said of what ran until then.
     """
     untraced = sum(parameter.size for parameter in graph.untraced)
-    params = f"{units.count(graph.traced_params)} parameters"
+    params = f"{units.hundredths(graph.traced_params)} parameters"
     if untraced:
-        params += f" (+ {units.count(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
+        params += f" (+ {units.hundredths(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
     shares = ", ".join(f"{short_path(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
     measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
     return f"{_stop(graph)}{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
@@ -74,8 +71,8 @@ def _skips(counts: dict[str, int]) -> str:
     >>> _skips({"identity": 2, "projection": 1, "resample": 0, "concat": 2, "gate": 1})
     '3 skips (2 identity, 1 projection), 2 concat skips, 1 gate'
     """
-    residual = {kind: count for kind, count in counts.items() if count and kind not in _APART}
-    apart = [f"{counts[kind]} {name}{'s' * (counts[kind] > 1)}" for kind, name in _APART.items() if counts[kind]]
+    residual = {kind: count for kind, count in counts.items() if count and kind in RESIDUAL_KINDS}
+    apart = [_counted(count, SKIP_NOUNS[kind]) for kind, count in counts.items() if count and kind not in RESIDUAL_KINDS]
     return ", ".join((*_residual(residual), *apart)) or "no skips"
 
 
@@ -83,4 +80,8 @@ def _residual(counts: dict[str, int]) -> Iterator[str]:
     total, kinds = sum(counts.values()), list(counts)
     if kinds:
         told = f"all {kinds[0]}" if len(kinds) == 1 < total else ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
-        yield f"{total} skip{'s' * (total > 1)} ({told})"
+        yield f"{_counted(total, 'skip')} ({told})"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'s' * (count > 1)}"

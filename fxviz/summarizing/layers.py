@@ -3,44 +3,51 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
 
+from fxviz.facts.owners import Owners
 from fxviz.graph import ArchGraph, Node, Parameter
-from fxviz.operations import is_activation, is_norm, is_passing, name_of, role_of
-from fxviz.summarizing.values import Row
+from fxviz.operations import is_activation, is_norm, is_passing, is_view, name_of, role_of
+from fxviz.summarizing.values import Row, summed_times
 
 Key = tuple[str, str]
 """What nodes of one row have in common: the row's kind and name."""
 
 
-def used_layers(graph: ArchGraph, every: bool = False) -> tuple[Row, ...]:
-    """The rows of what ran. Each parameter counts in the row of the node that the graph counts it at.
+def used_layers(graph: ArchGraph, every: bool = False) -> tuple[tuple[Row, ...], tuple[Node, ...]]:
+    """The rows of what ran, and the steps that have none. Each parameter counts at the node where the graph counts it.
 
     Args:
         graph: an annotated graph.
         every: also layers without parameters and multiply-accumulates: activations, norms, pooling, dropout.
 
     A function that computes with the weight of a module which is never called itself is that module's row
-    (``F.linear(x, self.qkv.weight)``); any other function with multiply-accumulates has a row of its own.
+    (``F.linear(x, self.qkv.weight)``), one that computes with a parameter that stands for itself is in that parameter's row
+    (``x @ self.scale``); any other function with multiply-accumulates has a row of its own.
     """
-    owners = Owners(graph)
+    homes, counted = _Homes(graph), _counted(graph)
     groups: dict[Key, list[Node]] = defaultdict(list)
+    rows: list[Row] = []
+    rest: list[Node] = []
     for node in graph.nodes:
-        if (key := owners.key_of(node)) is not None:
-            groups[key].append(node)
-    counted = _counted(graph)
-    rows = (_row(key, nodes, owners.read_by(nodes), counted) for key, nodes in groups.items())
-    return tuple(row for row in rows if every or row.parameters or row.shared or row.macs or row.macs_unknown)
+        key = homes.key_of(node)
+        (rest if key is None else groups[key]).append(node)
+    for key, nodes in groups.items():
+        row = _row(key, nodes, homes, counted)
+        if every or row.parameters or row.shared or row.macs or row.macs_unknown:
+            rows.append(row)
+        else:
+            rest += nodes
+    return tuple(rows), tuple(rest)
 
 
 def unused_layers(graph: ArchGraph) -> tuple[Row, ...]:
     """The rows of the parameters that this run never reads, in the model's order."""
-    owners = Owners(graph)
+    homes = _Homes(graph)
     groups: dict[Key, list[Parameter]] = defaultdict(list)
     for parameter in graph.untraced:
-        path = owners.layer_of(parameter.name)
-        free = path is None or path in owners.called
+        path = homes.layer_of(parameter.name)
+        free = path is None or path in homes.called
         groups[("parameter", parameter.name) if free or path is None else ("layer", path)].append(parameter)
     return tuple(
         Row(kind, name, _type(kind, parameters), tuple(parameters), weight=_weight(name, parameters), used=False)
@@ -48,38 +55,27 @@ def unused_layers(graph: ArchGraph) -> tuple[Row, ...]:
     )
 
 
-@dataclass
-class Owners:
-    """Which module each parameter and each step belongs to."""
+class _Homes(Owners):
+    """Which row each parameter and each step belongs to."""
 
-    graph: ArchGraph
-    called: set[str] = field(init=False)
-    _holders: set[str] = field(init=False)
-    _read: dict[str, list[Node]] = field(init=False)
-    _by_name: dict[str, Parameter] = field(init=False)
-
-    def __post_init__(self) -> None:
-        graph = self.graph
+    def __init__(self, graph: ArchGraph) -> None:
+        super().__init__(graph)
+        self._graph = graph
         self.called = {node.path for node in graph.nodes if node.kind == "module"}
-        owners = {parameter.name.rpartition(".")[0] for parameter in graph.parameters}
-        self._holders = {"", *_above(owners)}
         self._by_name = {parameter.name: parameter for parameter in graph.parameters}
-        self._read = defaultdict(list)
-        for edge in graph.edges:
-            source = graph.by_id[edge.source]
-            if source.kind == "parameter":
-                self._read[edge.target].append(source)
 
     def read_by(self, nodes: Iterable[Node]) -> list[Parameter]:
         """What the steps of a row read: their own, and those of a function's arguments that an earlier step read already."""
-        shared = (name for node in nodes for argument in self._read[node.id] for name in argument.shared)
+        shared = (name for node in nodes for argument in self._arguments(node) for name in argument.shared)
         names = dict.fromkeys((*(name for node in nodes for name in node.uses), *shared))
         return [self._by_name[name] for name in names if name in self._by_name]
 
-    def layer_of(self, name: str) -> str | None:
-        """The path of the module that owns a parameter; None where other modules in it own some, too."""
-        path = name.rpartition(".")[0]
-        return None if path in self._holders else path
+    def calls(self, runs: Sequence[Node], read: Sequence[Parameter]) -> int:
+        """How often a row's steps run; functions with several parameters of a module run as often as one of these is read."""
+        if not read or any(node.kind == "module" for node in runs):
+            return len(runs)
+        arguments = [{name for argument in self._arguments(node) for name in argument.uses} for node in runs]
+        return max(1, *(sum(parameter.name in names for names in arguments) for parameter in read))
 
     def key_of(self, node: Node) -> Key | None:
         """The row of a step; None if it has none."""
@@ -92,21 +88,25 @@ class Owners:
             return self._function(node)
         return None
 
+    def _arguments(self, node: Node) -> Iterator[Node]:
+        """The parameters that a step reads as arguments, or views of them."""
+        for source in map(self._graph.by_id.__getitem__, self._graph.sources[node.id]):
+            while is_view(source) and (above := self._graph.sources[source.id]):
+                source = self._graph.by_id[above[0]]
+            if source.kind == "parameter":
+                yield source
+
     def _function(self, node: Node) -> Key:
-        """A function belongs to the module whose weight it reads, if nothing else stands for that module."""
-        paths = {self.layer_of(name) for argument in self._read[node.id] for name in argument.uses} - {None} - self.called
-        if len(paths) == 1:
-            return "layer", str(paths.pop())
+        """A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the largest
+        parameter that stands for itself."""
+        read = [name for argument in self._arguments(node) for name in argument.uses]
+        paths = {self.layer_of(name) for name in read} - self.called
+        if paths == {None}:
+            return "parameter", max(read, key=lambda name: (self.layer_of(name) is None, self._by_name[name].size))
+        if len(paths - {None}) == 1:
+            return "layer", str((paths - {None}).pop())
         name = name_of(node).rpartition(".")[2]
         return "function", f"{node.path}.{name}" if node.path else name
-
-
-def _above(paths: Iterable[str]) -> Iterable[str]:
-    """Every path that one of ``paths`` lies below."""
-    for path in paths:
-        while path:
-            path = path.rpartition(".")[0]
-            yield path
 
 
 def _is_layer(node: Node) -> bool:
@@ -123,8 +123,8 @@ def _counted(graph: ArchGraph) -> dict[str, str]:
     return counted
 
 
-def _row(key: Key, nodes: list[Node], read: list[Parameter], counted: dict[str, str]) -> Row:
-    kind, name = key
+def _row(key: Key, nodes: list[Node], homes: _Homes, counted: dict[str, str]) -> Row:
+    (kind, name), read = key, homes.read_by(nodes)
     ids = {node.id for node in nodes}
     runs = [node for node in nodes if node.kind != "parameter"]
     own = tuple(parameter for parameter in read if counted[parameter.name] in ids)
@@ -138,7 +138,8 @@ def _row(key: Key, nodes: list[Node], read: list[Parameter], counted: dict[str, 
         shared,
         macs=sum(node.macs or 0 for node in nodes),
         macs_unknown=sum(node.macs is None for node in nodes),
-        calls=len(runs) or None,
+        time=summed_times(node.time for node in nodes),
+        calls=homes.calls(runs, read) if runs else None,
         weight=_weight(name, read),
         output=first.outputs[0].shape if first else None,
     )

@@ -61,6 +61,8 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
     if totals.unused_params:
         unused, used = f"{totals.unused_params:,}", f"{totals.used_params:,}"
         yield f"{unused} parameters are {_unused(trace)} in this run; shares are of the {used} that are."
+    if totals.time is not None:
+        yield f"{_time(totals.time, totals.time_without_row)}, measured on {trace.device}."
     if batch is not None:
         yield f"Output shapes are without their first size, {batch}, which is that of the inputs."
 
@@ -90,6 +92,15 @@ def _parameters(totals: Totals) -> str:
 
 def _buffers(totals: Totals) -> str:
     return f"; {totals.buffers:,} numbers in buffers" if totals.buffers else ""
+
+
+def _time(whole: float, without_row: float | None) -> str:
+    """
+    >>> _time(0.0125, 0.00025), _time(0.0125, None)
+    ('12.50 ms, 0.25 ms of it in steps that have no row here', '12.50 ms')
+    """
+    apart = f", {units.seconds(without_row)} of it in steps that have no row here" if without_row else ""
+    return f"{units.seconds(whole)}{apart}"
 
 
 def _macs(trace: TraceInfo, totals: Totals) -> str:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz.facts.memory import size_of
-from fxviz.graph import ArchGraph, ModelInfo, TensorInfo, TraceInfo
+from fxviz.facts.owners import above
+from fxviz.graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo
 from fxviz.summarizing.choosing import SummaryOptions, in_order
 from fxviz.summarizing.layers import unused_layers, used_layers
 from fxviz.summarizing.nesting import to_depth, with_subtotals
 from fxviz.summarizing.tables import tabulated
-from fxviz.summarizing.values import Row, Totals, summed
-from fxviz.tabulating import Table, written
+from fxviz.summarizing.values import Row, Totals, summed, summed_times
+from fxviz.tabulating import Table, Tabular
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Tabular):
     """A model as rows and totals. ``print`` shows its table.
 
     Attributes:
@@ -37,21 +38,9 @@ class Summary:
         """The same as a table, which :func:`fxviz.tabulating.written` writes in every form."""
         return tabulated(self.model, self.trace, self.rows, self.totals)
 
-    def written(self, form: str = "table", width: int | None = None, styled: bool = False) -> str:
-        """The table as text.
-
-        Args:
-            form: "table", "markdown", "csv", "json" or "latex".
-            width: columns of the terminal that a "table" must fit; None: plain, as wide as it is.
-            styled: whether the terminal takes bold and colours.
-
-        Raises:
-            UsageError: there is no such form.
-        """
-        return written(self.table, form, width, styled)
-
-    def __str__(self) -> str:
-        return self.written().rstrip("\n")
+    def tables(self, form: str = "table") -> tuple[Table, ...]:
+        """The one table, of which each form shows its columns."""
+        return (self.table,)
 
 
 _DEFAULTS = SummaryOptions()
@@ -72,13 +61,15 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     >>> [(row.kind, row.name, row.params, row.share) for row in summary.rows]
     [('layer', 'fc', 16, 1.0), ('total', 'TOTAL', 16, 1.0)]
     """
-    used, unused = used_layers(graph, options.all), unused_layers(graph)
+    (used, rest), unused = used_layers(graph, options.all), unused_layers(graph)
     if options.depth is not None:
         used, unused = to_depth(used, graph, options.depth), to_depth(unused, graph, options.depth)
     layers = (*_linked(used), *unused)
     ordered = [_shown([row for row in layers if row.used is part], options) for part in (True, False)]
-    rows = (*ordered[0], *ordered[1], *_sums(used, unused))
-    return Summary(graph.model, graph.trace, tuple(_shared_out(rows, graph.traced_params)), _totals(graph))
+    rows = _with_rest((*ordered[0], *ordered[1], *_sums(used, unused)), rest)
+    return Summary(
+        graph.model, graph.trace, tuple(_shared_out(rows, graph.traced_params)), _totals(graph, _outside(rest, used))
+    )
 
 
 def _linked(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -101,6 +92,24 @@ def _sums(used: Sequence[Row], unused: Sequence[Row]) -> Iterable[Row]:
     yield summed("total", "TOTAL", (*used, *unused))
 
 
+def _outside(steps: Iterable[Node], rows: Iterable[Row]) -> tuple[Node, ...]:
+    """The steps that are in no module which is one row."""
+    modules = {row.name for row in rows if row.kind == "module"}
+    return tuple(node for node in steps if modules.isdisjoint((node.path, *above(node.path))))
+
+
+def _with_rest(rows: Iterable[Row], rest: Sequence[Node]) -> Iterator[Row]:
+    """The rows; modules and sums with the times of their steps that have no row (additions, activations unless asked for)."""
+    times: dict[str, float] = defaultdict(float)
+    for node in rest:
+        for path in (node.path, *above(node.path)):
+            times[path] += node.time or 0
+    for row in rows:
+        path = "" if row.kind in ("used", "total") else row.name
+        whole = row.used and (row.is_sum or row.kind == "module")
+        yield replace(row, time=(row.time or 0) + times[path]) if whole and times.get(path) else row
+
+
 def _shared_out(rows: Iterable[Row], whole: int) -> Iterable[Row]:
     """Rows with their share of the parameters that the run uses, where they are a part of these."""
     for row in rows:
@@ -112,7 +121,7 @@ def _is_part(row: Row, whole: int) -> bool:
     return row.used and whole > 0 and row.params <= whole
 
 
-def _totals(graph: ArchGraph) -> Totals:
+def _totals(graph: ArchGraph, without_row: Sequence[Node]) -> Totals:
     sizes: dict[str, int] = defaultdict(int)
     for parameter in graph.parameters:
         sizes[parameter.dtype] += size_of(TensorInfo(parameter.shape, parameter.dtype))
@@ -124,4 +133,6 @@ def _totals(graph: ArchGraph) -> Totals:
         graph.total_macs,
         sum(node.macs is None for node in graph.nodes),
         dict(sizes),
+        graph.total_time,
+        summed_times(node.time for node in without_row),
     )

@@ -8,23 +8,20 @@ from typing import Any
 
 from fxviz import units
 from fxviz.graph import ModelInfo, Parameter, TraceInfo
-from fxviz.metrics import METRICS
 from fxviz.summarizing.remarks import batch_of, remark, remarks, title
 from fxviz.summarizing.values import Row, Totals
 from fxviz.tabulating import PEOPLE, PROGRAMS, Column, Line, Table
-
-_macs = METRICS["macs"].said
 
 
 def tabulated(model: ModelInfo, trace: TraceInfo, rows: Sequence[Row], totals: Totals) -> Table:
     """The table of a summary. What people and programs read differs in form alone: "118.0M" and 118013952."""
     remarked = Column("remark", "remarks", elastic=True, forms=PEOPLE)
     batch = batch_of(trace, rows)
-    columns = (replace(column, said=_said(column, batch)) for column, _ in _COLUMNS)
+    shown = [(column, of) for column, of in _COLUMNS if column.key != "time" or totals.time is not None]
     return Table(
         title(model, trace),
-        (*columns, remarked),
-        tuple(_lines(rows, trace)),
+        (*(replace(column, said=_said(column, batch)) for column, _ in shown), remarked),
+        tuple(_lines(rows, trace, [of for _, of in shown])),
         tuple(remarks(trace, totals, batch)),
         _facts(model, trace, totals),
     )
@@ -35,9 +32,9 @@ def _said(column: Column, batch: int | None) -> Callable[[Any], str]:
     return _unbatched if column.key == "output_shape" and batch is not None else column.said
 
 
-def _lines(rows: Sequence[Row], trace: TraceInfo) -> Iterator[Line]:
+def _lines(rows: Sequence[Row], trace: TraceInfo, cells: Sequence[Callable[[Row], Any]]) -> Iterator[Line]:
     for before, row in zip((None, *rows), rows, strict=False):
-        values = (*(of(row) for _, of in _COLUMNS), remark(row, trace) or None)
+        values = (*(of(row) for of in cells), remark(row, trace) or None)
         yield Line(values, row.is_sum, before is not None and _is_apart(before, row))
 
 
@@ -68,8 +65,8 @@ def _unbatched(sizes: Sequence[int]) -> str:
 def _macs_said(row: Row) -> str | None:
     """What is unknown is never 0; what is known in part is said to be more."""
     if row.macs_unknown:
-        return f"over {_macs(row.macs)}" if row.macs else "?"
-    return _macs(row.macs) if row.macs or (row.is_sum and row.used) else None
+        return f"over {units.short_macs(row.macs)}" if row.macs else "?"
+    return units.short_macs(row.macs) if row.macs or (row.is_sum and row.used) else None
 
 
 def _parameters(row: Row) -> list[dict[str, Any]] | None:
@@ -93,13 +90,14 @@ _COLUMNS: tuple[tuple[Column, Callable[[Row], Any]], ...] = (
     (Column("kind", "kind", forms=PROGRAMS), lambda row: row.kind),
     (Column("name", "name", forms=PROGRAMS), lambda row: row.name),
     (Column("label", "layer", elastic=True, path=True, forms=PEOPLE), lambda row: row.label),
-    (Column("type", "type", elastic=True, rank=1), lambda row: row.type),
+    (Column("type", "type", elastic=True, rank=4), lambda row: row.type),
     (Column("params", "parameters", "{:,}".format, right=True), lambda row: row.params),
-    (Column("share", "share", _percent, right=True, bar=True), lambda row: row.share),
-    (Column("weight_shape", "weight", units.shape, right=True, rank=2), lambda row: _sizes(row.weight)),
-    (Column("output_shape", "output", units.shape, right=True, rank=3), lambda row: _sizes(row.output)),
-    (Column("macs_said", "MACs", right=True, forms=PEOPLE), _macs_said),
+    (Column("share", "share", _percent, right=True, bar=True, rank=2), lambda row: row.share),
+    (Column("weight_shape", "weight", units.shape, right=True, rank=5), lambda row: _sizes(row.weight)),
+    (Column("output_shape", "output", units.shape, right=True, rank=6), lambda row: _sizes(row.output)),
+    (Column("macs_said", "MACs", right=True, rank=3, forms=PEOPLE), _macs_said),
     (Column("macs", "MACs", forms=PROGRAMS), lambda row: row.macs if row.macs or not row.macs_unknown else None),
+    (Column("time", "time (ms)", units.milliseconds, right=True, rank=1), lambda row: row.time),
     (Column("macs_unknown", "unknown MACs", forms=PROGRAMS), lambda row: row.macs_unknown),
     (Column("trainable", "trainable", forms=PROGRAMS), lambda row: row.params - row.frozen),
     (Column("frozen", "frozen", forms=PROGRAMS), lambda row: row.frozen),
@@ -131,6 +129,7 @@ def _facts(model: ModelInfo, trace: TraceInfo, totals: Totals) -> dict[str, Any]
             "macs_unknown_operations": totals.macs_unknown,
             "params_bytes": sum(totals.bytes.values()),
             "params_bytes_by_dtype": dict(totals.bytes),
+            **({} if totals.time is None else {"time": totals.time, "time_without_row": totals.time_without_row}),
         },
         "failure": None if trace.failure is None else trace.failure.message,
     }

@@ -28,7 +28,9 @@ class Row:
         shared_with: the names of the rows where they count.
         macs: multiply-accumulates of all calls, those that are known.
         macs_unknown: operations whose multiply-accumulates are unknown.
-        calls: how often the run calls it; None for what is not called.
+        time: seconds of all calls; of a module or a sum also those of its steps that have no row; None if nothing was measured.
+        calls: how often the run calls it, of a module with several parameters that functions compute with how often one of
+            these is read; None for what is not called.
         weight: shape of the parameter called "weight", else of the largest; None if it is a whole module or has none.
         output: shape of the first tensor that its first call returns, the batch included; None if that is unknown.
         used: whether the run uses it; the total is of both kinds.
@@ -43,6 +45,7 @@ class Row:
     shared_with: tuple[str, ...] = ()
     macs: int = 0
     macs_unknown: int = 0
+    time: float | None = None
     calls: int | None = None
     weight: tuple[int, ...] | None = None
     output: tuple[int, ...] | None = None
@@ -70,7 +73,7 @@ class Row:
 
 
 def summed(kind: str, name: str, rows: Iterable[Row], **facts: object) -> Row:
-    """One row with the parameters and multiply-accumulates of several."""
+    """One row with the parameters, multiply-accumulates and times of several."""
     parts = tuple(rows)
     return Row(
         kind,
@@ -78,8 +81,19 @@ def summed(kind: str, name: str, rows: Iterable[Row], **facts: object) -> Row:
         parameters=tuple(parameter for row in parts for parameter in row.parameters),
         macs=sum(row.macs for row in parts),
         macs_unknown=sum(row.macs_unknown for row in parts),
+        time=summed_times(row.time for row in parts),
         **facts,  # type: ignore[arg-type]
     )
+
+
+def summed_times(times: Iterable[float | None]) -> float | None:
+    """The sum of what was measured; None if nothing was.
+
+    >>> summed_times([0.25, None, 0.5]), summed_times([None])
+    (0.75, None)
+    """
+    measured = [time for time in times if time is not None]
+    return sum(measured) if measured else None
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,8 @@ class Totals:
         macs: multiply-accumulates of the run, those that are known.
         macs_unknown: operations whose multiply-accumulates are unknown.
         bytes: bytes of the parameters by dtype.
+        time: seconds of all steps; None if nothing was measured.
+        time_without_row: those of the steps that have no row.
     """
 
     params: int
@@ -103,6 +119,8 @@ class Totals:
     macs: int
     macs_unknown: int
     bytes: Mapping[str, int] = field(default_factory=dict)
+    time: float | None = None
+    time_without_row: float | None = None
 
     @property
     def unused_params(self) -> int:

@@ -11,16 +11,21 @@ from fxviz.tabulating.table import Column, Line, Table
 
 @dataclass(frozen=True)
 class Strip:
-    """One column as people read it: the column, and its text in each line."""
+    """One column as people read it: the column, its text in each line, and in which lines that is a dotted path."""
 
     column: Column
     texts: tuple[str, ...]
+    paths: tuple[bool, ...]
 
 
 def strips(table: Table, form: str) -> tuple[Strip, ...]:
     """The columns that have something to say, from left to right."""
     shown = tuple(
-        Strip(column, tuple(text(column, line.values[place]) for line in table.lines))
+        Strip(
+            column,
+            tuple(text(column, line.values[place]) for line in table.lines),
+            tuple(line.path and place > 0 for line in table.lines),
+        )
         for place, column in enumerate(table.columns)
         if form in column.forms
     )

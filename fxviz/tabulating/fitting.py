@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
 
@@ -44,17 +44,27 @@ def natural(shown: Sequence[Strip]) -> tuple[Slot, ...]:
 def fitted(table: Table, shown: Sequence[Strip], width: int) -> tuple[Slot, ...]:
     """Columns that fit ``width`` together: elastic ones are cut, then whole ones go, those of the highest rank first.
 
-    Shares get bars in the room that is left. Numbers are never cut: where nothing more can go, the table is wider.
+    Shares get bars in the room that is left. Where nothing more can go, elastic ones are cut further. Others, which hold
+    numbers, are never cut: the table is wider then.
     """
     kept = list(shown)
     while _full(map(_least, kept)) > width and any(strip.column.rank for strip in kept):
         kept.remove(max(kept, key=lambda strip: strip.column.rank))
-    cap = next((cap for cap in range(width, 0, -1) if _full(_capped(strip, cap) for strip in kept) <= width), 0)
-    slots = [_slot(strip, _capped(strip, cap)) for strip in kept]
+    slots = [_slot(strip, size) for strip, size in zip(kept, _shared_out(kept, width), strict=True)]
     return tuple(_with_bars(table, kept, slots, width))
 
 
-def _full(widths: Iterator[int]) -> int:
+def _shared_out(kept: Sequence[Strip], width: int) -> list[int]:
+    """How wide each column is: elastic ones alike, but no less than their least; less only where that does not fit."""
+    for least in (_least, _tightest):
+        for cap in range(width, 0, -1):
+            sizes = [max(least(strip), min(_width(strip), cap)) for strip in kept]
+            if _full(sizes) <= width:
+                return sizes
+    return [_tightest(strip) for strip in kept]
+
+
+def _full(widths: Iterable[int]) -> int:
     every = list(widths)
     return sum(every) + GAP * max(len(every) - 1, 0)
 
@@ -70,14 +80,15 @@ def _least(strip: Strip) -> int:
     return min(_width(strip), _LEAST_OF_A_PATH if strip.column.path else _LEAST)
 
 
-def _capped(strip: Strip, cap: int) -> int:
-    return max(_least(strip), min(_width(strip), cap)) if strip.column.elastic else _width(strip)
+def _tightest(strip: Strip) -> int:
+    """The width below which nothing is cut."""
+    return min(_width(strip), _LEAST) if strip.column.elastic else _width(strip)
 
 
 def _slot(strip: Strip, width: int) -> Slot:
     column = strip.column
-    texts = tuple(cut(text, width, column.path) for text in strip.texts)
-    return Slot(cut(printable(column.title), width), texts, width, column.right)
+    texts = tuple(cut(text, width, column.path or path) for text, path in zip(strip.texts, strip.paths, strict=True))
+    return Slot(cut(printable(column.title), width, path=True), texts, width, column.right)
 
 
 def cut(text: str, width: int, path: bool = False) -> str:

@@ -27,7 +27,7 @@ class Column:
         right: whether its values stand at the right, as numbers do.
         bar: whether its values are shares between 0 and 1 that a terminal shows as a bar, too.
         elastic: whether its texts may be cut where a terminal is too narrow.
-        path: whether they are dotted paths, which are cut at their left.
+        path: whether they are dotted paths, of which the end tells most: these are cut at their left.
         rank: in which order columns are left out where a terminal is still too narrow, the highest first; 0: never.
         forms: those in which it appears.
     """
@@ -51,11 +51,13 @@ class Line:
         values: in the order of the columns; plain values that JSON knows.
         sum: whether it sums up lines above it, as a subtotal does.
         ruled: whether it is ruled off from the lines above it.
+        path: whether its values behind the first, which says so, are dotted paths.
     """
 
     values: tuple[Any, ...]
     sum: bool = False
     ruled: bool = False
+    path: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from fxviz.cli.figures import figure_target, write_figure
 from fxviz.cli.flags import Draw, Run, Talk, output, spread
 from fxviz.cli.reporting import reported
 from fxviz.cli.steps import MODEL, give, one_graph_of, tell_failures, tell_remarks
-from fxviz.errors import FxvizError, UsageError, choice
+from fxviz.errors import FxvizError, TraceError, UsageError, choice
 from fxviz.figure import PICTURES, RenderOptions
 from fxviz.graph import ArchGraph
 from fxviz.loading.grammar import is_graph_file
@@ -41,6 +41,7 @@ def compare(
         options = _figure_options(models, form, target, draw)
         path = None if options is None else figure_target(target, models[-1], draw, PICTURES)
         run.keywords()
+        _check_weights(models, run)
         tell_remarks(run, talk)
         graphs = _graphs(models, run, talk)
         if options is None:
@@ -69,24 +70,43 @@ def _figure_options(models: list[str], form: str, target: str | None, draw: Draw
     return options
 
 
+def _traced(models: list[str]) -> list[str]:
+    """The models that are yet to be traced, each once."""
+    return [model for model in dict.fromkeys(models) if not is_graph_file(model)]
+
+
+def _check_weights(models: list[str], run: Run) -> None:
+    """One file of weights is that of one model; of published ones each model has its own under a name."""
+    from fxviz.loading.weights.checkpoints import is_checkpoint
+
+    if run.weights is not None and is_checkpoint(run.weights) and len(_traced(models)) > 1:
+        raise UsageError(f"--weights {shown(run.weights)} is a file, which fits one model: {_each('--weights FILE')}")
+
+
+def _each(how: str) -> str:
+    return f"trace each to .json (fxviz trace MODEL {how} -o NAME.json) and compare these"
+
+
 def _graphs(models: list[str], run: Run, talk: Talk) -> list[ArchGraph]:
     """The graphs of the models, saved ones read before anything is traced, each once.
 
     How a model is run says nothing to a saved graph, and is refused where there are no others.
     """
-    traced = [model for model in models if not is_graph_file(model)]
+    traced = _traced(models)
     found: dict[str, ArchGraph] = {}
     for model in dict.fromkeys(sorted(models, key=lambda model: not is_graph_file(model))):
         saved = bool(traced) and model not in traced
-        found[model] = _graph(model, Run() if saved else run, talk)
+        found[model] = _graph(model, Run() if saved else run, talk, len(traced) > 1)
     return [found[model] for model in models]
 
 
-def _graph(model: str, run: Run, talk: Talk) -> ArchGraph:
-    """The graph of one of several models; an error says of which."""
+def _graph(model: str, run: Run, talk: Talk, several: bool) -> ArchGraph:
+    """The graph of one of several models; an error says of which, and how each gets inputs of its own."""
     try:
         return one_graph_of(model, run, talk)
     except FxvizError as error:
-        if model not in str(error):
-            error.args = (f"{model}: {error}",)
+        said = str(error) if model in str(error) else f"{model}: {error}"
+        if several and isinstance(error, TraceError) and (run.input or "--input" in said):
+            said += f"; where one --input does not fit all models, {_each('--input SPEC')}"
+        error.args = (said,)
         raise

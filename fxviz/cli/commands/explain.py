@@ -9,7 +9,7 @@ import typer
 from fxviz.cli.flags import Run, Talk, spread
 from fxviz.cli.reporting import reported
 from fxviz.cli.steps import MODEL, give, graph_of, tell_failure
-from fxviz.explaining import FORMS, LANGUAGES, check_explaining, explained
+from fxviz.explaining import FORMS, LANGUAGES, check_form, check_language, explained
 
 
 @spread
@@ -23,7 +23,8 @@ def explain(
 ) -> None:
     """Explain a model in sentences, every number computed, on standard output."""
     with reported(talk.debug):
-        check_explaining(lang, form)
+        check_language(lang)
+        check_form(form)
         graph = graph_of(model, run, talk)
         give(explained(graph, lang), form)
         tell_failure(graph, model)

@@ -6,6 +6,7 @@ from fxviz.explaining import selecting
 from fxviz.explaining.chinese.costs import computation, memory
 from fxviz.explaining.chinese.shapes import attention, blocks, convolutions, linear, maps
 from fxviz.explaining.chinese.structure import parameters, structure
+from fxviz.explaining.chinese.words import listed
 from fxviz.explaining.document import Explanation, explanation
 from fxviz.facts.values import Facts
 from fxviz.graph import ArchGraph
@@ -22,7 +23,7 @@ def explain(graph: ArchGraph, facts: Facts) -> Explanation:
             ("特征图", maps(facts)),
             ("全连接层", linear(facts)),
             ("注意力", attention(facts)),
-            ("残差块与捷径", blocks(facts)),
+            ("残差块与残差连接", blocks(facts)),
             ("计算量", computation(graph, facts)),
             ("内存", memory(facts)),
         ),
@@ -33,5 +34,5 @@ def _title(graph: ArchGraph) -> str:
     title = selecting.title(graph)
     source = f"，来自 {title.source}" if title.source else ""
     weights = f"，权重 {title.weights}" if title.weights else ""
-    inputs = f"，输入 {title.inputs}" if title.inputs else ""
+    inputs = f"，输入 {listed(title.inputs)}" if title.inputs else ""
     return f"{title.name}：{title.cls}{source}{weights}{inputs}"

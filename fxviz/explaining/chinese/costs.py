@@ -11,6 +11,19 @@ from fxviz.graph import ArchGraph
 
 
 def computation(graph: ArchGraph, facts: Facts) -> list[str]:
+    """MACs and time."""
+    return [*_macs(graph, facts), *_time(graph, facts)]
+
+
+def _time(graph: ArchGraph, facts: Facts) -> list[str]:
+    if facts.time is None:
+        return []
+    shares, more = selecting.time_shares(facts)
+    where = f"：{listed(shares)}{'等' * more}" if shares else ""
+    return [f"在 {telling.name(graph.trace.device)} 上逐个运算计时，共用 {units.seconds(facts.time)}{where}。"]
+
+
+def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     """MACs by kind and part."""
     if not facts.macs:
         return [f"乘加运算量未知：{facts.unknown_macs} 个运算没有公式。"] if facts.unknown_macs else []
@@ -20,33 +33,33 @@ def computation(graph: ArchGraph, facts: Facts) -> list[str]:
         said.append(f"{facts.unknown_macs} 个运算没有公式，未计入。")
     if graph.trace.guessed:
         said.append("取决于数据的尺寸是估计的，因此该数值只是近似值。")
-    kinds = sorted(((kind, held) for kind, held in facts.kinds.items() if held.macs), key=lambda item: -item[1].macs)
     names = {**KINDS, "other": "不含权重的乘积"}
-    said.append(f"按类型：{listed(f'{names[kind]} {units.percent(held.macs_share)}' for kind, held in kinds)}。")
-    shares = selecting.macs_shares(facts)
-    return [*said, *([f"各部分占比：{listed(shares)}。"] if shares else [])]
+    said.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in selecting.macs_kinds(facts))}。")
+    shares, more = selecting.macs_shares(facts)
+    return [*said, *([f"各部分占比：{listed(shares)}{'等' * more}。"] if shares else [])]
 
 
 def memory(facts: Facts) -> list[str]:
     """Bytes of parameters, buffers and activations."""
     memory, said = facts.memory, []
     if facts.params:
-        said.append(f"参数占 {_both(memory.weights, memory.weights_fp32, memory.weight_dtypes)}。")
+        said.append(f"参数占 {_both(selecting.weights_bytes(memory))}。")
     if facts.buffers:
-        said.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {telling.buffers(facts)}。")
+        said.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {words.memory(telling.buffers(facts))}。")
     if memory.largest:
         largest = memory.largest
-        all_of_them = _both(memory.activations, memory.activations_fp32, memory.activation_dtypes)
+        all_of_them = _both(selecting.activations_bytes(memory))
         name = telling.path(largest.path or largest.name)
-        size = f"{units.shape(largest.shape)}，{words.memory(largest.bytes)}"
+        shape, size = units.shape(largest.shape), words.memory(units.memory(largest.bytes))
         said.append(f"对此输入，激活值占 {all_of_them}：即各运算新产生的全部张量。")
-        said.append(f"其中最大的由 {name} 产生：{size}。")
+        which = f"其中最大的有 {largest.equal} 个，各占 {size}，第一个" if largest.equal > 1 else "其中最大的"
+        said.append(f"{which}由 {name} 产生：{shape}{'' if largest.equal > 1 else f'，{size}'}。")
     return said
 
 
-def _both(traced: int, fp32: int, dtypes: frozenset[str]) -> str:
-    """Bytes as traced and in fp32; the latter alone where all is fp32, and the former where nothing is floating."""
-    said = words.memory(traced)
-    if dtypes <= {"float32"}:
-        return f"{said}（fp32）" if dtypes else said
-    return f"{said}（按实际类型），fp32 时为 {words.memory(fp32)}"
+def _both(taken: selecting.Bytes) -> str:
+    """Bytes as traced and in fp32."""
+    said = words.memory(taken.traced)
+    if taken.fp32:
+        return f"{said}（按实际类型），fp32 时为 {words.memory(taken.fp32)}"
+    return f"{said}（fp32）" if taken.all_fp32 else said

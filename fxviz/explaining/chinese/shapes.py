@@ -6,14 +6,8 @@ from collections.abc import Sequence
 
 from fxviz import units
 from fxviz.explaining import selecting, telling
-from fxviz.explaining.chinese.words import listed, number
+from fxviz.explaining.chinese.words import RESIDUAL, listed, number
 from fxviz.facts.values import Facts, Layer, Step
-
-_SKIPS = {
-    "identity": "恒等捷径",
-    "projection": "投影捷径",
-    "resample": "重采样捷径",
-}
 
 
 def convolutions(facts: Facts) -> list[str]:
@@ -46,15 +40,14 @@ def _of_kernel(size: str) -> str:
 
 
 def _special(found: Sequence[Layer]) -> list[str]:
-    shapes = [layer.geometry for layer in found if layer.geometry]
-    depthwise = sum(shape.depthwise for shape in shapes)
-    grouped = [shape.groups for shape in shapes if shape.groups > 1 and not shape.depthwise]
-    transposed = sum(shape.transposed for shape in shapes)
-    said = [f"{depthwise} 个逐通道卷积" if depthwise else ""]
-    said.append(f"{len(grouped)} 个分组卷积（{listed(map(str, sorted(set(grouped))))} 组）" if grouped else "")
-    said += [f"{count} 个膨胀率为 {size} 的空洞卷积" for size, count in telling.dilations(found)]
-    said.append(f"{transposed} 个转置卷积" if transposed else "")
-    return [f"其中有 {listed(said)}。"] if any(said) else []
+    special = selecting.special(found)
+    sorts = [(special.depthwise, "逐通道卷积"), (special.grouped, f"分组卷积（{listed(map(str, special.groups))} 组）")]
+    sorts += [(count, f"膨胀率为 {size} 的空洞卷积") for size, count in special.dilated]
+    sorts.append((special.transposed, "转置卷积"))
+    every = listed(sort for count, sort in sorts if count == len(found))
+    some = listed(number(count, sort) for count, sort in sorts if 0 < count < len(found))
+    said = [f"{'它是' if len(found) == 1 else '全部为'}{every}" if every else "", f"其中有 {some}" if some else ""]
+    return [f"{'，'.join(filter(None, said))}。"] if any(said) else []
 
 
 def _chain(facts: Facts) -> list[str]:
@@ -77,6 +70,8 @@ def _doubled(times: int, changes: int) -> str:
     """How often the channels double; nothing where they never do."""
     if not times:
         return ""
+    if changes == 1:
+        return "；尺寸变化时通道数翻倍"
     return f"；尺寸共变化 {changes} 次，{f'其中 {times} 次通道数翻倍' if times < changes else '每次通道数都翻倍'}"
 
 
@@ -95,9 +90,9 @@ def linear(facts: Facts) -> list[str]:
     if not found:
         return []
     if not selecting.are_few(found):
-        pairs = telling.features(found)
-        more = f"，以及另外 {len(pairs) - 8} 种" if len(pairs) > 8 else ""
-        return [f"共 {len(found)} 个：{listed(f'{size} 的 {count} 个' for size, count in pairs[:8])}{more}。"]
+        pairs, others = selecting.features(found)
+        more = f"，以及另外 {others} 种" if others else ""
+        return [f"共 {len(found)} 个：{listed(f'{size} 的 {count} 个' for size, count in pairs)}{more}。"]
     return [
         f"{telling.path(layer.path)}：{layer.features[0]} → {layer.features[1]}，{_held(layer, facts)}。"
         for layer in found
@@ -108,7 +103,7 @@ def linear(facts: Facts) -> list[str]:
 def _held(layer: Layer, facts: Facts) -> str:
     if not layer.params:
         return "其参数已计入别处"
-    return f"参数量 {units.count(layer.params)}（{telling.share_of(layer.params, facts)}）"
+    return f"参数量 {units.hundredths(layer.params)}（{telling.share_of(layer.params, facts)}）"
 
 
 def attention(facts: Facts) -> list[str]:
@@ -134,11 +129,9 @@ def blocks(facts: Facts) -> list[str]:
 
 def _shortcuts(facts: Facts) -> list[str]:
     said = []
-    for kind, noun in _SKIPS.items():
-        if count := facts.skips[kind]:
-            params = facts.skip_params.get(kind, 0)
-            held = f"参数量 {units.count(params)}，占 {telling.share_of(params, facts)}" if params else "不含参数"
-            said.append(f"{number(count, noun)}，{held}。")
+    for skips in selecting.shortcuts(facts):
+        held = f"参数量 {skips.params}，占 {skips.share}" if skips.params else "不含参数"
+        said.append(f"{number(skips.count, RESIDUAL[skips.kind])}，{held}。")
     return said
 
 

@@ -28,10 +28,9 @@ def _layers(facts: Facts) -> list[str]:
     if not facts.weighted:
         return ["没有带权重的层。"]
     said = [f"共 {facts.weighted} 个带权重的层：{_counted(facts, 'main')}。"]
-    places: tuple[tuple[Place, str], ...] = (("shortcut", "捷径上的 "), ("gate", "门控内的 "))
-    left_out = [where + text for place, where in places if (text := _counted(facts, place))]
-    quiet: tuple[Kind, ...] = ("norm", "embedding")
-    left_out += [number(len(found), KINDS[kind]) for kind in quiet if (found := facts.of_kind(kind))]
+    where = {"shortcut": "残差连接上的 ", "gate": "门控内的 "}
+    left_out = [where[place] + text for place in selecting.BESIDE if (text := _counted(facts, place))]
+    left_out += [number(len(found), KINDS[kind]) for kind in selecting.QUIET if (found := facts.of_kind(kind))]
     if left_out:
         said.append(f"按论文惯例计数：只计主干，每层计一次；未计入的有{spaced(listed(left_out))}。")
     return [*said, *_depth(facts)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from fxviz import units
 from fxviz.explaining import telling
 from fxviz.facts.values import Kind
 
@@ -18,6 +17,13 @@ KINDS: dict[Kind, str] = {
     "other": "其他参数",
 }
 
+RESIDUAL = {
+    "identity": "恒等映射的残差连接",
+    "projection": "带投影的残差连接",
+    "resample": "带重采样的残差连接",
+}
+"""Skips that end in an addition, by their kinds."""
+
 
 def number(count: int, noun: str) -> str:
     """
@@ -27,12 +33,12 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} 个{noun}"
 
 
-def memory(value: int) -> str:
+def memory(said: str) -> str:
     """
-    >>> memory(640), memory(64_000)
+    >>> memory("640 bytes"), memory("64.00 kB")
     ('640 字节', '64.00 kB')
     """
-    return units.memory(value).replace("bytes", "字节")
+    return said.replace("bytes", "字节")
 
 
 def listed(items: Iterable[str]) -> str:
@@ -62,7 +68,7 @@ def counted(value: int) -> str:
 def spaced(text: str) -> str:
     """With a space between Chinese characters and the number or the name that follows.
 
-    >>> spaced("20 个"), spaced("捷径")
-    (' 20 个', '捷径')
+    >>> spaced("20 个"), spaced("卷积层")
+    (' 20 个', '卷积层')
     """
     return f" {text}" if text[:1].isascii() else text

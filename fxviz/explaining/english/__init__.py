@@ -33,5 +33,5 @@ def _title(graph: ArchGraph) -> str:
     title = selecting.title(graph)
     source = f" from {title.source}" if title.source else ""
     weights = f" with the weights {title.weights}" if title.weights else ""
-    inputs = f", run on {title.inputs}" if title.inputs else ""
+    inputs = f", run on {', '.join(title.inputs)}" if title.inputs else ""
     return f"{title.name}: {title.cls}{source}{weights}{inputs}"

@@ -4,12 +4,25 @@ from __future__ import annotations
 
 from fxviz import units
 from fxviz.explaining import selecting, telling
-from fxviz.explaining.english.words import KINDS, agreeing, number
+from fxviz.explaining.english.words import KINDS, agreeing, number, several
 from fxviz.facts.values import Facts
 from fxviz.graph import ArchGraph
 
 
 def computation(graph: ArchGraph, facts: Facts) -> list[str]:
+    """MACs and time."""
+    return [*_macs(graph, facts), *_time(graph, facts)]
+
+
+def _time(graph: ArchGraph, facts: Facts) -> list[str]:
+    if facts.time is None:
+        return []
+    shares, more = selecting.time_shares(facts)
+    where = f": {', '.join(shares)}{', …' * more}" if shares else ""
+    return [f"It took {units.seconds(facts.time)} on {telling.name(graph.trace.device)}, step by step{where}."]
+
+
+def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     """MACs by kind and part."""
     if not facts.macs:
         return [f"MACs are unknown: {_unknown(facts)}."] if facts.unknown_macs else []
@@ -19,12 +32,10 @@ def computation(graph: ArchGraph, facts: Facts) -> list[str]:
         said.append(f"{_unknown(facts)} and {agreeing(facts.unknown_macs, 'is', 'are')} left out.")
     if graph.trace.guessed:
         said.append("Sizes that depend on data were guessed, so that the number is about right only.")
-    kinds = sorted(((k, a) for k, a in facts.kinds.items() if a.macs), key=lambda item: -item[1].macs)
-    names = {**KINDS, "other": "products without weight"}
-    said.append(f"By kind: {', '.join(f'{names[kind]}s {units.percent(held.macs_share)}' for kind, held in kinds)}.")
-    if shares := selecting.macs_shares(facts):
-        said.append(f"Part by part: {', '.join(shares)}.")
-    return said
+    names = {**{kind: several(kind) for kind in KINDS}, "other": "products without weights"}
+    said.append(f"By kind: {', '.join(f'{names[kind]} {share}' for kind, share in selecting.macs_kinds(facts))}.")
+    shares, more = selecting.macs_shares(facts)
+    return [*said, *([f"Part by part: {', '.join(shares)}{', …' * more}."] if shares else [])]
 
 
 def _unknown(facts: Facts) -> str:
@@ -35,22 +46,24 @@ def memory(facts: Facts) -> list[str]:
     """Bytes of parameters, buffers and activations."""
     memory, said = facts.memory, []
     if facts.params:
-        said.append(f"The parameters take {_both(memory.weights, memory.weights_fp32, memory.weight_dtypes)}.")
+        said.append(f"The parameters take {_both(selecting.weights_bytes(memory))}.")
     if facts.buffers:
         scalars = number(facts.buffers, "scalar")
         said.append(f"Buffers, which are no parameters, add {scalars}, {telling.buffers(facts)} at four bytes each.")
     if memory.largest:
         largest = memory.largest
-        all_of_them = _both(memory.activations, memory.activations_fp32, memory.activation_dtypes)
+        all_of_them = _both(selecting.activations_bytes(memory))
         name = telling.path(largest.path or largest.name)
         said.append(f"The activations take {all_of_them}: every tensor that an operation newly makes, for this input.")
-        said.append(f"The largest of them leaves {name}: {units.shape(largest.shape)}, {units.memory(largest.bytes)}.")
+        size = units.memory(largest.bytes)
+        which = f"The largest are {largest.equal} of {size} each, the first" if largest.equal > 1 else "The largest of them"
+        alone = "" if largest.equal > 1 else f", {size}"
+        said.append(f"{which} leaves {name}: {units.shape(largest.shape)}{alone}.")
     return said
 
 
-def _both(traced: int, fp32: int, dtypes: frozenset[str]) -> str:
-    """Bytes as traced and in fp32; the latter alone where all is fp32, and the former where nothing is floating."""
-    said = units.memory(traced)
-    if dtypes <= {"float32"}:
-        return f"{said} (fp32)" if dtypes else said
-    return f"{said} as traced, {units.memory(fp32)} in fp32"
+def _both(taken: selecting.Bytes) -> str:
+    """Bytes as traced and in fp32."""
+    if taken.fp32:
+        return f"{taken.traced} as traced, {taken.fp32} in fp32"
+    return f"{taken.traced} (fp32)" if taken.all_fp32 else taken.traced

@@ -8,12 +8,7 @@ from fxviz import units
 from fxviz.explaining import selecting, telling
 from fxviz.explaining.english.words import agreeing, listed, number
 from fxviz.facts.values import Facts, Layer, Step
-
-_SKIPS = {
-    "identity": "identity shortcut",
-    "projection": "projection shortcut",
-    "resample": "resampling shortcut",
-}
+from fxviz.graph import SKIP_NOUNS
 
 
 def convolutions(facts: Facts) -> list[str]:
@@ -50,18 +45,14 @@ def _kernel(size: str, noun: str = "") -> str:
 
 
 def _special(found: Sequence[Layer]) -> list[str]:
-    shapes = [layer.geometry for layer in found if layer.geometry]
-    depthwise = sum(shape.depthwise for shape in shapes)
-    grouped = [shape.groups for shape in shapes if shape.groups > 1 and not shape.depthwise]
-    transposed = sum(shape.transposed for shape in shapes)
-    groups = listed(map(str, sorted(set(grouped))))
-    ways = [(depthwise, "depthwise"), (len(grouped), f"grouped ({groups} groups)")]
-    ways += [(count, f"dilated by {size}") for size, count in telling.dilations(found)]
-    said = [(count, way) for count, way in (*ways, (transposed, "transposed")) if count]
+    special = selecting.special(found)
+    ways = [(special.depthwise, "depthwise"), (special.grouped, f"grouped ({listed(map(str, special.groups))} groups)")]
+    ways += [(count, f"dilated by {size}") for size, count in special.dilated]
+    said = [(count, way) for count, way in (*ways, (special.transposed, "transposed")) if count]
     if len(found) == 1:
         return [f"It is {listed(way for _, way in said)}."] if said else []
-    told = listed(f"{count} {agreeing(count, 'is', 'are')} {way}" for count, way in said)
-    return [f"{told}."] if said else []
+    told = listed(f"{'all' if count == len(found) else count} {agreeing(count, 'is', 'are')} {way}" for count, way in said)
+    return [f"{told[0].upper()}{told[1:]}."] if said else []
 
 
 def _chain(facts: Facts) -> list[str]:
@@ -100,11 +91,11 @@ def linear(facts: Facts) -> list[str]:
     if not found:
         return []
     if not selecting.are_few(found):
-        pairs = telling.features(found)
+        pairs, others = selecting.features(found)
         if len(pairs) == 1:
             return [f"{len(found)} of them, all {pairs[0][0]}."]
-        more = [number(len(pairs) - 8, "other size")] if len(pairs) > 8 else []
-        return [f"{len(found)} of them: {listed([*(f'{count} of {size}' for size, count in pairs[:8]), *more])}."]
+        more = [number(others, "other size")] if others else []
+        return [f"{len(found)} of them: {listed([*(f'{count} of {size}' for size, count in pairs), *more])}."]
     return [
         f"{telling.path(layer.path)}: {layer.features[0]} → {layer.features[1]}, {_held(layer, facts)}."
         for layer in found
@@ -115,7 +106,7 @@ def linear(facts: Facts) -> list[str]:
 def _held(layer: Layer, facts: Facts) -> str:
     if not layer.params:
         return "its parameters are counted elsewhere"
-    return f"{number(layer.params, 'parameter', units.count)} ({telling.share_of(layer.params, facts)})"
+    return f"{number(layer.params, 'parameter', units.hundredths)} ({telling.share_of(layer.params, facts)})"
 
 
 def attention(facts: Facts) -> list[str]:
@@ -148,11 +139,9 @@ def blocks(facts: Facts) -> list[str]:
 
 def _shortcuts(facts: Facts) -> list[str]:
     said = []
-    for kind, noun in _SKIPS.items():
-        if count := facts.skips[kind]:
-            params = facts.skip_params.get(kind, 0)
-            held = f"{units.count(params)} parameters, {telling.share_of(params, facts)}" if params else "no parameters"
-            said.append(f"{number(count, noun)} with {held}.")
+    for skips in selecting.shortcuts(facts):
+        held = f"{skips.params} parameters, {skips.share}" if skips.params else "no parameters"
+        said.append(f"{number(skips.count, SKIP_NOUNS[skips.kind])} with {held}.")
     return said
 
 
@@ -160,7 +149,7 @@ def _others(facts: Facts) -> list[str]:
     concat, gates = facts.skips["concat"], facts.skips["gate"]
     said = []
     if concat:
-        said.append(f"{number(concat, 'concatenation')} of earlier features with later ones.")
+        said.append(f"{number(concat, SKIP_NOUNS['concat'])}: earlier features are concatenated with later ones.")
     if gates:
-        said.append(f"{number(gates, 'gate')}: features are multiplied by weights computed from them.")
+        said.append(f"{number(gates, SKIP_NOUNS['gate'])}: features are multiplied by weights computed from them.")
     return said

@@ -28,10 +28,9 @@ def _layers(facts: Facts) -> list[str]:
     if not facts.weighted:
         return ["It has no weighted layers."]
     said = [f"{number(facts.weighted, 'weighted layer')}: {_counted(facts, 'main')}."]
-    places: tuple[tuple[Place, str], ...] = (("shortcut", "on shortcuts"), ("gate", "in gates"))
-    left_out = [f"{text} {where}" for place, where in places if (text := _counted(facts, place))]
-    quiet: tuple[Kind, ...] = ("norm", "embedding")
-    left_out += [number(len(found), KINDS[kind]) for kind in quiet if (found := facts.of_kind(kind))]
+    where = {"shortcut": "on shortcuts", "gate": "in gates"}
+    left_out = [f"{text} {where[place]}" for place in selecting.BESIDE if (text := _counted(facts, place))]
+    left_out += [number(len(found), KINDS[kind]) for kind in selecting.QUIET if (found := facts.of_kind(kind))]
     if left_out:
         are = "is" if len(left_out) == 1 and left_out[0].startswith("1 ") else "are"
         said.append(f"Counted as papers do, each layer once and on the main way alone: not counted {are} {listed(left_out)}.")
