@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
@@ -108,11 +109,11 @@ def test_a_repeat_never_mixes_what_differs_with_what_does_not(graph: ArchGraph) 
 # -------------------------------------------------------------------- lists
 
 
-def stack(*layers: int) -> ArchGraph:
-    """Convolutions of these widths in a list, an activation behind each."""
+def stack(*layers: int, is_called: bool = True) -> ArchGraph:
+    """Convolutions of these widths in a list, an activation behind each. A list that is not called is one for a loop."""
     net = Net()
     stream = net.input()
-    with net.scope("features", sequential=True):
+    with net.scope("features", sequential=True) if is_called else nullcontext():
         for place, width in enumerate(layers):
             stream = net.chain(stream, "Conv2d", "ReLU")
             at = len(net.nodes) - 2
@@ -122,6 +123,7 @@ def stack(*layers: int) -> ArchGraph:
     return annotate(net.graph())
 
 
+@pytest.mark.parametrize("is_called", [True, False])
 @pytest.mark.parametrize(
     ("old", "new", "added"),
     [
@@ -132,8 +134,10 @@ def stack(*layers: int) -> ArchGraph:
         ((8, 16, 16), (8, 8, 16, 16, 16), [1, 4]),
     ],
 )
-def test_one_inserted_layer_does_not_mark_all_that_follow(old: tuple[int, ...], new: tuple[int, ...], added: list[int]) -> None:
-    difference = match(stack(*old), stack(*new))
+def test_one_inserted_layer_does_not_mark_all_that_follow(
+    old: tuple[int, ...], new: tuple[int, ...], added: list[int], is_called: bool
+) -> None:
+    difference = match(stack(*old, is_called=is_called), stack(*new, is_called=is_called))
     found = [difference.new.by_id[name].path for name in difference.added if difference.new.by_id[name].uses]
     assert sorted(found) == [f"features.{2 * place}" for place in added]
     assert difference.changed == {} and difference.removed == ()

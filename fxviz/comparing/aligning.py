@@ -18,17 +18,17 @@ _SHARED, _ALIKE, _NAMED = 200, 80, 60
 Pairs = list[tuple[int, int]]
 
 
-def align(old: Sequence[Step], new: Sequence[Step], by_name: bool) -> Pairs:
+def align(old: Sequence[Step], new: Sequence[Step]) -> Pairs:
     """The places of the steps that belong together, in order.
 
     Equal steps belong together before alike ones, and among these the earlier ones, so that what was inserted or appended is
-    found as such and does not shift all that follows.
+    found as such and does not shift all that follows. A name that both have is that of one and the same module, unless it is
+    the number of a place in a list.
 
     Args:
         old, new: the steps of a module's forward in two models.
-        by_name: a name that both have is that of one and the same module (attributes; not the numbers of a list).
     """
-    both = {step.name for step in old} & {step.name for step in new} if by_name else set()
+    both = {name for name in {step.name for step in old} & {step.name for step in new} if not name.isdecimal()}
     start = 0
     while start < min(len(old), len(new)) and _is_same(old[start], new[start]):
         start += 1

@@ -11,7 +11,7 @@ from fxviz.comparing.tree import Step, Tree
 from fxviz.difference import Difference, Removed, count_layers, matters
 from fxviz.errors import UsageError
 from fxviz.graph import ArchGraph, Node
-from fxviz.operations import is_activation, is_norm, is_passing
+from fxviz.operations import is_activation, is_norm
 from fxviz.quoting import shown
 
 _FAMILY = 1 / 4
@@ -60,8 +60,8 @@ def _in_order(old: ArchGraph, removed: Sequence[Removed]) -> list[Removed]:
 def _check_family(difference: Difference) -> None:
     """Refuse two models whose figure would be one model removed and another one added."""
     old, new = difference.old, difference.new
-    smaller = min(count_layers(old.nodes), count_layers(new.nodes))
-    common = count_layers(node for node in new.nodes if node.id in difference.pairs)
+    smaller = min(count_layers(graph.nodes, difference.readers) for graph in (old, new))
+    common = count_layers((node for node in new.nodes if node.id in difference.pairs), difference.readers)
     if common < _FAMILY * smaller:
         names = " and ".join(f"'{shown(name)}'" for name in difference.names)
         raise UsageError(
@@ -84,7 +84,7 @@ class _Matcher:
         while waiting:
             scopes = waiting.pop()
             old, new = self.old.children[scopes[0]], self.new.children[scopes[1]]
-            pairs = align(old, new, by_name=not self.new.scopes[scopes[1]].sequential)
+            pairs = align(old, new)
             for one, other in pairs:
                 waiting += self._pair(old[one], new[other])
             self.removed += _removed(old, new, pairs, scopes[1])
@@ -133,6 +133,6 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 def _continues(above: Node, node: Node) -> bool:
     """Whether a step is drawn as a part of the layer above it."""
-    if not matters(node) or is_passing(node):
+    if not matters(node):
         return True
     return (is_norm(node) or is_activation(node)) and not is_activation(above) and not (is_norm(node) and is_norm(above))
