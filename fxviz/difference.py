@@ -6,13 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fxviz.graph import ArchGraph, Node, Scope
-from fxviz.operations import flattens, is_passing, is_view
+from fxviz.operations import flattens, is_commutative, is_dropout, is_passing, is_scaling, is_view
 
 KINDS = ("added", "removed", "resized", "altered")
 """What can have become of a step: "resized" means other sizes of parameters or more channels, "altered" other settings."""
+
+_INDIFFERENT = ("in_place", "inplace")
+"""Settings that change nothing of what is computed."""
 
 
 class Tally(NamedTuple):
@@ -98,20 +101,25 @@ class Difference:
             if kind := self.kind(node.id):
                 found[kind].append(node)
         found["removed"] = [node for lost in self.removed for node in lost.nodes]
-        return tally({kind: list(filter(matters, nodes)) for kind, nodes in found.items()})
+        return tally({kind: list(filter(matters, nodes)) for kind, nodes in found.items()}, self.readers)
+
+    @cached_property
+    def readers(self) -> dict[str, str]:
+        """Which step reads a parameter, for each that a module's own code reads of the module itself."""
+        return {**_readers(self.old), **_readers(self.new)}
 
     @cached_property
     def rewired(self) -> frozenset[str]:
         """The steps that were there already and read other steps than before, of which none was added or removed."""
         kept = set(self.pairs.values())
-        now, then = self.new.sources, self.old.sources
-        return frozenset(
-            step
-            for step, before in self.pairs.items()
-            if all(source in self.pairs for source in now[step])
-            and all(source in kept for source in then[before])
-            and sorted(self.pairs[source] for source in now[step]) != sorted(then[before])
-        )
+        found = set()
+        for step, before in self.pairs.items():
+            now, then = _arguments(self.new, step), _arguments(self.old, before)
+            if all(source in self.pairs for source in now) and all(source in kept for source in then):
+                was = [self.pairs[source] for source in now]
+                if sorted(was) != sorted(then) or (was != then and not is_commutative(self.new.by_id[step])):
+                    found.add(step)
+        return frozenset(found)
 
     @cached_property
     def is_empty(self) -> bool:
@@ -121,47 +129,108 @@ class Difference:
     @cached_property
     def drops(self) -> bool:
         """Whether dropout differs, or its rate: in eval mode no other step sees it."""
-        old, new = self.old.by_id, self.new.by_id
-        rates = (is_passing(new[now]) and new[now].settings != old[then].settings for now, then in self.pairs.items())
-        come_or_gone = (*(new[name] for name in self.added), *(node for lost in self.removed for node in lost.nodes))
-        return any(rates) or any(map(is_passing, come_or_gone))
+        old, new, kept = self.old.by_id, self.new.by_id, set(self.pairs.values())
+        rates = (is_dropout(new[now]) and new[now].settings != old[then].settings for now, then in self.pairs.items())
+        gone = (node for node in self.old.nodes if node.id not in kept)
+        return any(rates) or any(map(is_dropout, (*(new[name] for name in self.added), *gone)))
+
+    @cached_property
+    def renames(self) -> bool:
+        """Whether a layer or a parameter that was there already has another path."""
+        pairs = ((self.new.by_id[now], self.old.by_id[then]) for now, then in self.pairs.items())
+        return any(now.path != then.path for now, then in pairs if now.kind in ("module", "parameter"))
 
 
-def count_layers(nodes: Iterable[Node]) -> int:
-    """How many modules own the parameters that steps read.
+def _readers(graph: ArchGraph) -> dict[str, str]:
+    paths = {scope.id: scope.path for scope in graph.scopes}
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        for name in node.uses if node.kind == "parameter" else ():
+            if name.rpartition(".")[0] == paths[node.scope]:
+                found.setdefault(name, _reader(graph, node.id))
+    return found
 
-    >>> count_layers([Node("a", "module", "Linear", "fc", uses=("fc.weight", "fc.bias")), Node("b", "function", "relu", "")])
-    1
+
+def _reader(graph: ArchGraph, name: str) -> str:
+    """The first step that does more with what ``name`` returns than to look at it in another way."""
+    users = graph.users[name]
+    while users and is_view(graph.by_id[users[0]]):
+        users = graph.users[users[0]]
+    return users[0] if users else name
+
+
+def _arguments(graph: ArchGraph, name: str) -> list[str]:
+    """What a step reads, in the order of its arguments; those with names behind the others."""
+    return [edge.source for edge in sorted(graph.edges_to[name], key=lambda edge: _place(edge.slot))]
+
+
+def _place(slot: str) -> list[tuple[int, str]]:
     """
-    return len({name.rpartition(".")[0] for node in nodes for name in node.uses})
+    >>> sorted(["mask", "10", "2", "1.1"], key=_place)
+    ['1.1', '2', '10', 'mask']
+    """
+    return [(int(part), "") if part.isdigit() else (10**9, part) for part in slot.split(".")]
 
 
-def count_steps(nodes: Iterable[Node]) -> int:
-    """How many steps compute something, dropout left aside."""
-    return sum(not is_passing(node) for node in nodes)
+def compared_settings(node: Node) -> dict[str, Any]:
+    """The settings by which a step is told from another one; none of dropout, of what a function scales by or how it views.
+
+    >>> compared_settings(Node("a", "module", "LeakyReLU", "a", settings={"negative_slope": 0.1, "inplace": True}))
+    {'negative_slope': 0.1}
+    >>> compared_settings(Node("b", "method", "reshape", "", settings={"1": 8}))
+    {}
+    """
+    if is_passing(node) or (node.kind != "module" and (is_view(node) or is_scaling(node))):
+        return {}
+    return {name: value for name, value in node.settings.items() if name not in _INDIFFERENT}
 
 
-def tally(by_kind: Mapping[str, Sequence[Node]]) -> Tally:
-    """How many layers of these steps became what, or how many steps where none of them has parameters; dropout left aside.
+def count_layers(nodes: Iterable[Node], readers: Mapping[str, str]) -> int:
+    """How many layers with parameters there are among steps, as a reader sees them.
 
-    >>> tally({"added": [Node("a", "module", "Linear", "fc", uses=("fc.weight",)), Node("b", "module", "ReLU", "act")]})
+    A module that was called is one, and so is one whose parameters the code around it reads. What a module's own code reads of
+    itself is one for each step that reads it, as ``readers`` tells.
+
+    >>> attention = Node("a", "module", "MultiheadAttention", "attn", uses=("attn.in_proj_weight", "attn.out_proj.weight"))
+    >>> bare = [Node(name, "parameter", "Parameter", name, uses=(name,)) for name in ("weight", "bias", "cls")]
+    >>> count_layers([attention, *bare], {"weight": "linear", "bias": "linear", "cls": "add"})
+    3
+    """
+    found: set[tuple[str, str]] = set()
+    for node in nodes:
+        if node.kind == "module":
+            found.update([("module", node.path)] if node.uses else [])
+        else:
+            found.update(
+                ("step", readers[name]) if name in readers else ("module", name.rpartition(".")[0]) for name in node.uses
+            )
+    return len(found)
+
+
+def tally(by_kind: Mapping[str, Sequence[Node]], readers: Mapping[str, str]) -> Tally:
+    """How many layers of these steps became what, or how many steps where none of them has parameters.
+
+    >>> tally({"added": [Node("a", "module", "Linear", "fc", uses=("fc.weight",)), Node("b", "module", "ReLU", "act")]}, {})
     Tally(counts={'added': 1}, noun='layer')
-    >>> tally({"added": [], "removed": [Node("b", "module", "ReLU", "act")]})
+    >>> tally({"added": [], "removed": [Node("b", "module", "ReLU", "act")]}, {})
     Tally(counts={'removed': 1}, noun='step')
     """
-    layers = {kind: count for kind, nodes in by_kind.items() if (count := count_layers(nodes))}
-    steps = {kind: count for kind, nodes in by_kind.items() if (count := count_steps(nodes))}
+    layers = {kind: count for kind, nodes in by_kind.items() if (count := count_layers(nodes, readers))}
+    steps = {kind: len(nodes) for kind, nodes in by_kind.items() if nodes}
     return Tally(layers, "layer") if layers else Tally(steps, "step")
 
 
 def matters(node: Node) -> bool:
-    """Whether a step is worth a mark of its own: no input, output or buffer, no view of a tensor that figures hide, no dropout
-    without a module.
+    """Whether a step is worth a mark of its own: no input, output or buffer, no view of a tensor that figures hide, no dropout.
 
     >>> matters(Node("a", "method", "reshape", "")), matters(Node("b", "module", "ReLU", "b"))
     (False, True)
+    >>> matters(Node("c", "module", "Identity", "c"))
+    False
     """
+    if is_passing(node):
+        return False
     if node.kind in ("module", "parameter"):
         return node.op not in ("Buffer", "Constant")
-    is_shown = flattens(node) or not (is_view(node) or is_passing(node))
+    is_shown = flattens(node) or not is_view(node)
     return node.kind in ("function", "method") and is_shown and any(tensor.is_floating for tensor in node.outputs)

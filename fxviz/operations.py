@@ -58,6 +58,9 @@ _MEASURES = _words("norm normalize weightnorm")
 _ACTIVATIONS = _words("relu gelu silu swish mish sigmoid tanh softmax softmin softplus softsign shrink threshold activation")
 _SIGMOIDS = _words("sigmoid softmax tanh expit logistic")
 _MASKING = _words("add sub maskedfill where clamp max maximum setitem nantonum")
+_COMMUTATIVE = _words(
+    "add mul maximum minimum eq ne logicaland logicalor logicalxor bitwiseand bitwiseor bitwisexor and or xor"
+)
 _LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "position")
 
 
@@ -187,6 +190,15 @@ def is_passing(node: Node) -> bool:
     return _passes(_plain(node))
 
 
+def is_dropout(node: Node) -> bool:
+    """Dropout and stochastic depth: what passes its input on in eval mode, and not in training.
+
+    >>> [is_dropout(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
+    [False, True, True]
+    """
+    return _has(_plain(node), _DROPS)
+
+
 def _passes(name: str) -> bool:
     return name == "identity" or _has(name, _DROPS)
 
@@ -198,6 +210,15 @@ def is_scaling(node: Node) -> bool:
     [True, True, False]
     """
     return node.kind != "module" and _plain(node) in ("mul", "div", "neg", "sub")
+
+
+def is_commutative(node: Node) -> bool:
+    """Whether the order of what it reads makes no difference.
+
+    >>> [is_commutative(Node("n", "function", op, "")) for op in ("__iadd__", "mul", "sub", "cat")]
+    [True, True, False, False]
+    """
+    return node.kind != "module" and _plain(node) in _COMMUTATIVE
 
 
 def is_heavy(node: Node) -> bool:

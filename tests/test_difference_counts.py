@@ -101,9 +101,11 @@ def test_what_each_repetition_lost_is_counted_in_each() -> None:
     assert view.difference is not None and view.difference.tally == ({"removed": 5}, "step")
 
 
-def test_a_dropout_in_front_is_a_row() -> None:
-    figure = diff(nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Dropout(), nn.Linear(4, 4)), 4)
-    assert [(row.path, row.change and row.change.mark) for row in figure.view.rows] == [("0", "added"), ("1", None)]
+@pytest.mark.parametrize("passing", [nn.Dropout, nn.Identity])
+def test_what_is_not_drawn_is_not_marked(passing: type[nn.Module]) -> None:
+    for old, new in (((), (passing(),)), ((passing(),), ())):
+        figure = diff(nn.Sequential(*old, nn.Linear(4, 4)), nn.Sequential(*new, nn.Linear(4, 4)), 4)
+        assert [(row.heads[0].op, row.change) for row in figure.view.rows] == [("Linear", None)]
 
 
 @pytest.mark.slow
@@ -146,6 +148,39 @@ def _chain(conv: nn.Module, *after: nn.Module) -> nn.Module:
             {"added": 1, "removed": 1},
         ),
         ((nn.Conv2d(4, 8, 3),), (nn.Conv2d(4, 8, 3, stride=2), nn.ReLU()), "stride 1 → 2 · + ReLU", {"altered": 1}),
+        (
+            (nn.Conv2d(4, 8, 3, groups=2),),
+            (nn.Conv2d(4, 8, 5, 2, groups=4, bias=False), nn.ReLU()),
+            "groups 2 → 4 · + ReLU · kernel 3 → 5 · stride 1 → 2 · bias yes → no",
+            {"resized": 1},
+        ),
+        ((nn.Conv2d(4, 8, 3, padding=1),), (nn.Conv2d(4, 8, 5, padding=2),), "kernel 3 → 5", {"resized": 1}),
+        (
+            (nn.Conv2d(4, 8, 3, padding=1),),
+            (nn.Conv2d(4, 8, 5, padding=3),),
+            "kernel 3 → 5 · padding 1 → 3",
+            {"resized": 1},
+        ),
+        ((nn.Conv2d(4, 8, (1, 3)),), (nn.Conv2d(4, 8, (3, 3)),), "kernel 1×3 → 3×3", {"resized": 1}),
+        (
+            (nn.Conv2d(4, 8, 3), nn.LeakyReLU(0.1)),
+            (nn.Conv2d(4, 8, 3), nn.LeakyReLU(0.2, inplace=True)),
+            "LeakyReLU negative slope 0.1 → 0.2",
+            {"altered": 1},
+        ),
+        ((nn.Conv2d(4, 8, 3),), (nn.Conv2d(4, 8, 3), nn.ZeroPad2d(1)), "+ ZeroPad2d", {"added": 1}),
+        (
+            (nn.Conv2d(4, 8, 3), nn.ZeroPad2d(1)),
+            (nn.Conv2d(4, 8, 3), nn.ZeroPad2d(2)),
+            "ZeroPad2d padding 1 → 2",
+            {"altered": 1},
+        ),
+        (
+            (nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8)),
+            (nn.Conv2d(4, 8, 3, stride=2), nn.BatchNorm2d(8, eps=0.01)),
+            "stride 1 → 2 · BN eps 1e-05 → 0.01",
+            {"altered": 2},
+        ),
     ],
 )
 def test_a_setting_is_named(old: tuple[nn.Module, ...], new: tuple[nn.Module, ...], said: str, counted: dict[str, int]) -> None:
@@ -182,6 +217,112 @@ def test_parameters_of_the_model_itself_count() -> None:
         view = diff(_Scaled(*old), _Scaled(*new), 4).view
         check_counts(view)
         assert view.difference is not None and view.difference.tally.counts == counted
+
+
+class _Bare(nn.Module):
+    def __init__(self, has_bare: bool) -> None:
+        super().__init__()
+        self.layer, self.weight = nn.Linear(4, 4), None
+        if has_bare:
+            self.a, self.b = (nn.Parameter(nn.Linear(4, 4).bias.detach()) for _ in range(2))
+            self.weight, self.bias = nn.Linear(4, 4).weight, nn.Linear(4, 4).bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.layer(x)
+        return x if self.weight is None else nn.functional.linear(self.b * (x + self.a), self.weight, self.bias)
+
+
+def test_what_a_step_reads_of_the_model_itself_is_one_layer() -> None:
+    view = diff(_Bare(has_bare=False), _Bare(has_bare=True), 4).view
+    check_counts(view)
+    assert view.difference is not None and view.difference.tally == ({"added": 3}, "layer")
+
+
+class _Attention(nn.Module):
+    def __init__(self, *heads: int) -> None:
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.layers = nn.ModuleList(nn.MultiheadAttention(8, count, batch_first=True) for count in heads)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        for layer in self.layers:
+            x, _ = layer(x, x, x, need_weights=False)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"), [((2,), (2, 2), ("added", "added")), ((2,), (4,), ("altered", "heads 2 → 4 · head dim 4 → 2"))]
+)
+def test_attention_is_one_layer(old: tuple[int, ...], new: tuple[int, ...], said: tuple[str, str]) -> None:
+    view = diff(_Attention(*old), _Attention(*new), 3, 8).view
+    check_counts(view)
+    assert [(row.change.mark, differing.said(row)) for row in view.rows if row.change] == [said]
+    assert view.difference is not None and view.difference.tally == ({said[0]: 1}, "layer")
+
+
+class _Tied(nn.Module):
+    def __init__(self, is_tied: bool) -> None:
+        super().__init__()
+        self.into, self.within, self.out = nn.Linear(4, 4, bias=False), nn.Linear(4, 4), nn.Linear(4, 4, bias=False)
+        if is_tied:
+            self.out.weight = self.into.weight
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.within(self.into(x)))
+
+
+@pytest.mark.parametrize(("is_tied", "said"), [(True, "weights shared"), (False, "own weights")])
+def test_weights_that_are_shared_now_are_told(is_tied: bool, said: str) -> None:
+    view = diff(_Tied(not is_tied), _Tied(is_tied), 4).view
+    check_counts(view)
+    assert [(row.path, differing.said(row)) for row in view.rows if row.change] == [("out", said)]
+    assert view.difference is not None and view.difference.tally == ({"altered": 1}, "layer")
+
+
+class _Power(nn.Module):
+    def __init__(self, power: int, index: int | None) -> None:
+        super().__init__()
+        self.power, self.table = power, nn.Embedding(4, 4, padding_idx=index)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.table(x.long()) ** self.power
+
+
+def test_a_setting_without_a_name_and_one_without_a_value() -> None:
+    view = diff(_Power(2, None), _Power(3, 0), 4).view
+    assert [differing.said(row) for row in view.rows if row.change] == ["padding idx none → 0", "2 → 3"]
+
+
+class _Several(nn.Module):
+    def __init__(self, conv: bool) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList([nn.MaxPool2d(3, 1, 1), nn.AvgPool2d(3, 1, 1)])
+        self.conv = nn.Conv2d(4, 4, 1) if conv else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pools[0](x)
+        return self.pools[1](x if self.conv is None else self.conv(x))
+
+
+@pytest.mark.parametrize(("was", "now", "said"), [(True, False, "1 removed"), (False, True, "1 added")])
+def test_a_block_that_was_there_and_runs_is_neither_added_nor_removed(was: bool, now: bool, said: str) -> None:
+    def net(conv: bool) -> nn.Module:
+        return nn.Sequential(nn.Conv2d(4, 4, 1), _Several(conv), _Several(conv=True), nn.Conv2d(4, 4, 1))
+
+    view = diff(net(was), net(now), 4, 6, 6, depth=1).view
+    check_counts(view)
+    found = [(row.path, row.change.mark, differing.said(row)) for row in view.rows if row.change]
+    assert found == [("1", "mixed", said)]
+
+
+@pytest.mark.parametrize("widths", [(4, 5, 6, 7), (4, 4, 4, 4)])
+def test_blocks_between_which_something_was_removed_stay_apart(widths: tuple[int, ...]) -> None:
+    first, *others = widths
+    old = nn.Sequential(_Block(first), nn.AvgPool2d(3, 1, 1), *map(_Block, others))
+    view = diff(old, nn.Sequential(*map(_Block, widths)), 4, 6, 6, depth=1).view
+    check_counts(view)
+    assert [(row.kind, row.alike or row.times) for row in view.rows] == [("block", 1), ("removed", 1), ("block", 3)]
 
 
 class _Block(nn.Module):

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Iterator
+
 import pytest
 from torch import nn
 
 import fxviz
-from fxviz.drawing import Text
+from altered_graphs import resized
 from fxviz.figure import Figure
-from fxviz.graph import ArchGraph
+from fxviz.graph import ArchGraph, Node
 from fxviz.styling import differing, palette
+from fxviz.styling.legend import legend
 from fxviz.styling.marks import MARK, mark
+from fxviz.view import Altered, Change, Row
 from models import traced
 from test_difference_counts import diff, graph_named
 from test_difference_figures import PAIRS, figure_of, units, words
-from test_ledger import boxes, cells
+from test_ledger import boxes, cells, texts
 
 
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_what_became_of_a_row_is_never_cut(old: str, new: str) -> None:
     figure = figure_of(old, new)
-    said = "".join(words(figure))
-    for row in figure.view.rows:
-        ways = ["".join(word.text for word in way) for way in (*differing.wordings(row), differing.least(row))]
-        assert any(way in said for way in ways), row.path
-    coloured = [text for text in runs_of(figure) if text.color in palette.MARKS.values()]
-    assert coloured and not any(text.text.endswith("…") for text in coloured if text.text != " …")
+    changed = [row for row in figure.view.rows if row.change]
+    said = list(said_of_rows(figure))
+    assert changed and len(said) == len(changed)
+    for row, text in zip(changed, said, strict=True):
+        ways = (*differing.wordings(row), differing.least(row))
+        assert text in ["".join(word.text for word in way) for way in ways], row.path
 
 
-def runs_of(figure: Figure) -> list[Text]:
-    found = [cell.content for box in boxes(figure.drawing.items) for cell in cells(box.content)]
-    return [text for content in found if isinstance(content, tuple) for text in content]
+def said_of_rows(figure: Figure) -> Iterator[str]:
+    """What the figure says became of each row that differs, from top to bottom."""
+    for box in boxes(figure.drawing.items):
+        for cell in cells(box.content):
+            runs = cell.content if isinstance(cell.content, tuple) else ()
+            if runs and runs[0].color in palette.MARKS.values() and all(run.bold and run.size == 9 for run in runs):
+                yield "".join(run.text for run in runs)
 
 
 def test_a_name_gives_way_before_what_became_of_it() -> None:
@@ -39,7 +48,23 @@ def test_a_name_gives_way_before_what_became_of_it() -> None:
 
     new = nn.Sequential(nn.Linear(4, 4), ALayerWithAnExceedinglyLongName(4, 4))
     said = words(diff(nn.Sequential(nn.Linear(4, 4)), new, 4))
-    assert "added" in said and any(text.startswith("ALayerWith") and text.endswith("…") for text in said)
+    assert "added" in said and any(text.startswith("ALayerWith") and text.endswith("… 4→4") for text in said)
+
+
+def test_two_numbers_of_channels_are_told_apart() -> None:
+    def linear(into: int, out: int) -> Node:
+        settings = {"in_features": into, "out_features": out}
+        return Node("a", "module", "Linear", "a", settings=settings)
+
+    change = Change("resized", (Altered("resized", linear(30, 40), linear(10, 20)),))
+    ways = list(differing.wordings(Row(0, "layer", (change.parts[0].node,), "a", None, 0, 0, change=change)))
+    assert ["".join(word.text for word in way) for way in ways] == [
+        "out 20 → 40 · in 10 → 30",
+        "out 20→40 · in 10→30",
+        "out 20 → 40 …",
+        "out 20→40 …",
+        "20→40 …",
+    ]
 
 
 # -------------------------------------------------------------------- header
@@ -83,6 +108,13 @@ def test_the_legend_explains_what_occurs_and_nothing_else() -> None:
     assert {"resized", "differs, by share", "in resnet50"} <= set(said) and "added" not in said
 
 
+def test_no_line_of_the_legend_holds_a_lone_entry() -> None:
+    graph = traced("resnet18")
+    view = fxviz.diff(graph, graph_named("ResNet", resized(graph, "fc", width=10))).view
+    wide = [len([text for text in texts(line) if text]) for line in legend(view, largest=4e6)]
+    assert len(wide) == 2 and min(wide) > 1
+
+
 def test_the_overview_has_colour_where_a_layer_differs() -> None:
     view = figure_of("vit_b_16", "vit_b_32").view
     assert [part.path for part in view.parts if part.differs] == ["conv_proj", "encoder.pos_embedding"]
@@ -98,6 +130,24 @@ def test_dropout_is_said_to_differ_and_not_counted() -> None:
     for new in (nn.Dropout(0.1), nn.Identity()):
         figure = diff(nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5)), nn.Sequential(nn.Linear(4, 4), new), 4)
         assert "no difference but for dropout" in words(figure)
+    new = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4), nn.Dropout())
+    figure = diff(nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 4)), new, 4)
+    assert "no difference but for dropout" in words(figure) and not any(row.change for row in figure.view.rows)
+
+
+def test_names_are_said_to_differ_and_not_counted() -> None:
+    def net(name: str, *more: nn.Module) -> nn.Module:
+        return nn.Sequential(OrderedDict({name: nn.Sequential(nn.Linear(4, 4), nn.ReLU(), *more)}))
+
+    assert "no difference but for names" in words(diff(net("body"), net("trunk"), 4))
+    assert "no difference but for names and dropout" in words(diff(net("body"), net("trunk", nn.Dropout()), 4))
+
+
+def test_an_identity_is_no_step_that_came() -> None:
+    chains = (nn.Sequential(nn.Linear(4, 4), second, nn.Linear(4, 4)) for second in (nn.ReLU(), nn.Identity()))
+    figure = diff(*chains, 4)
+    assert [row.change.mark for row in figure.view.rows if row.change] == ["mixed"]
+    assert "− 1 step removed   " in words(figure) and "added" not in words(figure)
 
 
 def test_a_range_keeps_both_ends() -> None:

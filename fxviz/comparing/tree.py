@@ -7,14 +7,12 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from functools import cached_property
 
+from fxviz.difference import compared_settings
 from fxviz.graph import ArchGraph, Node, Scope
-from fxviz.operations import is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
+from fxviz.operations import is_heavy, is_norm, plain_name
 
 _HEAVY = 4
 """A layer says so much more than a norm or an activation about what a module is: many norms are of one width."""
-
-_INDIFFERENT = ("in_place", "inplace")
-"""Settings that change nothing of what is computed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,7 +23,7 @@ class Step:
         nodes: all that ran in it.
         name: what its module is called within the one around it; "" for functions.
         cls: what it is: the class of a module, the name of a function.
-        signature: equal for steps with equal classes, settings and sizes of parameters, at any depth.
+        signature: equal for steps with equal classes, settings and sizes of parameters, own or shared, at any depth.
         content: what it holds, by signature and by class, each with its weight.
     """
 
@@ -81,10 +79,8 @@ class Tree:
     def _facts(self, node: Node) -> tuple[Hashable, ...]:
         if node.kind in ("input", "output"):
             return ()
-        sizes = tuple(self.sizes(node).values())
-        if is_view(node) or is_passing(node) or is_scaling(node):
-            return (sizes,)
-        return (sizes, tuple((name, repr(value)) for name, value in node.settings.items() if name not in _INDIFFERENT))
+        settings = tuple((name, repr(value)) for name, value in compared_settings(node).items())
+        return (tuple(self.sizes(node).values()), bool(node.shared), settings)
 
     def _call(self, scope: Scope, inside: list[Step]) -> Step:
         nodes = tuple(node for step in inside for node in step.nodes)

@@ -23,7 +23,7 @@ def changes_in(outline: Outline, element: Element) -> list[object]:
     lost = outline.removed_in.get(element.scope, ())
     found = {kind: [node for node in steps if matters(node) and outline.difference.kind(node.id) == kind] for kind in KINDS}
     found["removed"] = [node for removed in lost for node in removed.nodes if matters(node)]
-    return [tally(found), sum(node.params for node in found["removed"])]
+    return [tally(found, outline.difference.readers), sum(node.params for node in found["removed"])]
 
 
 def lost_behind(outline: Outline, element: Element) -> list[object]:
@@ -46,7 +46,7 @@ def _mark_of(outline: Outline, node: Node) -> object:
     before = outline.difference.before(node.id) if node.id in outline.difference.changed else None
     was = None if before is None else [before.params, sorted(before.settings.items())]
     lost = [_facts(removed) for removed in _removed_after(outline, node)]
-    kind = outline.difference.kind(node.id)
+    kind = outline.difference.kind(node.id) if matters(node) else ""
     return [kind, was, lost] if kind or lost else None
 
 

@@ -6,12 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fxviz.difference import KINDS, Removed, Tally, count_layers, count_steps, matters, tally
+from fxviz.difference import KINDS, Removed, Tally, count_layers, matters, tally
 from fxviz.folding.outline import Outline, Run
 from fxviz.folding.plan import Place
 from fxviz.folding.rows import Draft, Drafts, repetitions
 from fxviz.graph import Node
-from fxviz.operations import is_activation, is_norm, is_passing
+from fxviz.operations import is_activation, is_norm
 from fxviz.view import Altered, Change
 
 
@@ -83,8 +83,8 @@ def _row_around(outline: Outline, lost: Removed, above: Draft | None, below: Dra
 
 
 def _fits_in(lost: Removed) -> bool:
-    """Whether it could be a part of a layer's row: a norm, an activation, dropout."""
-    return all(is_norm(node) or is_activation(node) or is_passing(node) for node in lost.nodes if matters(node))
+    """Whether it could be a part of a layer's row: a norm, an activation."""
+    return all(is_norm(node) or is_activation(node) for node in lost.nodes if matters(node))
 
 
 def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Place, ...]:
@@ -163,20 +163,21 @@ def change_of(outline: Outline, row: Draft) -> Change | None:
     parts = (*_altered(outline, there), *(Altered("removed", node) for node in gone))
     if not parts:
         return None
-    counted = tally({kind: [part.node for part in parts if part.kind == kind] for kind in KINDS})
-    size = count_layers if counted.noun == "layer" else count_steps
-    of = size(there) + size(gone)
-    return Change(_mark(row, parts, counted, of), parts, counted, of, row.was)
+    readers = outline.difference.readers
+    counted = tally({kind: [part.node for part in parts if part.kind == kind] for kind in KINDS}, readers)
+    of = sum(count_layers(nodes, readers) if counted.noun == "layer" else len(nodes) for nodes in (there, gone))
+    is_new = all(node.id in outline.difference.added for node in there)
+    return Change(_mark(row, parts, counted, of, is_new), parts, counted, of, row.was)
 
 
 def _steps(outline: Outline, row: Draft) -> list[Node]:
-    """The steps of a row that can differ: views and the like only where nothing else is in it; of functions those it counts."""
+    """The steps of a row that can differ; of functions those that it counts."""
     if row.kind == "removed":
         return []
     nodes = [outline.node(name) for name in row.nodes]
     if row.kind == "code":
         nodes = [*row.heads, *(node for node in nodes if node.uses)]
-    return [node for node in nodes if matters(node)] or nodes
+    return [node for node in nodes if matters(node)]
 
 
 def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
@@ -188,11 +189,16 @@ def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
             yield Altered(kind, node, outline.difference.before(node.id))
 
 
-def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int) -> str:
-    """What became of a layer is what became of its row; a row of several is marked as what became of all of its layers."""
+def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int, is_new: bool) -> str:
+    """What became of a layer is what became of its row; a row of several is marked as what became of all of its layers.
+
+    One that was there and runs is neither added nor removed, whatever became of all layers in it.
+    """
     if row.kind == "removed":
         return "removed"
     if not row.hides and len(row.heads) == 1:
         return next((part.kind for part in parts if part.node is row.heads[0]), "mixed")
+    if is_new and not row.lost:
+        return "added"
     kind, count = next(iter(counted.counts.items()), ("mixed", of))
-    return kind if count == of else "mixed"
+    return kind if count == of and kind in ("resized", "altered") else "mixed"

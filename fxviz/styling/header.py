@@ -101,7 +101,7 @@ def _certainty(graph: ArchGraph) -> str:
     """Sizes that depend on the data were guessed, and with them the MACs; operations without a formula come on top."""
     if graph.trace.guessed:
         return "about "
-    return "over " if any(node.macs is None for node in graph.nodes) else ""
+    return "over " if graph.unknown_macs else ""
 
 
 def _skips(graph: ArchGraph) -> str:

@@ -14,7 +14,7 @@ from fxviz.styling.header import describe, footer, header, title
 from fxviz.styling.joining import lines
 from fxviz.styling.look import Look
 from fxviz.styling.marks import MARK, mark
-from fxviz.styling.measuring import fit, fit_path, width
+from fxviz.styling.measuring import fit, fit_layer, fit_path, width
 from fxviz.styling.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
 from fxviz.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz.view import Item as ViewItem
@@ -204,7 +204,7 @@ class _Ledger:
         split = room if not tags else round(needed if row.kind == "failed" else self.split_at(row, room, needed, wanted + 2))
         lead = self.lead(row)
         struck = row.kind == "removed"
-        name = Cell((Text(fit(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW)
+        name = Cell((Text(fit_layer(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW)
         if not tags:
             return Cell(Table(((*lead, name),)), room, ROW)
         if row.change is None:

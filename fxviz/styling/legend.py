@@ -18,16 +18,27 @@ from fxviz.view import View
 
 def legend(view: View, largest: float | None) -> Iterator[Table]:
     """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
-    line: list[Cell] = []
-    for swatch, said in [*_mark_entries(view), *_line_entries(view), *_bar_entries(view, largest)]:
-        lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
-        entry = (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
-        if line and _wide(line) + _wide(entry) > SHEET:
-            yield _filled(line)
-            line = []
-        line += entry
-    if line:
-        yield _filled(line)
+    entries = [*_mark_entries(view), *_line_entries(view), *_bar_entries(view, largest)]
+    for line in _lines([_cells(*entry) for entry in entries], even=view.difference is not None):
+        yield _filled([cell for cells in line for cell in cells])
+
+
+def _cells(swatch: tuple[Cell, ...], said: str) -> tuple[Cell, ...]:
+    lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
+    return (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
+
+
+def _lines(entries: Iterable[tuple[Cell, ...]], even: bool) -> list[list[tuple[Cell, ...]]]:
+    """As many entries in each line as fit; if ``even``, the last one is not alone where the line above it can spare one."""
+    lines: list[list[tuple[Cell, ...]]] = []
+    for entry in entries:
+        if lines and sum(map(_wide, (*lines[-1], entry))) <= SHEET:
+            lines[-1].append(entry)
+        else:
+            lines.append([entry])
+    if even and len(lines) > 1 and len(lines[-1]) == 1 and len(lines[-2]) > 2:
+        lines[-1].insert(0, lines[-2].pop())
+    return lines
 
 
 def _wide(cells: Iterable[Cell]) -> float:

@@ -60,6 +60,19 @@ def fit(text: str, room: float, size: float, bold: bool = False) -> str:
     return text[: _fitting(text, room, size, bold, _OTHERS["…"])].rstrip(" .·") + "…"
 
 
+def fit_layer(text: str, room: float, size: float, bold: bool = False) -> str:
+    """The same for a layer: its class gives way before its kernel, stride or features, if these leave it a third of the room.
+
+    >>> fit_layer("Conv3DNoTemporal 1×3×3 /2", 110, 9), fit_layer("a long name that goes on", 60, 9)
+    ('Conv3DNoT… 1×3×3 /2', 'a long nam…')
+    """
+    name, blank, sizes = text.partition(" ")
+    left = room - width(blank + sizes, size, bold)
+    if width(text, size, bold) <= room or not sizes[:1].isdigit() or left < room / 3:
+        return fit(text, room, size, bold)
+    return fit(name, left, size, bold) + blank + sizes
+
+
 def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
     """The same for a dotted path, whose end says more than its beginning: whole names are left out while that is enough.
 

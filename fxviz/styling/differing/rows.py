@@ -7,11 +7,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from fxviz.styling import wording
-from fxviz.styling.differing.settings import CHANNELS, setting
+from fxviz.styling.differing.settings import CHANNELS, settings
 from fxviz.view import Altered, Change, Row
 
 SIGNS = {"added": "+", "removed": "−", "resized": "~", "altered": "~", "mixed": "~"}
 """Stands before what differs, so that it is seen without colour."""
+
+_FULL, _SHORT, _BARE = range(3)
+"""How much of the names of settings is told: all; without those of channels unless there are several; without these, too."""
 
 
 class Word(NamedTuple):
@@ -65,9 +68,10 @@ def least(row: Row) -> tuple[Word, ...]:
 def _counted(change: Change) -> Iterator[tuple[Word, ...]]:
     """How many layers of several differ, or steps if no layer does: "2 of 6 added"."""
     counts: Mapping[str, int] = change.tally.counts or Counter(part.kind for part in change.parts)
-    if counts.keys() == {"resized", "altered"}:
-        counts = {"altered": sum(counts.values())}
-    of = f" of {change.of}" if change.tally.counts else ""
+    if {"resized", "altered"} <= counts.keys():
+        both = counts["resized"] + counts["altered"]
+        counts = {kind: both if kind == "altered" else count for kind, count in counts.items() if kind != "resized"}
+    of = f" of {change.of}" if change.tally.counts and change.of != sum(counts.values()) else ""
     if len(counts) == 1:
         ((kind, count),) = counts.items()
         yield (Word(kind, f"{count}{of} {kind}"),)
@@ -83,21 +87,28 @@ def _counted(change: Change) -> Iterator[tuple[Word, ...]]:
 
 
 def _told(row: Row, change: Change) -> Iterator[tuple[Word, ...]]:
-    """The setting of its layer that differs, then its parts; in full, with fewer names, with fewer parts.
+    """The settings of its layer that differ, and its parts; in full, with fewer names, then fewer and fewer of them.
 
-    Of parts that were there already it is told only where nothing else differs: a norm is as wide as its layer.
+    A single one needs no name where it is a number of channels; two of these are told apart by theirs.
+    """
+    found = [_words(row, change, named) for named in (_FULL, _SHORT, _BARE)]
+    for many in range(len(found[0]), 0, -1):
+        for words in found if many == 1 else found[:2]:
+            *some, last = words[:many]
+            yield tuple(_joined([*some, last._replace(text=f"{last.text} …") if many < len(words) else last], " · "))
+
+
+def _words(row: Row, change: Change, named: int) -> list[Word]:
+    """What says most first: one setting of the layer, the parts, which are counted, the other settings of the layer.
+
+    That parts were resized is told only where nothing else differs: a norm is as wide as its layer.
     """
     own = [part for part in change.parts if part.node is row.heads[0]]
-    others = [part for part in change.parts if part.kind in ("added", "removed") and part not in own]
-    found = [
-        [
-            *(Word(part.kind, _setting(part, is_short) or part.kind) for part in own),
-            *(_part(part, is_short) for part in others or ([] if own else change.parts)),
-        ]
-        for is_short in (False, True)
-    ]
-    yield from (tuple(_joined(words, " · ")) for words in found)
-    yield from ((words[0], Word("", " …")) for words in found if len(words) > 1)
+    others = [part for part in change.parts if part.kind != "resized" and part not in own]
+    said = [word for part in own for word in _settings(part, named)]
+    parts = [word for part in others or ([] if own else change.parts) for word in _part(part, named)]
+    counted = Counter([*said[:1], *parts, *said[1:]])
+    return [Word(word.kind, f"{word.text} ×{count}" if count > 1 else word.text) for word, count in counted.items()]
 
 
 def _joined(words: Sequence[Word], by: str) -> Iterator[Word]:
@@ -106,25 +117,23 @@ def _joined(words: Sequence[Word], by: str) -> Iterator[Word]:
         yield word
 
 
-def _part(part: Altered, is_short: bool) -> Word:
+def _part(part: Altered, named: int) -> list[Word]:
     """A norm or activation that was fused into a layer, or is now, or is another one."""
     tag = wording.tag(part.node)
     if part.kind in ("added", "removed"):
-        return Word(part.kind, f"{SIGNS[part.kind]} {tag}")
-    return Word(part.kind, f"{tag} {_setting(part, is_short) or part.kind}")
+        return [Word(part.kind, f"{SIGNS[part.kind]} {tag}")]
+    return [Word(part.kind, f"{tag} {word.text}") for word in _settings(part, named)]
 
 
-def _setting(part: Altered, is_short: bool) -> str:
+def _settings(part: Altered, named: int) -> list[Word]:
     """
     >>> from fxviz.graph import Node
     >>> was, now = (Node("a", "module", "Linear", "a", settings={"in_features": size}) for size in (1024, 2208))
-    >>> [_setting(Altered("resized", now, was), is_short) for is_short in (False, True)]
+    >>> [word.text for named in (_FULL, _SHORT) for word in _settings(Altered("resized", now, was), named)]
     ['in 1024 → 2208', '1024→2208']
     """
-    found = setting(part)
-    if found is None:
-        return ""
-    name, values = found
-    if is_short:
-        name, values = "" if name in CHANNELS else name, values.replace(" → ", "→")
-    return f"{name} {values}".strip()
+    found = settings(part) if part.kind != "added" else []
+    if named != _FULL:
+        leave_out = named == _BARE or sum(name in CHANNELS for name, _ in found) == 1
+        found = [("" if leave_out and name in CHANNELS else name, values.replace(" → ", "→")) for name, values in found]
+    return [Word(part.kind, f"{name} {values}".strip()) for name, values in found] or [Word(part.kind, part.kind)]

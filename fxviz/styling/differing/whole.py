@@ -113,7 +113,8 @@ def counts(difference: Difference) -> list[tuple[str, str]]:
 def note(difference: Difference) -> str:
     """What the counts count; in place of counts, that there is nothing to count."""
     if difference.is_empty:
-        return "no difference but for dropout" if difference.drops else "no difference"
+        but = " and ".join([*["names"] * difference.renames, *["dropout"] * difference.drops])
+        return f"no difference but for {but}" if but else "no difference"
     counted = {"layer": "(those with parameters, norms too)", "step": "(without parameters)"}
     return counted[difference.tally.noun] if difference.tally.counts else ""
 
