@@ -39,11 +39,13 @@ class Dummy(TensorInfo):
     Attributes:
         low, high: values are drawn evenly from ``low`` up to, but not including, ``high``, as by ``torch.randint``.
         is_open: whether its dtype is nobody's choice, so that it follows the weights'.
+        is_image: whether it was written without its first size, the batch.
     """
 
     low: float = 0
     high: float = 1
     is_open: bool = False
+    is_image: bool = field(default=False, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ class InputSpec:
         shape = (1, *self.shape) if self.is_image else self.shape
         low, high = (0, 1) if self.low is None or self.high is None else (self.low, self.high)
         if not self.dtype:
-            return Dummy(shape, "float32", low, high, is_open=True)
+            return Dummy(shape, "float32", low, high, is_open=True, is_image=self.is_image)
         return TensorInfo(shape, self.dtype) if self.low is None else Dummy(shape, self.dtype, low, high)
 
 

@@ -6,6 +6,7 @@ import csv
 import inspect
 import io
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from conftest import Result
 from fxviz.errors import UsageError
 from fxviz.explaining import explained
 from fxviz.graph import ArchGraph, Parameter, WeightsInfo
+from fxviz.tabulating.writing import written
 from models import traced
 
 Call = Callable[..., Result]
@@ -261,10 +263,23 @@ def test_where_one_input_does_not_fit_all_models_the_way_out_is_said(in_tmp: Pat
 
 
 @pytest.mark.parametrize("names", [("resnet18", "vgg16"), ("resnet18", "vgg16", "fasterrcnn_resnet50_fpn")])
-def test_nothing_is_wider_than_forty_columns(names: tuple[str, ...]) -> None:
-    text = compared(*names).written(width=40)
-    assert max(map(cell_len, text.splitlines())) <= 40
-    assert len(names) > 2 or ("15.47 GMACs" in text and "138.36M" in text and "…er4.0.conv2" in text)
+def test_numbers_and_what_they_are_of_are_never_cut(names: tuple[str, ...]) -> None:
+    def cells(width: int | None) -> dict[str, list[str]]:
+        first, _ = compared(*names).tables()
+        lines = written(first, width=width).partition("─\n")[2].partition("\n\n")[0].splitlines()
+        return {cells[0]: cells[1:] for line in lines if (cells := re.split(" {2,}", line))}
+
+    names_in_it = "largest layer", "its kind"
+    whole, narrow = cells(None), cells(40)
+    assert list(whole) == list(narrow)
+    assert all(whole[label] == narrow[label] for label in whole if label not in names_in_it)
+    assert narrow["largest layer"] != whole["largest layer"] or len(names) == 2
+
+
+def test_three_models_fit_eighty_columns() -> None:
+    text = compared("vgg16", "resnet18", "fasterrcnn_resnet50_fpn").written(width=80)
+    assert max(map(cell_len, text.splitlines())) <= 80
+    assert "25088 → 4096" in text and "3×3, 512 → 512" in text and "activation memory" in text
 
 
 def test_print_shows_the_tables(tiny: ArchGraph) -> None:

@@ -173,9 +173,9 @@ def test_kernels_of_one_dimension_are_sizes() -> None:
 
 def test_one_operation_without_a_formula(tiny: ArchGraph) -> None:
     nodes = tuple(replace(node, macs=None) if node.op == "flatten" else node for node in tiny.nodes)
-    assert "1 operation has no formula and is left out." in text_of(replace(tiny, nodes=nodes))
+    assert "The MACs of 1 operation are unknown and left out." in text_of(replace(tiny, nodes=nodes))
     alone = tuple(replace(node, macs=None if node.op == "flatten" else 0) for node in tiny.nodes)
-    assert "MACs are unknown: 1 operation has no formula." in text_of(replace(tiny, nodes=alone))
+    assert "  - The MACs of 1 operation are unknown." in text_of(replace(tiny, nodes=alone))
 
 
 class OneOfThree(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 import fxviz
+from conftest import Result
 from fxviz.errors import TraceError
 from fxviz.graph import ArchGraph, Failure, TensorInfo
 from test_undisturbed import unchanged
@@ -451,3 +453,15 @@ def test_what_a_model_prints_is_kept_off_standard_output(how: dict[str, Any], ca
     assert "printed\nwritten\n" in err
     print("after")
     assert capsys.readouterr().out == "after\n"
+
+
+def test_an_input_that_was_taken_for_an_image_is_told_where_the_model_fails(in_tmp: Path, fxviz: Callable[..., Result]) -> None:
+    Path("net.py").write_text(
+        "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        b, t, d = x.shape\n        return x\n"
+    )
+    done = fxviz("summary", "net.py:Net", "--input", "2x7x24", "-q")
+    assert done.status == 1 and done.err.endswith(
+        "; 2x7x24 was taken as one image, 1×2×7×24: with its dtype, 2x7x24:float32, it stays as written\n"
+    )
+    assert fxviz("summary", "net.py:Net", "--input", "2x7x24:float32", "-q").status == 0
+    assert "taken as one image" not in fxviz("summary", "net.py:Net", "--input", "1x2x7x24", "-q").err

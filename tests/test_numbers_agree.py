@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +100,104 @@ def test_multiply_accumulates_are_the_same_in_cells_and_notes() -> None:
     assert total is not None and total[1] == "3.52k" and note in str(fxviz.summarize(graph))
 
 
+# ---------------------------------------------------------------- whose step it is
+
+
+class Looped(nn.Module):
+    """One weight is read three times, through views that take a second tensor; another is added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.b = nn.Parameter(torch.zeros(4, 4)), nn.Parameter(torch.zeros(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        square = x.new_zeros(4, 4)
+        weight = self.w
+        for _ in range(3):
+            x = x @ weight.expand_as(square)
+        return x + self.b
+
+
+def test_every_step_that_reads_a_bare_parameter_is_that_parameters() -> None:
+    graph = fxviz.trace(Looped(), ROWS)
+    rows, said = rows_of(graph), fxviz.explain(graph).written()
+    assert (rows["w"].macs, rows["w"].calls, rows["b"].output) == (96, 3, (2, 4)) and "matmul" not in rows
+    assert "  - By kind: fully connected layers 100.0%.\n" in said and "1 weighted layer: 1 fully connected layer." in said
+    assert "The longest chain is 3 deep, each call counted: 3 fully connected layers." in said
+
+
+def test_what_a_view_is_shaped_like_is_not_what_is_read() -> None:
+    class Shaped(Looped):
+        def forward(self, x: Tensor) -> Tensor:
+            return x.expand_as(self.w[:2]) @ torch.ones(4, 4)
+
+    rows = rows_of(fxviz.trace(Shaped(), ROWS))
+    assert rows["w"].macs == 0 and rows["matmul"].macs == 32
+
+
+def test_parts_have_the_same_names_in_sentences_rows_and_headline() -> None:
+    graph = fxviz.trace(Turned(), ROWS)
+    assert rows_of(graph)["w"].macs == graph.total_macs == 64
+    assert headline(graph, "macs").endswith("; of MACs: w 100.0%")
+
+    class Two(Bare):
+        def forward(self, x: Tensor) -> Tensor:
+            return x @ self.w.t() @ self.w * self.scale[:4] + F.linear(x, torch.ones(4, 4))
+
+    assert "  - Part by part: w 80.0%, linear 20.0%." in fxviz.explain(fxviz.trace(Two(), ROWS)).written()
+
+
+def test_parameters_that_two_layers_read_count_in_the_first() -> None:
+    class Tied(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.linear(F.linear(x, self.inner.weight, self.inner.bias), self.inner.weight.t())
+
+    said = fxviz.explain(fxviz.trace(Tied(), ROWS)).written()
+    assert "  - inner.weight, inner.bias: 4 → 8, 40 parameters (100.0%).\n" in said
+    assert "  - inner.weight: 8 → 4, its parameters are counted elsewhere.\n" in said and "100.0%.\n" in said
+
+
+def test_the_row_of_a_bare_parameter_has_the_time_of_its_operation() -> None:
+    graph = fxviz.trace(Bare(), ROWS)
+    timed = graph.with_nodes(tuple(replace(node, time=0.0 if node.kind == "parameter" else 0.5) for node in graph.nodes))
+    assert rows_of(timed)["scale"].time == 0.5
+
+
+@pytest.mark.parametrize(
+    ("layer", "inputs"),
+    [
+        (nn.LSTMCell(4, 4), (ROWS,)),
+        (nn.GRUCell(4, 4), (ROWS,)),
+        (nn.RNNCell(4, 4), (ROWS,)),
+        (nn.Bilinear(4, 4, 3), (ROWS, ROWS)),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_cells_and_bilinear_layers_are_weighted(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+    said = fxviz.explain(fxviz.trace(nn.ModuleList([layer])[0], inputs)).written()
+    kind = "fully connected layer" if isinstance(layer, nn.Bilinear) else "recurrent layer"
+    assert f"1 weighted layer: 1 {kind}." in said and "other parameter" not in said and "without weights" not in said
+
+
+def test_one_is_one() -> None:
+    class One(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.w = nn.Parameter(torch.ones(1))
+            self.register_buffer("b", torch.ones(1))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.w + self.b
+
+    graph = fxviz.trace(One(), ROWS)
+    assert "\n1 parameter, all trainable; 4 bytes of float32; 1 number in buffers.\n" in fxviz.summarize(graph).written()
+    assert "  - 1 parameter, all of them trainable.\n" in fxviz.explain(graph).written()
+
+
 # ---------------------------------------------------------------- half a run
 
 
@@ -105,6 +205,7 @@ BOOM = (
     "from torch import nn\nclass Boom(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
     "        self.a, self.b, self.c = nn.Linear(4, 5), nn.Linear(6, 3), nn.Linear(3, 3)\n"
     "    def forward(self, x):\n        return self.c(self.b(self.a(x)))\n"
+    "class Whole(nn.Linear):\n    def __init__(self):\n        super().__init__(4, 2)\n"
 )
 
 
@@ -117,11 +218,20 @@ def test_what_the_step_where_a_run_stopped_would_take_is_not_known(in_tmp: Path,
     assert "0 MACs" not in said.replace("40 MACs", "")
 
 
-def test_where_a_run_stopped_is_no_operation_without_a_formula(in_tmp: Path, fxviz: Call) -> None:
+def test_half_a_run_says_everywhere_that_it_takes_more(in_tmp: Path, fxviz: Call) -> None:
     Path("net.py").write_text(BOOM)
-    said = fxviz("explain", "net.py:Boom", "--input", "2x4", "--partial", "-q").out
-    assert "  - 40 MACs for this input" in said and "no formula" not in said
+    half = "--input", "2x4", "--partial", "-q"
+    said = fxviz("explain", "net.py:Boom", *half).out
+    assert "  - 40 MACs or more for this input" in said and "  - The MACs of 1 operation are unknown and left out.\n" in said
     assert "2 fully connected layers" in said
+    twice = "net.py:Boom", "net.py:Boom"
+    assert re.search(r"^MACs +> 40 MACs +> 40 MACs$", fxviz("compare", *twice, *half).out, re.M)
+    rows = json.loads(fxviz("compare", *twice, *half, "--format", "json").out)["rows"]
+    totals = json.loads(fxviz("summary", "net.py:Boom", *half, "--format", "json").out)["totals"]
+    assert {row["macs_unknown_nodes"] for row in rows} == {totals["macs_unknown_operations"]} == {1}
+    assert all(row["failure"].startswith("RuntimeError: ") for row in rows)
+    whole = fxviz("compare", "net.py:Boom", "net.py:Whole", *half).out
+    assert whole.startswith("Boom has ") and "the MACs" not in whole.partition("\n")[0]
 
 
 def test_code_that_stops_a_run_between_steps_takes_nothing() -> None:

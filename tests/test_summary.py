@@ -173,7 +173,7 @@ def test_a_module_of_several_parameters_is_one_row_and_json_lists_them() -> None
 
 def test_a_bare_parameter_has_a_row() -> None:
     row = by_label(case("Encoder"))["token"]
-    assert (row.kind, row.type, row.params, row.weight, row.calls) == ("parameter", "Parameter", 16, (1, 1, 16), None)
+    assert (row.kind, row.type, row.params, row.weight, row.calls) == ("parameter", "Parameter", 16, (1, 1, 16), 1)
 
 
 def test_a_function_with_the_weight_of_a_module_is_that_modules_row() -> None:

@@ -97,24 +97,23 @@ def _layer_in(side: Side, path: str, difference: int) -> Layer | None:
 
 def _said(layer: Layer) -> str:
     """A layer with its class and what it makes of what: ``classifier.0 (Linear 25088 -> 4096)``."""
-    return f"{short_path(layer.path)} ({described(layer)})"
+    return f"{short_path(layer.path)} ({f'{shown(layer.name)} {sizes_of(layer)}'.rstrip()})"
 
 
-def described(layer: Layer) -> str:
-    """The class of a layer, and how wide it is before and behind."""
-    name = shown(layer.name)
+def sizes_of(layer: Layer) -> str:
+    """How wide a layer is before and behind; else the shape of its weight, if that is known."""
     if layer.features:
-        return f"{name} {layer.features[0]} → {layer.features[1]}"
+        return f"{layer.features[0]} → {layer.features[1]}"
     if layer.geometry:
         kernel = "×".join(map(str, layer.geometry.kernel))
-        return f"{name} {kernel}, {layer.geometry.in_channels} → {layer.geometry.out_channels}"
-    return f"{name} {units.shape(layer.weight)}" if layer.weight else name
+        return f"{kernel}, {layer.geometry.in_channels} → {layer.geometry.out_channels}"
+    return units.shape(layer.weight) if layer.weight else ""
 
 
 def _macs(large: Side, small: Side) -> tuple[str, ...]:
-    """The MACs of the same two models."""
+    """The MACs of the same two models; of half a run they say nothing."""
     more, less = large.facts.macs, small.facts.macs
-    if not more or not less or abs(more / less - 1) < _SAME:
+    if large.graph.trace.failure or small.graph.trace.failure or not more or not less or abs(more / less - 1) < _SAME:
         return ()
     against = f"({units.macs(more)} against {units.macs(less)})"
     return (f"It needs {units.ratio(more / less)} the MACs {against}",)

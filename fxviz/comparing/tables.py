@@ -6,13 +6,15 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from fxviz import units
-from fxviz.comparing.reasons import described
+from fxviz.comparing.reasons import sizes_of
 from fxviz.comparing.sides import Side, are_timed, paths_of
-from fxviz.graph import SKIP_KINDS, SKIP_NOUNS
+from fxviz.graph import SKIP_KINDS
 from fxviz.quoting import short_path, shown
 from fxviz.tabulating import Column, Line, Table
 
-_LARGEST = "largest layer"
+_WEIGHTS, _LARGEST, _KIND = "weights", "largest layer", "its kind"
+_TEXTS = _WEIGHTS, _LARGEST, _KIND
+"""Quantities that are names, and may be cut where a terminal is too narrow."""
 
 Quantity = tuple[str, Callable[[Side], str | int | None]]
 """What it is, and what is said of it; 0 where a model has none of what another may have."""
@@ -23,8 +25,8 @@ def quantities(sides: Sequence[Side], title: str) -> Table:
     lines = [(name, *(said(side) for side in sides)) for name, said in _quantities(are_timed(sides))]
     return Table(
         title,
-        (Column("quantity", "", elastic=True), *_models(sides)),
-        tuple(Line(line, path=line[0] == _LARGEST) for line in lines if any(line[1:])),
+        (Column("quantity", ""), *_models(sides)),
+        tuple(Line(line, path=line[0] == _LARGEST, firm=line[0] not in _TEXTS) for line in lines if any(line[1:])),
         tuple(_notes(sides)),
     )
 
@@ -35,25 +37,26 @@ def _models(sides: Sequence[Side]) -> Iterator[Column]:
 
 
 def _quantities(timed: bool) -> Iterator[Quantity]:
-    yield "weights", _weights
+    yield _WEIGHTS, _weights
     yield "input", _input
     yield "parameters", lambda side: units.hundredths(side.facts.params)
     yield "× the smallest", lambda side: None if side.ratio is None else units.ratio(side.ratio)
-    yield "not used in this run", lambda side: units.hundredths(side.facts.unused_params) if side.facts.unused else 0
+    yield "not used", lambda side: units.hundredths(side.facts.unused_params) if side.facts.unused else 0
     yield "MACs", lambda side: f"{'> ' * bool(side.facts.unknown_macs)}{units.macs(side.facts.macs)}"
     yield "× the fewest MACs", lambda side: None if side.macs_ratio is None else units.ratio(side.macs_ratio)
     if timed:
         yield "time", lambda side: units.seconds(side.facts.time or 0)
     yield "weighted layers", lambda side: str(side.facts.weighted)
-    yield "longest chain of them", lambda side: str(side.facts.depth.layers)
+    yield "longest chain", lambda side: str(side.facts.depth.layers)
     yield "residual blocks", lambda side: sum(block.count for block in side.facts.blocks)
-    for kind, noun in SKIP_NOUNS.items():
-        yield f"{noun}s", lambda side, kind=kind: side.facts.skips[kind]  # type: ignore[misc]
+    for kind in SKIP_KINDS:
+        yield "gates" if kind == "gate" else f"{kind} skips", lambda side, kind=kind: side.facts.skips[kind]  # type: ignore[misc]
     yield _LARGEST, _largest
-    yield "its kind", lambda side: None if side.facts.largest is None else described(side.facts.largest)
-    yield "its share of parameters", _largest_share
-    yield "memory of parameters", lambda side: units.memory(side.facts.memory.weights)
-    yield "memory of activations", lambda side: units.memory(side.facts.memory.activations)
+    yield _KIND, lambda side: None if side.facts.largest is None else shown(side.facts.largest.name)
+    yield "its sizes", lambda side: None if side.facts.largest is None else sizes_of(side.facts.largest) or None
+    yield "its share", _largest_share
+    yield "parameter memory", lambda side: units.memory(side.facts.memory.weights)
+    yield "activation memory", lambda side: units.memory(side.facts.memory.activations)
 
 
 def _input(side: Side) -> str | None:
@@ -86,7 +89,7 @@ def _notes(sides: Sequence[Side]) -> Iterator[str]:
 def shares(sides: Sequence[Side]) -> Table:
     """The parameters' shares part by part: parts as rows, models as columns, with bars on a terminal."""
     columns = (Column("part", "part", elastic=True, path=True), *_share_columns(sides))
-    lines = tuple(Line((path, *(_share(side, path) for side in sides))) for path in paths_of(sides))
+    lines = tuple(Line((path, *(_share(side, path) for side in sides)), firm=True) for path in paths_of(sides))
     return Table("Share of the parameters, part by part:", columns, lines)
 
 
@@ -131,4 +134,5 @@ def _row(side: Side, paths: Sequence[str], timed: bool) -> dict[str, Any]:
         "weights_bytes": memory.weights,
         "activations_bytes": memory.activations,
         **{f"share.{path}": _share(side, path) for path in paths},
+        "failure": None if side.graph.trace.failure is None else side.graph.trace.failure.message,
     }

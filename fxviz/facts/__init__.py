@@ -35,7 +35,6 @@ def facts_of(graph: ArchGraph) -> Facts:
     beside = places.keys() | inside_attention(links, layers)
     steps = shrinking(links, layers, [name for name in way if name not in beside])
     parts = parts_of(graph, opened_in(graph))
-    stop = graph.trace.failure.node if graph.trace.failure else None
     return Facts(
         params=graph.total_params,
         used_params=graph.traced_params,
@@ -44,7 +43,7 @@ def facts_of(graph: ArchGraph) -> Facts:
         shared=shared_by(layers, graph),
         buffers=graph.total_buffers,
         macs=graph.total_macs,
-        unknown_macs=sum(node.macs is None for node in graph.nodes if node.id != stop),
+        unknown_macs=graph.unknown_macs,
         time=graph.total_time,
         layers=layers,
         kinds=_kinds(layers, graph),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import prod
 from typing import Any
 
@@ -12,10 +12,10 @@ from fxviz.facts.links import Links
 from fxviz.facts.owners import Owners
 from fxviz.facts.values import Geometry, Kind, Layer, Place
 from fxviz.graph import RESIDUAL_KINDS, ArchGraph, Node
-from fxviz.operations import is_norm, plain_name
+from fxviz.operations import is_norm, is_view, plain_name
 
-_RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu")
-_PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "einsum")
+_RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu", "lstmcell", "grucell", "rnntanhcell", "rnnrelucell")
+_PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "einsum", "bilinear")
 
 _PLACES = {
     # https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
@@ -41,7 +41,8 @@ def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
     """
     graph = links.graph
     shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
-    pairs, owners = list(_pairs(links)), Owners(graph)
+    owners = Owners(graph)
+    pairs = list(_pairs(graph, owners))
     read: dict[str, list[str]] = defaultdict(list)
     for holder, runner in pairs:
         read[runner.id] += holder.uses
@@ -49,17 +50,32 @@ def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
     for holder, runner in pairs:
         groups[_identity(holder, runner, read[runner.id], owners)].append((holder, runner))
     functions = Counter(path for path, *read in groups if read)
-    return tuple(_layer(_path(key, functions[key[0]]), group, shapes, places, links) for key, group in groups.items())
+    params = _params_of(groups.values())
+    return tuple(
+        _layer(_path(key, functions[key[0]]), group, amount, shapes, places, links)
+        for (key, group), amount in zip(groups.items(), params, strict=True)
+    )
 
 
-def _pairs(links: Links) -> Iterator[tuple[Node, Node]]:
-    """Each node that holds parameters, with the node that computes with them: itself, or the function that reads them."""
-    for node in links.graph.nodes:
-        if node.uses and node.kind != "parameter":
-            yield node, node
-        elif node.uses:
-            reader = links.forward(node)
-            yield node, reader if reader is not None and _kind(reader, [], ()) != "other" else node
+def _params_of(groups: Iterable[list[tuple[Node, Node]]]) -> Iterator[int]:
+    """The scalars that each group counts: what several hold counts in the first."""
+    counted: set[str] = set()
+    for group in groups:
+        held = {holder.id: holder.params for holder, _ in group if holder.id not in counted}
+        counted |= held.keys()
+        yield sum(held.values())
+
+
+def _pairs(graph: ArchGraph, owners: Owners) -> Iterator[tuple[Node, Node]]:
+    """Each node that holds parameters, with each node that computes with them: itself, or the functions that read them."""
+    readers: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        if node.kind in ("function", "method") and not is_view(node) and _kind(node, [], ()) != "other":
+            for argument in owners.arguments(node):
+                readers[argument.id].append(node)
+    for node in graph.nodes:
+        if node.uses:
+            yield from ((node, reader) for reader in readers.get(node.id, [node]))
 
 
 def _identity(holder: Node, runner: Node, read: list[str], owners: Owners) -> tuple[str, ...]:
@@ -81,6 +97,7 @@ def _path(identity: tuple[str, ...], functions: int) -> str:
 def _layer(
     path: str,
     pairs: list[tuple[Node, Node]],
+    params: int,
     shapes: Mapping[str, tuple[int, ...]],
     places: Mapping[str, Place],
     links: Links,
@@ -97,7 +114,7 @@ def _layer(
         kind,
         places.get(first.id, "main"),
         tuple(node.id for node in runners),
-        params=sum({holder.id: holder.params for holder, _ in pairs}.values()),
+        params=params,
         macs=None if None in macs else sum(count or 0 for count in macs),
         weight=weight,
         geometry=_geometry(first, weight) if kind == "convolution" else None,
@@ -117,7 +134,7 @@ def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) ->
         return "embedding"
     if node.kind != "module":
         return _kind_of_function(name, node)
-    if "hidden_size" in settings and "num_layers" in settings:
+    if "hidden_size" in settings and ("num_layers" in settings or name.endswith("cell")):
         return "recurrent"
     if node.macs == 0:
         return "other"
@@ -126,7 +143,7 @@ def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) ->
     matrices = [weight for weight in weights if len(weight) > 1 and not _scales(weight, weights[0])]
     if len(matrices) != 1:
         return "other"
-    if len(matrices[0]) == 2:
+    if len(matrices[0]) == 2 or name == "bilinear":
         return "linear"
     return "convolution" if "kernel_size" in settings or "conv" in name else "other"
 

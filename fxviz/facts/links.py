@@ -64,17 +64,6 @@ class Links:
         source = slots.get("0") or slots.get("input") or next(iter(slots.values()), None)
         return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
 
-    def forward(self, node: Node) -> Node | None:
-        """The first operation behind ``node`` that is no view."""
-        for _ in range(_FAR):
-            following = self.users.get(node.id)
-            if not following:
-                return None
-            node = following[0]
-            if not is_view(node):
-                return node
-        return None
-
     def back_to(self, node: Node, wanted: Callable[[Node], bool]) -> Node | None:
         """The nearest node before ``node`` that is wanted, past nothing but views, masks, scaling and dropout."""
         return self._nearest(node, wanted, self.sources)

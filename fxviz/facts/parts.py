@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from fractions import Fraction
 
+from fxviz.facts.owners import Owners
 from fxviz.facts.values import Amount, Layer, Part
-from fxviz.graph import ArchGraph
+from fxviz.graph import ArchGraph, Node
 from fxviz.parting import holds_modules, opened, part_of, sums
 
 _CORE = Fraction(8, 10)
@@ -24,8 +25,13 @@ def used_sizes(graph: ArchGraph) -> dict[str, int]:
     sizes: dict[str, int] = defaultdict(int)
     for parameter in graph.parameters:
         if parameter.name not in unused:
-            sizes[_PARAMETRIZED.sub(r"\1\2", parameter.name)] += parameter.size
+            sizes[_computed(parameter.name)] += parameter.size
     return dict(sizes)
+
+
+def _computed(name: str) -> str:
+    """The name of what a parameter is there to compute, its own where that is itself."""
+    return _PARAMETRIZED.sub(r"\1\2", name)
 
 
 def opened_in(graph: ArchGraph) -> frozenset[str]:
@@ -36,7 +42,8 @@ def opened_in(graph: ArchGraph) -> frozenset[str]:
 def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs, or took time.
 
-    What a module computes itself, outside of its parts, is a part by the module's path and the operation.
+    A step counts where the parameters do that it computes with. What a module computes else itself, outside of its parts, is a
+    part by the module's path and the operation.
 
     >>> from fxviz.graph import ModelInfo, Node, Parameter, Scope, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "head.fc", uses=("head.fc.weight",), params=16, macs=16)
@@ -50,15 +57,23 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     params = sums(sizes, paths)
     macs: dict[str, int] = defaultdict(int)
     times: dict[str, float] = defaultdict(float)
+    owners = Owners(graph)
     for node in graph.nodes:
-        name = f"{node.path}.{node.op}" if node.kind != "parameter" else f"{node.path}."
-        part = part_of(name.lstrip("."), paths)
+        part = part_of(step_name(node, owners), paths)
         macs[part] += node.macs or 0
         times[part] += node.time or 0
     amounts = {
         path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path]) for path in dict.fromkeys((*params, *macs))
     }
     return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs or held.time_share)
+
+
+def step_name(node: Node, owners: Owners) -> str:
+    """The dotted name under which a step counts: inside the module or at the parameter that it belongs to, else its own."""
+    owner = owners.owner_of(node)
+    if owner is not None and owner[0] == "parameter":
+        return _computed(owner[1])
+    return f"{node.path if owner is None else owner[1]}.{node.op}".lstrip(".")
 
 
 def amount(params: int, macs: int, graph: ArchGraph, time: float = 0.0) -> Amount:

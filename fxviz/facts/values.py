@@ -186,7 +186,7 @@ class Facts:
         unused: the parameters that this trace never reads.
         frozen: scalars in parameters without ``requires_grad``.
         shared: parameters that several layers read, with the paths of these layers.
-        macs: of all nodes whose count is known; ``unknown_macs`` nodes have no formula, beside the one where the run stopped.
+        macs: of all nodes whose count is known; that of ``unknown_macs`` operations is not.
         time: seconds of all steps; None if nothing was measured.
         layers: in the order in which they ran first.
         kinds: what each kind of layer holds; kinds that hold nothing are left out.

@@ -83,6 +83,11 @@ class ArchGraph:
         return sum(node.macs or 0 for node in self.nodes)
 
     @cached_property
+    def unknown_macs(self) -> int:
+        """Operations whose count is not known: those without a formula, and the one at which the run stopped."""
+        return sum(node.macs is None for node in self.nodes)
+
+    @cached_property
     def total_time(self) -> float | None:
         """Seconds of all nodes together; None if nothing was measured."""
         times = [node.time for node in self.nodes if node.time is not None]

@@ -34,7 +34,7 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "trainable_params": graph.trainable_params,
             "buffers": graph.total_buffers,
             "macs": graph.total_macs,
-            "macs_unknown_nodes": sum(node.macs is None for node in graph.nodes),
+            "macs_unknown_nodes": graph.unknown_macs,
             "skips": dict(graph.skip_counts),
         },
         "skips": [

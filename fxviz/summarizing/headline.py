@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fxviz import units
-from fxviz.facts.parts import used_sizes
+from fxviz.facts.owners import Owners
+from fxviz.facts.parts import step_name, used_sizes
 from fxviz.graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node
 from fxviz.metrics import METRICS
 from fxviz.parting import opened, sums
@@ -59,10 +60,11 @@ def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> 
 
 
 def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
-    """What the nodes hold, by the module and the operation."""
+    """What the steps hold, by the names under which they count."""
+    owners = Owners(graph)
     amounts: dict[str, float] = defaultdict(float)
     for node in graph.nodes:
-        amounts[f"{node.path}.{node.op}".lstrip(".")] += of(node)
+        amounts[step_name(node, owners)] += of(node)
     return dict(amounts)
 
 

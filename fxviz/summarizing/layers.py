@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 from fxviz.facts.owners import Owners
 from fxviz.graph import ArchGraph, Node, Parameter
-from fxviz.operations import is_activation, is_norm, is_passing, is_view, name_of, role_of
+from fxviz.operations import is_activation, is_norm, is_passing, name_of, role_of
 from fxviz.summarizing.values import Row, summed_times
 
 Key = tuple[str, str]
@@ -60,13 +60,11 @@ class _Homes(Owners):
 
     def __init__(self, graph: ArchGraph) -> None:
         super().__init__(graph)
-        self._graph = graph
-        self.called = {node.path for node in graph.nodes if node.kind == "module"}
         self._by_name = {parameter.name: parameter for parameter in graph.parameters}
 
     def read_by(self, nodes: Iterable[Node]) -> list[Parameter]:
         """What the steps of a row read: their own, and those of a function's arguments that an earlier step read already."""
-        shared = (name for node in nodes for argument in self._arguments(node) for name in argument.shared)
+        shared = (name for node in nodes for argument in self.arguments(node) for name in argument.shared)
         names = dict.fromkeys((*(name for node in nodes for name in node.uses), *shared))
         return [self._by_name[name] for name in names if name in self._by_name]
 
@@ -74,37 +72,16 @@ class _Homes(Owners):
         """How often a row's steps run; functions with several parameters of a module run as often as one of these is read."""
         if not read or any(node.kind == "module" for node in runs):
             return len(runs)
-        arguments = [{name for argument in self._arguments(node) for name in argument.uses} for node in runs]
+        arguments = [{name for argument in self.arguments(node) for name in argument.uses} for node in runs]
         return max(1, *(sum(parameter.name in names for names in arguments) for parameter in read))
 
     def key_of(self, node: Node) -> Key | None:
-        """The row of a step; None if it has none."""
-        if node.kind == "module":
-            return "layer", node.path
-        if node.kind == "parameter":
-            path = self.layer_of(node.uses[0]) if node.uses else None
-            return ("layer", path) if path is not None else ("parameter", node.uses[0]) if node.uses else None
-        if node.kind in ("function", "method") and (node.macs != 0 or node.uses or _is_layer(node)):
-            return self._function(node)
-        return None
-
-    def _arguments(self, node: Node) -> Iterator[Node]:
-        """The parameters that a step reads as arguments, or views of them."""
-        for source in map(self._graph.by_id.__getitem__, self._graph.sources[node.id]):
-            while is_view(source) and (above := self._graph.sources[source.id]):
-                source = self._graph.by_id[above[0]]
-            if source.kind == "parameter":
-                yield source
-
-    def _function(self, node: Node) -> Key:
-        """A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the largest
-        parameter that stands for itself."""
-        read = [name for argument in self._arguments(node) for name in argument.uses]
-        paths = {self.layer_of(name) for name in read} - self.called
-        if paths == {None}:
-            return "parameter", max(read, key=lambda name: (self.layer_of(name) is None, self._by_name[name].size))
-        if len(paths - {None}) == 1:
-            return "layer", str((paths - {None}).pop())
+        """The row of a step: its owner's, else one of its own if it is a function that is like a layer; None if it has none."""
+        owner = self.owner_of(node)
+        if owner is not None or node.kind not in ("function", "method"):
+            return owner
+        if node.macs == 0 and not node.uses and not _is_layer(node):
+            return None
         name = name_of(node).rpartition(".")[2]
         return "function", f"{node.path}.{name}" if node.path else name
 

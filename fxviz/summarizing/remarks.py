@@ -59,8 +59,8 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
     yield _parameters(totals)
     yield f"{_macs(trace, totals)}; 1 MAC is 2 FLOPs."
     if totals.unused_params:
-        unused, used = f"{totals.unused_params:,}", f"{totals.used_params:,}"
-        yield f"{unused} parameters are {_unused(trace)} in this run; shares are of the {used} that are."
+        unused, are = _counted(totals.unused_params, "parameter"), "is" if totals.unused_params == 1 else "are"
+        yield f"{unused} {are} {_unused(trace)} in this run; shares are of the {totals.used_params:,} that are."
     if totals.time is not None:
         yield f"{_time(totals.time, totals.time_without_row)}, measured on {trace.device}."
     if batch is not None:
@@ -87,11 +87,19 @@ def _parameters(totals: Totals) -> str:
     sizes = ", ".join(f"{units.memory(number)} of {dtype}" for dtype, number in totals.bytes.items())
     if not totals.params:
         return f"No parameters{_buffers(totals)}."
-    return f"{totals.params:,} parameters, {trained}; {sizes}{_buffers(totals)}."
+    return f"{_counted(totals.params, 'parameter')}, {trained}; {sizes}{_buffers(totals)}."
+
+
+def _counted(count: int, noun: str) -> str:
+    """
+    >>> _counted(1, "parameter"), _counted(1413, "parameter")
+    ('1 parameter', '1,413 parameters')
+    """
+    return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
 def _buffers(totals: Totals) -> str:
-    return f"; {totals.buffers:,} numbers in buffers" if totals.buffers else ""
+    return f"; {_counted(totals.buffers, 'number')} in buffers" if totals.buffers else ""
 
 
 def _time(whole: float, without_row: float | None) -> str:

@@ -131,7 +131,7 @@ def _totals(graph: ArchGraph, without_row: Sequence[Node]) -> Totals:
         graph.trainable_params,
         graph.total_buffers,
         graph.total_macs,
-        sum(node.macs is None for node in graph.nodes),
+        graph.unknown_macs,
         dict(sizes),
         graph.total_time,
         summed_times(node.time for node in without_row),

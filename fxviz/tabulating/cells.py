@@ -11,11 +11,12 @@ from fxviz.tabulating.table import Column, Line, Table
 
 @dataclass(frozen=True)
 class Strip:
-    """One column as people read it: the column, its text in each line, and in which lines that is a dotted path."""
+    """One column as people read it: the column, its text in each line, in which lines that is a dotted path, in which firm."""
 
     column: Column
     texts: tuple[str, ...]
     paths: tuple[bool, ...]
+    firm: tuple[bool, ...]
 
 
 def strips(table: Table, form: str) -> tuple[Strip, ...]:
@@ -25,6 +26,7 @@ def strips(table: Table, form: str) -> tuple[Strip, ...]:
             column,
             tuple(text(column, line.values[place]) for line in table.lines),
             tuple(line.path and place > 0 for line in table.lines),
+            tuple(line.firm and place > 0 for line in table.lines),
         )
         for place, column in enumerate(table.columns)
         if form in column.forms

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil
@@ -21,6 +22,9 @@ _LEAST_OF_A_PATH = 16
 
 _BARS = 6, 24
 """Least and largest length of a bar."""
+
+_COUNTING = re.compile(r"(?:^|(?<=, ))\d(?:(?!, ).)*$")
+"""The last of several remarks, where that begins with a number."""
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -44,8 +48,8 @@ def natural(shown: Sequence[Strip]) -> tuple[Slot, ...]:
 def fitted(table: Table, shown: Sequence[Strip], width: int) -> tuple[Slot, ...]:
     """Columns that fit ``width`` together: elastic ones are cut, then whole ones go, those of the highest rank first.
 
-    Shares get bars in the room that is left. Where nothing more can go, elastic ones are cut further. Others, which hold
-    numbers, are never cut: the table is wider then.
+    Shares get bars in the room that is left. Where nothing more can go, elastic ones are cut further. Others, and firm lines,
+    hold numbers, which are never cut: the table is wider then.
     """
     kept = list(shown)
     while _full(map(_least, kept)) > width and any(strip.column.rank for strip in kept):
@@ -75,14 +79,20 @@ def _width(strip: Strip) -> int:
 
 def _least(strip: Strip) -> int:
     """The width below which a column is not cut."""
-    if not strip.column.elastic:
-        return _width(strip)
-    return min(_width(strip), _LEAST_OF_A_PATH if strip.column.path else _LEAST)
+    return _down_to(strip, _LEAST_OF_A_PATH if strip.column.path else _LEAST)
 
 
 def _tightest(strip: Strip) -> int:
     """The width below which nothing is cut."""
-    return min(_width(strip), _LEAST) if strip.column.elastic else _width(strip)
+    return _down_to(strip, _LEAST)
+
+
+def _down_to(strip: Strip, least: int) -> int:
+    """So many characters at least, more where a text may not be cut."""
+    if not strip.column.elastic:
+        return _width(strip)
+    texts = (text for text, firm in zip(strip.texts, strip.firm, strict=True) if firm)
+    return max((min(_width(strip), least), *map(cell_len, texts)))
 
 
 def _slot(strip: Strip, width: int) -> Slot:
@@ -92,10 +102,14 @@ def _slot(strip: Strip, width: int) -> Slot:
 
 
 def cut(text: str, width: int, path: bool = False) -> str:
-    """A text, or as much of it as fits; of a path, its end.
+    """A text, or as much of it as fits; of a path, its end. A number does not stand without what it counts.
 
     >>> cut("BatchNorm2d", 8), cut("layer1.0.downsample.0", 16, path=True), cut("fc", 16)
     ('BatchNo…', '….0.downsample.0', 'fc')
+    >>> cut("2 calls, shared with fc", 18), cut("2 calls, 1,413 frozen", 18)
+    ('2 calls, shared w…', '2 calls, …')
+    >>> cut("2 calls, frozen", 8), cut("1,413 frozen", 8)
+    ('2 calls…', '…')
     """
     if cell_len(text) <= width:
         return text
@@ -104,7 +118,9 @@ def cut(text: str, width: int, path: bool = False) -> str:
     while room >= 0 and kept < len(signs):
         room -= cell_len(signs[kept])
         kept += room >= 0
-    return f"…{signs[:kept][::-1]}" if path else f"{signs[:kept]}…"
+    if path:
+        return f"…{signs[:kept][::-1]}"
+    return f"{signs[:kept] if text.startswith(', ', kept) else _COUNTING.sub('', signs[:kept])}…"
 
 
 def _with_bars(table: Table, kept: Sequence[Strip], slots: Sequence[Slot], width: int) -> Iterator[Slot]:

@@ -52,12 +52,14 @@ class Line:
         sum: whether it sums up lines above it, as a subtotal does.
         ruled: whether it is ruled off from the lines above it.
         path: whether its values behind the first, which says so, are dotted paths.
+        firm: whether they are numbers, which are not cut in elastic columns either.
     """
 
     values: tuple[Any, ...]
     sum: bool = False
     ruled: bool = False
     path: bool = False
+    firm: bool = False
 
 
 @dataclass(frozen=True)

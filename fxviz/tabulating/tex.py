@@ -10,7 +10,7 @@ from fxviz.tabulating.table import Line, Table
 
 _SIGNS = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}", "×": r"$\times$", "…": r"\ldots{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}", "×": r"$\times$", "→": r"$\rightarrow$", "…": r"\ldots{}",
     "`": r"\textasciigrave{}", "'": r"\textquotesingle{}", "[": "{[}", "]": "{]}", "-": "{-}", "*": "{*}",
 } | {sign: f"\\{sign}" for sign in "{}$&#_%"}  # fmt: skip
 """Each sign that LaTeX or one of its fonts takes for something else; a bracket or star could be an option of the row before."""

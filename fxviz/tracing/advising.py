@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fxviz.inputs import Arguments
+from fxviz.inputs import Arguments, Dummy
 from fxviz.options import TraceOptions
 from fxviz.tracing.arguments import bound, fits, signature
 from fxviz.tracing.failing import Stop
@@ -122,6 +122,16 @@ def _unrecordable(situation: Situation) -> str:
     return f"--leaf {path} records that module as one node, without what is inside" if path else ""
 
 
+def _batch_added(situation: Situation) -> str:
+    given = (*situation.given.args, *situation.given.kwargs.values())
+    image = next((value for value in given if isinstance(value, Dummy) and value.is_image), None)
+    if image is None:
+        return ""
+    written, taken = "x".join(map(str, image.shape[1:])), "×".join(map(str, image.shape))
+    said = f"{written} was taken as one image, {taken}: with its dtype, {written}:float32, it stays as written"
+    return "; ".join(filter(None, (said, _what_ran(situation))))
+
+
 def _what_ran(situation: Situation) -> str:
     if situation.options.partial or not situation.began:
         return ""
@@ -137,5 +147,6 @@ _RULES: tuple[Callable[[Situation], str], ...] = (
     _structure_taken,
     _one_example,
     _unrecordable,
+    _batch_added,
     _what_ran,
 )

@@ -26,13 +26,13 @@ def _time(graph: ArchGraph, facts: Facts) -> list[str]:
 def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     """MACs by kind and part."""
     if not facts.macs:
-        return [f"乘加运算量未知：{facts.unknown_macs} 个运算没有公式。"] if facts.unknown_macs else []
+        return [f"{facts.unknown_macs} 个运算的乘加运算量未知。"] if facts.unknown_macs else []
     over = "至少" if facts.unknown_macs else ""
     said = [f"在此输入下{over}为 {units.macs(facts.macs)}（1 MAC 即一次乘加，等于 2 FLOPs）。"]
     if facts.unknown_macs:
-        said.append(f"{facts.unknown_macs} 个运算没有公式，未计入。")
+        said.append(f"{facts.unknown_macs} 个运算的乘加运算量未知，未计入。")
     if graph.trace.guessed:
-        said.append("取决于数据的尺寸是估计的，因此该数值只是近似值。")
+        said.append("取决于数据的部分是估计的，因此该数值只是近似值。")
     names = {**KINDS, "other": "不含权重的乘积"}
     said.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in selecting.macs_kinds(facts))}。")
     shares, more = selecting.macs_shares(facts)

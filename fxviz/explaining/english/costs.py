@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fxviz import units
 from fxviz.explaining import selecting, telling
-from fxviz.explaining.english.words import KINDS, agreeing, number, several
+from fxviz.explaining.english.words import KINDS, number, several
 from fxviz.facts.values import Facts
 from fxviz.graph import ArchGraph
 
@@ -25,13 +25,13 @@ def _time(graph: ArchGraph, facts: Facts) -> list[str]:
 def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     """MACs by kind and part."""
     if not facts.macs:
-        return [f"MACs are unknown: {_unknown(facts)}."] if facts.unknown_macs else []
+        return [f"{_unknown(facts)}."] if facts.unknown_macs else []
     over = " or more" if facts.unknown_macs else ""
     said = [f"{units.macs(facts.macs)}{over} for this input (1 MAC, a multiplication and an addition, is 2 FLOPs)."]
     if facts.unknown_macs:
-        said.append(f"{_unknown(facts)} and {agreeing(facts.unknown_macs, 'is', 'are')} left out.")
+        said.append(f"{_unknown(facts)} and left out.")
     if graph.trace.guessed:
-        said.append("Sizes that depend on data were guessed, so that the number is about right only.")
+        said.append("What depends on the data was guessed, so that the number is about right only.")
     names = {**{kind: several(kind) for kind in KINDS}, "other": "products without weights"}
     said.append(f"By kind: {', '.join(f'{names[kind]} {share}' for kind, share in selecting.macs_kinds(facts))}.")
     shares, more = selecting.macs_shares(facts)
@@ -39,7 +39,7 @@ def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
 
 
 def _unknown(facts: Facts) -> str:
-    return f"{number(facts.unknown_macs, 'operation')} {agreeing(facts.unknown_macs, 'has', 'have')} no formula"
+    return f"The MACs of {number(facts.unknown_macs, 'operation')} are unknown"
 
 
 def memory(facts: Facts) -> list[str]:

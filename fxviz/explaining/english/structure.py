@@ -53,7 +53,7 @@ def _depth(facts: Facts) -> list[str]:
 def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
     if not facts.params:
         return ["It has no parameters."]
-    said = [f"{telling.exact(facts.params)} parameters, {_frozen(facts)}."]
+    said = [f"{telling.exact(facts.params)} {agreeing(facts.params, 'parameter', 'parameters')}, {_frozen(facts)}."]
     if facts.unused:
         names, more = selecting.owners(facts)
         verb = "did not reach" if graph.trace.failure else "does not use"
