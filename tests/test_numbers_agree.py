@@ -261,3 +261,19 @@ def test_complex_numbers_are_not_told_in_fp32() -> None:
 
     said = fxviz.explain(fxviz.trace(Spectrum(), ROWS)).written()
     assert "The activations take 96 bytes: every tensor" in said
+
+
+class Apart(Bare):
+    """A layer of parameters of its own beside one of a module."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(self.fc(x))
+
+
+def test_a_figure_calls_a_function_by_the_parameter_that_it_reads() -> None:
+    assert [row.path for row in fxviz.render(fxviz.trace(Apart(), ROWS)).view.rows] == ["fc", "w"]
+    assert [row.path for row in fxviz.render(fxviz.trace(nn.Sequential(Listed()), ROWS)).view.rows] == ["0.p"] * 5

@@ -90,9 +90,8 @@ def _facts(graph: ArchGraph) -> Iterator[str]:
         yield f"{_certainty(graph)}{units.macs(graph.total_macs)}"
     if frozen := graph.total_params - graph.trainable_params:
         yield f"{units.count(frozen)} frozen"
-    times = sum(node.time or 0 for node in graph.nodes)
-    if times:
-        yield units.seconds(times)
+    if graph.total_time:
+        yield units.seconds(graph.total_time)
     if skips := _skips(graph):
         yield skips
 
@@ -112,7 +111,7 @@ def _skips(graph: ArchGraph) -> str:
 
 
 def _title(view: View, look: Look) -> Iterator[tuple[Cell, ...]]:
-    """The name and the facts, on one line if they fit; then what this run never used, or what differs."""
+    """The name and the facts, on one line if they fit; then what differs, and what this run never used."""
     graph = view.graph
     several = list(differing.totals(view.difference) if view.difference else _facts(graph))
     facts = " · ".join(several)
@@ -127,7 +126,7 @@ def _title(view: View, look: Look) -> Iterator[tuple[Cell, ...]]:
     if view.difference is not None:
         for texts in _counted(view.difference):
             yield (Cell(tuple(texts), SHEET, 17),)
-    elif graph.untraced:
+    if graph.untraced:
         yield (Cell((Text(fit(_unused(graph), SHEET - 4, 10), palette.MUTED, 10),), SHEET, 16),)
 
 

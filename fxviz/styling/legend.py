@@ -124,7 +124,7 @@ def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
     difference = view.difference
     assert difference is not None
     if any(part.differs for part in view.parts):
-        yield (_ramp(),), "differs, by share"
+        yield (_ramp(),), f"differs, by share of {METRICS[view.metric].noun}"
     if largest and any(ticks(row, largest) for row in view.rows):
         name = fit(difference.names[0], SHEET / 3, 9)
         yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {name}"
