@@ -105,7 +105,7 @@ def test_the_legend_explains_what_occurs_and_nothing_else() -> None:
     assert {"+ 8 layers added   ", "added", "parts differ", "as before"} <= set(said)
     assert not any("by share" in text or "removed" in text or "resized" in text for text in said)
     said = words(figure_of("resnet50", "wide_resnet50_2"))
-    assert {"resized", "differs, by share", "in resnet50"} <= set(said) and "added" not in said
+    assert {"resized", "differs, by share of parameters", "in resnet50"} <= set(said) and "added" not in said
 
 
 def test_no_line_of_the_legend_holds_a_lone_entry() -> None:

@@ -334,7 +334,9 @@ def arc_times(view: View, arc: Arc) -> int:
     return view.rows[arc.head].times
 
 
-@pytest.mark.parametrize("name", ["resnet18", "googlenet", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", *(pytest.param(name, marks=pytest.mark.slow) for name in ("googlenet", "densenet121"))]
+)
 def test_the_same_graph_gives_the_same_bytes_in_every_process(name: str, tmp_path: Path) -> None:
     saved = traced(name).save(tmp_path / f"{name}.json")
     program = f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light', style='ledger')).svg)"

@@ -63,7 +63,12 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return folders
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def case(block: Block) -> Any:
+    """What starts processes of its own is slow: each imports torch."""
+    return pytest.param(block, id=str(block), marks=[pytest.mark.slow] if "--jobs" in block.text else [])
+
+
+@pytest.mark.parametrize("block", map(case, BLOCKS))
 def test_block(block: Block, folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folders[block.page])
     for library in ("timm", "transformers"):

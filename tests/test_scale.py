@@ -71,11 +71,12 @@ def test_equal_layers_are_one_row() -> None:
     assert drawn(chain((f"layers.{place}", 8, 0) for place in range(10_000))) == [("Linear", 10_000)]
 
 
-def test_layers_that_differ_are_put_together() -> None:
-    rows = drawn(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(10_000)))
+@pytest.mark.parametrize("count", [2_000, pytest.param(10_000, marks=pytest.mark.slow)])
+def test_layers_that_differ_are_put_together(count: int) -> None:
+    rows = drawn(chain((f"layers.{place}", 1 + place % 97, 0) for place in range(count)))
     assert 40 < len(rows) < BUDGET
-    assert {said for said, _ in rows} == {"138 layers", "139 layers"}
-    assert sum(int(said.split()[0]) for said, _ in rows) == 10_000
+    assert {said for said, _ in rows} == {f"{count // 72} layers", f"{count // 72 + 1} layers"}
+    assert sum(int(said.split()[0]) for said, _ in rows) == count
 
 
 def test_what_is_put_together_says_from_where_to_where() -> None:
@@ -131,15 +132,15 @@ def test_blocks_that_differ_are_put_together() -> None:
     assert {said for said, _ in rows} == {"13 blocks", "14 blocks"}
 
 
-@pytest.mark.parametrize("depth", [None, 1, 500, 5_000])
+@pytest.mark.parametrize("depth", [None, 500, *(pytest.param(depth, marks=pytest.mark.slow) for depth in (1, 5_000))])
 def test_modules_may_be_nested_deeper_than_calls(depth: int | None) -> None:
-    graph = nested(1_500)
+    graph = nested(1_100)
     view = fold(graph, depth=depth)
     assert view.total == graph.traced_params
-    assert len(view.rows) == (501 if depth == 500 else 1_501) if depth and depth > 1 else len(view.rows) < 10
+    assert len(view.rows) == (501 if depth == 500 else 1_101) if depth and depth > 1 else len(view.rows) < 10
     if len(view.rows) < BUDGET:
         assert Picture(draw(view), "light").svg.startswith("<svg")
-    assert headline(graph).startswith("96.06k parameters, no skips")
+    assert headline(graph).startswith("70.46k parameters, no skips")
 
 
 def test_the_operation_that_failed_is_never_put_together_with_others() -> None:

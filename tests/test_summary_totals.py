@@ -26,6 +26,7 @@ SIZES = {
     "alexnet": 96, "resnet18": 64, "squeezenet1_1": 64, "vit_b_16": 224, "vgg11": 64, "mobilenet_v3_small": 64,
     "shufflenet_v2_x1_0": 64, "mnasnet0_5": 64, "googlenet": 64, "convnext_tiny": 64,
 }  # fmt: skip
+SLOW = {"vit_b_16", "convnext_tiny", "mnasnet0_5", "shufflenet_v2_x1_0"}
 PRODUCTS = ("conv", "linear", "matmul", "bmm", "einsum", "addmm")
 
 
@@ -52,7 +53,7 @@ def by_fvcore(model: nn.Module, *inputs: Tensor) -> tuple[int, dict[str, int]]:
     return parameter_count(model)[""], operators
 
 
-@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SIZES])
 def test_totals_of_ten_models(name: str) -> None:
     model, image = built(name)
     ours = fxviz.summarize(fxviz.trace(model, image))

@@ -122,7 +122,13 @@ def test_totals_and_skips(name: str, params: int, skips: dict[str, int], timm: A
     assert {kind: count for kind, count in graph.skip_counts.items() if count} == skips
 
 
-@pytest.mark.parametrize("name", ["resnet18", "coat_lite_tiny", "botnet26t_256", "levit_128s", "gemma4_vit_167m_enc"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("resnet18", "botnet26t_256", "levit_128s"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("coat_lite_tiny", "gemma4_vit_167m_enc")),
+    ],
+)
 def test_parameters_read_are_those_that_operations_touch(name: str, timm: Any) -> None:
     source = resolve(f"timm:{name}")
     graph = fxviz.trace(f"timm:{name}")
