@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxviz.difference import Difference, Removed
+from fxviz.facts.owners import Owners
 from fxviz.folding.detail import Detail
 from fxviz.graph import ArchGraph, Node, Scope
 from fxviz.metrics import METRICS, Metric
@@ -89,6 +90,11 @@ class Outline:
     def nodes_in(self, scope: int) -> list[str]:
         """All nodes that ran inside ``scope``, at any depth."""
         return self._inside[scope]
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Which module each parameter belongs to."""
+        return Owners(self.graph)
 
     @cached_property
     def size(self) -> dict[int, int]:

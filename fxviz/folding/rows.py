@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from math import prod
 
 from fxviz.difference import Removed
-from fxviz.facts.owners import Owners
 from fxviz.folding.marking import is_marked
 from fxviz.folding.outline import Outline
 from fxviz.folding.plan import Place, Plan, Step
@@ -124,7 +123,6 @@ class _Fuser:
 
     def __init__(self, outline: Outline, stands_for: dict[str, str]) -> None:
         self.outline = outline
-        self.owners = Owners(outline.graph)
         self.stands_for = stands_for
         self.rows: list[Draft] = []
         self.row_of: dict[str, Draft | int] = {}
@@ -270,7 +268,7 @@ class _Fuser:
         parameters = [self.outline.node(name) for name in self._loose_sources(node.id) if self.outline.node(name).uses]
         if parameters and not is_heavy(node) and node.kind != "module":
             return "token", parameters, parameters[0].path
-        path = self.owners.layer_of(parameters[0].path) or parameters[0].path if parameters else node.path
+        path = self.outline.owners.layer_of(parameters[0].path) or parameters[0].path if parameters else node.path
         return ("layer" if is_heavy(node) or is_norm(node) or node.uses else "plain"), [node], path
 
     def _add_block(self, step: Step) -> None:

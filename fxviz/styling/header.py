@@ -9,7 +9,7 @@ from itertools import combinations, cycle, pairwise
 from fxviz import units
 from fxviz.difference import Difference
 from fxviz.drawing import Box, Cell, Table, Text
-from fxviz.graph import RESIDUAL_KINDS, ArchGraph, TraceInfo
+from fxviz.graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, TraceInfo
 from fxviz.metrics import METRICS
 from fxviz.styling import differing, palette, wording
 from fxviz.styling.legend import legend
@@ -106,7 +106,7 @@ def _certainty(graph: ArchGraph) -> str:
 def _skips(graph: ArchGraph) -> str:
     counts = graph.skip_counts
     residual = sum(counts[kind] for kind in RESIDUAL_KINDS)
-    said = ((residual, "skip connection"), (counts["concat"], "concat skip"), (counts["gate"], "gate"))
+    said = ((residual, "skip connection"), *((counts[kind], SKIP_NOUNS[kind]) for kind in ("concat", "gate")))
     return " · ".join(f"{count} {name}{'s' * (count > 1)}" for count, name in said if count)
 
 

@@ -7,12 +7,13 @@ from itertools import takewhile
 
 from fxviz import units
 from fxviz.difference import Difference
+from fxviz.graph import RESIDUAL_KINDS, SKIP_NOUNS
 from fxviz.styling import wording
 from fxviz.styling.differing.rows import SIGNS, said
 from fxviz.styling.measuring import fit, width
 from fxviz.view import View
 
-_SKIPS = {"skips": ("identity", "projection", "resample"), "concat skips": ("concat",), "gates": ("gate",)}
+_SKIPS = {"skip": RESIDUAL_KINDS, **{SKIP_NOUNS[kind]: (kind,) for kind in ("concat", "gate")}}
 _AGAINST = " against "
 
 
@@ -68,7 +69,7 @@ def totals(difference: Difference) -> Iterator[str]:
     for noun, kinds in _SKIPS.items():
         before, now = (sum(graph.skip_counts[kind] for kind in kinds) for graph in (old, new))
         if before or now:
-            yield _total(str, noun.removesuffix("s") if now == 1 else noun, before, now)
+            yield _total(str, f"{noun}{'s' * (now != 1)}", before, now)
 
 
 def _shapes(shapes: Sequence[Sequence[int]]) -> str:
