@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     >>> draw("a", width=2)
     ('a', Size(width=2))
     """
-    hints = get_type_hints(command, include_extras=True)
+    hints = inspect.get_annotations(command, eval_str=True)
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
 
     @functools.wraps(command)
@@ -52,7 +52,7 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _options(group: Any) -> list[inspect.Parameter]:
-    hints = get_type_hints(group, include_extras=True)
+    hints = inspect.get_annotations(group, eval_str=True)
     return [
         inspect.Parameter(
             item.name,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count
 
+from fxviz.comparing.matching import names_of
 from fxviz.facts import Facts, facts_of
 from fxviz.facts.parts import opened_in, parts_of
 from fxviz.facts.values import Part
@@ -71,34 +70,6 @@ def sides_of(graphs: Sequence[ArchGraph]) -> tuple[Side, ...]:
         )
         for name, graph, each in zip(names_of(graphs), graphs, facts, strict=True)
     )
-
-
-def names_of(graphs: Sequence[ArchGraph]) -> list[str]:
-    """The models' names in their order, no two alike: those of two sources with the source, equal ones with a number.
-
-    >>> from dataclasses import replace
-    >>> from fxviz.graph import ModelInfo, Scope, TraceInfo
-    >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
-    >>> net, timms = (ArchGraph(ModelInfo("net", source, "Net"), trace, (), (), scopes, ()) for source in ("python", "timm"))
-    >>> names_of((net, net)), names_of((net, timms))
-    (['net', 'net (2)'], ['python:net', 'timm:net'])
-    >>> taken = replace(net, model=replace(net.model, name="net (2)"))
-    >>> names_of((net, net, taken)), names_of((taken, net, net))
-    (['net', 'net (3)', 'net (2)'], ['net (2)', 'net', 'net (3)'])
-    """
-    sources: dict[str, set[str]] = defaultdict(set)
-    for graph in graphs:
-        sources[graph.model.name].add(graph.model.source)
-    names = [graph.model.name if len(sources[graph.model.name]) == 1 else _with_source(graph) for graph in graphs]
-    numbered: list[str] = []
-    for name in names:
-        more = (f"{name} ({number})" for number in count(2))
-        numbered.append(name if name not in numbered else next(way for way in more if way not in (*names, *numbered)))
-    return numbered
-
-
-def _with_source(graph: ArchGraph) -> str:
-    return f"{graph.model.source}:{graph.model.name}"
 
 
 def are_timed(sides: Sequence[Side]) -> bool:
