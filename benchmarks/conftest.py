@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from growing import Growth, growth_table
 
-from fxviz.tabulating import written
+from fxviz._report.tables import written
 
 GROWTH = pytest.StashKey[Growth]()
 

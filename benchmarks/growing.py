@@ -8,10 +8,10 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from fxviz.graph import TensorInfo
-from fxviz.loading import Source
-from fxviz.loading.building import build
-from fxviz.tabulating import Column, Line, Table
+from fxviz._graph import TensorInfo
+from fxviz._report.tables import Column, Line, Table
+from fxviz._sources import Source
+from fxviz._sources.building import build
 
 SIZES = (1_000, 2_000, 4_000, 8_000)
 """Layers; each size is twice the one before."""

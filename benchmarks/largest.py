@@ -8,8 +8,8 @@ from __future__ import annotations
 import heapq
 import sys
 
-from fxviz.errors import FxvizError
-from fxviz.loading import names, resolve
+from fxviz._errors import FxvizError
+from fxviz._sources import names, resolve
 
 
 def parameters(name: str) -> int:

@@ -18,9 +18,8 @@ import typer
 from processes import Cost, Process, Ratio, fxviz, imports, in_turn
 from telling import Markdown, tell
 
-from fxviz import units
-from fxviz.graph import ArchGraph
-from fxviz.tabulating import Column, Line, Table
+from fxviz._graph import ArchGraph, units
+from fxviz._report.tables import Column, Line, Table
 
 
 def decoder(width: int, inside: int, blocks: int, heads: int) -> dict[str, Any]:

@@ -12,17 +12,17 @@ from typing import Any
 
 from torch import nn
 
-from fxviz.annotating import annotate
-from fxviz.drawing import Drawing
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph
-from fxviz.inputs import Arguments
-from fxviz.loading import Source
-from fxviz.rendering import finish, lay_out, to_dot
-from fxviz.rendering.arcs import is_arc
-from fxviz.styling import Look, draw
-from fxviz.tracing import trace_module
-from fxviz.view import View
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph
+from fxviz._render import Look, draw
+from fxviz._render.arcs import is_arc
+from fxviz._render.drawing import Drawing
+from fxviz._render.rendering import finish, lay_out, to_dot
+from fxviz._sources import Source
+from fxviz._sources.inputs import Arguments
+from fxviz._trace import trace_module
+from fxviz._view import fold
+from fxviz._view.view import View
 
 
 def cpu_seconds() -> float:

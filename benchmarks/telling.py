@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fxviz.tabulating import Table, written
+from fxviz._report.tables import Table, written
 
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 

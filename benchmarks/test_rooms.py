@@ -7,7 +7,7 @@ from growing import SIZES, STRUCTURES, Growth, source
 from pytest_benchmark.fixture import BenchmarkFixture
 from rooms import ROOMS, Journey, cpu_seconds
 
-from fxviz.loading import resolve
+from fxviz._sources import resolve
 
 pytestmark = pytest.mark.benchmark(timer=cpu_seconds)
 

@@ -18,8 +18,8 @@ from peers import peers
 from processes import Cost, Process, Ratio, fxviz, imports, in_turn
 from telling import Markdown, tell
 
-from fxviz import caching
-from fxviz.tabulating import Column, Line, Table
+from fxviz._cli import cache as caching
+from fxviz._report.tables import Column, Line, Table
 
 MODELS = ("resnet18", "vit_h_14", "efficientnet_b7")
 

@@ -12,7 +12,7 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import fxviz
-from fxviz.loading import names
+from fxviz._sources import names
 
 TALLEST, MOST_ROWS = 1420, 80
 """A page: points and rows."""

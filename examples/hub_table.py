@@ -22,10 +22,10 @@ from typing import Any
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from fxviz.annotating import annotate
-from fxviz.graph import ArchGraph
-from fxviz.loading import names, resolve
-from fxviz.tracing import trace_module
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph
+from fxviz._sources import names, resolve
+from fxviz._trace import trace_module
 
 LIMIT = 300
 """Seconds that one model may take."""

@@ -21,7 +21,7 @@ import torch
 from torchvision import models
 
 import fxviz
-from fxviz.loading import empty_parameters
+from fxviz._sources import empty_parameters
 
 
 @dataclass(frozen=True)

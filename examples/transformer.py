@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 import fxviz
-from fxviz.inputs import Dummy
+from fxviz._sources.inputs import Dummy
 
 
 class Attention(nn.Module):

@@ -17,7 +17,7 @@ import torch
 from torch import nn
 
 import fxviz
-from fxviz.graph import TensorInfo
+from fxviz._graph import TensorInfo
 
 
 def double_conv(channels_in: int, channels: int) -> nn.Sequential:

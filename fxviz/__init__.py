@@ -12,14 +12,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz.api import compare, diff, explain, inform, render, summarize, trace
-    from fxviz.comparing import Comparison
-    from fxviz.errors import FxvizError
-    from fxviz.explaining import Explanation
-    from fxviz.figure import Figure, RenderOptions
-    from fxviz.graph import ArchGraph
-    from fxviz.information import Information
-    from fxviz.summarizing import Summary
+    from fxviz._api import compare, diff, explain, inform, render, summarize, trace
+    from fxviz._errors import FxvizError
+    from fxviz._graph import ArchGraph
+    from fxviz._graph.information import Information
+    from fxviz._render.figure import Figure, RenderOptions
+    from fxviz._report.comparison import Comparison
+    from fxviz._report.explain import Explanation
+    from fxviz._report.summary import Summary
 
     __version__: str
 
@@ -43,21 +43,21 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ArchGraph": "fxviz.graph",
-    "Comparison": "fxviz.comparing",
-    "Explanation": "fxviz.explaining",
-    "Figure": "fxviz.figure",
-    "FxvizError": "fxviz.errors",
-    "Information": "fxviz.information",
-    "RenderOptions": "fxviz.figure",
-    "Summary": "fxviz.summarizing",
-    "compare": "fxviz.api",
-    "diff": "fxviz.api",
-    "explain": "fxviz.api",
-    "inform": "fxviz.api",
-    "render": "fxviz.api",
-    "summarize": "fxviz.api",
-    "trace": "fxviz.api",
+    "ArchGraph": "fxviz._graph",
+    "Comparison": "fxviz._report.comparison",
+    "Explanation": "fxviz._report.explain",
+    "Figure": "fxviz._render.figure",
+    "FxvizError": "fxviz._errors",
+    "Information": "fxviz._graph.information",
+    "RenderOptions": "fxviz._render.figure",
+    "Summary": "fxviz._report.summary",
+    "compare": "fxviz._api",
+    "diff": "fxviz._api",
+    "explain": "fxviz._api",
+    "inform": "fxviz._api",
+    "render": "fxviz._api",
+    "summarize": "fxviz._api",
+    "trace": "fxviz._api",
 }
 
 

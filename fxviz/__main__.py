@@ -16,7 +16,7 @@ def main() -> int:
     if ours:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     gc.set_threshold(*_RARELY)
-    from fxviz.cli import main as run
+    from fxviz._cli import main as run
 
     try:
         if ours:

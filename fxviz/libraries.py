@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from fxviz.errors import UsageError
+from fxviz._errors import UsageError
 
 
 def optional_library(name: str, need: str, extra: str) -> Any:
@@ -22,7 +22,7 @@ def optional_library(name: str, need: str, extra: str) -> Any:
     >>> optional_library("tipst", "cannot write .png: it needs", "export")
     Traceback (most recent call last):
     ...
-    fxviz.errors.UsageError: cannot write .png: it needs tipst, which is not installed: pip install "fxviz[export]"
+    fxviz._errors.UsageError: cannot write .png: it needs tipst, which is not installed: pip install "fxviz[export]"
     """
     try:
         return importlib.import_module(name)

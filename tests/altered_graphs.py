@@ -7,9 +7,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fxviz.annotating import annotate
-from fxviz.difference import matters
-from fxviz.graph import ArchGraph, Edge
+from fxviz._analysis import annotate
+from fxviz._analysis.difference import matters
+from fxviz._graph import ArchGraph, Edge
 from random_graphs import graphs, staged_nets
 
 

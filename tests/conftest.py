@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from fxviz.cli import main
-from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz._cli import main
+from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"

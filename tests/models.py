@@ -5,10 +5,10 @@ from __future__ import annotations
 from functools import cache
 
 import fxviz
-from fxviz.figure import Figure, RenderOptions
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph
-from fxviz.view import View
+from fxviz._graph import ArchGraph
+from fxviz._render.figure import Figure, RenderOptions
+from fxviz._view import fold
+from fxviz._view.view import View
 
 MODELS = (
     "resnet18 resnet152 vgg16 vit_b_16 efficientnet_b7 densenet121 googlenet swin_t convnext_tiny mobilenet_v3_large "

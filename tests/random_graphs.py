@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fxviz.graph import ArchGraph, Edge, Failure, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz._graph import ArchGraph, Edge, Failure, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
 
 IMAGE = (1, 8, 4, 4)
 LAYERS = {"Conv2d": 9216, "Linear": 64, "Embedding": 0, "BatchNorm2d": 0, "LayerNorm": 0, "PReLU": 0, "LayerScale": 0}

@@ -12,9 +12,9 @@ from torch import Tensor, fx, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves, tree_map_only
 
-from fxviz.graph import TensorInfo
-from fxviz.tracing.tracer import ModelTracer
-from fxviz.tracing.values import tensors_in
+from fxviz._graph import TensorInfo
+from fxviz._trace.tensors import tensors_in
+from fxviz._trace.tracer import ModelTracer
 
 
 class ParameterLog(TorchDispatchMode):

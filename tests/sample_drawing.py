@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fxviz.drawing import Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
 
 INK, MUTED = Color("#1f2328", "#e6edf3"), Color("#59636e", "#9198a1")
 CARD, BORDER = Color("#ffffff", "#151b23"), Color("#d0d7de", "#3d444d")

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 import fxviz
-from fxviz.errors import TraceError, UsageError
-from fxviz.graph import TensorInfo
-from fxviz.tracing import check_available
+from fxviz._errors import TraceError, UsageError
+from fxviz._graph import TensorInfo
+from fxviz._trace import check_available
 
 
 class Scaled(nn.Module):

@@ -22,13 +22,13 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
     ("module", "heavy"),
     [
         ("fxviz", {"torch", "networkx", "rich", "numpy", "typer"}),
-        ("fxviz.__main__", {"torch", "networkx", "rich", "numpy", "typer", "fxviz.cli"}),
-        ("fxviz.cli", {"torch", "networkx", "rich", "numpy", "fxviz.loading.resolving", "importlib.metadata"}),
-        ("fxviz.api", {"torch", "networkx", "rich", "numpy"}),
-        ("fxviz.loading", {"torch", "torchvision"}),
-        ("fxviz.folding", {"torch", "torchvision"}),
-        ("fxviz.styling.ledger", {"torch", "torchvision"}),
-        ("fxviz.rendering", {"torch", "torchvision"}),
+        ("fxviz.__main__", {"torch", "networkx", "rich", "numpy", "typer", "fxviz._cli"}),
+        ("fxviz._cli", {"torch", "networkx", "rich", "numpy", "fxviz._sources.resolve", "importlib.metadata"}),
+        ("fxviz._api", {"torch", "networkx", "rich", "numpy"}),
+        ("fxviz._sources", {"torch", "torchvision"}),
+        ("fxviz._view", {"torch", "torchvision"}),
+        ("fxviz._render.ledger", {"torch", "torchvision"}),
+        ("fxviz._render.rendering", {"torch", "torchvision"}),
     ],
 )
 def test_a_door_is_light(module: str, heavy: set[str]) -> None:

@@ -22,9 +22,10 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, Result
-from fxviz.batching import cluster, in_processes
-from fxviz.graph import ArchGraph
-from fxviz.rendering.engine import find_engine
+from fxviz._cli.batch import dask as cluster
+from fxviz._cli.batch.workers import in_processes
+from fxviz._graph import ArchGraph
+from fxviz._render.engine import find_engine
 
 Call = Callable[..., Result]
 

@@ -6,8 +6,8 @@ import pytest
 from torchvision import models
 
 import fxviz
-from fxviz.folding import BUDGET, MOST_FLOWS, deepest_fitting, fitting, fold
-from fxviz.graph import ArchGraph
+from fxviz._graph import ArchGraph
+from fxviz._view import BUDGET, MOST_FLOWS, deepest_fitting, fitting, fold
 from models import MODELS, traced
 from test_scale import blocks
 

@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, Result
-from fxviz import api, caching
-from fxviz.caching import entry, folder, installation, sources
-from fxviz.errors import BadOutput, TraceError
-from fxviz.graph import ArchGraph
+from fxviz import _api as api
+from fxviz._cli import cache as caching
+from fxviz._cli.cache import entry, folder, installation, sources
+from fxviz._errors import BadOutput, TraceError
+from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
 
@@ -237,7 +238,7 @@ def test_the_names_of_models(fxviz: Call, cached: Cached, monkeypatch: pytest.Mo
         asked.append(library)
         return ["resnet18", f"of_{library}"]
 
-    monkeypatch.setattr("fxviz.loading.all_names", all_names)
+    monkeypatch.setattr("fxviz._sources.all_names", all_names)
     listed = [fxviz("list", pattern).out for pattern in ("*", "of", "timm:", "timm:res*", "timm:of*")]
     assert listed[:2] == ["resnet18\nof_torchvision\n", "of_torchvision\n"]
     assert listed[2:] == ["timm:resnet18\ntimm:of_timm\n", "timm:resnet18\n", "timm:of_timm\n"]
@@ -621,7 +622,7 @@ def test_an_editable_copy_in_a_process(installed: Installed) -> None:
 
 
 def test_a_process_that_had_torch_before(installed: Installed) -> None:
-    call = ("-c", "import torch; from fxviz.cli import main; main(['list'])")
+    call = ("-c", "import torch; from fxviz._cli import main; main(['list'])")
     for count in (1, 2):
         assert installed.start(*call).communicate() == ("netone\nnettwo\n", "")
         assert installed.imports == count
@@ -636,7 +637,7 @@ def test_processes_at_once(installed: Installed) -> None:
     assert installed.imports == before
 
 
-_TELLING = "import sys; from fxviz.cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
+_TELLING = "import sys; from fxviz._cli import main; main(sys.argv[1:]); print('torch' in sys.modules)"
 
 
 @pytest.mark.slow

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Result
-from fxviz.graph import ArchGraph
+from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
 
@@ -30,19 +30,19 @@ class Forbid:
         if name.partition(".")[0] in {"torch", "torchvision"}:
             raise AssertionError(f"{name} was imported")
 sys.meta_path.insert(0, Forbid())
-from fxviz.cli import main
+from fxviz._cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
 INTERRUPTED = """
 import signal, sys, time
-import fxviz.tracing
+import fxviz._trace
 signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored here when the tests run in the background
 def trace_slowly(*_, **__):
     print("tracing", flush=True)
     time.sleep(60)
-fxviz.tracing.trace_module = trace_slowly
-from fxviz.cli import main
+fxviz._trace.trace_module = trace_slowly
+from fxviz._cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -108,7 +108,7 @@ def test_a_wrong_call_is_one_line_without_torch(in_tmp: Path, arguments: list[st
     assert os.listdir(in_tmp) == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"graph": {}}', '{"graph": {"schema": "fxviz.graph/1"}}', "not json"])
+@pytest.mark.parametrize("text", ["", "[]", '{"graph": {}}', '{"graph": {"schema": "fxviz._graph/1"}}', "not json"])
 def test_a_file_that_is_no_graph(fxviz: Call, in_tmp: Path, text: str) -> None:
     Path("bad.json").write_text(text)
     refused(fxviz("render", "bad.json", "-o", "out.svg"), "cannot read 'bad.json'", "fxviz trace MODEL -o bad.json")
@@ -136,7 +136,7 @@ def test_a_mistake_of_ours_is_one_line_too(fxviz: Call, saved: Path, monkeypatch
     def fail(*_: object) -> None:
         raise ValueError("row 3\nis missing")
 
-    monkeypatch.setattr("fxviz.api.render", fail)
+    monkeypatch.setattr("fxviz._api.render", fail)
     refused(fxviz("render", saved), "internal error: ValueError: row 3 is missing", "--debug", status=1)
     assert fxviz("render", saved, "--debug").err.startswith("Traceback")
 
@@ -259,7 +259,7 @@ def test_a_failure_leaves_the_old_file(fxviz: Call, saved: Path) -> None:
 
 
 def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
-    code = "import sys; from fxviz.cli import main; sys.exit(main(sys.argv[1:]))"
+    code = "import sys; from fxviz._cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     reading, writing = os.pipe()
     os.close(reading)

@@ -16,10 +16,10 @@ from rich.cells import cell_len
 
 import fxviz
 from conftest import Result
-from fxviz.errors import UsageError
-from fxviz.explaining import explained
-from fxviz.graph import ArchGraph, Parameter, WeightsInfo
-from fxviz.tabulating.writing import written
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, Parameter, WeightsInfo
+from fxviz._report.explain import explained
+from fxviz._report.tables.forms import written
 from models import traced
 
 Call = Callable[..., Result]

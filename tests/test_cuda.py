@@ -15,10 +15,10 @@ from torch.utils._pytree import tree_map_only
 
 import fxviz
 from conftest import Result
-from fxviz.graph import ArchGraph, ModelInfo, TensorInfo
-from fxviz.loading import resolve
-from fxviz.options import TraceOptions
-from fxviz.tracing import trace_module
+from fxviz._graph import ArchGraph, ModelInfo, TensorInfo
+from fxviz._graph.options import TraceOptions
+from fxviz._sources import resolve
+from fxviz._trace import trace_module
 from hard_cases import (
     CASES,
     Case,

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxviz.annotating import annotate
-from fxviz.errors import UsageError
-from fxviz.folding import fold
-from fxviz.folding.collapsing import level
-from fxviz.graph import ArchGraph
-from fxviz.rendering import Picture
-from fxviz.styling.ledger import draw
-from fxviz.styling.wording import what
-from fxviz.view import Row
+from fxviz._analysis import annotate
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph
+from fxviz._render.ledger import draw
+from fxviz._render.rendering import Picture
+from fxviz._render.wording import what
+from fxviz._view import fold
+from fxviz._view.collapsing import level
+from fxviz._view.view import Row
 from models import MODELS, traced
 from random_graphs import Net, graphs, staged_nets, stopped
 

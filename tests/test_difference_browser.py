@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from browser import GROUND, Browser, browser, check_painted, contrast
-from fxviz.difference import KINDS
-from fxviz.styling import palette
+from fxviz._analysis.difference import KINDS
+from fxviz._render import palette
 from test_difference_figures import PAIRS, figure_of
 
 

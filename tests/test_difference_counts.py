@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fxviz
-from fxviz.comparing.matching import match
-from fxviz.errors import UsageError
-from fxviz.figure import Figure, RenderOptions
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph, TensorInfo
-from fxviz.styling import differing
-from fxviz.view import Row, View
+from fxviz._analysis.match import match
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, TensorInfo
+from fxviz._render import differences as differing
+from fxviz._render.figure import Figure, RenderOptions
+from fxviz._view import fold
+from fxviz._view.view import Row, View
 from models import traced
 
 PAIRS = ["resnet18 resnet34", "resnet34 resnet18", "resnet50 wide_resnet50_2", "vgg11 vgg11_bn", "vit_b_16 vit_b_32"]

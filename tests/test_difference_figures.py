@@ -13,16 +13,16 @@ import pytest
 from torch import Tensor, nn, sub
 
 import fxviz as package
-from fxviz.annotating import annotate
-from fxviz.difference import Difference, Tally
-from fxviz.drawing import Text
-from fxviz.errors import BadOutput, UsageError
-from fxviz.figure import Figure, RenderOptions
-from fxviz.graph import ArchGraph, Node, TensorInfo
-from fxviz.styling import differing
-from fxviz.styling.bars import FULL
-from fxviz.styling.differing import told
-from fxviz.view import Altered, Change, Row
+from fxviz._analysis import annotate
+from fxviz._analysis.difference import Difference, Tally
+from fxviz._errors import BadOutput, UsageError
+from fxviz._graph import ArchGraph, Node, TensorInfo
+from fxviz._render import differences as differing
+from fxviz._render.bars import FULL
+from fxviz._render.differences import told
+from fxviz._render.drawing import Text
+from fxviz._render.figure import Figure, RenderOptions
+from fxviz._view.view import Altered, Change, Row
 from models import traced
 from random_graphs import Net
 from test_ledger import boxes, cells, frames, texts, too_wide

@@ -10,12 +10,13 @@ from torch import nn
 
 import fxviz
 from altered_graphs import resized
-from fxviz.figure import Figure
-from fxviz.graph import ArchGraph, Node
-from fxviz.styling import differing, palette
-from fxviz.styling.legend import legend
-from fxviz.styling.marks import MARK, mark
-from fxviz.view import Altered, Change, Row
+from fxviz._graph import ArchGraph, Node
+from fxviz._render import differences as differing
+from fxviz._render import palette
+from fxviz._render.figure import Figure
+from fxviz._render.legend import legend
+from fxviz._render.marks import MARK, mark
+from fxviz._view.view import Altered, Change, Row
 from models import traced
 from test_difference_counts import diff, graph_named
 from test_difference_figures import PAIRS, figure_of, units, words

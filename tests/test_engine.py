@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from fxviz.errors import EngineError, UsageError
-from fxviz.rendering.engine import find_engine, lay_out
+from fxviz._errors import EngineError, UsageError
+from fxviz._render.engine import find_engine, lay_out
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the fake engines are shell scripts")
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 import fxviz
 from conftest import Result
-from fxviz.annotating import annotate
-from fxviz.errors import UsageError
-from fxviz.explaining import LANGUAGES, explained
-from fxviz.explaining.wrapping import wrapped
-from fxviz.graph import ArchGraph, Parameter
+from fxviz._analysis import annotate
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, Parameter
+from fxviz._report.explain import LANGUAGES, explained
+from fxviz._report.explain.wrapping import wrapped
 from models import traced
 from random_graphs import Net
 
@@ -254,7 +254,7 @@ def test_half_a_run_is_said_to_be_one(tmp_path: Path, fxviz: Call) -> None:
 
 def test_the_command_takes_saved_graphs_without_torch(tmp_path: Path, tiny: ArchGraph) -> None:
     tiny.save(tmp_path / "tiny.json")
-    code = "import sys; from fxviz.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from fxviz._cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     for command in (["explain", "tiny.json"], ["compare", "tiny.json", "tiny.json"]):
         done = subprocess.run([sys.executable, "-c", code, *command], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout.startswith("tiny"), done.stderr

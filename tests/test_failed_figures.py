@@ -12,17 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from browser import Browser, browser, contrast, outside, outside_their_card, overlapping
-from fxviz.annotating import annotate
-from fxviz.drawing import Box
-from fxviz.folding import LEVELS, MERGED, Outline, fold, look
-from fxviz.folding.plan import Detail
-from fxviz.graph import ArchGraph, TensorInfo
-from fxviz.rendering import Picture
-from fxviz.styling import palette
-from fxviz.styling.ledger import draw
-from fxviz.styling.sheet import SHEET
-from fxviz.styling.wording import what
-from fxviz.summarizing import headline
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph, TensorInfo
+from fxviz._render import palette
+from fxviz._render.drawing import Box
+from fxviz._render.ledger import draw
+from fxviz._render.rendering import Picture
+from fxviz._render.sheet import SHEET
+from fxviz._render.wording import what
+from fxviz._report.summary import headline
+from fxviz._view import LEVELS, MERGED, Outline, fold, look
+from fxviz._view.plan import Detail
 from models import traced
 from random_graphs import MESSAGE, Net, graphs, raised, staged_nets, stopped, stopped_at
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from browser import GROUND, Area, Browser, Shape, browser, faint, outside, outside_their_card, overlapping
-from fxviz.view import View
+from fxviz._view.view import View
 from models import MODELS, figure, folded
 
 _ARCS = """

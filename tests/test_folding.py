@@ -16,16 +16,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxviz.annotating import annotate
-from fxviz.folding import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, arrange, fold, look
-from fxviz.folding.branches import Region
-from fxviz.folding.choosing import wished
-from fxviz.folding.detail import Detail
-from fxviz.folding.rows import Draft, Drafts
-from fxviz.folding.wiring import Wiring
-from fxviz.folding.wishes import wish
-from fxviz.graph import ArchGraph, Skip
-from fxviz.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph, Skip
+from fxviz._view import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, arrange, fold, look
+from fxviz._view.branches import Region
+from fxviz._view.choosing import wished
+from fxviz._view.detail import Detail
+from fxviz._view.rows import Draft, Drafts
+from fxviz._view.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
+from fxviz._view.wiring import Wiring
+from fxviz._view.wishes import wish
 from models import MODELS, figure, folded, traced
 from random_graphs import Net, graphs, iterated_nets, planted_nets, staged_nets, stopped
 
@@ -282,7 +282,7 @@ def test_resnet152_repeats_its_middle_stages() -> None:
 
 
 def test_vit_repeats_its_layers_and_names_its_tokens() -> None:
-    from fxviz.styling.wording import token
+    from fxviz._render.wording import token
 
     view = folded("vit_b_16")
     assert [repeat.times for repeat in repeats(view.items)] == [12]

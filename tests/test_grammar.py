@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading.grammar import Reference, is_graph_file, parse, stem
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._sources.reference import Reference, is_graph_file, parse, stem
 
 # -------------------------------------------------------------------- what is read
 

@@ -12,20 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxviz.errors import BadGraphFile, BadOutput
-from fxviz.graph import (
-    NODE_KINDS,
-    SKIP_KINDS,
-    ArchGraph,
-    Edge,
-    ModelInfo,
-    Node,
-    Parameter,
-    Scope,
-    Skip,
-    TensorInfo,
-    TraceInfo,
-)
+from fxviz._errors import BadGraphFile, BadOutput
+from fxviz._graph import NODE_KINDS, SKIP_KINDS, ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 sizes = st.integers(0, 10**12)
@@ -268,7 +256,7 @@ def test_a_file_cut_short(tiny: ArchGraph, tmp_path: Path, share: float) -> None
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "{}", "3", "null", '"graph"', '{"graph": []}', '{"graph": {"schema": "fxviz.graph/9"}}']
+    "text", ["[]", "{}", "3", "null", '"graph"', '{"graph": []}', '{"graph": {"schema": "fxviz._graph/9"}}']
 )
 def test_json_of_another_kind(tmp_path: Path, text: str) -> None:
     refused(tmp_path, text, "its schema is|it holds no graph")

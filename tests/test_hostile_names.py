@@ -17,14 +17,14 @@ import pytest
 
 import fxviz
 from browser import Browser, browser
-from fxviz.annotating import annotate
-from fxviz.drawing import THEMES
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph
-from fxviz.rendering import Picture
-from fxviz.styling.ledger import draw
-from fxviz.styling.measuring import fit, fit_path, width, wrap
-from fxviz.summarizing import headline
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph
+from fxviz._render.drawing import THEMES
+from fxviz._render.ledger import draw
+from fxviz._render.rendering import Picture
+from fxviz._render.text_width import fit, fit_path, width, wrap
+from fxviz._report.summary import headline
+from fxviz._view import fold
 from random_graphs import Net, stopped_at
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -211,7 +211,7 @@ def traced_module() -> ArchGraph:
 
     module = hostile_module()
     assert isinstance(module, nn.Module)
-    return fxviz.trace(module, fxviz.graph.TensorInfo((1, 4), "float32"))
+    return fxviz.trace(module, fxviz._graph.TensorInfo((1, 4), "float32"))
 
 
 def test_a_real_model_is_nothing_but_text(traced_module: ArchGraph) -> None:

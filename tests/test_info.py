@@ -17,10 +17,10 @@ from torchvision import models
 
 from conftest import ROOT, Result, usable
 from fxviz import inform
-from fxviz.graph import ArchGraph, WeightsInfo
-from fxviz.information import Information, Metric, Published
-from fxviz.informing import words
-from fxviz.informing.restructured import readable
+from fxviz._graph import ArchGraph, WeightsInfo
+from fxviz._graph.information import Information, Metric, Published
+from fxviz._report.info import words
+from fxviz._report.restructured import readable
 
 Call = Callable[..., Result]
 
@@ -255,7 +255,7 @@ def test_a_program(fxviz: Call, in_tmp: Path) -> None:
 def test_a_saved_graph_is_told_without_torch(in_tmp: Path, tiny: ArchGraph) -> None:
     weights = WeightsInfo("weights of mine.pt", "float16")
     replace(tiny, model=replace(tiny.model, weights=weights)).save("a graph.json")
-    code = "import sys; from fxviz.cli import main; status = main(['info', 'a graph.json']); assert 'torch' not in sys.modules"
+    code = "import sys; from fxviz._cli import main; status = main(['info', 'a graph.json']); assert 'torch' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, env={"PYTHONPATH": str(ROOT)}, check=True
     )

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import fxviz
-from fxviz.errors import UsageError
-from fxviz.graph import TensorInfo
-from fxviz.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
+from fxviz._errors import UsageError
+from fxviz._graph import TensorInfo
+from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
 
 SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)
 NAMES = st.one_of(st.just(""), st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), st.sampled_from(["größe", "画像"]))

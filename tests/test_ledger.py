@@ -8,15 +8,15 @@ from dataclasses import replace
 
 import pytest
 
-from fxviz.annotating import annotate
-from fxviz.drawing import Box, Cell, Color, Frame, Item, Table, Text
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph
-from fxviz.rendering import Picture
-from fxviz.rendering.dot import to_dot
-from fxviz.styling.ledger import draw
-from fxviz.styling.measuring import width
-from fxviz.styling.sheet import SHEET
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph
+from fxviz._render.dot import to_dot
+from fxviz._render.drawing import Box, Cell, Color, Frame, Item, Table, Text
+from fxviz._render.ledger import draw
+from fxviz._render.rendering import Picture
+from fxviz._render.sheet import SHEET
+from fxviz._render.text_width import width
+from fxviz._view import fold
 from models import MODELS, figure, folded
 from random_graphs import Net
 
@@ -183,7 +183,7 @@ def test_hostile_and_long_names_stay_in_their_cells(name: str) -> None:
 
 def test_two_colours_never_share_a_light_value() -> None:
     """Dark mode replaces light values, so each stands for one role."""
-    from fxviz.styling import palette
+    from fxviz._render import palette
 
     colors = [value for value in vars(palette).values() if isinstance(value, Color)]
     colors += [*palette.BARS, *palette._TINTS, *palette._ON_BARS]

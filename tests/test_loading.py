@@ -10,10 +10,10 @@ import torch
 from torch import nn
 from torchvision import models
 
-from fxviz.errors import UnknownModel, UsageError
-from fxviz.graph import TensorInfo
-from fxviz.loading import IMAGE, names, resolve
-from fxviz.loading.empty import empty_parameters
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._graph import TensorInfo
+from fxviz._sources import IMAGE, names, resolve
+from fxviz._sources.empty import empty_parameters
 
 
 @pytest.fixture(autouse=True)

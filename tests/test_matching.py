@@ -10,14 +10,14 @@ import pytest
 from hypothesis import assume, given
 
 from altered_graphs import graphs_and_step, resized, without
-from fxviz.annotating import annotate
-from fxviz.comparing.matching import match
-from fxviz.difference import Difference, matters
-from fxviz.errors import UsageError
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph, Node
-from fxviz.operations import plain_name
-from fxviz.view import View
+from fxviz._analysis import annotate
+from fxviz._analysis.difference import Difference, matters
+from fxviz._analysis.match import match
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, Node
+from fxviz._graph.operations import plain_name
+from fxviz._view import fold
+from fxviz._view.view import View
 from models import traced
 from random_graphs import Net, graphs, staged_nets, stopped_at
 

@@ -13,8 +13,8 @@ import pytest
 
 import fxviz
 from conftest import Result
-from fxviz.graph import ArchGraph
-from fxviz.summarizing.values import Row
+from fxviz._graph import ArchGraph
+from fxviz._report.summary.values import Row
 from models import traced
 
 Call = Callable[..., Result]
@@ -55,7 +55,7 @@ def test_the_note_says_what_no_row_says(resnet: ArchGraph, options: dict[str, in
     summary = fxviz.summarize(resnet, **options)  # type: ignore[arg-type]
     rows = sum(row.time or 0 for row in summary.rows if row.kind in ("layer", "module", "function"))
     assert summary.totals.time_without_row == pytest.approx((summary.totals.time or 0) - rows)
-    assert f"{fxviz.units.seconds(summary.totals.time or 0)}, " in str(summary) and "measured on cpu." in str(summary)
+    assert f"{fxviz._graph.units.seconds(summary.totals.time or 0)}, " in str(summary) and "measured on cpu." in str(summary)
 
 
 def test_the_column_is_there_where_there_are_times(tiny: ArchGraph) -> None:
@@ -73,9 +73,9 @@ def test_the_time_stays_where_the_terminal_is_narrow(resnet: ArchGraph) -> None:
 
 
 def test_explain_says_where_most_of_the_time_goes(resnet: ArchGraph) -> None:
-    share = fxviz.units.percent(inside(resnet, "layer4") / inside(resnet, ""))
+    share = fxviz._graph.units.percent(inside(resnet, "layer4") / inside(resnet, ""))
     english, chinese = (fxviz.explain(resnet, lang).written() for lang in ("en", "zh"))
-    whole = fxviz.units.seconds(inside(resnet, ""))
+    whole = fxviz._graph.units.seconds(inside(resnet, ""))
     assert f"It took {whole} on cpu, step by step: layer4 {share}, layer3 " in english
     assert f"在 cpu 上逐个运算计时，共用 {whole}：layer4 {share}、layer3 " in chinese
     assert "on cpu" not in fxviz.explain(traced("resnet18")).written()

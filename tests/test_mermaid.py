@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxviz.folding import fold
-from fxviz.graph import ArchGraph, Failure
-from fxviz.styling import palette
-from fxviz.styling.mermaid import mermaid
-from fxviz.view import INPUT, OUTPUT, View
+from fxviz._graph import ArchGraph, Failure
+from fxviz._render import palette
+from fxviz._render.mermaid import mermaid
+from fxviz._view import fold
+from fxviz._view.view import INPUT, OUTPUT, View
 from models import MODELS, folded
 
 _LABEL = r'"(?P<label>(?:[^\W_]|[ .,/()×·…→−✗]|<br>|#[0-9]+;)*)"'

@@ -8,9 +8,9 @@ from math import prod
 import pytest
 
 import fxviz
-from fxviz.errors import UsageError
-from fxviz.folding import fold
-from fxviz.metrics import METRICS
+from fxviz._errors import UsageError
+from fxviz._graph.metrics import METRICS
+from fxviz._view import fold
 from models import traced
 
 

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 import fxviz
 from conftest import Result
-from fxviz.graph import ArchGraph
-from fxviz.summarizing import headline
-from fxviz.summarizing.values import Row
+from fxviz._graph import ArchGraph
+from fxviz._report.summary import headline
+from fxviz._report.summary.values import Row
 
 Call = Callable[..., Result]
 ROWS = torch.zeros(2, 4)

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fxviz
-from fxviz.errors import TraceError
-from fxviz.graph import ArchGraph, TensorInfo
-from fxviz.inputs import Dummy
+from fxviz._errors import TraceError
+from fxviz._graph import ArchGraph, TensorInfo
+from fxviz._sources.inputs import Dummy
 from hard_cases import Box, DataclassOutput, Lstm, Masks, OwnGradient, PackedGru, Unused
 
 ROWS = TensorInfo((2, 8), "float32")
@@ -268,7 +268,7 @@ class Descending(nn.Module):
 
 
 def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fxviz.tracing.modes._MOST_VALUES", 20)
+    monkeypatch.setattr("fxviz._trace.hooks._MOST_VALUES", 20)
     graph = fxviz.trace(Descending(), torch.ones(2, 8))
     assert (graph.trace.method, ops(graph)) == ("real", ["x", "sum", "gt", "sub", "sum", "gt", "Linear", "output"])
     with pytest.raises(TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*; .*: give it memory"):

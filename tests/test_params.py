@@ -7,8 +7,8 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxviz.annotating import count_params
-from fxviz.graph import ArchGraph
+from fxviz._analysis import count_params
+from fxviz._graph import ArchGraph
 from random_graphs import Net, graphs
 
 

@@ -22,9 +22,9 @@ import torch.export.unflatten
 from torch import Tensor, nn
 
 import fxviz
-from fxviz.errors import UsageError
-from fxviz.graph import TensorInfo
-from fxviz.loading.sizes import is_size
+from fxviz._errors import UsageError
+from fxviz._graph import TensorInfo
+from fxviz._sources.sizes import is_size
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, usable
-from fxviz.cli import main
+from fxviz._cli import main
 
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
 DEVELOP = 'pip install -e ".[dev]" && pytest'

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fxviz.annotating import annotate
-from fxviz.errors import UsageError
-from fxviz.folding import BUDGET, LEVELS, STYLES, Outline, fitting, fold, look
-from fxviz.graph import ArchGraph
-from fxviz.styling.wording import what
-from fxviz.view import Item, Repeat, Row, Stage, View
+from fxviz._analysis import annotate
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph
+from fxviz._render.wording import what
+from fxviz._view import BUDGET, LEVELS, STYLES, Outline, fitting, fold, look
+from fxviz._view.view import Item, Repeat, Row, Stage, View
 from models import traced
 from random_graphs import Net, graphs, iterated_nets, staged_nets, stopped
 

@@ -8,15 +8,15 @@ from itertools import pairwise
 
 import pytest
 
-from fxviz.annotating import annotate
-from fxviz.drawing import Box, Cell, Drawing, Table
-from fxviz.folding import BUDGET, fold
-from fxviz.graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
-from fxviz.rendering import Picture
-from fxviz.styling.ledger import draw
-from fxviz.styling.sheet import SHEET
-from fxviz.styling.wording import what
-from fxviz.summarizing import headline
+from fxviz._analysis import annotate
+from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
+from fxviz._render.drawing import Box, Cell, Drawing, Table
+from fxviz._render.ledger import draw
+from fxviz._render.rendering import Picture
+from fxviz._render.sheet import SHEET
+from fxviz._render.wording import what
+from fxviz._report.summary import headline
+from fxviz._view import BUDGET, fold
 from random_graphs import Net, raised
 
 LIST = "torch.nn.modules.container.Sequential"

@@ -8,8 +8,8 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 
-from fxviz.annotating import find_skips
-from fxviz.graph import ArchGraph, Edge, Node, Skip, TensorInfo
+from fxviz._analysis import find_skips
+from fxviz._graph import ArchGraph, Edge, Node, Skip, TensorInfo
 from random_graphs import Net, graphs, planted_nets
 
 TOKENS = (1, 17, 8)

@@ -8,7 +8,7 @@ import pytest
 from torch import nn
 
 import fxviz
-from fxviz.loading import names, resolve
+from fxviz._sources import names, resolve
 
 ALWAYS = {"CNBlock": 1, "SwinTransformerBlock": 2, "SwinTransformerBlockV2": 2, "EncoderBlock": 2}
 """Blocks whose forward adds unconditionally, and how often."""

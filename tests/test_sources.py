@@ -12,10 +12,10 @@ import torch
 from torch import nn
 
 import fxviz
-from fxviz.errors import UnknownModel, UsageError
-from fxviz.graph import TensorInfo
-from fxviz.loading import resolve
-from fxviz.tracing import trace_module
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._graph import TensorInfo
+from fxviz._sources import resolve
+from fxviz._trace import trace_module
 
 NET = """
 import torch

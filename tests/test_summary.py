@@ -30,13 +30,13 @@ from torch import Tensor, nn
 import fxviz as package
 import seed_tables
 from conftest import Result
-from fxviz.annotating import annotate
-from fxviz.errors import UsageError
-from fxviz.graph import ArchGraph, Parameter
-from fxviz.summarizing import Summary, SummaryOptions
-from fxviz.summarizing import summarize as summarized
-from fxviz.summarizing.values import Row
-from fxviz.tabulating import written
+from fxviz._analysis import annotate
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, Parameter
+from fxviz._report.summary import Summary, SummaryOptions
+from fxviz._report.summary import summarize as summarized
+from fxviz._report.summary.values import Row
+from fxviz._report.tables import written
 from hard_cases import CASES
 from models import traced
 from random_graphs import Net, graphs, iterated_nets, staged_nets, stopped
@@ -492,7 +492,7 @@ def test_what_does_not_fit_is_said_before_the_model_is_looked_for(fxviz: Command
 
 
 def test_a_saved_graph_is_summarized_without_torch(saved: Callable[[str], Path]) -> None:
-    code = "import sys; from fxviz.cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
+    code = "import sys; from fxviz._cli import main; main(sys.argv[1:]); sys.exit('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code, "summary", saved("vgg16")], capture_output=True, text=True)
     assert run.returncode == 0 and "classifier_total" in run.stdout
 

@@ -20,7 +20,7 @@ from fvcore.nn import FlopCountAnalysis, parameter_count
 from torch import Tensor, nn
 
 import fxviz
-from fxviz.summarizing import Summary
+from fxviz._report.summary import Summary
 
 SIZES = {
     "alexnet": 96, "resnet18": 64, "squeezenet1_1": 64, "vit_b_16": 224, "vgg11": 64, "mobilenet_v3_small": 64,

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from fxviz import units
-from fxviz.errors import UsageError
-from fxviz.tabulating import FORMS, PEOPLE, PROGRAMS, Column, Line, Table, written
+from fxviz._errors import UsageError
+from fxviz._graph import units
+from fxviz._report.tables import FORMS, PEOPLE, PROGRAMS, Column, Line, Table, written
 
 HOSTILE = (
     "a|b", "|", "\\", "a\\|b", "\\\\|", "`code`", "``a`", "<script>alert(1)</script>", "<b>x</b>", "&lt;&amp;", "*a* **b**",

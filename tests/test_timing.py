@@ -17,12 +17,12 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 import fxviz
 from conftest import Result
-from fxviz.errors import TraceError, UsageError
-from fxviz.graph import ArchGraph, ModelInfo
-from fxviz.options import TraceOptions
-from fxviz.tracing import timing, trace_module
-from fxviz.tracing.recording import record
-from fxviz.tracing.timing import RUNS, _CpuClock, _Replay, time_nodes
+from fxviz._errors import TraceError, UsageError
+from fxviz._graph import ArchGraph, ModelInfo
+from fxviz._graph.options import TraceOptions
+from fxviz._trace import timing, trace_module
+from fxviz._trace.record import record
+from fxviz._trace.timing import RUNS, _CpuClock, _Replay, time_nodes
 from hard_cases import CASES, Box, Case, HeldTensor, Masks, Unregistered
 
 Call = Callable[..., Result]

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import fxviz
-from fxviz.errors import UnknownModel, UsageError
-from fxviz.loading import names, resolve
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._sources import names, resolve
 from reference_runs import touched_parameters
 
 HINT = r"timm, which is not installed: pip install \"fxviz\[timm\]\""

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import fxviz
-from fxviz.errors import TraceError, UsageError
-from fxviz.graph import ArchGraph, ModelInfo, TensorInfo
-from fxviz.options import TraceOptions
-from fxviz.tracing import trace_module
+from fxviz._errors import TraceError, UsageError
+from fxviz._graph import ArchGraph, ModelInfo, TensorInfo
+from fxviz._graph.options import TraceOptions
+from fxviz._trace import trace_module
 from test_undisturbed import Restless, unchanged
 
 ROWS = TensorInfo((2, 8), "float32")

@@ -13,14 +13,14 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._pytree import tree_map_only
 
 import fxviz
-from fxviz.errors import FxvizError, TraceError, UsageError
-from fxviz.graph import ArchGraph, ModelInfo, Node, TensorInfo
-from fxviz.loading import resolve
-from fxviz.options import TraceOptions
-from fxviz.tracing import trace_module
-from fxviz.tracing.guessing import guess_of
-from fxviz.tracing.recording import Recording, record
-from fxviz.tracing.values import tensors_in
+from fxviz._errors import FxvizError, TraceError, UsageError
+from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo
+from fxviz._graph.options import TraceOptions
+from fxviz._sources import resolve
+from fxviz._trace import trace_module
+from fxviz._trace.guessing import guess_of
+from fxviz._trace.record import Recording, record
+from fxviz._trace.tensors import tensors_in
 from hard_cases import CASES, Case, IdentityAlias, InPlace, Masks, SharedModule, Unregistered, Unused
 from reference_runs import SymbolicTracer, call, layer_shapes, reference_run, touched_parameters
 
@@ -35,7 +35,7 @@ INFO = ModelInfo("model", "python", "Model")
 
 
 def traced(model: nn.Module, inputs: Any, device: str = "meta") -> ArchGraph:
-    from fxviz.annotating.params import count_params
+    from fxviz._analysis.params import count_params
 
     return count_params(trace_module(model, inputs, INFO, TraceOptions(device)))
 
@@ -361,7 +361,7 @@ def test_a_model_without_memory_is_built_again_for_a_real_run(monkeypatch: pytes
     with pytest.raises(TraceError, match=r"numpy.*give it memory") as caught:
         trace_module(build("meta"), inputs, INFO)
     assert type(caught.value) is TraceError
-    monkeypatch.setattr("fxviz.tracing.run._memory", lambda: 4 * (64 + 8) - 1)
+    monkeypatch.setattr("fxviz._trace.run._memory", lambda: 4 * (64 + 8) - 1)
     with pytest.raises(TraceError, match=r"numpy.*to run for real it needs 0\.0 GB for its parameters") as caught:
         trace_module(build("meta"), inputs, INFO, rebuild=lambda: build("cpu"))
     assert built[-1] == "meta"

@@ -15,10 +15,10 @@ from torch.utils._pytree import tree_map
 
 import fxviz
 from conftest import usable
-from fxviz.errors import UnknownModel, UsageError
-from fxviz.graph import TensorInfo
-from fxviz.loading import names, resolve
-from fxviz.loading.forward import arguments
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._graph import TensorInfo
+from fxviz._sources import names, resolve
+from fxviz._sources.transformers_inputs import arguments
 from reference_runs import touched_parameters
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import fxviz
-from fxviz.figure import RenderOptions
+from fxviz._render.figure import RenderOptions
 from models import traced
 
 VIEWS: dict[str, tuple[str, dict[str, Any]]] = {

@@ -24,8 +24,8 @@ from torchvision import models
 
 from conftest import Result, usable
 from fxviz import ArchGraph, trace
-from fxviz.errors import FxvizError, UsageError
-from fxviz.graph import TensorInfo, WeightsInfo
+from fxviz._errors import FxvizError, UsageError
+from fxviz._graph import TensorInfo, WeightsInfo
 
 Call = Callable[..., Result]
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from fxviz.errors import BadOutput
-from fxviz.writing import check_target, write_whole
+from fxviz._errors import BadOutput
+from fxviz._graph.files import check_target, write_whole
 
 
 @pytest.mark.parametrize("content", ["11.69M × 2\n", b"\x00\xff"])

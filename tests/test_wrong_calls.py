@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from conftest import ROOT, Result
-from fxviz.graph import ArchGraph
+from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
 

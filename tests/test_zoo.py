@@ -12,10 +12,10 @@ import torch
 from torch import fx, nn
 from torchvision import models
 
-from fxviz.annotating.params import count_params
-from fxviz.graph import ArchGraph, Node, TensorInfo
-from fxviz.loading import names, resolve
-from fxviz.tracing import trace_module
+from fxviz._analysis.params import count_params
+from fxviz._graph import ArchGraph, Node, TensorInfo
+from fxviz._sources import names, resolve
+from fxviz._trace import trace_module
 from reference_runs import SymbolicTracer, layer_shapes, reference_run, touched_parameters
 
 pytestmark = pytest.mark.slow

@@ -1,0 +1,113 @@
+"""Residual blocks and attention: the modules that a network repeats."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator
+from itertools import chain
+
+from fxviz._analysis.facts import Attention, Blocks, Layer
+from fxviz._graph import RESIDUAL_KINDS, Node, Scope, Skip
+from fxviz._graph.index import Links
+from fxviz._graph.modules import Modules
+from fxviz._graph.operations import is_softmax, plain_name
+
+_PRODUCTS = ("matmul", "bmm", "baddbmm", "einsum")
+
+
+def blocks_of(links: Links) -> tuple[Blocks, ...]:
+    """The residual blocks by class: the smallest modules that hold the body and the join of a residual skip.
+
+    A module around one block is the block, with the skips of both: BERT's layer around its attention. One around several
+    blocks is none, and neither is the model itself.
+    """
+    modules = links.modules
+    held: dict[int, Counter[str]] = defaultdict(Counter)
+    for skip in links.graph.skips:
+        block = _block(skip, links, modules)
+        if block is not None and block.id:
+            held[block.id][skip.kind] += 1
+    inner = _inside(held, modules)
+    for scope, blocks in inner.items():
+        if len(blocks) == 1:
+            held[scope] += held[blocks[0]]
+    parts = {blocks[0] for blocks in inner.values() if len(blocks) == 1}
+    by_class: dict[str, list[Counter[str]]] = defaultdict(list)
+    for scope, skips in sorted(held.items()):
+        if scope not in parts and len(inner[scope]) < 2:
+            by_class[modules.scopes[scope].class_name].append(skips)
+    return tuple(Blocks(name, len(found), dict(sum(found, Counter()))) for name, found in by_class.items())
+
+
+def _inside(blocks: Collection[int], modules: Modules) -> dict[int, list[int]]:
+    """For each block those inside it, at any depth."""
+    inner: dict[int, list[int]] = {block: [] for block in blocks}
+    for block in blocks:
+        for scope in modules.around(block):
+            if scope.id != block and scope.id in inner:
+                inner[scope.id].append(block)
+    return inner
+
+
+def _block(skip: Skip, links: Links, modules: Modules) -> Scope | None:
+    if skip.kind not in RESIDUAL_KINDS:
+        return None
+    by_id = links.graph.by_id
+    return modules.over({by_id[name].scope for name in chain((skip.join,), links.between(skip.fork, skip.join))})
+
+
+def attention_of(links: Links, layers: tuple[Layer, ...]) -> Attention | None:
+    """Where attention is computed: by a module, by torch's function, or by products around a softmax.
+
+    Heads are the module's setting ``num_heads``, else the third size from the end of the scores or of the result.
+    """
+    cores = list(_cores(links, layers))
+    if not cores:
+        return None
+    modules = links.modules
+    blocks: dict[str, set[int]] = defaultdict(set)
+    siblings = Counter((scope.parent, scope.cls) for scope in links.graph.scopes)
+    for core, _ in cores:
+        repeated = (
+            scope for scope in modules.around(core.scope) if siblings[scope.parent, scope.cls] > 1 and not scope.sequential
+        )
+        if (block := next(repeated, None)) is not None:
+            blocks[block.class_name].add(block.id)
+    heads = dict.fromkeys(heads for _, heads in cores if heads)
+    widths = dict.fromkeys(width for core, heads in cores if (width := _width(core, heads, links)))
+    return Attention(len(cores), tuple(heads), tuple(widths), {name: len(found) for name, found in blocks.items()})
+
+
+def inside_attention(links: Links, layers: tuple[Layer, ...]) -> set[str]:
+    """The nodes in modules whose own code computes attention; what it pools are keys and values, not feature maps."""
+    scopes = {core.scope for core, _ in _cores(links, layers) if core.kind != "module" and core.scope}
+    return {name for scope in scopes for name in links.modules.inside(scope)}
+
+
+def _cores(links: Links, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, int]]:
+    """The nodes that compute attention with their heads, 0 where those are not known."""
+    inside = {call for layer in layers if layer.kind == "attention" for call in layer.calls}
+    for node in links.graph.nodes:
+        if node.id in inside:
+            heads = node.settings.get("num_heads", 0)
+            yield node, heads if isinstance(heads, int) else 0
+        elif plain_name(node.op) == "scaleddotproductattention" or _is_softmax_of_scores(node, links):
+            shape = node.outputs[0].shape if node.outputs else ()
+            yield node, shape[-3] if len(shape) > 3 else 0
+
+
+def _is_softmax_of_scores(node: Node, links: Links) -> bool:
+    return is_softmax(node) and all(way(node, _multiplies) is not None for way in (links.back_to, links.on_to))
+
+
+def _multiplies(node: Node) -> bool:
+    return not node.uses and plain_name(node.op) in _PRODUCTS
+
+
+def _width(core: Node, heads: int, links: Links) -> int:
+    """The last size of what a module returns; else heads times the last size of the result; 0 where that is not known."""
+    result = links.on_to(core, _multiplies) if is_softmax(core) else core
+    if result is None or not result.outputs or not result.outputs[0].shape:
+        return 0
+    size = result.outputs[0].shape[-1]
+    return size if core.kind == "module" and not is_softmax(core) else heads * size

@@ -1,0 +1,237 @@
+"""The layers of a graph: what has weights, of which kind, and where it stands."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from math import prod
+from typing import Any
+
+from fxviz._analysis.facts import Geometry, Kind, Layer, Place
+from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node
+from fxviz._graph.index import Links
+from fxviz._graph.operations import is_norm, is_view, plain_name
+from fxviz._graph.owners import Owners
+
+_RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu", "lstmcell", "grucell", "rnntanhcell", "rnnrelucell")
+_PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "einsum", "bilinear")
+
+_PLACES = {
+    # https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
+    "conv": {"stride": "3", "padding": "4", "dilation": "5", "groups": "6"},
+    # https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
+    "convtranspose": {"stride": "3", "padding": "4", "groups": "6", "dilation": "7"},
+    # aten::convolution in torch's native_functions.yaml
+    "convolution": {"stride": "3", "padding": "4", "dilation": "5", "transposed": "6", "groups": "8"},
+}
+"""At which place a function that convolves takes what a module has by name; its dimensions are left out of its own name."""
+
+
+def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
+    """The layers in the order in which they ran first; calls of one module are one layer.
+
+    >>> from fxviz._graph import ModelInfo, Parameter, Scope, TensorInfo, TraceInfo
+    >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16,
+    ...           settings={"in_features": 4, "out_features": 4}, outputs=(TensorInfo((1, 4), "float32"),))
+    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), TraceInfo("meta", "fake", {}, "2.4.0", None), (fc,), (),
+    ...                   (Scope(0, "", "Tiny", 0, None),), (Parameter("fc.weight", (4, 4), "float32", True),))
+    >>> [(layer.path, layer.kind, layer.place, layer.weight) for layer in layers_of(Links(graph), {})]
+    [('fc', 'linear', 'main', (4, 4))]
+    """
+    graph = links.graph
+    shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
+    owners = Owners(graph)
+    pairs = list(_pairs(graph, owners))
+    read: dict[str, list[str]] = defaultdict(list)
+    for holder, runner in pairs:
+        read[runner.id] += holder.uses
+    groups: dict[tuple[str, ...], list[tuple[Node, Node]]] = defaultdict(list)
+    for holder, runner in pairs:
+        groups[_identity(holder, runner, read[runner.id], owners)].append((holder, runner))
+    functions = Counter(path for path, *read in groups if read)
+    params = _params_of(groups.values())
+    return tuple(
+        _layer(_path(key, functions[key[0]]), group, amount, shapes, places, links)
+        for (key, group), amount in zip(groups.items(), params, strict=True)
+    )
+
+
+def _params_of(groups: Iterable[list[tuple[Node, Node]]]) -> Iterator[int]:
+    """The scalars that each group counts: what several hold counts in the first."""
+    counted: set[str] = set()
+    for group in groups:
+        held = {holder.id: holder.params for holder, _ in group if holder.id not in counted}
+        counted |= held.keys()
+        yield sum(held.values())
+
+
+def _pairs(graph: ArchGraph, owners: Owners) -> Iterator[tuple[Node, Node]]:
+    """Each node that holds parameters, with each node that computes with them: itself, or the functions that read them."""
+    readers: dict[str, list[Node]] = defaultdict(list)
+    for node in graph.nodes:
+        if node.kind in ("function", "method") and not is_view(node) and _kind(node, [], ()) != "other":
+            for argument in owners.arguments(node):
+                readers[argument.id].append(node)
+    for node in graph.nodes:
+        if node.uses:
+            yield from ((node, reader) for reader in readers.get(node.id, [node]))
+
+
+def _identity(holder: Node, runner: Node, read: list[str], owners: Owners) -> tuple[str, ...]:
+    """What makes nodes one layer, its path first: a module's path; for a function all that it reads; else the parameter.
+
+    A function's path is that of the module whose weight it reads; parameters that stand for themselves are named instead.
+    """
+    if holder.kind != "parameter" or runner is holder:
+        return (holder.path,)
+    return (owners.layer_of(read[0]) or ", ".join(read), *read)
+
+
+def _path(identity: tuple[str, ...], functions: int) -> str:
+    """The path of a layer; where several functions compute with a module's parameters, each is named by those that it reads."""
+    path, *read = identity
+    return ", ".join(read) if read and functions > 1 else path
+
+
+def _layer(
+    path: str,
+    pairs: list[tuple[Node, Node]],
+    params: int,
+    shapes: Mapping[str, tuple[int, ...]],
+    places: Mapping[str, Place],
+    links: Links,
+) -> Layer:
+    runners = list({runner.id: runner for _, runner in pairs}.values())
+    names = dict.fromkeys(name for holder, _ in pairs for name in holder.uses)
+    weights = sorted((shapes[name] for name in names if name in shapes), key=prod, reverse=True)
+    first, weight = runners[0], weights[0] if weights else None
+    kind = _kind(first, weights, tuple(names))
+    macs = [node.macs for node in runners]
+    return Layer(
+        path,
+        first.op,
+        kind,
+        places.get(first.id, "main"),
+        tuple(node.id for node in runners),
+        params=params,
+        macs=None if None in macs else sum(count or 0 for count in macs),
+        weight=weight,
+        geometry=_geometry(first, weight) if kind == "convolution" else None,
+        features=_features(first, weight, links) if kind == "linear" else None,
+    )
+
+
+def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) -> Kind:
+    """The kind of the layer that ``node`` runs; of a function it is known without its weights.
+
+    A module's kind is told by its settings, in torch's names for them, as other libraries keep these in classes of their own.
+    """
+    settings, name = node.settings, plain_name(node.op)
+    if is_norm(node):
+        return "norm"
+    if "embedding" in name or "num_embeddings" in settings:
+        return "embedding"
+    if node.kind != "module":
+        return _kind_of_function(name, node)
+    if "hidden_size" in settings and ("num_layers" in settings or name.endswith("cell")):
+        return "recurrent"
+    if node.macs == 0:
+        return "other"
+    if "num_heads" in settings or "attention" in name:
+        return "attention"
+    matrices = [weight for weight in weights if len(weight) > 1 and not _scales(weight, weights[0])]
+    if len(matrices) != 1:
+        return "other"
+    if len(matrices[0]) == 2 or name == "bilinear":
+        return "linear"
+    return "convolution" if "kernel_size" in settings or "conv" in name else "other"
+
+
+def _scales(weight: tuple[int, ...], largest: tuple[int, ...]) -> bool:
+    """Whether a parameter holds the lengths of what a larger one holds the directions of (weight norm, arXiv:1602.07868).
+
+    >>> _scales((64, 1, 1), (64, 3, 3)), _scales((64, 3, 3), (64, 3, 3))
+    (True, False)
+    """
+    stretches = len(weight) == len(largest) and all(size in (1, full) for size, full in zip(weight, largest, strict=True))
+    return stretches and weight != largest
+
+
+def _kind_of_function(name: str, node: Node) -> Kind:
+    if name.startswith("conv"):
+        return "convolution"
+    if name in _RECURRENT:
+        return "recurrent"
+    return "linear" if name in _PRODUCTS and node.macs != 0 else "other"
+
+
+def _geometry(node: Node, weight: tuple[int, ...] | None) -> Geometry | None:
+    """Settings of the module, or arguments of the function; where they are missing, what the weight's shape says."""
+    given = _arguments(node)
+    if given is None or weight is None or len(weight) < 3:
+        return None
+    transposed, dims = given.get("transposed") is True or "transpose" in plain_name(node.op), len(weight) - 2
+    groups = _whole(given.get("groups")) or 1
+    inner, outer = (weight[0], weight[1] * groups) if transposed else (weight[1] * groups, weight[0])
+    stride, dilation = (_sizes(given.get(name), dims) or (1,) * dims for name in ("stride", "dilation"))
+    padding = _sizes(given.get("padding", 0), dims)
+    return Geometry(weight[2:], stride, dilation, groups, inner, outer, transposed, padding)
+
+
+def _arguments(node: Node) -> Mapping[str, Any] | None:
+    """What a convolution was given, by torch's names; None for a function whose arguments are not known."""
+    if node.kind == "module":
+        return node.settings
+    places = _PLACES.get(re.sub("[123]d$", "", plain_name(node.op)))
+    if places is None:
+        return None
+    by_place = {name: node.settings[place] for name, place in places.items() if place in node.settings}
+    return {**by_place, **node.settings}
+
+
+def _whole(value: Any) -> int | None:
+    """A setting, if it is a number above 0: a module of one's own may keep anything under that name."""
+    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
+
+
+def _sizes(value: Any, dims: int) -> tuple[int, ...]:
+    """A number for each dimension; () where it is not told in numbers."""
+    sizes = value if isinstance(value, tuple) else (value,)
+    if len(sizes) not in (1, dims) or not all(isinstance(size, int) for size in sizes):
+        return ()
+    return sizes if len(sizes) == dims else sizes * dims
+
+
+def _features(node: Node, weight: tuple[int, ...] | None, links: Links) -> tuple[int, int] | None:
+    inner, outer = (_whole(node.settings.get(name)) for name in ("in_features", "out_features"))
+    if inner is not None and outer is not None:
+        return inner, outer
+    read, made = links.read(node), node.outputs[:1]
+    if read is not None and made and read.shape and made[0].shape:
+        return read.shape[-1], made[0].shape[-1]
+    return (weight[1], weight[0]) if weight is not None and len(weight) == 2 else None
+
+
+def places_of(links: Links) -> dict[str, Place]:
+    """The nodes beside the main way: those that a residual shortcut passes, those inside a gate.
+
+    Layers on shortcuts are not counted, as He et al. do (arXiv:1512.03385, table 1).
+    """
+    places: dict[str, Place] = {}
+    for skip in links.graph.skips:
+        if skip.kind in RESIDUAL_KINDS:
+            places.update(dict.fromkeys(skip.through, "shortcut"))
+        elif skip.kind == "gate":
+            gate = set(links.between(skip.fork, skip.join)) - set(skip.through)
+            places.update(dict.fromkeys(gate, "gate"))
+    return places
+
+
+def skip_params(graph: ArchGraph) -> dict[str, int]:
+    """Scalars in the parameters of the layers on shortcuts, by kind of the skip; kinds without any are left out."""
+    params: dict[str, int] = {}
+    for skip in graph.skips:
+        if amount := sum(graph.by_id[name].params for name in skip.through):
+            params[skip.kind] = params.get(skip.kind, 0) + amount
+    return params

@@ -1,0 +1,109 @@
+"""The parts of a model that its parameters and MACs are shared out to."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from fractions import Fraction
+
+from fxviz._analysis.facts import Amount, Layer, Part
+from fxviz._analysis.parting import holds_modules, opened, part_of, sums
+from fxviz._graph import ArchGraph, Node
+from fxviz._graph.owners import Owners
+
+_CORE = Fraction(8, 10)
+
+
+_PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.([^.]+)\..*")
+"""How torch names what a parameter is computed from (``torch.nn.utils.parametrize``)."""
+
+
+def used_sizes(graph: ArchGraph) -> dict[str, int]:
+    """The sizes of the parameters that the trace reads, by name; what a parameter is computed from counts as that."""
+    unused = {parameter.name for parameter in graph.untraced}
+    sizes: dict[str, int] = defaultdict(int)
+    for parameter in graph.parameters:
+        if parameter.name not in unused:
+            sizes[_computed(parameter.name)] += parameter.size
+    return dict(sizes)
+
+
+def _computed(name: str) -> str:
+    """The name of what a parameter is there to compute, its own where that is itself."""
+    return _PARAMETRIZED.sub(r"\1\2", name)
+
+
+def opened_in(graph: ArchGraph) -> frozenset[str]:
+    """The paths of the modules that say too little as one part, told from the parameters that the trace reads."""
+    return opened(used_sizes(graph))
+
+
+def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
+    """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs, or took time.
+
+    A step counts where the parameters do that it computes with. What a module computes else itself, outside of its parts, is a
+    part by the module's path and the operation.
+
+    >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TraceInfo
+    >>> fc = Node("fc", "module", "Linear", "head.fc", uses=("head.fc.weight",), params=16, macs=16)
+    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), TraceInfo("meta", "fake", {}, "2.4.0", None), (fc,), (),
+    ...                   (Scope(0, "", "Tiny", 0, None),), (Parameter("head.fc.weight", (4, 4), "float32", True),))
+    >>> [(part.path, part.amount.share) for part in parts_of(graph, {""})]
+    [('head', 1.0)]
+    """
+    sizes = used_sizes(graph)
+    paths = {path for path in paths if holds_modules(sizes, path)}
+    params = sums(sizes, paths)
+    macs: dict[str, int] = defaultdict(int)
+    times: dict[str, float] = defaultdict(float)
+    owners = Owners(graph)
+    for node in graph.nodes:
+        part = part_of(step_name(node, owners), paths)
+        macs[part] += node.macs or 0
+        times[part] += node.time or 0
+    amounts = {
+        path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path]) for path in dict.fromkeys((*params, *macs))
+    }
+    return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs or held.time_share)
+
+
+def step_name(node: Node, owners: Owners) -> str:
+    """The dotted name under which a step counts: inside the module or at the parameter that it belongs to, else its own."""
+    owner = owners.owner_of(node)
+    if owner is not None and owner[0] == "parameter":
+        return _computed(owner[1])
+    return f"{node.path if owner is None else owner[1]}.{node.op}".lstrip(".")
+
+
+def amount(params: int, macs: int, graph: ArchGraph, time: float = 0.0) -> Amount:
+    """Parameters, MACs and time with their shares of what the trace uses."""
+    return Amount(
+        params,
+        macs,
+        params / graph.traced_params if graph.traced_params else 0.0,
+        macs / graph.total_macs if graph.total_macs else 0.0,
+        time / graph.total_time if graph.total_time else 0.0,
+    )
+
+
+def core_of(parts: Sequence[Part]) -> tuple[Part, ...]:
+    """The smallest set of parts that holds 80 % of the parameters, largest first."""
+    missing = _CORE * sum(part.amount.params for part in parts)
+    core = []
+    for part in sorted(parts, key=lambda part: -part.amount.params):
+        if missing <= 0:
+            break
+        missing -= part.amount.params
+        core.append(part)
+    return tuple(core)
+
+
+def shared_by(layers: Iterable[Layer], graph: ArchGraph) -> dict[str, tuple[str, ...]]:
+    """The parameters that several layers read, with the paths of these layers; calls of one layer are not counted apart."""
+    paths = {call: layer.path for layer in layers for call in layer.calls}
+    readers: dict[str, dict[str, None]] = defaultdict(dict)
+    for node in graph.nodes:
+        for name in node.uses:
+            readers[name][paths.get(node.id, node.path)] = None
+    return {name: tuple(read_by) for name, read_by in readers.items() if len(read_by) > 1}

@@ -1,0 +1,134 @@
+"""Where feature maps get smaller, and how many channels they have at each size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from fxviz._analysis.facts import Layer, Stage, Step
+from fxviz._graph import Node
+from fxviz._graph.index import Links
+from fxviz._graph.operations import plain_name
+
+_SMALLER = 0.75
+"""A size counts as smaller from here on: a convolution without padding takes a few rows off and no more."""
+
+Shrinking = dict[str, Step]
+"""The nodes behind which feature maps are smaller, in the order of the run."""
+
+
+def shrinking(links: Links, layers: Iterable[Layer], way: Iterable[str]) -> Shrinking:
+    """The nodes on the main way behind which feature maps are smaller.
+
+    Feature maps have the batch of what the first convolution reads: heads of attention and regions of an image are folded into
+    the batch of others.
+
+    A convolution or pooling makes the dimensions behind the channels smaller; slicing with a step those that it slices, as the
+    patch merging of Swin transformers does.
+    """
+    convolutions = {call: layer for layer in layers if layer.kind == "convolution" for call in layer.calls}
+    nodes = [links.graph.by_id[name] for name in way]
+    batch = next((read.shape[:1] for node in nodes if node.id in convolutions and (read := links.read(node))), None)
+    found = [node for node in nodes if batch is not None and (read := links.read(node)) and read.shape[:1] == batch]
+    steps = {node.id: _step(node, links, convolutions.get(node.id)) for node in found}
+    return {name: step for name, step in steps.items() if step is not None}
+
+
+def steps_of(steps: Shrinking) -> tuple[Step, ...]:
+    """Each pair of sizes once, where it comes first: parallel branches shrink alike."""
+    found: dict[tuple[tuple[int, ...], tuple[int, ...]], Step] = {}
+    for step in steps.values():
+        found.setdefault((step.before, step.after), step)
+    return tuple(found.values())
+
+
+def _step(node: Node, links: Links, convolution: Layer | None) -> Step | None:
+    read, made = links.read(node), node.outputs
+    if read is None or len(made) != 1 or len(read.shape) != len(made[0].shape) or len(read.shape) < 3:
+        return None
+    pairs = list(zip(read.shape, made[0].shape, strict=True))
+    if pairs[0][0] != pairs[0][1]:
+        return None
+    if plain_name(node.op) == "getitem":
+        shrunk = [pair for pair in pairs[1:] if pair[1] <= _SMALLER * pair[0]]
+        return _smaller(node, "slicing", shrunk, ()) if len(shrunk) > 1 else None
+    if convolution is not None:
+        return _smaller(node, "convolution", pairs[2:], convolution.geometry.stride if convolution.geometry else ())
+    if "pool" in plain_name(node.op):
+        return _smaller(node, "pooling", pairs[2:], _stride(node.settings.get("stride")))
+    return None
+
+
+def _smaller(node: Node, cause: str, sizes: list[tuple[int, int]], stride: tuple[int, ...]) -> Step | None:
+    if not any(late <= _SMALLER * early for early, late in sizes):
+        return None
+    return Step(node.path or node.op, cause, tuple(size for size, _ in sizes), tuple(size for _, size in sizes), stride)
+
+
+def _stride(value: Any) -> tuple[int, ...]:
+    sizes = value if isinstance(value, tuple) else (value,)
+    return sizes if all(isinstance(size, int) for size in sizes) else ()
+
+
+def stages_of(links: Links, layers: Iterable[Layer], steps: Shrinking) -> tuple[Stage, ...]:
+    """The channels of the feature maps at each size, just before they get smaller, until they grow again.
+
+    Where a block makes them smaller these are the channels that enter the block, as it may widen them first. Behind the last
+    such place they are those that leave the last convolution.
+    """
+    convolutions = {layer.calls[0] for layer in layers if layer.kind == "convolution" and layer.place == "main"}
+    stages: list[Stage] = []
+    started = False
+    for node in links.graph.nodes:
+        step = steps.get(node.id)
+        if step is not None and started and step.cause != "slicing":
+            if any(now > before for now, before in zip(step.before, stages[-1].size if stages else (), strict=False)):
+                return tuple(stages)
+            channels = _channels(node, step, links, steps)
+            if channels and (not stages or stages[-1].size != step.before):
+                stages.append(Stage(step.before, channels))
+        started = started or node.id in convolutions
+    return (*stages, *_last(links, layers, steps))
+
+
+def _channels(node: Node, step: Step, links: Links, steps: Shrinking) -> int | None:
+    """The channels of what enters the outermost block that holds this change of size and no other."""
+    read = links.read(node)
+    if step.cause == "convolution":
+        for scope in links.modules.around(node.scope):
+            inside = links.modules.inside(scope.id)
+            sizes = {(steps[name].before, steps[name].after) for name in inside & steps.keys()}
+            if not scope.id or len(sizes) > 1:
+                break
+            if not scope.sequential:
+                read = _entering(inside, step, links) or read
+    return read.shape[1] if read is not None else None
+
+
+def _entering(inside: set[str], step: Step, links: Links) -> Any:
+    """The first tensor of the size before the change that comes from outside."""
+    for node in links.graph.nodes:
+        if node.id in inside:
+            for source in links.sources.get(node.id, ()):
+                if source.id not in inside and len(source.outputs) == 1 and source.outputs[0].shape[2:] == step.before:
+                    return source.outputs[0]
+    return None
+
+
+def _last(links: Links, layers: Iterable[Layer], steps: Shrinking) -> Iterator[Stage]:
+    """The channels of the last feature maps behind the last change of size, before they grow again, if all that follows depends
+    on them: not those of one head of several."""
+    if not steps or max(last := list(steps.values())[-1].after) == 1:
+        return
+    calls = {call for layer in layers if layer.kind == "convolution" and layer.place == "main" for call in layer.calls}
+    convolved, channels = False, 0
+    necks = links.necks
+    for node in links.graph.nodes[links.position[list(steps)[-1]] :]:
+        if len(node.outputs) == 1 and len(shape := node.outputs[0].shape) == len(last) + 2:
+            convolved = convolved or (node.id in calls and shape[2:] == last)
+            if node.id in necks and shape[2:] != last:
+                break
+            if node.id in necks:
+                channels = shape[1]
+    if convolved and channels:
+        yield Stage(last, channels)

@@ -1,0 +1,230 @@
+"""Finding skip connections: where a tensor reaches a join past a body that starts at the same tensor.
+
+The terms are those of the papers: identity and projection shortcuts are He et al. 2015 (arXiv:1512.03385), concatenation
+of earlier features is Huang et al. 2016 (arXiv:1608.06993), gates are Hu et al. 2017 (arXiv:1709.01507).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+
+from fxviz._analysis.flow import Flow, Way
+from fxviz._graph import ArchGraph, Skip
+from fxviz._graph.operations import cuts, is_masking, is_softmax, plain_name, squashes
+
+_SOFTMAX_WITHIN = 8
+_PREFERENCE = ("identity", "resample", "projection", "gate", "concat")
+
+
+def find_skips(graph: ArchGraph) -> ArchGraph:
+    """The same graph with its skip connections in ``skips``, in the order of their joins, at most one for each join.
+
+    An addition of two feature tensors joins a skip if one of them, walked back through steps with one source, comes
+    from a fork that the other one (the body) comes from too. What the skip passes on its way decides its kind:
+
+    - **identity**: nothing but views, dropout and scaling by constants, while the body computes, normalises or pools;
+    - **resample**: pooling or interpolation, and nothing that computes, while the body computes;
+    - **projection**: one convolution or linear layer, while the body has at least two in a row (with one each they are
+      equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal matrix.
+
+    Which operand is written first plays no part. No skip is: an addend without an input's data in it (a position
+    embedding, a bias), one that is broadcast (a condition, a time embedding), scores on their way to a softmax (an attention
+    bias), and an earlier tensor added to a stream that goes on elsewhere too (a re-injected position or prompt).
+
+    A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other; a
+    concatenation is a **concat** skip if one input is the fork of another, as it is or rearranged, with compute between.
+    Where the run stopped there is none.
+
+    >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
+    >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
+    >>> nodes = (
+    ...     Node("x", "input", "x", "x", outputs=image),
+    ...     Node("conv", "module", "Conv2d", "conv", outputs=image, macs=9216),
+    ...     Node("add", "function", "add", "", outputs=image),
+    ... )
+    >>> edges = (Edge("x", "conv", "0"), Edge("conv", "add", "0"), Edge("x", "add", "1"))
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), trace, nodes, edges, (Scope(0, "", "Tiny", 0, None),), ())
+    >>> find_skips(graph).skips
+    (Skip(kind='identity', fork='x', join='add', through=()),)
+    """
+    flow = Flow(graph.nodes, graph.edges)
+    failed = graph.trace.failure.node if graph.trace.failure else None
+    skips = (_skip_at(flow, node.id) for node in graph.nodes if node.id != failed)
+    return replace(graph, skips=tuple(skip for skip in skips if skip is not None))
+
+
+def _skip_at(flow: Flow, join: str) -> Skip | None:
+    node, sides = flow.node[join], flow.sources.get(join, ())
+    finder = {"add": _residual, "mul": _gate, "cat": _concat}.get(plain_name(node.op))
+    if finder is None or len(sides) < 2 or node.uses or not flow.is_floating(join):
+        return None
+    return finder(flow, join, sides)
+
+
+# Additions
+
+
+def _residual(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+    if len(sides) != 2 or len(flow.shape(join) or ()) < 2 or _are_scores(flow, join):
+        return None
+    found = [
+        (skip, body_end)
+        for side, body_end in (sides, sides[::-1])
+        if (skip := _shortcut(flow, join, side, body_end)) is not None
+    ]
+    if not found:
+        return None
+    skip, body_end = min(found, key=lambda pair: _rank(flow, *pair))
+    is_reinjection = skip.kind == "identity" and len(flow.users[body_end]) > 1
+    return None if is_reinjection else skip
+
+
+def _rank(flow: Flow, skip: Skip, body_end: str) -> tuple[int, int, int]:
+    """The plainer and shorter way is the skip; that the order of the operands plays no part, positions decide the rest."""
+    return _PREFERENCE.index(skip.kind), len(skip.through), flow.position[body_end]
+
+
+def _are_scores(flow: Flow, join: str) -> bool:
+    """Whether the sum reaches a softmax, whose result is then used, through nothing but scaling and masking."""
+    frontier = {join}
+    for _ in range(_SOFTMAX_WITHIN):
+        users = {user for name in frontier for user in flow.users[name]}
+        if any(is_softmax(flow.node[user]) and flow.users[user] for user in users):
+            return True
+        frontier = {user for user in users if _keeps_scores(flow, user)}
+    return False
+
+
+def _keeps_scores(flow: Flow, name: str) -> bool:
+    is_cat = plain_name(flow.node[name].op) == "cat"
+    return is_masking(flow.node[name]) or (flow.role(name) in ("view", "scale") and not is_cat)
+
+
+def _shortcut(flow: Flow, join: str, side: str, body_end: str) -> Skip | None:
+    """The skip that arrives at ``side``, past the body that ends in ``body_end``."""
+    if flow.shape(side) != flow.shape(join):
+        return None
+    way = _way_from_fork(flow, side, body_end)
+    kind = way and _shortcut_kind(flow, way, body_end)
+    return Skip(kind, way.start, join, way.through) if way and kind else None
+
+
+def _way_from_fork(flow: Flow, side: str, other: str) -> Way | None:
+    """The way to ``side`` from the nearest feature tensor that ``other`` is made from too."""
+    for way in flow.ways_back(side):
+        if not flow.is_floating(way.start):
+            return None
+        if flow.is_ancestor(way.start, other):
+            return way
+    return None
+
+
+def _shortcut_kind(flow: Flow, way: Way, body_end: str) -> str | None:
+    if set(way.roles) <= {"view", "scale"}:
+        return "identity" if _passes(flow, way.start, body_end, "compute", "norm", "resample") else None
+    if "compute" in way.roles:
+        return "projection" if _layers_in_a_row(flow, way.start, body_end) > 1 else None
+    resamples, others = "resample" in way.roles, way.roles.count("other")
+    if others > (1 if resamples else 2) or not _passes(flow, way.start, body_end, "compute"):
+        return None
+    return "resample" if resamples else "projection"
+
+
+def _passes(flow: Flow, start: str, end: str, *roles: str) -> bool:
+    """Whether a node with one of the roles lies on the ways from ``start`` to ``end``; looks no further than needed."""
+    return any(flow.role(name) in roles for name in flow.between(start, end))
+
+
+def _layers_in_a_row(flow: Flow, start: str, end: str) -> int:
+    """How many nodes that compute lie on the deepest way from ``start`` to ``end``."""
+    depth = {start: 0}
+    for name in sorted(flow.between(start, end), key=flow.position.__getitem__):
+        depth[name] = max(depth.get(source, 0) for source in flow.sources[name]) + (flow.role(name) == "compute")
+    return depth[end]
+
+
+# Multiplications
+
+
+def _gate(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+    if len(sides) != 2:
+        return None
+    found = [
+        (Skip("gate", way.start, join, way.through), weight)
+        for side, weight in (sides, sides[::-1])
+        if _squashing_end(flow, weight) and (way := _way_past_gate(flow, side, weight)) is not None
+    ]
+    return min(found, key=lambda pair: _rank(flow, *pair))[0] if found else None
+
+
+def _squashing_end(flow: Flow, weight: str) -> str | None:
+    """The sigmoid-like node that ``weight`` is, but for views, resampling and scaling. ``relu6(...) / 6`` is one too."""
+    scaled = False
+    for way in flow.ways_back(weight, most_compute=0):
+        node = flow.node[way.start]
+        if squashes(node) or (scaled and plain_name(node.op) == "relu6"):
+            return way.start
+        if flow.role(way.start) not in ("view", "resample", "scale"):
+            return None
+        scaled = scaled or flow.role(way.start) == "scale"
+    return None
+
+
+def _way_past_gate(flow: Flow, side: str, weight: str) -> Way | None:
+    """The way to ``side`` from the fork, if the gate computes its weights from there.
+
+    In a gated linear unit one layer may compute both factors, which are then cut out of its result: the fork is what
+    that layer reads.
+    """
+    way = _way_from_fork(flow, side, weight)
+    if way is None:
+        return None
+    if _computes_from(flow, way.start, weight):
+        return way
+    if way.through and cuts(flow.node[way.through[0]]) and "sigmoid" in plain_name(flow.node[weight].op):
+        return next((longer for longer in flow.ways_back(side) if longer.roles.count("compute") == 1), None)
+    return None
+
+
+def _computes_from(flow: Flow, fork: str, end: str) -> bool:
+    return flow.is_ancestor(fork, end) and _passes(flow, fork, end, "compute")
+
+
+# Concatenations
+
+
+def _concat(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+    """The concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
+    bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
+
+    @cache
+    def computed_from(fork: str) -> list[str]:
+        return [body for body in bodies if _computes_from(flow, fork, body)]
+
+    nearest: Way | None = None
+    for side in sides:
+        for way in _rearrangements(flow, side, is_token=side not in bodies):
+            if any(body != side for body in computed_from(way.start)):
+                nearest = max(nearest or way, way, key=lambda found: flow.position[found.start])
+                break
+    return Skip("concat", nearest.start, join, nearest.through) if nearest else None
+
+
+def _rearrangements(flow: Flow, side: str, is_token: bool) -> Iterator[Way]:
+    """The feature tensors that ``side`` is, as they are or rearranged. A token cut out of a sequence stands for none."""
+    for way in flow.ways_back(side, most_compute=0):
+        is_cut_out = is_token and any(cuts(flow.node[name]) for name in way.through)
+        if not set(way.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(way.start):
+            return
+        yield way
+
+
+def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> bool:
+    """Whether a side is one position of a sequence, like a class token; one channel of an image is none."""
+    if side is None or join is None or len(side) != len(join):
+        return False
+    along = [axis for axis, (size, whole) in enumerate(zip(side, join, strict=True)) if size != whole]
+    return len(along) == 1 and side[along[0]] == 1 and (len(side) == 3 or (along[0] != 1 and len(side) == 4))

@@ -1,0 +1,140 @@
+"""What the installation looks like, without importing any of it. The second half of a key."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from fxviz._sources.reference import LIBRARIES
+
+_ALWAYS = ("fxviz", "torch", "torchvision")
+"""Every graph is made by these."""
+
+_IMPORTABLE = (".py", ".pyc", ".so", ".pyd", ".pth", ".egg-link")
+"""Files that can decide what an import brings."""
+
+_SETTINGS = (
+    "ACCELERATE_ CUDA_ FLASH_ HIP_ NPU_ PT_HPU_ PYTORCH ROCR_ TIMM_ TORCH_ TRANSFORMERS_ TRUST_REMOTE_CODE USE_ WORLD_SIZE XLA_"
+)
+"""Environment variables that change what the libraries build begin with one of these. Those of torch's compiler are not among
+them: it sets one itself when it is imported."""
+
+_ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
+"""Present where there is an accelerator, which some libraries ask for when they are imported."""
+
+
+class NotKept(Exception):
+    """Why nothing of a library is kept."""
+
+
+def described(library: str) -> dict[str, Any]:
+    """What a model of ``library`` depends on beside its name and options, as plain values.
+
+    Raises:
+        NotKept: a part is missing, or is not an installed copy.
+
+    >>> described("a library that is not installed")
+    Traceback (most recent call last):
+    ...
+    fxviz._cli.cache.installation.NotKept: ...
+    """
+    settings = {name: value for name, value in os.environ.items() if name.startswith(tuple(_SETTINGS.split()))}
+    return {
+        "python": sys.version,
+        "platform": [sys.platform, sys.flags.optimize, [path for path in _ACCELERATORS if Path(path).exists()]],
+        "libraries": {str(path): _changed(path / "RECORD") for path in _records(library)},
+        "search path": _digest(list(_search_path())),
+        "settings": _digest(settings),
+    }
+
+
+def record(name: str) -> Path:
+    """The folder in which the installer left what it knows of a library (``torch-2.4.0.dist-info``).
+
+    It stands beside the library itself, unless that is installed in editable mode or comes from elsewhere by chance (the
+    current folder, PYTHONPATH).
+
+    Raises:
+        NotKept: there is none.
+
+    >>> record("networkx").name.startswith("networkx-")
+    True
+    >>> record("json")
+    Traceback (most recent call last):
+    ...
+    fxviz._cli.cache.installation.NotKept: json comes from ..., where it is not installed (editable mode, or PYTHONPATH)
+    """
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        raise NotKept(f"{name} is not installed")
+    site = Path(spec.origin).resolve().parent.parent
+    found = list(site.glob(f"{name}-*.dist-info"))
+    if len(found) != 1:
+        raise NotKept(f"{name} comes from {site}, where it is not installed (editable mode, or PYTHONPATH)")
+    return found[0]
+
+
+def reasons() -> dict[str, str]:
+    """Why nothing is kept of a library's models, "" where they are kept.
+
+    >>> list(reasons())
+    ['torchvision', 'timm', 'transformers']
+    """
+    return {library: _reason(library) for library in ("torchvision", *LIBRARIES)}
+
+
+def _reason(library: str) -> str:
+    try:
+        _records(library)
+    except NotKept as reason:
+        return str(reason)
+    return ""
+
+
+def _records(library: str) -> list[Path]:
+    return [record(name) for name in dict.fromkeys((*_ALWAYS, library))]
+
+
+def _search_path() -> Iterator[list[Any]]:
+    """For each folder that Python searches what an import could find in it, the names of all installed libraries among that.
+
+    A folder in which there is nothing to find is left out: a worker of a cluster has one with a name of its own.
+    """
+    for folder in sys.path:
+        try:
+            with os.scandir(folder or os.curdir) as found:
+                names = sorted(_seen(entry) for entry in found if _matters(entry))
+        except NotADirectoryError:
+            yield [folder, _changed(Path(folder))]
+        except OSError:
+            continue
+        else:
+            if names:
+                yield [folder, names]
+
+
+def _matters(entry: os.DirEntry[str]) -> bool:
+    return entry.name.endswith(_IMPORTABLE) or (entry.is_dir() and entry.name != "__pycache__")
+
+
+def _seen(entry: os.DirEntry[str]) -> tuple[str, int]:
+    """Its name; with it, for a file that extends the search path, when it was changed."""
+    return entry.name, entry.stat().st_mtime_ns if entry.name.endswith(".pth") else 0
+
+
+def _changed(path: Path) -> int:
+    """When a file was changed, in nanoseconds; 0 if there is none."""
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

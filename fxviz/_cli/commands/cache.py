@@ -1,0 +1,53 @@
+"""``fxviz cache``: what is kept of library models from one call to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from fxviz._cli import cache as caching
+from fxviz._cli import streams
+from fxviz._cli.cache.folder import BOUND, VARIABLE, File
+from fxviz._cli.messages import reported, say
+from fxviz._cli.options import spread
+from fxviz._errors import FxvizError, UsageError, choice
+from fxviz._graph.units import memory
+from fxviz.quoting import shown
+
+_ACTIONS = {"info": "read", "clear": "empty"}
+"""What can be done with the cache, and how a message calls it."""
+
+
+@spread
+def cache(
+    action: Annotated[str, typer.Argument(metavar="|".join(_ACTIONS), help="Say what is in the cache, or empty it.")],
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Say what is kept of library models, so that the second time torch is not imported; or remove it."""
+    with reported(debug):
+        if action not in _ACTIONS:
+            raise UsageError(f"no action '{shown(action)}': choose {choice(list(_ACTIONS))}")
+        folder = caching.place()
+        try:
+            if action == "clear":
+                say(f"removed {_counted(caching.clear(folder))} from {folder}")
+            else:
+                streams.give("\n".join(_lines(folder)) + "\n")
+        except OSError as error:
+            said = f"cannot {_ACTIONS[action]} the cache '{folder}': {error.strerror or error}"
+            raise FxvizError(f"{said}; {VARIABLE} names another folder") from error
+
+
+def _lines(folder: Path) -> Iterator[str]:
+    yield f"folder: {folder}"
+    yield f"content: {_counted(caching.files(folder))}, at most {memory(BOUND)}"
+    for library, reason in caching.reasons().items():
+        yield f"{library}: {f'nothing is kept, as {reason}' if reason else 'kept'}"
+
+
+def _counted(files: list[File]) -> str:
+    noun = "entry" if len(files) == 1 else "entries"
+    return f"{len(files)} {noun} ({memory(sum(file.size for file in files))})"

@@ -1,0 +1,66 @@
+"""What a figure can measure by its bars: parameters, MACs, activations, time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+
+from fxviz._errors import UsageError
+from fxviz._graph import ArchGraph, Node, units
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number that each node has, and how people write it.
+
+    Attributes:
+        name: what it is asked for by.
+        noun: what a share is a share of, as in "71.8% of parameters".
+        of: the number of one node; 0 where it has none or it is unknown.
+        said: the number in a few characters.
+    """
+
+    name: str
+    noun: str
+    of: Callable[[Node], float]
+    said: Callable[[float], str]
+
+
+def _activations(node: Node) -> float:
+    """Elements that leave a convolution, matrix product or attention (Radosavovic et al. 2020, arXiv:2003.13678, section 3)."""
+    return sum(prod(tensor.shape) for tensor in node.outputs) if node.macs else 0
+
+
+METRICS = {
+    metric.name: metric
+    for metric in (
+        Metric("params", "parameters", lambda node: node.params, lambda value: units.count(round(value))),
+        Metric("macs", "MACs", lambda node: node.macs or 0, lambda value: units.count(round(value)).replace("B", "G")),
+        Metric("activations", "activations", _activations, lambda value: units.count(round(value))),
+        Metric("time", "time", lambda node: node.time or 0, units.seconds),
+    )
+}
+"""All metrics by name."""
+
+
+def metric_for(graph: ArchGraph, name: str) -> Metric:
+    """The metric called ``name``, if the graph has it.
+
+    Raises:
+        UsageError: the graph holds no times.
+        KeyError: there is no such metric.
+
+    >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> metric_for(graph, "macs").noun
+    'MACs'
+    >>> metric_for(graph, "time")
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
+    """
+    if name == "time" and not any(node.time for node in graph.nodes):
+        raise UsageError("cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)")
+    return METRICS[name]

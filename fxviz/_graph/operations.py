@@ -1,0 +1,294 @@
+"""What an operation is, told from its name: norm, activation, view, scaling, ...
+
+A name is compared in one spelling (:func:`plain_name`), so that functions, methods and modules share one list of words.
+Classes of other libraries are recognised by the words in their names (``FrozenBatchNorm2d``, ``LayerNorm2d``, ``DropPath``),
+as those libraries name them after torch's. No predicate holds for an input, a parameter or the output, whatever its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Literal
+
+from fxviz._graph import Node
+
+Role = Literal["compute", "norm", "resample", "view", "scale", "other"]
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_ARITHMETIC = _words("add sub mul div truediv floordiv pow mod matmul")
+_SAME = {
+    **dict.fromkeys(("concat", "concatenate", "hstack", "vstack", "dstack", "columnstack", "rowstack"), "cat"),
+    **dict.fromkeys(("divide", "truediv", "truedivide"), "div"),
+    "multiply": "mul",
+}
+_CONSTANTS = _words(
+    """zeros zeroslike ones oneslike full fulllike empty emptylike rand randlike randn randnlike newzeros newones newempty
+    newfull newtensor arange linspace eye"""
+)
+_CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
+_VIEWS = _CUTS | _words(
+    """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint movedim
+    moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas float half
+    bfloat16 double roll flip pad constantpadnd rearrange pixelshuffle pixelunshuffle channelshuffle readafterwrite
+    unsafeview tocopy liftfreshcopy"""
+)
+_SHARING = _words(
+    """view viewas asstrided detach alias data expand expandas squeeze unsqueeze unflatten permute transpose t mt h mh adjoint
+    movedim moveaxis swapaxes swapdims narrow select slice getitem split splitwithsizes tensorsplit hsplit vsplit dsplit
+    chunk unbind diagonal real imag viewasreal viewascomplex unsafeview unsafesplit unsafechunk readafterwrite"""
+)
+"""What shares memory (https://docs.pytorch.org/docs/stable/tensor_view.html). ``_VIEWS``, what a figure need not show, is
+another list: it has copies, too, and lacks what is worth a row."""
+
+_TURNS = _words(
+    """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice getitem split
+    splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
+)
+_COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
+    f"{border}pad{dims}d" for border in ("zero", "constant", "reflection", "replication", "circular") for dims in (1, 2, 3)
+}
+_DROPS = ("dropout", "droppath", "dropblock", "stochasticdepth")
+_RESAMPLERS = ("pool", "interpolate", "upsample", "downsample", "resize", "resample", "gridsample")
+_MEASURES = _words("norm normalize weightnorm")
+_ACTIVATIONS = _words("relu gelu silu swish mish sigmoid tanh softmax softmin softplus softsign shrink threshold activation")
+_SIGMOIDS = _words("sigmoid softmax tanh expit logistic")
+_MASKING = _words("add sub maskedfill where clamp max maximum setitem nantonum")
+_COMMUTATIVE = _words(
+    "add mul maximum minimum eq ne logicaland logicalor logicalxor bitwiseand bitwiseor bitwisexor and or xor"
+)
+_LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "position")
+
+
+@cache
+def plain_name(op: str) -> str:
+    """One spelling for the in-place, reflected, dunder and module forms of an operation.
+
+    >>> [plain_name(op) for op in ("add", "add_", "__iadd__", "__radd__", "torch.add", "Add")]
+    ['add', 'add', 'add', 'add', 'add', 'add']
+    >>> plain_name("hard_sigmoid"), plain_name("Hardsigmoid"), plain_name("__truediv__"), plain_name("concat")
+    ('hardsigmoid', 'hardsigmoid', 'div', 'cat')
+    """
+    name = op.rpartition(".")[2].replace("_", "").lower()
+    if name[:1] in ("i", "r") and name[1:] in _ARITHMETIC:
+        name = name[1:]
+    return _SAME.get(name, name)
+
+
+def name_of(node: Node) -> str:
+    """The name to show: a module's class; a function as torch spells it, without the marks of its in-place and other forms.
+
+    >>> [name_of(Node("n", "method", op, "")) for op in ("masked_fill_", "__iadd__", "concat", "_softmax")]
+    ['masked_fill', 'add', 'cat', 'softmax']
+    >>> name_of(Node("n", "module", "Conv2d", "n"))
+    'Conv2d'
+    """
+    if node.kind == "module":
+        return node.op
+    plain, spelled = plain_name(node.op), node.op.strip("_")
+    return spelled if spelled.replace("_", "").lower() == plain else plain
+
+
+def _plain(node: Node) -> str:
+    """The plain name of an operation; of anything else nothing, as an input may be called ``t`` or ``data``."""
+    return plain_name(node.op) if node.kind in ("module", "function", "method") else ""
+
+
+def _has(name: str, words: Iterable[str]) -> bool:
+    return any(word in name for word in words)
+
+
+def is_norm(node: Node) -> bool:
+    """Batch, layer, group, instance, RMS norm and their kin; not the length of a vector.
+
+    >>> [is_norm(Node("n", "function", op, "")) for op in ("batch_norm", "norm")]
+    [True, False]
+    """
+    name = _plain(node)
+    return "norm" in name and name not in _MEASURES
+
+
+def is_activation(node: Node) -> bool:
+    """A nonlinearity that computes nothing else.
+
+    >>> [is_activation(Node("n", "module", op, "n")) for op in ("LeakyReLU", "GLU", "Softmax", "PixelUnshuffle")]
+    [True, True, True, False]
+    """
+    name = _plain(node)
+    return not node.macs and (_has(name, _ACTIVATIONS) or name.endswith(("elu", "glu")))
+
+
+def is_softmax(node: Node) -> bool:
+    """The normalisation of attention scores.
+
+    >>> [is_softmax(Node("n", "function", op, "")) for op in ("softmax", "log_softmax")]
+    [True, False]
+    """
+    return _plain(node) in ("softmax", "xsoftmax")
+
+
+def is_masking(node: Node) -> bool:
+    """Whether the step is one of those with which attention scores are masked on their way to the softmax.
+
+    >>> is_masking(Node("m", "method", "masked_fill", "")), is_masking(Node("m", "method", "relu", ""))
+    (True, False)
+    """
+    return _plain(node) in _MASKING
+
+
+def is_view(node: Node) -> bool:
+    """Whether it moves data, copies it or selects from it, and computes nothing.
+
+    >>> [is_view(Node("n", kind, op, "")) for kind, op in (("method", "unsqueeze_"), ("module", "ZeroPad2d"), ("input", "t"))]
+    [True, True, False]
+    >>> [is_view(Node("n", "function", op, "")) for op in ("slice", "_to_copy", "_unsafe_view", "constant_pad_nd")]
+    [True, True, True, True]
+    """
+    name = _plain(node)
+    return (name in _VIEWS or name in _COPIES) and not is_heavy(node)
+
+
+def flattens(node: Node) -> bool:
+    """Whether it makes one vector of each example: a view that a figure shows.
+
+    >>> from fxviz._graph import TensorInfo
+    >>> flattens(Node("f", "function", "flatten", "", outputs=(TensorInfo((1, 512), "float32"),)))
+    True
+    """
+    return _plain(node) == "flatten" and bool(node.outputs) and len(node.outputs[0].shape) == 2
+
+
+def shares_memory(node: Node) -> bool:
+    """Whether the result is another view of the memory of what is read; fxviz's own step for reading what a view wrote is one.
+
+    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in (("method", "view"), ("method", "unfold"), ("function", "pad"))]
+    [True, True, False]
+    """
+    name = _plain(node)
+    return name in _SHARING or (name == "unfold" and node.kind == "method")
+
+
+def turns(node: Node) -> bool:
+    """Whether the elements of the result no longer follow each other in memory.
+
+    >>> turns(Node("t", "method", "transpose", "")), turns(Node("v", "method", "view", ""))
+    (True, False)
+    """
+    return _plain(node) in _TURNS
+
+
+def is_passing(node: Node) -> bool:
+    """Dropout, identity, stochastic depth: in eval mode the input itself.
+
+    >>> [is_passing(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
+    [True, True, True]
+    """
+    return _passes(_plain(node))
+
+
+def is_dropout(node: Node) -> bool:
+    """Dropout and stochastic depth: what passes its input on in eval mode, and not in training.
+
+    >>> [is_dropout(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
+    [False, True, True]
+    """
+    return _has(_plain(node), _DROPS)
+
+
+def _passes(name: str) -> bool:
+    return name == "identity" or _has(name, _DROPS)
+
+
+def is_scaling(node: Node) -> bool:
+    """Elementwise arithmetic other than adding, which joins: multiplication, division, negation, subtraction.
+
+    >>> [is_scaling(Node("n", "method", op, "")) for op in ("__rmul__", "true_divide", "add")]
+    [True, True, False]
+    """
+    return node.kind != "module" and _plain(node) in ("mul", "div", "neg", "sub")
+
+
+def is_commutative(node: Node) -> bool:
+    """Whether the order of what it reads makes no difference.
+
+    >>> [is_commutative(Node("n", "function", op, "")) for op in ("__iadd__", "mul", "sub", "cat")]
+    [True, True, False, False]
+    """
+    return node.kind != "module" and _plain(node) in _COMMUTATIVE
+
+
+def is_heavy(node: Node) -> bool:
+    """A layer with multiply-accumulates, or a module with parameters that is no norm and no activation.
+
+    >>> is_heavy(Node("m", "method", "matmul", "", macs=16)), is_heavy(Node("e", "module", "Embedding", "e", uses=("e.table",)))
+    (True, True)
+    """
+    return bool(node.macs) or (node.kind == "module" and bool(node.uses) and not is_norm(node) and not is_activation(node))
+
+
+def role_of(node: Node, arguments: int = 1) -> Role:
+    """What ``node`` does to an activation, when that many of its arguments are activations (``x * x`` has two).
+
+    Only as much is told apart as skip connections need. Something **computes** if it has multiply-accumulates, or is a module
+    with parameters of its own that is no norm, scale, activation or embedding, or a Fourier transform. A multiplication
+    **scales** if only one factor is an activation: by a number, or by a tensor of the model. Concatenation, dropout and
+    drop-path count as **views**: at inference the last two do nothing. Repeating and padding by a module do not.
+
+    >>> role_of(Node("fc", "module", "Linear", "fc", uses=("fc.weight",), macs=16))
+    'compute'
+    >>> role_of(Node("mul", "function", "mul", "")), role_of(Node("mul", "function", "mul", ""), arguments=2)
+    ('scale', 'other')
+    >>> [role_of(Node("n", "module", op, "n")) for op in ("BatchNorm2d", "MaxPool2d", "Flatten", "DropPath", "ReLU")]
+    ['norm', 'resample', 'view', 'view', 'other']
+    """
+    name = _plain(node)
+    if not name:
+        return "other"
+    if _computes(node, name):
+        return "compute"
+    if _has(name, ("norm", "affine")):
+        return "norm"
+    if _has(name, _RESAMPLERS):
+        return "resample"
+    if name in _VIEWS or name == "cat" or _passes(name):
+        return "view"
+    if arguments == 1 and (name in ("mul", "div") or (node.kind == "module" and "scale" in name)):
+        return "scale"
+    return "other"
+
+
+def _computes(node: Node, name: str) -> bool:
+    is_light = _has(name, _LIGHT) or name.startswith("act") or name.endswith("act")
+    return bool(node.macs) or "fft" in name or (node.kind == "module" and bool(node.uses) and not is_light)
+
+
+def makes_constant(node: Node) -> bool:
+    """Whether the result does not depend on the values read: ``zeros_like`` reads a tensor for its shape only.
+
+    >>> makes_constant(Node("z", "function", "zeros_like", "")), makes_constant(Node("r", "method", "relu_", ""))
+    (True, False)
+    """
+    return node.kind != "module" and _plain(node) in _CONSTANTS
+
+
+def cuts(node: Node) -> bool:
+    """Whether the result is a piece of what is read.
+
+    >>> cuts(Node("c", "method", "chunk", "")), cuts(Node("s", "function", "slice", "")), cuts(Node("v", "method", "view", ""))
+    (True, True, False)
+    """
+    return _plain(node) in _CUTS
+
+
+def squashes(node: Node) -> bool:
+    """Whether the result is a bounded weight, as a gate's is: sigmoid and its hard forms, softmax, tanh.
+
+    >>> [squashes(Node("n", "module", op, "n")) for op in ("Sigmoid", "Hardsigmoid", "Softmax", "LogSigmoid", "SiLU")]
+    [True, True, True, False, False]
+    """
+    name = _plain(node)
+    return name in _SIGMOIDS or (name.endswith("sigmoid") and not name.startswith("log"))

@@ -1,0 +1,110 @@
+"""What is written about rows and frames, the same in every style."""
+
+from __future__ import annotations
+
+from fxviz._graph import units
+from fxviz._graph.metrics import METRICS
+from fxviz._render import differences as differing
+from fxviz._render import palette, wording
+from fxviz._render.drawing import Box, Cell, Color, Shape, Table, Text
+from fxviz._render.notice import notice
+from fxviz._render.sheet import SHEET
+from fxviz._render.text_width import fit
+from fxviz._view.view import Heading, Repeat, Row, View, cards_in
+
+
+class Captions:
+    """The words of one view.
+
+    Attributes:
+        view: what is shown.
+        metric: what its totals count.
+        whole: the metric's total, of which shares are taken; never 0.
+    """
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+        self.metric = METRICS[view.metric]
+        self.whole = view.total or 1
+        self._has_chains = any(row.kind == "chain" for row in view.rows)
+
+    # ---------------------------------------------------------------- rows
+
+    def look(self, row: Row) -> tuple[Color, bool]:
+        """Colour of the row's name, and whether it is bold."""
+        if row.kind == "failed":
+            return palette.STOP, True
+        if self.view.difference is not None:
+            return (palette.INK, True) if row.change else (palette.MUTED, False)
+        if row.kind in ("join", "projection"):
+            return palette.SKIP, True
+        return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
+
+    def tags(self, row: Row) -> str:
+        """What stands behind the row's name: norm and activation, skips and branches inside."""
+        if row.kind == "failed":
+            return self._met()
+        if row.change is not None:
+            return differing.said(row)
+        fused = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
+        inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
+        passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
+        shared = "shared" if row.shared and row.total else ""
+        return " · ".join(filter(None, (fused, inside, passes, shared)))
+
+    def _met(self) -> str:
+        """The tensors that met in the operation that raised."""
+        failure = self.view.graph.trace.failure
+        return f"on {wording.given(failure.inputs)}" if failure and failure.inputs else ""
+
+    def path(self, row: Row, base: str) -> str:
+        """Where the row's module stands below ``base``; "" for functions."""
+        if row.span:
+            return wording.span(*row.span, base)
+        if row.kind in ("join", "plain") and row.heads[0].kind != "module":
+            return ""
+        return wording.relative(row.path, base)
+
+    def amount(self, row: Row) -> str:
+        """The metric of one repetition, and how many there are."""
+        if row.kind == "removed" and row.change is not None:
+            return f"−{self._repeated(row.change.was / row.times, row.times)}" if row.change.was else ""
+        if row.total:
+            return self._repeated(row.amount, row.counted or row.times)
+        return "shared" if row.shared and self.metric.name == "params" else ""
+
+    def _repeated(self, amount: float, times: int) -> str:
+        return self.metric.said(amount) + (f" ×{times}" if times > 1 else "")
+
+    # ---------------------------------------------------------------- frames and ends
+
+    def heading(self, heading: Heading) -> str:
+        """A frame in one line, for its title."""
+        share = units.percent(heading.total / self.whole)
+        return f"{heading.path} {heading.class_name}: {self.metric.said(heading.total)} {self.metric.noun}, {share}"
+
+    def one_block(self, repeat: Repeat) -> bool:
+        """Whether a single module is repeated, so that paths below it say enough."""
+        prefix = repeat.span[0] + "."
+        return all(
+            row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows
+        )
+
+    def input(self) -> Box:
+        """The pill of the input, with its shapes."""
+        return self._pill("input")
+
+    def end(self) -> Box:
+        """The pill of the output, or why there is none."""
+        failure = self.view.graph.trace.failure
+        return self._pill("output") if failure is None else notice("output", failure)
+
+    def _pill(self, name: str) -> Box:
+        nodes = [node for node in self.view.graph.nodes if node.kind == name]
+        tensors = [tensor for node in nodes for tensor in node.outputs]
+        shapes = [units.shape(tensor.shape) for tensor in tensors]
+        if name == "input" and len(nodes) > 1:
+            shapes = [f"{node.op} {shape}" for node, shape in zip(nodes, shapes, strict=True)]
+        said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
+        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(said, SHEET - 70, 9), palette.MUTED, 9))
+        return Box(name, Table(((Cell(texts),),)), f"{name} {said}", Shape("pill", palette.PILL, palette.BORDER))

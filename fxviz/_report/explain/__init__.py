@@ -1,0 +1,42 @@
+"""A model in sentences, every number computed from its graph."""
+
+from __future__ import annotations
+
+from fxviz._analysis.facts_facts import facts_of
+from fxviz._errors import UsageError, choice
+from fxviz._graph import ArchGraph
+from fxviz._report.explain import chinese, english
+from fxviz._report.explain.document import FORMS, Explanation, Section, check_form
+
+__all__ = ["FORMS", "LANGUAGES", "Explanation", "Section", "check_form", "check_language", "explained"]
+
+LANGUAGES = {"en": english.explain, "zh": chinese.explain}
+"""The languages by their codes (https://www.iso.org/iso-639-language-code)."""
+
+
+def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
+    """A graph explained in a language.
+
+    >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> print(explained(graph).text(), end="")
+    empty: Empty
+    <BLANKLINE>
+    Structure
+      - It has no weighted layers.
+      - It has no parameters.
+    """
+    return LANGUAGES[lang](graph, facts_of(graph))
+
+
+def check_language(lang: str) -> None:
+    """Refuse a language that there is not.
+
+    >>> check_language("fr")
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UsageError: no language 'fr': choose en or zh
+    """
+    if lang not in LANGUAGES:
+        raise UsageError(f"no language '{lang}': choose {choice(tuple(LANGUAGES))}")

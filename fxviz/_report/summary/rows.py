@@ -1,0 +1,134 @@
+"""The layers of a graph, one row each: whatever owns parameters or has multiply-accumulates, in the order of the run."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from fxviz._graph import ArchGraph, Node, Parameter
+from fxviz._graph.operations import is_activation, is_norm, is_passing, name_of, role_of
+from fxviz._graph.owners import Owners
+from fxviz._report.summary.values import Row, summed_times
+
+Key = tuple[str, str]
+"""What nodes of one row have in common: the row's kind and name."""
+
+
+def used_layers(graph: ArchGraph, every: bool = False) -> tuple[tuple[Row, ...], tuple[Node, ...]]:
+    """The rows of what ran, and the steps that have none. Each parameter counts at the node where the graph counts it.
+
+    Args:
+        graph: an annotated graph.
+        every: also layers without parameters and multiply-accumulates: activations, norms, pooling, dropout.
+
+    A function that computes with the weight of a module which is never called itself is that module's row
+    (``F.linear(x, self.qkv.weight)``), one that computes with a parameter that stands for itself is in that parameter's row
+    (``x @ self.scale``); any other function with multiply-accumulates has a row of its own.
+    """
+    homes, counted = _Homes(graph), _counted(graph)
+    groups: dict[Key, list[Node]] = defaultdict(list)
+    rows: list[Row] = []
+    rest: list[Node] = []
+    for node in graph.nodes:
+        key = homes.key_of(node)
+        (rest if key is None else groups[key]).append(node)
+    for key, nodes in groups.items():
+        row = _row(key, nodes, homes, counted)
+        if every or row.parameters or row.shared or row.macs or row.macs_unknown:
+            rows.append(row)
+        else:
+            rest += nodes
+    return tuple(rows), tuple(rest)
+
+
+def unused_layers(graph: ArchGraph) -> tuple[Row, ...]:
+    """The rows of the parameters that this run never reads, in the model's order."""
+    homes = _Homes(graph)
+    groups: dict[Key, list[Parameter]] = defaultdict(list)
+    for parameter in graph.untraced:
+        path = homes.layer_of(parameter.name)
+        free = path is None or path in homes.called
+        groups[("parameter", parameter.name) if free or path is None else ("layer", path)].append(parameter)
+    return tuple(
+        Row(kind, name, _type(kind, parameters), tuple(parameters), weight=_weight(name, parameters), used=False)
+        for (kind, name), parameters in groups.items()
+    )
+
+
+class _Homes(Owners):
+    """Which row each parameter and each step belongs to."""
+
+    def __init__(self, graph: ArchGraph) -> None:
+        super().__init__(graph)
+        self._by_name = {parameter.name: parameter for parameter in graph.parameters}
+
+    def read_by(self, nodes: Iterable[Node]) -> list[Parameter]:
+        """What the steps of a row read: their own, and those of a function's arguments that an earlier step read already."""
+        shared = (name for node in nodes for argument in self.arguments(node) for name in argument.shared)
+        names = dict.fromkeys((*(name for node in nodes for name in node.uses), *shared))
+        return [self._by_name[name] for name in names if name in self._by_name]
+
+    def calls(self, runs: Sequence[Node], read: Sequence[Parameter]) -> int:
+        """How often a row's steps run; functions with several parameters of a module run as often as one of these is read."""
+        if not read or any(node.kind == "module" for node in runs):
+            return len(runs)
+        arguments = [{name for argument in self.arguments(node) for name in argument.uses} for node in runs]
+        return max(1, *(sum(parameter.name in names for names in arguments) for parameter in read))
+
+    def key_of(self, node: Node) -> Key | None:
+        """The row of a step: its owner's, else one of its own if it is a function that is like a layer; None if it has none."""
+        owner = self.owner_of(node)
+        if owner is not None or node.kind not in ("function", "method"):
+            return owner
+        if node.macs == 0 and not node.uses and not _is_layer(node):
+            return None
+        name = name_of(node).rpartition(".")[2]
+        return "function", f"{node.path}.{name}" if node.path else name
+
+
+def _is_layer(node: Node) -> bool:
+    """Whether a function does what modules without parameters do, too."""
+    return is_activation(node) or is_norm(node) or is_passing(node) or role_of(node) == "resample"
+
+
+def _counted(graph: ArchGraph) -> dict[str, str]:
+    """At which node each parameter counts: the first that reads it."""
+    counted: dict[str, str] = {}
+    for node in graph.nodes:
+        for name in node.uses:
+            counted.setdefault(name, node.id)
+    return counted
+
+
+def _row(key: Key, nodes: list[Node], homes: _Homes, counted: dict[str, str]) -> Row:
+    (kind, name), read = key, homes.read_by(nodes)
+    ids = {node.id for node in nodes}
+    runs = [node for node in nodes if node.kind != "parameter"]
+    own = tuple(parameter for parameter in read if counted[parameter.name] in ids)
+    shared = tuple(parameter for parameter in read if counted[parameter.name] not in ids)
+    first = next((node for node in runs if node.outputs), None)
+    return Row(
+        kind,
+        name,
+        name_of(runs[0]) if runs and (kind == "function" or runs[0].kind == "module") else _type(kind, read),
+        own,
+        shared,
+        macs=sum(node.macs or 0 for node in nodes),
+        macs_unknown=sum(node.macs is None for node in nodes),
+        time=summed_times(node.time for node in nodes),
+        calls=homes.calls(runs, read) if runs else None,
+        weight=_weight(name, read),
+        output=first.outputs[0].shape if first else None,
+    )
+
+
+def _type(kind: str, parameters: list[Parameter]) -> str | None:
+    """The class of the module that owns the parameters, where the graph knows it."""
+    return "Parameter" if kind == "parameter" else parameters[0].owner.rpartition(".")[2] or None
+
+
+def _weight(path: str, parameters: list[Parameter]) -> tuple[int, ...] | None:
+    """The shape of what is called "weight", else of the largest."""
+    named = next((parameter for parameter in parameters if parameter.name == f"{path}.weight"), None)
+    largest = max(parameters, key=lambda parameter: parameter.size, default=None)
+    return named.shape if named else largest.shape if largest else None

@@ -1,0 +1,58 @@
+"""Files of the format safetensors: a description of the tensors, then their bytes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fxviz._errors import UsageError
+from fxviz.libraries import optional_library
+from fxviz.quoting import shown
+
+_DTYPES = {
+    "F64": "float64",
+    "F32": "float32",
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F8_E4M3": "float8_e4m3fn",
+    "F8_E5M2": "float8_e5m2",
+    "C64": "complex64",
+    "I64": "int64",
+    "I32": "int32",
+    "I16": "int16",
+    "I8": "int8",
+    "U64": "uint64",
+    "U32": "uint32",
+    "U16": "uint16",
+    "U8": "uint8",
+    "BOOL": "bool",
+}
+"""torch's names of the format's dtypes (https://huggingface.co/docs/safetensors/en/metadata_parsing)."""
+
+
+def read(path: str, values: bool) -> dict[str, Any]:
+    """The tensors in a file by name; without ``values`` only the description is read, and no tensor holds memory.
+
+    Raises:
+        UsageError: the library is not installed, or the file is damaged.
+    """
+    library = optional_library("safetensors", f"cannot read '{shown(path)}': it needs", "weights")
+    try:
+        with library.safe_open(path, framework="pt" if values else "np") as file:
+            if values:
+                return {name: file.get_tensor(name) for name in list(file.keys())}
+            return {name: _described(path, name, file.get_slice(name)) for name in list(file.keys())}
+    except library.SafetensorError as error:
+        said = shown(str(error).rpartition(": ")[2])
+        raise UsageError(f"cannot load '{shown(path)}': it is no safetensors, or cut short ({said}); get it again") from None
+    except (RuntimeError, MemoryError) as error:
+        raise UsageError(f"cannot load '{shown(path)}': {shown(str(error))}; device meta needs no memory for it") from error
+
+
+def _described(path: str, name: str, part: Any) -> Any:
+    import torch
+
+    dtype = getattr(torch, _DTYPES.get(part.get_dtype(), ""), None)
+    if dtype is None:
+        known = f"'{shown(name)}' is of dtype {shown(str(part.get_dtype()))}, which torch {torch.__version__} has not"
+        raise UsageError(f"cannot load '{shown(path)}': {known}; give the weights in another dtype")
+    return torch.empty(part.get_shape(), dtype=dtype, device="meta")

@@ -1,0 +1,135 @@
+"""The modules of an exported program, under the classes and with the settings that they had when it was exported.
+
+``torch.export.unflatten`` brings back the hierarchy, but every module is an ``InterpreterModule`` that runs aten operations.
+Here each gets a class of its own that is called like the original, as the program remembers it; a layer's settings are read off
+the operation that it consists of; and an operation is called as the model's code would, without the name of its overload.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from typing import Any
+
+import torch
+from torch import fx, nn
+from torch._ops import OpOverload
+from torch.export.unflatten import InterpreterModule, UnflattenedModule
+from torch.utils._pytree import tree_structure, tree_unflatten
+
+from fxviz._sources.inlining import inline_blocks
+from fxviz._sources.layers import settings
+
+_SEQUENTIAL = "torch.nn.modules.container.Sequential"
+_LIST = "torch.nn.modules.container.ModuleList"
+"""What a module was that has called modules in it and was never called itself."""
+
+
+def modules_of(program: Any) -> nn.Module:
+    """The module that ``program`` was exported from, as far as it remembers.
+
+    >>> program = torch.export.export(nn.Sequential(nn.Conv2d(3, 8, 5, stride=2)), (torch.ones(1, 3, 9, 9),), strict=False)
+    >>> module = modules_of(program)
+    >>> type(module).__name__, type(module[0]).__name__, module[0].kernel_size, module[0].stride
+    ('Sequential', 'Conv2d', (5, 5), (2, 2))
+    """
+    inline_blocks(program.graph_module, program.graph)
+    root = torch.export.unflatten(program)
+    classes = _classes(program.graph)
+    for path, module in root.named_modules():
+        if isinstance(module, (InterpreterModule, UnflattenedModule)):
+            for name, value in settings(module, _graph(module)).items():
+                setattr(module, name, value)
+            _call_packets(_graph(module))
+            module.__class__ = _class_of(module, classes.get(_without_calls(path), _LIST))
+    return root
+
+
+def _classes(graph: fx.Graph) -> dict[str, str]:
+    """The class of each module that was called, by path."""
+    stacks = (node.meta.get("nn_module_stack", {}) for node in graph.nodes)
+    return {_without_calls(path): str(cls) for stack in stacks for path, cls in stack.values()}
+
+
+def _without_calls(path: str) -> str:
+    """A path without the numbers of later calls: "block@1.conv" is "block.conv"."""
+    return ".".join(part.partition("@")[0] for part in path.split("."))
+
+
+def _graph(module: Any) -> fx.Graph:
+    """What the module runs; empty for a list that is never called."""
+    graph: fx.Graph = module.graph
+    return graph
+
+
+def _call_packets(graph: fx.Graph) -> None:
+    """Call ``aten.add`` where the program has ``aten.add.Tensor``: what the code of the model wrote."""
+    for node in graph.nodes:
+        if isinstance(node.target, OpOverload):
+            node.target = node.target.overloadpacket
+
+
+def _class_of(module: nn.Module, name: str) -> type:
+    """A class for ``module`` that is called ``name`` and runs as before."""
+    place, _, bare = name.rpartition(".")
+    names = {"__module__": place, "__qualname__": bare}
+    if _is_sequence(module, name):
+        return type(bare, (nn.Sequential,), names)
+    return type(bare, (type(module), *_torch_class(module, name)), names | _overridden(module))
+
+
+def _torch_class(module: nn.Module, name: str) -> tuple[type, ...]:
+    """The original, if it is one of torch's own with others in it: tracing takes some of those as one operation (attention)."""
+    place, _, bare = name.rpartition(".")
+    original = getattr(sys.modules.get(place), bare, None) if place.startswith("torch.nn.") else None
+    if not isinstance(original, type) or not issubclass(original, nn.Module):
+        return ()
+    return (original,) if any(True for _ in module.children()) else ()
+
+
+def _overridden(module: nn.Module) -> dict[str, Any]:
+    """Attributes of the class: names of arguments are the model's own, and no setting of a layer."""
+    if isinstance(module, InterpreterModule):
+        return {"arg_names": vars(module).pop("arg_names", [])}
+    names = _argument_names(module)
+    if names is None:
+        return {}
+
+    def forward(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return UnflattenedModule.forward(self, *args, **kwargs)  # type: ignore[no-untyped-call]
+
+    parameters = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("self", *names)]
+    setattr(forward, "__signature__", inspect.Signature(parameters))  # noqa: B010
+    return {"forward": forward}
+
+
+def _argument_names(module: Any) -> list[str] | None:
+    """Names of the program's arguments, if each is one tensor or number."""
+    signature = module.module_call_graph[0].signature
+    names = [str(node.target) for node in module.graph.nodes if node.op == "placeholder"]
+    args, kwargs = tree_unflatten(names, signature.in_spec)
+    flat = [*args, *kwargs.values()]
+    return [str(name) for name in flat] if all(isinstance(value, str) for value in flat) else None
+
+
+def _is_sequence(module: nn.Module, name: str) -> bool:
+    """Whether it calls its parts one after the other, as ``nn.Sequential`` does."""
+    parts = [part for part, _ in module.named_children()]
+    if not parts or not (name == _SEQUENTIAL or all(part.isdigit() for part in parts)):
+        return False
+    if isinstance(module, UnflattenedModule) and not _is_unary(module):
+        return False
+    nodes = list(_graph(module).nodes)
+    if not nodes:
+        return False
+    first, *calls, last = nodes
+    before = [first, *calls]
+    chained = all(node.op == "call_module" and node.args == (source,) for node, source in zip(calls, before, strict=False))
+    returned = last.args[0] if last.op == "output" else None
+    return chained and [node.target for node in calls] == parts and returned in (before[-1], (before[-1],))
+
+
+def _is_unary(module: Any) -> bool:
+    """Whether the program takes one argument and returns one value."""
+    signature = module.module_call_graph[0].signature
+    return bool(signature.in_spec == tree_structure(((0,), {})) and signature.out_spec == tree_structure(0))

@@ -1,0 +1,134 @@
+"""The model behind a name."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import os
+from collections.abc import Callable
+from types import ModuleType
+
+from fxviz._errors import UnknownModel, UsageError
+from fxviz._sources import exported as program
+from fxviz._sources import timm, torchvision, transformers
+from fxviz._sources import user_model as python
+from fxviz._sources.reference import LIBRARIES, Reference, parse
+from fxviz._sources.refusing import NO_CODE, is_state, refused
+from fxviz._sources.source import Source
+from fxviz._sources.user_code import module_part
+from fxviz.quoting import shown
+
+_LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
+
+
+def resolve(model: object) -> Source:
+    """The source behind a name or a module.
+
+    Args:
+        model: what :func:`~fxviz._sources.reference.parse` takes, or an ``nn.Module``.
+
+    Raises:
+        UnknownModel: no library has a model of that name; the message offers near ones.
+        UsageError: neither a name nor a module, a library that is not installed, a file that cannot be read or holds no model,
+            or the user's own code failed.
+
+    >>> resolve("resnet18").origin
+    'torchvision'
+    >>> resolve("resnet81")
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UnknownModel: no model 'resnet81'; did you mean resnet18, ...? 'fxviz list' shows all names
+    """
+    if isinstance(model, str):
+        reference = parse(model)
+        return _SOURCES[reference.kind](reference)
+    from torch import nn
+
+    if isinstance(model, nn.Module):
+        return Source(type(model).__name__, "python", lambda allocate: model, is_shared=True)
+    if is_state(model):
+        raise UsageError(f"cannot trace {NO_CODE}")
+    raise UsageError(f"cannot trace a {type(model).__name__}: give a model name or a torch.nn.Module")
+
+
+def _from_library(reference: Reference) -> Source:
+    library = _LIBRARIES[reference.place]
+    if not library.knows(reference.name):
+        raise UnknownModel(_unknown(reference, library))
+    source: Source = library.source(reference.name)
+    return source
+
+
+def _from_graph(reference: Reference) -> Source:
+    raise UsageError(f"'{shown(reference.place)}' is a saved graph, traced already; load it with fxviz.ArchGraph.load")
+
+
+def _from_weights(reference: Reference) -> Source:
+    raise refused(reference)
+
+
+_SOURCES: dict[str, Callable[[Reference], Source]] = {
+    "library": _from_library,
+    "file": python.source,
+    "module": python.source,
+    "program": program.source,
+    "graph": _from_graph,
+    "weights": _from_weights,
+}
+"""By the kind of what a name leads to."""
+
+
+def all_names(library: str) -> list[str]:
+    """All names of a library's models, in alphabetical order, each as the library itself writes it.
+
+    Raises:
+        UsageError: the library is not installed.
+
+    >>> "resnet18" in all_names("torchvision")
+    True
+    """
+    return list(_LIBRARIES[library].names())
+
+
+def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_names) -> list[str]:
+    """Names that :func:`resolve` takes, in alphabetical order.
+
+    Args:
+        pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The names are
+            torchvision's, unless the pattern begins with "timm:" or "transformers:".
+        listed: gives all names of a library.
+
+    Raises:
+        UsageError: the library is not installed.
+
+    >>> names("resnet?8"), "vit_b_16" in names("vit")
+    (['resnet18'], True)
+    """
+    prefix, library, pattern = _parted(pattern or "")
+    if not any(mark in pattern for mark in "*?["):
+        pattern = f"*{pattern}*"
+    return [prefix + name for name in listed(library) if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
+
+
+def _parted(pattern: str) -> tuple[str, str, str]:
+    """The prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
+    prefix, colon, rest = pattern.partition(":")
+    return (prefix + colon, prefix, rest) if colon and prefix in LIBRARIES else ("", "torchvision", pattern)
+
+
+def _unknown(reference: Reference, library: ModuleType) -> str:
+    name, prefix = str(reference), str(reference).removesuffix(reference.name)
+    near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
+    *first, last = near or [""]
+    hint = f"did you mean {', '.join(first)}{' or ' if first else ''}{last}? " if near else ""
+    return f"no model '{shown(name)}'; {hint}'{f'fxviz list {prefix}'.strip()}' shows all names{_own(name)}"
+
+
+def _own(name: str) -> str:
+    """How a class in a module or file is named, if ``name`` looks like one."""
+    if "/" in name or os.sep in name:
+        return f"; a class of your own is named '{shown(name)}.py:Net'"
+    if "." not in name or ":" in name or not all(part.isidentifier() for part in name.split(".")):
+        return ""
+    module = module_part(name) or name
+    return f"; a class of your own is named '{shown(module)}:{shown(name[len(module) + 1 :]) or 'Net'}'"

@@ -1,0 +1,109 @@
+"""torchvision's models by name, without weights, and the inputs that their families take."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from fxviz._graph import TensorInfo
+from fxviz._sources.building import build
+from fxviz._sources.source import IMAGE, Source
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_CLIP_FRAMES = 16
+"""Frames of a video clip: what torchvision's published operation counts assume, unless a model needs more."""
+
+
+def names() -> list[str]:
+    """All model names, in alphabetical order.
+
+    >>> "resnet18" in names(), "raft_small" in names()
+    (True, True)
+    """
+    from torchvision import models
+
+    return sorted(models.list_models())
+
+
+def knows(name: str) -> bool:
+    """Whether there is a model called ``name``.
+
+    >>> knows("resnet18"), knows("resnet81")
+    (True, False)
+    """
+    return name in names()
+
+
+def source(name: str) -> Source:
+    """The model called ``name``.
+
+    >>> source("raft_small").inputs[1].shape, source("inception_v3").inputs[0].shape
+    ((1, 3, 224, 224), (1, 3, 299, 299))
+    """
+    from torchvision import models
+
+    maker = models.get_model_builder(name)
+    return Source(name, "torchvision", lambda allocate: _build(name, allocate), lambda: _inputs(name), maker=maker)
+
+
+def _build(name: str, allocate: bool) -> nn.Module:
+    """The model without weights; nothing is downloaded."""
+    from torchvision import models
+
+    return build(lambda: models.get_model(name, **_options(models.get_model_builder(name))), allocate)
+
+
+def _options(builder: Callable[..., Any]) -> dict[str, Any]:
+    """No weights, no weights of a backbone, and of a quantized model its variant in floating point."""
+    without = {"weights": None, "weights_backbone": None, "quantize": False}
+    taken = inspect.signature(builder).parameters
+    return {option: value for option, value in without.items() if option in taken}
+
+
+def _inputs(name: str) -> tuple[Any, ...]:
+    """Positional arguments of forward, by the part of torchvision that the model is listed in."""
+    from torchvision import models
+
+    for family, inputs in _FAMILIES.items():
+        if name in models.list_models(module=getattr(models, family)):
+            weights = models.get_model_weights(name).DEFAULT
+            return inputs(weights.meta, vars(weights.transforms()))
+    return (_classified(models.get_model_weights(name)),)
+
+
+def _classified(weights: Any) -> TensorInfo:
+    """An image of the usual size if any weights were made for it, else of the size that the default ones were made for."""
+    sizes = [vars(entry.transforms())["crop_size"] for entry in weights]
+    image = _image(vars(weights.DEFAULT.transforms())["crop_size"])
+    return IMAGE if any(_image(size) == IMAGE for size in sizes) else image
+
+
+def _detection(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
+    """A list of images without a batch axis; the model itself scales them."""
+    return ([TensorInfo(IMAGE.shape[1:], IMAGE.dtype)],)
+
+
+def _segmentation(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
+    return (_image(transforms["resize_size"]),)
+
+
+def _video(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
+    frames = max(_CLIP_FRAMES, meta.get("min_temporal_size", 1))
+    image = _image(transforms["crop_size"])
+    return (TensorInfo((1, 3, frames, *image.shape[2:]), image.dtype),)
+
+
+def _optical_flow(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
+    """The frame before and the frame after."""
+    return (IMAGE, IMAGE)
+
+
+def _image(size: list[int]) -> TensorInfo:
+    """A batch of one image; one extent stands for both, as in torchvision's transforms."""
+    return TensorInfo((1, 3, size[0], size[-1]), IMAGE.dtype)
+
+
+_FAMILIES = {"detection": _detection, "segmentation": _segmentation, "video": _video, "optical_flow": _optical_flow}

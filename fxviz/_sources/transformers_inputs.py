@@ -1,0 +1,204 @@
+"""Dummy arguments for a transformers model: which ones its forward takes, and how its configuration sizes them."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from fxviz._graph import TensorInfo
+from fxviz._sources.source import IMAGE
+
+TOKENS = 5
+"""Length of a dummy text, as in transformers' own ``DUMMY_INPUTS``."""
+
+_FRAMES = 100
+"""Time steps of a dummy spectrogram whose length the configuration leaves open: a second."""
+
+_SAMPLES = 16000
+"""Samples of a dummy waveform: a second."""
+
+_PLACEHOLDER = re.compile(r"(image|video|audio|vision|speech)_token(_id|_index)?")
+"""A setting that says that a picture or sound stands for certain tokens of the text."""
+
+
+def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
+    """Keyword arguments of ``cls.forward``, by transformers' naming convention.
+
+    Taken are the main input that the class declares, whatever has no default, the decoder's ids, and the other half of a
+    model of two modalities. Where a picture or sound takes the place of tokens in the text, text alone is given.
+
+    Args:
+        cls: the model's class; it declares ``main_input_name``.
+        config: the model's configuration.
+
+    >>> class Encoder:
+    ...     main_input_name = "pixel_values"
+    ...     def forward(self, pixel_values, output_attentions=None): ...
+    >>> class Config:
+    ...     image_size, num_channels, sub_configs = 32, 1, {}
+    >>> arguments(Encoder, Config())
+    {'pixel_values': TensorInfo(shape=(1, 1, 32, 32), dtype='float32')}
+    """
+    sizes = {name: _size_of(name) for name in _wanted(cls, config)}
+    settings = _Settings(config)
+    return {name: size(settings) for name, size in sizes.items() if size is not None}
+
+
+def _wanted(cls: Any, config: Any) -> Iterator[str]:
+    """Names of the arguments to give, in the signature's order."""
+    main = cls.main_input_name
+    chosen = {main} if isinstance(main, str) else set(main)
+    if not ("input_ids" in chosen and _has_placeholders(config)):
+        chosen |= _PARTNERS
+    if getattr(config, "is_encoder_decoder", True):
+        chosen.add("decoder_input_ids")
+    for name, parameter in inspect.signature(cls.forward).parameters.items():
+        if name in chosen or (_is_required(parameter) and name != "self"):
+            yield name
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+
+
+def _has_placeholders(config: Any) -> bool:
+    return any(_PLACEHOLDER.fullmatch(name) for name in vars(config))
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """A configuration with those in it."""
+
+    config: Any
+
+    def first(self, *names: str, of: str = "", default: Any = None) -> Any:
+        """The first of these settings that is there: the outer configuration's, then those of the parts named ``of``."""
+        for part in self._parts(self.config, of):
+            for name in names:
+                value = getattr(part, name, None)
+                if value is not None:
+                    return value
+        return default
+
+    def _parts(self, config: Any, of: str) -> Iterator[Any]:
+        yield config
+        inner = getattr(config, "sub_configs", {})
+        for name in sorted(inner, key=lambda name: of not in name):
+            part = getattr(config, name, None)
+            if part is not None:
+                yield from self._parts(part, of)
+
+    def image(self) -> tuple[int, int, int]:
+        """Channels, height and width of one image."""
+        channels = self.first("num_channels", "in_channels", "in_chans", of="vision", default=3)
+        size = self.first("image_size", "img_size", of="vision", default=IMAGE.shape[-1])
+        if isinstance(size, dict):
+            size = list(size.values())
+        sides = size if isinstance(size, (list, tuple)) else [size]
+        return int(channels), int(sides[-2:][0]), int(sides[-1])
+
+    def frames(self) -> int | None:
+        """Frames of a video clip; None for a model of images."""
+        frames: int | None = self.first("num_frames", "frames_per_clip", of="vision")
+        return frames
+
+
+def _ids(settings: _Settings) -> TensorInfo:
+    return TensorInfo((1, TOKENS), "int64")
+
+
+def _embeddings(settings: _Settings) -> TensorInfo:
+    return _float(TOKENS, settings.first("d_model", "hidden_size", of="text", default=1))
+
+
+def _boxes(settings: _Settings) -> TensorInfo:
+    return TensorInfo((1, TOKENS, 4), "int64")
+
+
+def _images(settings: _Settings) -> TensorInfo:
+    frames = settings.frames()
+    return _float(*(() if frames is None else (frames,)), *settings.image())
+
+
+def _video(settings: _Settings) -> TensorInfo:
+    return _float(settings.frames() or 1, *settings.image())
+
+
+def _waveform(settings: _Settings) -> TensorInfo:
+    """Samples; (channels, samples) for codecs; a spectrogram where only that has a declared size."""
+    bins, length = settings.first("num_mel_bins"), settings.first("max_length")
+    if bins and length:
+        return _float(length, bins)
+    if settings.first("sampling_rate") is not None:
+        return _float(settings.first("audio_channels", default=1), _SAMPLES)
+    return _float(_SAMPLES)
+
+
+def _spectrogram(settings: _Settings) -> TensorInfo:
+    """(time, features); (features, time) for an encoder with a fixed number of positions; an image of it."""
+    features = settings.first("feature_projection_input_dim", of="audio")
+    per_channel = settings.first("input_feat_per_channel", of="audio")
+    if features or per_channel:
+        return _float(_FRAMES, features or per_channel * settings.first("input_channels", default=1))
+    bins = settings.first("num_mel_bins", of="audio", default=80)
+    side, positions = settings.first("spec_size", of="audio"), settings.first("max_source_positions", of="audio")
+    if side:
+        return _float(1, side * (side // bins), bins)
+    return _float(bins, 2 * positions) if positions else _float(_FRAMES, bins)
+
+
+def _past(settings: _Settings) -> TensorInfo:
+    lags = settings.first("lags_sequence")
+    length = settings.first("context_length", "prediction_length", default=1)
+    return _float(length + max(lags)) if lags else _float(length, settings.first("num_input_channels", default=1))
+
+
+def _past_features(settings: _Settings) -> TensorInfo:
+    return _float(_past(settings).shape[1], settings.first("num_time_features", default=1))
+
+
+def _regions(settings: _Settings) -> TensorInfo:
+    return _float(TOKENS, settings.first("visual_feat_dim", default=4))
+
+
+def _region_boxes(settings: _Settings) -> TensorInfo:
+    return _float(TOKENS, 4)
+
+
+def _float(*sizes: int) -> TensorInfo:
+    return TensorInfo((1, *sizes), "float32")
+
+
+_PARTNERS = {"bbox", "input_features", "input_ids", "input_values", "pixel_values", "visual_feats", "visual_pos"}
+"""Arguments that have a default in the signature and yet belong to a full run."""
+
+
+def _spectrogram_mask(settings: _Settings) -> TensorInfo:
+    return TensorInfo((1, _spectrogram(settings).shape[-1]), "int64")
+
+
+_SIZES: dict[str, Callable[[_Settings], TensorInfo]] = {
+    "bbox": _boxes,
+    "hidden_states": _embeddings,
+    "input_features": _spectrogram,
+    "input_features_mask": _spectrogram_mask,
+    "input_values": _waveform,
+    "inputs": _embeddings,
+    "past_observed_mask": _past,
+    "past_time_features": _past_features,
+    "past_values": _past,
+    "pixel_values": _images,
+    "pixel_values_videos": _video,
+    "visual_feats": _regions,
+    "visual_pos": _region_boxes,
+}
+"""What an argument of that name is everywhere in transformers."""
+
+
+def _size_of(name: str) -> Callable[[_Settings], TensorInfo] | None:
+    if name.endswith(("input_ids", "attention_mask")):
+        return _ids
+    return _embeddings if name.endswith("_embeds") else _SIZES.get(name)

@@ -1,0 +1,152 @@
+"""What to do next after a failure: one rule for each kind of failure, the first that applies counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from fxviz._graph.options import TraceOptions
+from fxviz._sources.inputs import Arguments, Dummy
+from fxviz._trace.arguments import bound, fits, signature
+from fxviz._trace.failures import Stop
+
+_ONE_EXAMPLE = "Expected more than 1 value per channel when training"
+"""What torch says where batch norm has a single value to take the mean of."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A run that stopped.
+
+    Attributes:
+        model: what ran.
+        given: what it was called with.
+        assumed: whether that was nobody's choice.
+        options: how it was run.
+        stop: where it stopped.
+    """
+
+    model: nn.Module
+    given: Arguments
+    assumed: bool
+    options: TraceOptions
+    stop: Stop
+
+    @property
+    def fitting(self) -> bool:
+        """Whether forward can be called like that at all."""
+        return fits(self.model, self.given.args, self.given.kwargs)
+
+    @property
+    def began(self) -> bool:
+        """Whether something of what was to be recorded ran."""
+        return self.stop.ran and self.fitting
+
+
+def next_step(situation: Situation) -> str:
+    """What to do, "" if there is nothing to say.
+
+    >>> from fxviz._graph import Failure, TensorInfo
+    >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
+    >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
+    >>> next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))
+    'no inputs were given, so a 1×3×224×224 image was assumed: say by --input (in Python inputs=...) what forward(input) takes'
+    >>> next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))
+    '--partial draws what ran until then'
+    """
+    return next((step for rule in _RULES if (step := rule(situation))), "")
+
+
+def _forward_missing(situation: Situation) -> str:
+    if getattr(situation.model.forward, "__func__", None) is not nn.Module.forward:
+        return ""
+    return f"write a forward for {type(situation.model).__name__}, or name another class"
+
+
+def _inputs_assumed(situation: Situation) -> str:
+    if not situation.assumed:
+        return ""
+    assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
+    taken = f"forward{signature(situation.model)}"
+    said = f"no inputs were given, so a {assumed} image was assumed: say by --input (in Python inputs=...) what {taken} takes"
+    more = _ids_taken(situation) or _structure_taken(situation)
+    return f"{said}; {more}" if more else said
+
+
+def _ids_taken(situation: Situation) -> str:
+    failure = situation.stop.failure
+    module = dict(situation.model.named_modules()).get(failure.path)
+    if not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or not any(info.is_floating for info in failure.inputs[:1]):
+        return ""
+    return f"ids are whole numbers: --input {_name_of(situation)}=...:int64[0,{module.num_embeddings}]"
+
+
+def _name_of(situation: Situation) -> str:
+    """Forward's name of the input that met the failure, as far as its sizes tell."""
+    met = [info.shape for info in situation.stop.failure.inputs[:1]]
+    named = bound(situation.model, situation.given.args, situation.given.kwargs).items()
+    return next((name for name, value in named if [tuple(getattr(value, "shape", ()))] == met), "NAME")
+
+
+def _structure_taken(situation: Situation) -> str:
+    if not situation.stop.restructured:
+        return ""
+    return "for a dict or an object, name a function of yours that returns the pair (module, inputs)"
+
+
+def _sizes_given(situation: Situation) -> str:
+    args = situation.given.args
+    shape = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
+    if not shape or situation.given.kwargs or any(type(size) is not int for size in shape):
+        return ""
+    info = f"TensorInfo({tuple(shape)}, 'float32')"
+    return f"sizes are no tensors: pass inputs=torch.zeros({', '.join(map(str, shape))}), or fxviz._graph.{info}"
+
+
+def _others_taken(situation: Situation) -> str:
+    if situation.fitting:
+        return ""
+    return f"give what its forward{signature(situation.model)} takes"
+
+
+def _one_example(situation: Situation) -> str:
+    if not situation.options.train or _ONE_EXAMPLE not in situation.stop.failure.message:
+        return ""
+    return "in training mode it needs two examples or more: --batch 2"
+
+
+def _unrecordable(situation: Situation) -> str:
+    path = situation.stop.unrecordable
+    return f"--leaf {path} records that module as one node, without what is inside" if path else ""
+
+
+def _batch_added(situation: Situation) -> str:
+    given = (*situation.given.args, *situation.given.kwargs.values())
+    image = next((value for value in given if isinstance(value, Dummy) and value.is_image), None)
+    if image is None:
+        return ""
+    written, taken = "x".join(map(str, image.shape[1:])), "×".join(map(str, image.shape))
+    said = f"{written} was taken as one image, {taken}: with its dtype, {written}:float32, it stays as written"
+    return "; ".join(filter(None, (said, _what_ran(situation))))
+
+
+def _what_ran(situation: Situation) -> str:
+    if situation.options.partial or not situation.began:
+        return ""
+    return f"--partial{' instead of --time' if situation.options.time else ''} draws what ran until then"
+
+
+_RULES: tuple[Callable[[Situation], str], ...] = (
+    _forward_missing,
+    _inputs_assumed,
+    _sizes_given,
+    _others_taken,
+    _ids_taken,
+    _structure_taken,
+    _one_example,
+    _unrecordable,
+    _batch_added,
+    _what_ran,
+)

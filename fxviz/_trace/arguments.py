@@ -1,0 +1,112 @@
+"""What the model is called with."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from fxviz._errors import TraceError
+from fxviz._graph import TensorInfo
+from fxviz._sources.inputs import Dummy
+from fxviz._trace.fake import fake_of
+from fxviz._trace.tensors import describe, tensors_in, with_parts
+from fxviz.quoting import parameters
+
+
+def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
+    """The same nested value with a tensor of this run for each tensor and each description of one."""
+
+    def of_this_run(value: Any) -> Any:
+        if isinstance(value, TensorInfo):
+            return _dummy(value, fake_mode, device)
+        if isinstance(value, Tensor):
+            return _again(value.detach(), fake_mode, device)
+        return with_parts(value, of_this_run)
+
+    return of_this_run(value)
+
+
+def _again(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    """A tensor that the model may write to; one without memory (meta) is as good as its description."""
+    if tensor.is_meta:
+        return fake_of(tensor, fake_mode) if fake_mode else _dummy(describe(tensor), None, device)
+    return fake_mode.from_tensor(tensor) if fake_mode else tensor.to(device, copy=True)
+
+
+def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    try:
+        return _made(info, fake_mode, device)
+    except RuntimeError as error:  # all that torch raises where memory is short
+        said = f"{'×'.join(map(str, info.shape))} {info.dtype}"
+        raise TraceError(f"cannot make an input of {said} on {device}: there is not that much memory") from error
+
+
+def _made(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    """A tensor of that shape and dtype; with values, if it is real: zeros for whole numbers, unless a range is given."""
+    dtype = getattr(torch, info.dtype)
+    if fake_mode:
+        with fake_mode:
+            return torch.empty(info.shape, dtype=dtype, device=device)
+    low, high = (info.low, info.high) if isinstance(info, Dummy) else (0, 1)
+    generator = torch.Generator().manual_seed(0)
+    if info.is_floating:
+        values = low + (high - low) * torch.rand(info.shape, generator=generator)
+    else:
+        values = torch.randint(int(low), int(high), info.shape, generator=generator)
+    return values.to(device, dtype)
+
+
+def signature(model: nn.Module) -> str:
+    """What forward takes, in parentheses, without types.
+
+    >>> signature(nn.Linear(8, 8))
+    '(input)'
+    """
+    try:
+        return parameters(inspect.signature(model.forward))
+    except (TypeError, ValueError):
+        return "(...)"
+
+
+def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Whether forward can be called with these arguments, as far as its signature tells.
+
+    >>> fits(nn.ReLU(), (1,), {}), fits(nn.ReLU(), (), {})
+    (True, False)
+    """
+    try:
+        taken = inspect.signature(model.forward)
+    except (TypeError, ValueError):
+        return True
+    try:
+        taken.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def bound(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Each argument, named after forward's parameter.
+
+    >>> bound(nn.ReLU(), (1,), {})
+    {'input': 1}
+    """
+    try:
+        return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+    except (TypeError, ValueError):
+        return {f"input_{place}": value for place, value in enumerate(args)} | dict(kwargs)
+
+
+def named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Each tensor among the arguments, named after forward's parameter ("images_0" for the first in a list)."""
+    named: dict[str, Tensor] = {}
+    for name, value in bound(model, args, kwargs).items():
+        tensors = list(tensors_in(value))
+        for place, tensor in enumerate(tensors):
+            named[name if isinstance(value, Tensor) else f"{name}_{place}"] = tensor
+    return named

@@ -1,0 +1,240 @@
+"""The hooks through which torch tells the tracer what happens. All of them are undone when their ``with`` block ends."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+    FakeTensorMode,
+    UnsupportedFakeTensorException,
+    UnsupportedOperatorException,
+)
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
+
+from fxviz._trace.blaming import FAILURES, Step
+from fxviz._trace.fake import fake_of
+from fxviz._trace.guessing import guess_of
+from fxviz._trace.kernels import quick
+from fxviz._trace.macs import macs_of
+from fxviz._trace.tensors import swapped, tensors_in
+from fxviz._trace.tracer import ModelTracer
+
+_DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
+_BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)
+
+
+_READS_A_VALUE = ("aten._local_scalar_dense", "aten.equal")
+"""Operations that take a number or a truth value out of a tensor."""
+
+_MOST_VALUES = 1000
+"""So many values are guessed in one run: a loop that waits for another value would not end."""
+
+
+class EndlessGuess(RuntimeError):
+    """So many values were guessed that a loop seems to wait for one that no guess is."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            f"{_MOST_VALUES} values of tensors were guessed here: a loop that depends on a tensor's value does not end"
+        )
+
+
+class FunctionMode(TorchFunctionMode):
+    """Shows the tracer each call of Python code into torch, composite functions (interpolate, einsum) as one."""
+
+    def __init__(self, tracer: ModelTracer, stand_ins: StandIns) -> None:
+        super().__init__()
+        self._tracer = tracer
+        self._stand_ins = stand_ins
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if self._tracer.recording and torch._C._functorch.peek_interpreter_stack() is None:
+            return self._tracer.call_function(func, self._stand_ins.call, args, kwargs or {})
+        return self._stand_ins.call(func, *args, **(kwargs or {}))
+
+
+@dataclass
+class StandIns:
+    """A fake tensor for each real one that the model owns, so that nothing real is read, written or moved.
+
+    ``fake_mode`` None means that the model runs for real and every tensor stands for itself. Parameters without memory (meta)
+    get stand-ins on the CPU, where the dummy inputs are.
+    """
+
+    fake_mode: FakeTensorMode | None
+    names: dict[int, str]
+    seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
+    touched: dict[str, None] = field(default_factory=dict)
+
+    def of(self, tensor: Tensor) -> Tensor:
+        """The tensor that takes ``tensor``'s place; a parameter is noted as read."""
+        name = self.names.get(id(tensor))
+        if name is not None:
+            self.touched[name] = None
+        return self._of(tensor)
+
+    def _of(self, tensor: Tensor) -> Tensor:
+        if self.fake_mode is None or isinstance(tensor, FakeTensor):
+            return tensor
+        known = self.seen.get(id(tensor))
+        if known is None:
+            known = self.seen[id(tensor)] = (tensor, fake_of(tensor, self.fake_mode))
+            self.seen[id(known[1])] = known
+            if id(tensor) in self.names:
+                self.names[id(known[1])] = self.names[id(tensor)]
+        return known[1]
+
+    def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call into torch. Where torch looks at a tensor before it dispatches, a real one is replaced here already.
+
+        That is an accessor (``x.data``, ``x.device``), and a tensor without memory among the arguments: ``y.to(x)`` would
+        take over its device.
+        """
+        name = getattr(func, "__name__", None)
+        if name in ("__get__", "__set__"):
+            if func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
+                args = tree_map_only(Tensor, self.of, args)
+        elif name not in _ABOUT_THE_TENSOR and any(self._lacks_memory(tensor) for tensor in tensors_in((args, kwargs))):
+            args, kwargs = tree_map_only(Tensor, self._of, (args, kwargs))
+            return self._given_back(func(*args, **kwargs))
+        return func(*args, **kwargs)
+
+    def _lacks_memory(self, tensor: Tensor) -> bool:
+        return self.fake_mode is not None and not isinstance(tensor, FakeTensor) and tensor.is_meta
+
+    def _given_back(self, result: Any) -> Any:
+        """The real tensor again, if a call only handed through its stand-in."""
+        known = self.seen.get(id(result))
+        return result if known is None else known[0]
+
+
+_MAKES_LITERAL = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
+"""What ``torch.tensor(3)`` does with the values it was given: fake tensors keep those of a single number."""
+
+_ABOUT_THE_TENSOR = ("__hash__", "__repr__", "__deepcopy__", "__reduce_ex__", "requires_grad_", "register_hook")
+"""Methods that mean the very object, not its values."""
+
+_UNSEEN_BY_DISPATCH = ("data", "device", "is_meta", "is_cpu", "is_cuda")
+
+
+@dataclass
+class Measured:
+    """What one step cost and which parameters it read."""
+
+    macs: int | None = 0
+    parameters: tuple[str, ...] = ()
+
+
+class OperationMeter(TorchDispatchMode):
+    """Under everything else: swaps stand-ins in, counts MACs, and hands over operations that nothing else announced.
+
+    Attributes:
+        beyond: operations that fake tensors could not run, in the order met.
+        guesses: operations whose result was guessed, and how often. Nothing is guessed unless that was asked for.
+    """
+
+    def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.beyond: list[str] = []
+        self.guesses: Counter[str] = Counter()
+        self._guessing = guessing
+        self._tracer = tracer
+        self._stand_ins = stand_ins
+        self._macs: int | None = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        shown = args, kwargs = (args, kwargs or {})
+        if func is torch.ops.prim.device.default:  # asked about a fake tensor: nothing of it is read
+            return func(*args, **kwargs)
+        if func not in _MAKES_LITERAL:
+            args, kwargs = swapped(shown, self._stand_ins.of)
+        if torch.is_inference_mode_enabled():
+            with self:
+                result = func.decompose(*args, **kwargs)
+            if result is not NotImplemented:
+                return result
+        try:
+            result = self._run(func, args, kwargs)
+        except FAILURES as error:
+            if self._tracer.recording:
+                self._tracer.blame(error, step=Step("call_function", func, *shown, {"op": func._overloadpacket.__name__}))
+            raise
+        macs = macs_of(func, args, kwargs, result)
+        self._macs = None if macs is None or self._macs is None else self._macs + macs
+        if self._tracer.recording:
+            self._tracer.operation(func, *shown, result, macs)
+        return result
+
+    def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
+        try:
+            if self._stand_ins.fake_mode is not None and (known := quick(func, args)) is not None:
+                return known
+            return func(*args, **kwargs)
+        except _BEYOND_FAKE as error:
+            name = str(func._overloadpacket)
+            guess = guess_of(func) if self._guessing and isinstance(error, _DEPENDS_ON_DATA) else None
+            if guess is None or self._stand_ins.fake_mode is None:
+                self.beyond.append(name)
+                raise
+            self.guesses[name] += 1
+            if sum(self.guesses[reading] for reading in _READS_A_VALUE) > _MOST_VALUES:
+                raise EndlessGuess from None
+            with self._stand_ins.fake_mode:
+                return guess(*args, **kwargs)
+
+    @contextmanager
+    def measure(self) -> Iterator[Measured]:
+        """MACs of what runs in here (None if one operation's are unknown), and the parameters that it reads."""
+        measured = Measured()
+        outer, self._macs = self._macs, 0
+        touched, self._stand_ins.touched = self._stand_ins.touched, {}
+        try:
+            yield measured
+        finally:
+            measured.macs, measured.parameters = self._macs, tuple(self._stand_ins.touched)
+            self._macs, self._stand_ins.touched = outer, touched
+
+
+@contextmanager
+def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[None]:
+    """While this is active each ``nn.Module.__call__`` goes through the tracer, as ``torch.fx`` does it.
+
+    Args:
+        tracer: who writes the calls down.
+        enter: what to do instead of the first call of the tracer's root, unless that was begun already.
+    """
+    call = nn.Module.__call__
+
+    def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def forward(*args: Any, **kwargs: Any) -> Any:
+            if type(module).__module__.startswith("torch._dynamo"):  # torch.compile's wrapper: what it compiled runs as written
+                written: Any = module._orig_mod
+                return written(*args, **kwargs)
+            return call(module, *args, **kwargs)
+
+        if module is tracer.root and not tracer.begun:
+            return enter(forward, args, kwargs)
+        if tracer.recording:
+            return tracer.call_module(module, forward, args, kwargs)
+        try:
+            return forward(*args, **kwargs)
+        except FAILURES as error:
+            tracer.blame(error, module)
+            raise
+
+    nn.Module.__call__ = traced_call  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        nn.Module.__call__ = call  # type: ignore[method-assign]

@@ -1,0 +1,173 @@
+"""Leave the model and torch as they were, whatever the model's code does or raises."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fxviz._trace.tensors import storage_of, tensors_in
+
+_CONTAINERS = (dict, list, set)
+
+
+@contextmanager
+def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[None]:
+    """Run ``model`` in one mode in here; afterwards every module has the attributes, mode and buffers that it had.
+
+    What its code prints goes to standard error: standard output may be where the figure goes.
+
+    Args:
+        model: the model.
+        real: its code writes to real tensors, so the values of all tensors that it holds are kept too.
+        training: run in training mode, not in eval mode.
+        gradients: run where gradients can be asked for.
+
+    >>> model = nn.BatchNorm1d(4)
+    >>> with undisturbed(model, real=True):
+    ...     inside = model.training
+    >>> inside, model.training
+    (False, True)
+    """
+    with ExitStack() as stack:
+        stack.enter_context(_random_state(real))
+        stack.enter_context(torch.set_grad_enabled(gradients))
+        stack.enter_context(_attention_in_full())
+        stack.enter_context(_gradients(model))
+        if real:
+            stack.enter_context(_buffer_values(model))
+            stack.enter_context(_CopyOnWrite(model))
+        stack.enter_context(_attributes(model))
+        stack.enter_context(_mode(model, training))
+        stack.enter_context(redirect_stdout(sys.stderr))
+        yield
+
+
+@contextmanager
+def _random_state(real: bool) -> Iterator[None]:
+    """Of torch, of Python, and of numpy if that is imported."""
+    devices = range(torch.cuda.device_count()) if real and torch.cuda.is_available() else ()
+    state = random.getstate()
+    numpy = sys.modules.get("numpy.random")
+    numbers = numpy.get_state() if numpy else None
+    try:
+        with torch.random.fork_rng(devices=list(devices)):
+            yield
+    finally:
+        random.setstate(state)
+        if numpy:
+            numpy.set_state(numbers)
+
+
+@contextmanager
+def _attention_in_full() -> Iterator[None]:
+    """MultiheadAttention's fast path is one opaque operation that hides its MACs: off while the model is traced."""
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
+
+
+@contextmanager
+def _gradients(model: nn.Module) -> Iterator[None]:
+    """Which parameters require one, and those that they have."""
+    saved = [(tensor, tensor.requires_grad, tensor.grad) for tensor in model.parameters()]
+    try:
+        yield
+    finally:
+        for tensor, required, gradient in saved:
+            tensor.requires_grad_(required)
+            tensor.grad = gradient
+
+
+@contextmanager
+def _buffer_values(model: nn.Module) -> Iterator[None]:
+    """Buffers are copied beforehand: batch normalisation writes to them without saying so in its schema."""
+    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in saved:
+            _write_back(buffer, value)
+
+
+def _write_back(buffer: Tensor, value: Tensor) -> None:
+    if not torch.equal(buffer, value):
+        buffer.copy_(value)
+
+
+class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Copies memory that the model holds before an operation writes there, and puts it back in the end."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        tensors = [tensor for module in model.modules() for tensor in tensors_in(vars(module))]
+        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+        self._held = {storage_of(tensor) for tensor in (*tensors, *gradients)} - {None}
+        self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func._schema.is_mutable:
+            for tensor in tensors_in((args, kwargs)):
+                self._keep(tensor)
+        return func(*args, **(kwargs or {}))
+
+    def _keep(self, tensor: Tensor) -> None:
+        place = storage_of(tensor)
+        if place is not None and place in self._held and place not in self._copies:
+            storage = tensor.untyped_storage()
+            self._copies[place] = (storage, storage.clone())  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *error: Any) -> None:
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
+        for storage, copy in self._copies.values():
+            storage.copy_(copy)
+
+
+@contextmanager
+def _attributes(model: nn.Module) -> Iterator[None]:
+    """Each module's attributes, and what the dicts, lists and sets among them hold (parameters, hooks, caches)."""
+    held: list[tuple[Any, Any]] = []
+    for module in model.modules():
+        _hold(module.__dict__, held, set())
+    try:
+        yield
+    finally:
+        for container, items in held:
+            _restore(container, items)
+
+
+def _hold(container: Any, held: list[tuple[Any, Any]], seen: set[int]) -> None:
+    """Note the container, and after it the containers in it, with the items that they have now."""
+    seen.add(id(container))
+    held.append((container, container.copy()))
+    for part in container.values() if isinstance(container, dict) else container:
+        if isinstance(part, _CONTAINERS) and id(part) not in seen:
+            _hold(part, held, seen)
+
+
+def _restore(container: Any, items: Any) -> None:
+    if container or items:
+        container.clear()
+        (container.extend if isinstance(container, list) else container.update)(items)
+
+
+@contextmanager
+def _mode(model: nn.Module, training: bool) -> Iterator[None]:
+    """Not ``model.train()`` or ``model.eval()``, which a model may have replaced by code of its own."""
+    saved = [(module, module.training) for module in model.modules()]
+    try:
+        for module, _ in saved:
+            module.training = training
+        yield
+    finally:
+        for module, before in saved:
+            module.training = before

@@ -1,0 +1,171 @@
+"""Which node a tensor came from, and how to find the tensors inside whatever a model passes around."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxviz._graph import TensorInfo
+
+_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
+_OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
+_HOLDERS = (Tensor, TensorInfo, list, tuple, dict)
+_DEPTH = 8
+
+
+def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
+    """Every tensor inside nested containers, dataclasses and plain objects, in a fixed order, ``_DEPTH`` levels down.
+
+    >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), 1]})]
+    [(2,), (3,)]
+    """
+    if isinstance(value, Tensor):
+        yield value
+    elif not isinstance(value, _PLAIN) and depth < _DEPTH:
+        for part in _parts(value):
+            yield from tensors_in(part, depth + 1)
+
+
+def _parts(value: Any) -> Iterable[Any]:
+    if isinstance(value, (list, tuple)):
+        return value
+    if isinstance(value, dict):
+        return value.values()
+    if isinstance(value, slice):
+        return (value.start, value.stop, value.step)
+    return [getattr(value, name) for name in _attributes(value)]
+
+
+def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
+    """A copy of a container, dataclass or plain object whose parts ``change`` replaced; anything else as it is.
+
+    >>> with_parts({"a": [1]}, lambda part: part + [2])
+    {'a': [1, 2]}
+    """
+    if isinstance(value, _PLAIN):
+        return value
+    if type(value) is tuple or hasattr(value, "_fields"):
+        parts = [change(part) for part in value]
+        return tuple(parts) if type(value) is tuple else type(value)(*parts)
+    if isinstance(value, Mapping) and not isinstance(value, MutableMapping):
+        return {key: change(part) for key, part in value.items()}
+    if isinstance(value, (list, MutableMapping)):
+        copied: Any = copy.copy(value)
+        for key, part in value.items() if isinstance(value, MutableMapping) else enumerate(value):
+            copied[key] = change(part)
+        return copied
+    return _with_attributes(value, change)
+
+
+def swapped(value: Any, swap: Callable[[Tensor], Tensor]) -> Any:
+    """The arguments of an operation, which nest tuples, lists and dicts alone, with each tensor replaced.
+
+    >>> swapped((torch.ones(2), [torch.ones(3), None], {"dim": 1}), lambda tensor: tensor.sum())
+    (tensor(2.), [tensor(3.), None], {'dim': 1})
+    """
+    if isinstance(value, Tensor):
+        return swap(value)
+    if type(value) in (tuple, list):
+        return type(value)(swapped(part, swap) for part in value)
+    if type(value) is dict:
+        return {key: swapped(part, swap) for key, part in value.items()}
+    return value
+
+
+def _with_attributes(value: Any, change: Callable[[Any], Any]) -> Any:
+    names = _attributes(value)
+    if not names:
+        return value
+    copied = copy.copy(value)
+    for name in names:
+        object.__setattr__(copied, name, change(getattr(value, name)))
+    return copied
+
+
+def _attributes(value: Any) -> list[str]:
+    """Where a dataclass or a plain object of the user's may hold tensors."""
+    if isinstance(value, _OPAQUE) or type(value).__module__.partition(".")[0] in ("torch", "builtins"):
+        return []
+    if dataclasses.is_dataclass(value):
+        return [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
+    return [name for name, part in vars(value).items() if isinstance(part, _HOLDERS)] if hasattr(value, "__dict__") else []
+
+
+def describe(tensor: Tensor) -> TensorInfo:
+    """Sizes and dtype of a tensor as plain values.
+
+    >>> describe(torch.zeros(1, 2))
+    TensorInfo(shape=(1, 2), dtype='float32')
+    """
+    return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def said(tensors: Iterable[TensorInfo]) -> str:
+    """
+    >>> said([TensorInfo((2, 8), "float32"), TensorInfo((), "bool")])
+    '2×8 float32, a single bool'
+    """
+    return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in tensors)
+
+
+def version_of(tensor: Tensor) -> int:
+    """The counter that torch raises at every write; 0 for tensors that keep none (inference mode)."""
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def storage_of(tensor: Tensor) -> int | None:
+    """What tells two views of the same memory; None for tensors without storage (sparse, nested)."""
+    try:
+        return int(tensor.untyped_storage()._cdata)
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+@dataclasses.dataclass
+class _Binding:
+    tensor: Tensor
+    node: fx.Node
+    version: int
+
+
+class Bindings:
+    """The node that each live tensor came from.
+
+    Tensors are told apart by identity and kept alive while the trace runs, so that no identity is used twice. A write
+    through a view is noticed by the tensor's version and by the last node that wrote to the same storage.
+    """
+
+    def __init__(self) -> None:
+        self._bindings: dict[int, _Binding] = {}
+        self._writers: dict[int, fx.Node] = {}
+
+    def bind(self, tensor: Tensor, node: fx.Node) -> None:
+        """From now on ``tensor`` is the result of ``node``."""
+        self._bindings[id(tensor)] = _Binding(tensor, node, version_of(tensor))
+
+    def node_of(self, tensor: Tensor) -> fx.Node | None:
+        """The node that made ``tensor``, None if no recorded step did."""
+        binding = self._bindings.get(id(tensor))
+        return None if binding is None else binding.node
+
+    def wrote(self, tensor: Tensor, node: fx.Node) -> None:
+        """``node`` changed ``tensor`` in place."""
+        storage = storage_of(tensor)
+        if storage is not None:
+            self._writers[storage] = node
+        self.bind(tensor, node)
+
+    def pending_write(self, tensor: Tensor) -> fx.Node | None:
+        """The node that changed ``tensor``'s memory through another view since ``tensor`` was bound, if there is one."""
+        binding = self._bindings[id(tensor)]
+        if version_of(tensor) == binding.version:
+            return None
+        binding.version = version_of(tensor)
+        writer = self._writers.get(storage_of(tensor) or 0)
+        return writer if writer is not binding.node else None

@@ -1,0 +1,230 @@
+"""How long each step takes: the recorded graph runs again, step by step, without the hooks that wrote it down."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from functools import partial
+from statistics import median
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, fx, nn
+from torch.nn.utils.rnn import PackedSequence
+from torch.utils._python_dispatch import _disable_current_modes
+from torch.utils._pytree import tree_leaves
+
+from fxviz._errors import TimingError
+from fxviz._graph.options import TraceOptions
+from fxviz._trace.calls import getitem, read_after_write
+from fxviz._trace.isolation import undisturbed
+from fxviz._trace.record import Recording
+from fxviz._trace.tensors import describe, said, tensors_in
+from fxviz.locating import first_line
+
+RUNS = 5
+"""Timed runs, after one that warms up. A step's time is the median of theirs."""
+
+_NONE = "no tensor"
+_CALLS = ("call_function", "call_method", "call_module")
+
+
+def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) -> dict[str, float]:
+    """Run a recorded graph on real data, once to warm up and ``RUNS`` times by the clock. Nothing about the model changes.
+
+    A step is timed by itself: on the CPU from its call to its return, on CUDA between two events on the current stream, what
+    it takes to launch it included. What computes nothing (an input, a parameter, the output, a part taken out of a tuple)
+    takes 0 seconds.
+
+    Args:
+        model: the module; its parameters are on the device that the options name, "cpu" or "cuda[:N]".
+        recording: what it, or its submodule, did there in a real run.
+        options: how it ran.
+
+    Returns:
+        Seconds by the name of the node, rounded to nanoseconds.
+
+    Raises:
+        TimingError: a step cannot be run by itself, or does not give there what it gave in the model.
+
+    >>> from fxviz._trace.record import record
+    >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions("cpu")
+    >>> times = time_nodes(model, record(model, torch.rand(1, 4), options), options)
+    >>> [(name, seconds > 0) for name, seconds in times.items()]
+    [('input_1', False), ('_0', True), ('output', False)]
+    """
+    _check_arguments(model, recording)
+
+    def once(replay: _Replay) -> dict[str, float]:
+        """One run from the same state as all others: inputs, buffers, random numbers."""
+        inputs = [tensor.clone() for tensor in recording.inputs.values()]
+        with undisturbed(model, True, options.train), nullcontext() if replay.watched else _disable_current_modes():
+            return replay.timed(inputs)
+
+    with undisturbed(model, True, options.train):  # copies of what the first run writes to are put back when all are done
+        once(_Rehearsal(model, recording, _CpuClock()))
+        runs = [once(_Replay(model, recording, _clock(options.device))) for _ in range(RUNS)]
+    return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}
+
+
+# -------------------------------------------------------------------- clocks
+
+
+class _Clock(Protocol):
+    """Takes the time of one step after the other."""
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Do the step called ``name`` and hand back its result."""
+
+    def seconds(self) -> dict[str, float]:
+        """How long each step took."""
+
+
+class _CpuClock:
+    def __init__(self) -> None:
+        self._seconds: dict[str, float] = {}
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin = time.perf_counter()
+        result = step(*args, **kwargs)
+        self._seconds[name] = time.perf_counter() - begin
+        return result
+
+    def seconds(self) -> dict[str, float]:
+        return self._seconds
+
+
+class _CudaClock:
+    """Events that the device passes while it computes; it is waited for only when their times are read."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._stream = torch.cuda.current_stream(device)
+        self._events: dict[str, tuple[torch.cuda.Event, torch.cuda.Event]] = {}
+
+    def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        begin, end = self._event(), self._event()
+        begin.record(self._stream)
+        result = step(*args, **kwargs)
+        end.record(self._stream)
+        self._events[name] = begin, end
+        return result
+
+    def _event(self) -> torch.cuda.Event:
+        return torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+
+    def seconds(self) -> dict[str, float]:
+        torch.cuda.synchronize(self._device)
+        return {name: begin.elapsed_time(end) / 1000 for name, (begin, end) in self._events.items()}
+
+
+def _clock(device: str) -> _Clock:
+    return _CpuClock() if device == "cpu" else _CudaClock(device)
+
+
+# -------------------------------------------------------------------- runs
+
+
+class _Replay(fx.Interpreter):
+    """One run of a recorded graph, with a clock at each step.
+
+    Attributes:
+        watched: whether the hooks that note what is written to stay on; they slow each step down.
+    """
+
+    watched = False
+
+    def __init__(self, model: nn.Module, recording: Recording, clock: _Clock) -> None:
+        super().__init__(recording.tracer.root, graph=recording.graph)
+        self._refused = partial(_refusal, model, recording)
+        self.extra_traceback = False  # an error keeps its own words
+        self._constants = recording.tracer.constants
+        self._clock = clock
+
+    def timed(self, inputs: Any) -> dict[str, float]:
+        """Run on these tensors; seconds of each step that computes."""
+        self.run(*inputs)
+        return self._clock.seconds()
+
+    def fetch_attr(self, target: str) -> Any:
+        return self._constants[target] if target in self._constants else super().fetch_attr(target)
+
+    def run_node(self, n: fx.Node) -> Any:
+        try:
+            return self._step(n) if n.op in _CALLS else super().run_node(n)
+        except Exception as error:
+            raise self._refused(n, f"'{n.name}' fails by itself ({first_line(error)})") from error
+
+    def _step(self, n: fx.Node) -> Any:
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        call: Callable[..., Any] = n.target  # type: ignore[assignment]
+        if n.op == "call_method":
+            call, args = getattr(args[0], str(n.target)), args[1:]
+        elif n.op == "call_module":
+            call = self.fetch_attr(str(n.target))
+            args = _packed(call, args)
+        elif call is read_after_write or (call is getitem and not isinstance(args[0], Tensor)):
+            return call(*args)
+        return self._clock.call(n.name, call, args, kwargs)
+
+
+class _Rehearsal(_Replay):
+    """The run that warms up; it also sees to it that each step gives what it gave in the model's own run."""
+
+    watched = True
+
+    def run_node(self, n: fx.Node) -> Any:
+        if n.op in _CALLS and n.target is not getitem:
+            self._check_sources(n)
+        result = super().run_node(n)
+        got = tuple(describe(tensor) for tensor in tensors_in(result))
+        if n.op in _CALLS and got != n.meta["outputs"]:
+            here, there = said(got) or _NONE, said(n.meta["outputs"]) or _NONE
+            raise self._refused(n, f"'{n.name}' gives {here} by itself, {there} in the model")
+        return result
+
+    def _check_sources(self, n: fx.Node) -> None:
+        """Wherever a node is an argument, the model had a tensor there."""
+        for source in n.all_input_nodes:
+            value = self.env[source]
+            if value is None:
+                raise self._refused(n, f"'{source.name}' returns nothing and changes what it was given")
+            if not isinstance(value, Tensor):
+                raise self._refused(n, f"'{_origin(source)}' returns an object of class {type(value).__name__}")
+
+
+def _origin(node: fx.Node) -> fx.Node:
+    """The step that ``node`` is a part of the result of, or ``node`` itself."""
+    while node.target is getitem and isinstance(node.args[0], fx.Node):
+        node = node.args[0]
+    return node
+
+
+def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A graph holds a packed sequence as the tuple it is made of."""
+    if isinstance(module, nn.RNNBase) and args and type(args[0]) is tuple:
+        return PackedSequence(*args[0]), *args[1:]
+    return args
+
+
+# -------------------------------------------------------------------- what cannot be timed
+
+
+def _check_arguments(model: nn.Module, recording: Recording) -> None:
+    """Refuse a layer that the model does not list, and a step whose argument the graph could not keep."""
+    listed = set(recording.tracer.root.modules())
+    for node in recording.graph.nodes:
+        if node.op == "call_module" and node.meta["module"] not in listed:
+            reason = f"the model does not list its layer {node.target} among its modules"
+            raise _refusal(model, recording, node, reason)
+        for value in tree_leaves((node.args, node.kwargs)):
+            if isinstance(value, str) and value.startswith("<") and value.endswith(">") and node.op in _CALLS:
+                raise _refusal(model, recording, node, f"'{node.name}' takes an object of class {value[1:-1]}")
+
+
+def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str) -> TimingError:
+    """What to raise: the way out is to time nothing, or the module that the step is in as a whole."""
+    path = recording.tracer.scopes[node.meta["scope"]].path
+    whole = f", or take {path} as one node with leaf='{path}' (--leaf {path})" if path else ""
+    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out time=True (--time){whole}")

@@ -1,0 +1,333 @@
+"""One tracer: the model runs once on values that carry shapes, and a ``torch.fx.Graph`` is written while it runs.
+
+``torch.fx.Tracer`` lends its extension points (``is_leaf_module``, ``path_of_module``, ``call_module``, ``create_node``,
+``create_arg``). Instead of proxies the model sees tensors, fake ones as a rule, so ``len``, ``bool``, shapes and branches
+simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call of Python code into torch, the patched
+``nn.Module.__call__`` gives module paths, and a ``TorchDispatchMode`` counts MACs and notes which parameters are read.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from fxviz._graph import Scope
+from fxviz._trace.blaming import FAILURES, Blame, Step
+from fxviz._trace.calls import getitem, read_after_write, returns_nothing_new, stopped, writes_by_name, written
+from fxviz._trace.tensors import Bindings, describe, tensors_in, version_of
+
+_LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+
+
+class ModelTracer(fx.Tracer):
+    """Writes the graph of one run. Each node's ``meta`` holds what tracing knows of it:
+
+    ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``, ``uses`` (parameter names), ``macs``
+    (None: unknown), and ``module`` for calls of leaf modules.
+
+    Attributes:
+        scopes: the calls of modules with children, in the order they began.
+        constants: tensors that no step made and the model does not list, by the name they have in the graph.
+        begun, finished: whether the root was called, and has returned.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scopes: list[Scope] = []
+        self.constants: dict[str, Tensor] = {}
+        self._leaves: frozenset[nn.Module] = frozenset()
+        self.begun = self.finished = False
+        self._bindings = Bindings()
+        self._calls: Counter[str] = Counter()
+        self._current = 0
+        self._quiet = 1
+        self._blame: Blame | None = None
+        self.meter: Any = None
+
+    # ---------------------------------------------------------------- the run
+
+    def start(self, root: nn.Module, leaves: Collection[nn.Module] = ()) -> None:
+        """Get ready to record one call of ``root``; ``leaves`` are nodes as a whole."""
+        self.root = root
+        self.graph = fx.Graph(tracer_cls=type(self))
+        self._leaves = frozenset(leaves)
+        self._paths = {module: path for path, module in root.named_modules()}
+        self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
+        self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
+        self.scopes.append(Scope(0, "", class_name(root), 0, None, _is_sequence(root)))
+
+    @property
+    def recording(self) -> bool:
+        """False outside of the root's call, inside a leaf module and inside an operation that is one node."""
+        return self._quiet == 0
+
+    def record(self, inputs: Mapping[str, Tensor], call: Callable[[], Any]) -> Any:
+        """Record ``call``, the root's, from its inputs to its output."""
+        self.begun = True
+        for name, tensor in inputs.items():
+            self._bindings.bind(tensor, self._record("placeholder", name, (), {}, tensor, op=name, path=name))
+        self._quiet = 0
+        try:
+            result = call()
+        except FAILURES as error:
+            self.blame(error, self.root)
+            raise
+        finally:
+            self._quiet = 1
+        self._record("output", "output", (self.create_arg(result),), {}, result, op="output", path="")
+        self.finished = True
+        return result
+
+    @contextmanager
+    def quiet(self) -> Iterator[None]:
+        """What happens in here is part of the node being recorded, or none of the model's business."""
+        self._quiet += 1
+        try:
+            yield
+        except FAILURES as error:
+            self.blame(error, own=True)
+            raise
+        finally:
+            self._quiet -= 1
+
+    def blame(
+        self, error: BaseException, module: nn.Module | None = None, step: Step | None = None, own: bool = False
+    ) -> Blame:
+        """Note what an exception passes on its way out; what it met first counts."""
+        if self._blame is None or self._blame.error is not error:
+            self._blame = Blame(error, self._current, own)
+        self._blame.module = self._blame.module or module
+        self._blame.step = self._blame.step or step
+        return self._blame
+
+    def stop(self, blame: Blame) -> str:
+        """Write the step that the run ended in as the last node; its name."""
+        self._current = blame.scope
+        step = blame.step or Step("call_function", stopped, (), {}, {"op": "raise"})
+        node = self._record(
+            step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
+        )
+        node.meta["macs"] = 0 if step.target is stopped else None  # what it would have taken is not known
+        module = step.facts.get("module")
+        if module is not None:
+            named = [self._tensor_names.get(id(tensor)) for tensor in module.parameters()]
+            node.meta["uses"] = tuple(name[0] for name in named if name is not None)
+        return str(node.name)
+
+    # ---------------------------------------------------------------- nodes
+
+    def create_arg(self, a: Any) -> Any:
+        """An argument as the graph stores it: tensors become nodes, containers are kept, the rest is written as is."""
+        if isinstance(a, Tensor):
+            return self._node_of(a)
+        if isinstance(a, tuple):
+            return tuple(self.create_arg(item) for item in a)
+        if isinstance(a, list):
+            return [self.create_arg(item) for item in a]
+        if isinstance(a, dict):
+            return {str(key): self.create_arg(item) for key, item in a.items()}
+        if isinstance(a, slice):
+            return slice(self.create_arg(a.start), self.create_arg(a.stop), self.create_arg(a.step))
+        if isinstance(a, (int, float, complex, bool, str, type(None), type(...))):
+            return a
+        if isinstance(a, (torch.dtype, torch.device, torch.layout, torch.memory_format)):
+            return a
+        tensors = list(tensors_in(a))
+        return [self._node_of(tensor) for tensor in tensors] if tensors else f"<{type(a).__name__}>"
+
+    def _node_of(self, tensor: Tensor) -> fx.Node:
+        node = self._bindings.node_of(tensor)
+        if node is None:
+            return self._read(tensor)
+        writer = self._bindings.pending_write(tensor)
+        if writer is None:
+            return node
+        node = self._record("call_function", read_after_write, (node, writer), {}, tensor, op="read_after_write")
+        self._bindings.bind(tensor, node)
+        return node
+
+    def _read(self, tensor: Tensor) -> fx.Node:
+        """The node of a tensor that no recorded step made: a parameter, a buffer, or a constant."""
+        name, op = self._tensor_names.get(id(tensor), ("", "Constant"))
+        if op == "Constant":
+            name = f"_constant_{len(self.constants)}"
+            self.constants[name] = tensor
+        node = self._record("get_attr", name, (), {}, tensor, op=op, path=name)
+        node.meta["uses"] = (name,) if op == "Parameter" else ()
+        self._bindings.bind(tensor, node)
+        return node
+
+    def _record(
+        self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, **facts: Any
+    ) -> fx.Node:
+        node = self.create_node(kind, target, args, kwargs)
+        scope = self.scopes[self._current]
+        node.meta = {
+            "outputs": tuple(describe(tensor) for tensor in tensors_in(result)),
+            "scope": scope.id,
+            "path": scope.path,
+            "call": scope.call,
+            "uses": (),
+            "macs": 0,
+            **facts,
+        }
+        return node
+
+    # ---------------------------------------------------------------- functions
+
+    def call_function(
+        self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        """A call of Python code into torch: ``run`` it as one step, record it if a tensor comes out or is changed."""
+        name = getattr(func, "__name__", None) or str(func)
+        if name == "__set__":
+            return self._assign_attribute(func, run, args)
+        inputs = list(tensors_in((args, kwargs)))
+        versions = [version_of(tensor) for tensor in inputs]
+        with self.quiet(), self.meter.measure() as measured:
+            try:
+                result = run(func, *args, **kwargs)
+            except FAILURES as error:
+                kind, target, op, args = written(func, name, args)
+                self.blame(error, step=Step(kind, target, args, kwargs, {"op": op}))
+                raise
+        changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
+        if writes_by_name(func, name, args) and not any(args[0] is tensor for tensor in changed):
+            changed.append(args[0])
+        if not changed and (returns_nothing_new(result, inputs) or not any(True for _ in tensors_in(result))):
+            return result
+        with self.quiet():
+            kind, target, op, args = written(func, name, args)
+            node = self._record(
+                kind, target, self.create_arg(args), self.create_arg(kwargs), inputs[0] if result is None else result, op=op
+            )
+            self._note(node, measured)
+            return self._bind_result(node, result, inputs, changed)
+
+    def _assign_attribute(self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        """``x.data = y``: from now on x is what y is."""
+        with self.quiet():
+            run(func, *args)
+            if func.__self__.__name__ == "data":  # type: ignore[attr-defined]
+                self._bindings.bind(args[0], self._node_of(args[1]))
+
+    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, macs: int | None) -> None:
+        """An aten operation that no Python call announced (a scripted function, vmap, C++ code): a node of its own."""
+        if not any(True for _ in tensors_in(result)):
+            return
+        with self.quiet():
+            name = func._overloadpacket.__name__
+            arguments = self.create_arg(args), self.create_arg(kwargs)
+            node = self._record("call_function", func, *arguments, result, op=name, macs=macs)
+            self._bind_result(node, result, [], [args[0]] if name.endswith("_") and args else [])
+
+    def _note(self, node: fx.Node, measured: Any) -> None:
+        """MACs and parameters of a step; parameters that stand in the graph as nodes of their own count there."""
+        node.meta["macs"] = measured.macs
+        arguments = {name for source in node.all_input_nodes for name in source.meta["uses"] if source.op == "get_attr"}
+        node.meta["uses"] = tuple(name for name in measured.parameters if name not in arguments)
+
+    # ---------------------------------------------------------------- results
+
+    def _bind_result(self, node: fx.Node, result: Any, inputs: list[Tensor], changed: list[Tensor]) -> Any:
+        """Bind every tensor that came out to ``node``; a call that gives back its own input untouched gets a new view of it."""
+        untouched = {id(tensor) for tensor in inputs} - {id(tensor) for tensor in changed}
+        result = self._bind(node, result, untouched)
+        for tensor in changed:
+            self._bindings.wrote(tensor, node)
+        return result
+
+    def _bind(self, node: fx.Node, result: Any, untouched: set[int]) -> Any:
+        if isinstance(result, Tensor):
+            fresh = _alias(result) if id(result) in untouched else result
+            self._bindings.bind(fresh, node)
+            return fresh
+        if type(result) in (tuple, list):
+            return type(result)(self._bind_part(node, key, part, untouched) for key, part in enumerate(result))
+        if isinstance(result, tuple):
+            for key, part in enumerate(result):
+                self._bind_part(node, key, part, set())
+        elif isinstance(result, dict):
+            for key in list(result):
+                result[key] = self._bind_part(node, key, result[key], untouched)
+        else:
+            for tensor in tensors_in(result):
+                self._bindings.bind(tensor, node)
+        return result
+
+    def _bind_part(self, node: fx.Node, key: Any, part: Any, untouched: set[int]) -> Any:
+        if not any(True for _ in tensors_in(part)):
+            return part
+        return self._bind(self._record("call_function", getitem, (node, key), {}, part, op="getitem"), part, untouched)
+
+    # ---------------------------------------------------------------- modules
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """A module that is one node: it has no children, or is one of torch's own whose children are parts of one operation."""
+        if m is self.root:
+            return False
+        if isinstance(m, _LEAF_CLASSES):
+            return True
+        return not isinstance(m, _CONTAINERS) and all(name == "parametrizations" for name, _ in m.named_children())
+
+    def path_of_module(self, mod: nn.Module) -> str:
+        """Dotted path; a module that is not registered anywhere in the model is named after its class."""
+        return self._paths.get(mod) or f"<{type(mod).__name__}>"
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """A call of a module: a leaf becomes a node, any other a scope in which its code goes on being recorded."""
+        if m is self.root:
+            return forward(*args, **kwargs)
+        path = self.path_of_module(m)
+        call = self._calls[path]
+        self._calls[path] += 1
+        if m in self._leaves or self.is_leaf_module(m, path):
+            facts = {"op": type(m).__name__, "path": path, "call": call, "module": m}
+            return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
+        outer = self._current
+        self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, _is_sequence(m)))
+        self._current = len(self.scopes) - 1
+        try:
+            return forward(*args, **kwargs)
+        except FAILURES as error:
+            self.blame(error, m)
+            raise
+        finally:
+            self._current = outer
+
+    def _call_leaf(self, step: Step, forward: Callable[..., Any]) -> Any:
+        with self.quiet():
+            inputs = list(tensors_in((step.args, step.kwargs)))
+            versions = [version_of(tensor) for tensor in inputs]
+            graph_args, graph_kwargs = self.create_arg(step.args), self.create_arg(step.kwargs)
+            try:
+                with self.meter.measure() as measured:
+                    result = forward(*step.args, **step.kwargs)
+            except FAILURES as error:
+                self.blame(error, step.facts["module"], step)
+                raise
+            node = self._record(step.kind, step.target, graph_args, graph_kwargs, result, **step.facts)
+            self._note(node, measured)
+            changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
+            return self._bind_result(node, result, inputs, changed)
+
+
+def class_name(module: nn.Module) -> str:
+    """The class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
+    return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _is_sequence(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _alias(tensor: Tensor) -> Tensor:
+    """Another view of the same memory, so that a tensor that passed through a step is told apart from the one that came in."""
+    alias: Tensor = torch.ops.aten.alias.default(tensor)
+    return alias

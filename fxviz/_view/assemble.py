@@ -1,0 +1,253 @@
+"""Rows into cards, cards into frames, and the parts of the overview strip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from itertools import groupby
+
+from fxviz._analysis.parting import gives_way
+from fxviz._graph import Node, Scope
+from fxviz._graph.operations import plain_name
+from fxviz._view.branches import Region, count_branches
+from fxviz._view.detail import Detail
+from fxviz._view.diff_rows import change_of, restore, spots
+from fxviz._view.outline import Outline
+from fxviz._view.plan import Place, span_of
+from fxviz._view.rows import Draft, Drafts, repetitions
+from fxviz._view.trunk import trunk
+from fxviz._view.view import INPUT, OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
+from fxviz._view.wiring import Wiring, passing
+
+
+def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], detail: Detail) -> View:
+    """The finished view of rows that are in order and numbered."""
+    is_graph = detail.style == "graph"
+    explained = {edge for region in regions for edge in region.edges()}
+    flows = passing(wiring, drafts, explained)
+    breaks = _breaks(drafts, wiring, regions, flows)
+    lost = spots(outline, drafts)
+    _add_up(outline, drafts)
+    rows = restore(outline, drafts.rows, lost)
+    ends, place = _shifted(rows, breaks), _renumber(rows)
+    items = _items(outline, rows, 0, ends, detail.compact)
+    return View(
+        graph=outline.graph,
+        items=items,
+        arcs=tuple(replace(arc, tail=place[arc.tail], head=place[arc.head]) for arc in wiring.arcs),
+        flows=tuple(Flow(place[tail], place[head]) for tail, head in flows),
+        parts=tuple(_strip(items, sum(row.total for row in drafts.rows))),
+        edges=frozenset((place[tail], place[head]) for tail, head in wiring.edges),
+        metric=outline.metric.name,
+        style=detail.style,
+        trunk=trunk(wiring, len(drafts.rows)) if is_graph else frozenset(),
+        difference=outline.difference,
+    )
+
+
+def _shifted(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
+    """The places of the rows after which a card ends: what was removed stays with the row that it stood behind, or leads to."""
+    ends: set[int] = set()
+    for place, row in enumerate(rows):
+        if row.kind == "removed" and not row.leads and place - 1 in ends:
+            ends.remove(place - 1)
+            ends.add(place)
+        elif row.kind != "removed" and row.id in breaks:
+            ends.add(place)
+    return ends
+
+
+def _renumber(rows: Sequence[Draft]) -> dict[int, int]:
+    """Give each row its place as id; the new id of each old one, those of the input and the output included."""
+    place = {INPUT: INPUT, OUTPUT: OUTPUT}
+    for number, row in enumerate(rows):
+        if row.kind != "removed":
+            place[row.id] = number
+        row.id = number
+    return place
+
+
+def _add_up(outline: Outline, drafts: Drafts) -> None:
+    """Give each row the metric of all nodes that it shows or stands for."""
+    for row in drafts.rows:
+        row.total = row.counts = 0
+    for node in outline.graph.nodes:
+        shown, amount = drafts.row(node.id), outline.metric.of(node)
+        if amount and isinstance(shown, Draft):
+            shown.total += amount
+            shown.counts += 1
+        before = outline.difference.before(node.id) if outline.difference else None
+        if before is not None and isinstance(shown, Draft):
+            shown.was += outline.metric.of(before)
+
+
+# -------------------------------------------------------------------- cards
+
+
+def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]) -> set[int]:
+    """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
+    ends = {arc.tail for arc in wiring.arcs} | {tail for tail, _ in flows} | {head - 1 for _, head in flows if head != OUTPUT}
+    ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.concat}
+    beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}
+    for row in drafts.rows[:-1]:
+        following = drafts.rows[row.id + 1]
+        joined = (row.id, following.id) in wiring.edges or following.id in beside
+        if not joined and "projection" not in (row.kind, following.kind):
+            ends.add(row.id)
+    return ends
+
+
+def _items(outline: Outline, rows: Sequence[Draft], depth: int, breaks: set[int], compact: bool) -> tuple[Item, ...]:
+    """Rows that stand in the same frame at this depth, framed and split into cards."""
+    items: list[Item] = []
+    for place, group in groupby(rows, key=lambda row: row.places[depth] if len(row.places) > depth else None):
+        framed = list(group)
+        if place is None:
+            items += _cards(outline, framed, breaks)
+        else:
+            items += _frame(outline, place, framed, _items(outline, framed, depth + 1, breaks, compact), compact)
+    return tuple(items)
+
+
+def _cards(outline: Outline, rows: Sequence[Draft], breaks: set[int]) -> Iterator[Card]:
+    card: list[Draft] = []
+    for row in rows:
+        card.append(row)
+        if row.id in breaks:
+            yield _card(outline, card)
+            card = []
+    if card:
+        yield _card(outline, card)
+
+
+def _card(outline: Outline, rows: Sequence[Draft]) -> Card:
+    return Card(tuple(_row(outline, row) for row in rows))
+
+
+def _frame(outline: Outline, place: Place, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool) -> list[Item]:
+    if place.run is not None:
+        return [Repeat(place.run.times, span_of(outline, place), items)]
+    heading = _heading(outline, place.scope, sum(row.total for row in rows))
+    only = items[0] if len(items) == 1 else None
+    if compact and isinstance(only, Card):
+        return [Card(only.rows, heading)]
+    return [Stage(heading, items)]
+
+
+def _heading(outline: Outline, scope: int, total: float) -> Heading:
+    call = outline.scopes[scope]
+    name = "" if call.cls.startswith("torch.nn.modules.container.") else call.class_name
+    return Heading(call.path, name, total, dict(outline.skips_in[scope]))
+
+
+def _row(outline: Outline, row: Draft) -> Row:
+    times = repetitions(row)
+    used = [outline.node(name) for name in row.nodes]
+    return Row(
+        id=row.id,
+        kind=row.kind,
+        heads=tuple(row.heads),
+        path=_path(outline, row),
+        output=row.output,
+        params=sum(node.params for node in used),
+        total=row.total,
+        before=tuple(row.before),
+        after=tuple(row.after),
+        scope=_module(outline, row),
+        times=times,
+        span=row.span,
+        count=row.count,
+        skips=dict(row.skips),
+        branches=count_branches(outline, row) if row.kind == "block" else 0,
+        rail=row.rail,
+        concat=row.concat,
+        shared=row.kind != "removed" and _is_shared(outline, row, used),
+        alike=row.alike,
+        counted=_counted(outline, row, used) if times > 1 and row.total else None,
+        merges=not row.total and _is_merge(row),
+        change=change_of(outline, row),
+    )
+
+
+def _module(outline: Outline, row: Draft) -> Scope | None:
+    """The module that a row stands for; of what was removed, that of the other model."""
+    if row.kind == "removed":
+        return next((scope for lost in row.lost for scope in lost.scopes), None)
+    return None if row.scope is None else outline.scopes[row.scope]
+
+
+def _counted(outline: Outline, row: Draft, used: Sequence[Node]) -> int:
+    """How many repetitions add to the row's total, told from how many nodes do in all of them and in the one that is drawn."""
+    return max(1, round(row.counts / max(1, sum(outline.metric.of(node) > 0 for node in used))))
+
+
+def _is_shared(outline: Outline, row: Draft, used: Sequence[Node]) -> bool:
+    """Whether the row's layer reads parameters, all of which are counted earlier; of a whole module, all that it reads."""
+    read = [outline.node(name) for head in row.heads for name in outline.sources[head.id]]
+    own = [node for node in (*row.heads, *(node for node in read if node.kind == "parameter")) if node.uses] or used
+    return any(node.shared for node in own) and not any(node.params for node in own)
+
+
+def _is_merge(row: Draft) -> bool:
+    """Whether ways meet in a row: in a residual add or concatenation, or in a sum, product or concatenation of its own."""
+    return row.kind == "join" or (row.kind == "plain" and plain_name(row.heads[0].op) in ("add", "sub", "mul", "cat"))
+
+
+def _path(outline: Outline, row: Draft) -> str:
+    """The path of the outermost module that is nothing but this row (a convolution with its norm), else of the layer itself."""
+    path, nodes = row.path, set(row.nodes)
+    scope = outline.scopes[row.heads[0].scope] if row.kind in ("layer", "projection", "chain") else outline.scopes[0]
+    while (
+        scope.parent is not None
+        and len(nodes) >= len(outline.nodes_in(scope.id))
+        and nodes.issuperset(outline.nodes_in(scope.id))
+    ):
+        path, scope = scope.path, outline.scopes[scope.parent]
+    return path
+
+
+# -------------------------------------------------------------------- the overview strip
+
+
+def _strip(items: Sequence[Item], total: float) -> list[Part]:
+    """One part for each stage or lone row that has any of the metric, in order.
+
+    A part that is nearly everything gives way to its own parts, and so does one that is most of a strip that would have few.
+    """
+    parts = [found for found in _parts(items) if found[0].total]
+    while parts:
+        at = max(range(len(parts)), key=lambda place: parts[place][0].total)
+        share = parts[at][0].total / total
+        inner = [found for found in _parts(parts[at][1]) if found[0].total]
+        if len(inner) < 2 or not gives_way(share, len(parts)):
+            break
+        parts[at : at + 1] = inner
+    return [part for part, _ in parts]
+
+
+def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
+    for item in items:
+        if isinstance(item, Stage):
+            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), item.items
+        elif isinstance(item, Repeat):
+            yield Part(item.span[0], _total(item.items), item.times, item.span[1], _differs(item)), ()
+        elif item.heading is not None:
+            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), [Card((row,)) for row in item.rows]
+        else:
+            yield from _row_parts(item)
+
+
+def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:
+    for row in card.rows:
+        if row.span and ((row.kind == "block" and row.times > 1) or row.kind in ("blocks", "layers")):
+            yield Part(row.span[0], row.total, row.times, row.span[1], row.differs), ()
+        else:
+            yield Part(row.path, row.total, differs=row.differs), ()
+
+
+def _differs(item: Item) -> bool:
+    return any(row.differs for card in cards_in((item,)) for row in card.rows)
+
+
+def _total(items: Sequence[Item]) -> float:
+    return sum(row.total for card in cards_in(tuple(items)) for row in card.rows)

@@ -1,0 +1,204 @@
+"""What another model had and this one lacks: rows where it stood, and what the rows that are there say of it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from fxviz._analysis.difference import KINDS, Removed, Tally, count_layers, matters, tally
+from fxviz._graph import Node
+from fxviz._graph.operations import is_activation, is_norm
+from fxviz._view.outline import Outline, Run
+from fxviz._view.plan import Place
+from fxviz._view.rows import Draft, Drafts, repetitions
+from fxviz._view.view import Altered, Change
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where something removed is shown: inside a row, or as a row of its own in the frames ``places`` behind the row ``at``.
+
+    One that ``leads`` belongs to the row below it; ``times`` is how often it stood between repetitions of one row.
+    """
+
+    inside: Draft | None
+    at: int = -1
+    places: tuple[Place, ...] = ()
+    leads: bool = False
+    times: int = 1
+
+
+def spots(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
+    """Where all that was removed is shown. A repetition that is not drawn lacks what the drawn one lacks, which counts it."""
+    if outline.difference is None:
+        return []
+    drawn = (lost for lost in outline.difference.removed if _is_drawn(outline, drafts, lost))
+    return [(lost, _spot(outline, drafts, lost)) for lost in drawn]
+
+
+def _is_drawn(outline: Outline, drafts: Drafts, lost: Removed) -> bool:
+    """Whether it was in what is drawn itself: in a module that is, and if between two steps of it, behind one that is."""
+    if lost.before is not None and lost.after in drafts.stands_for:
+        return False
+    nodes = outline.nodes_in(lost.parent)
+    return not nodes or any(name not in drafts.stands_for for name in nodes)
+
+
+def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
+    above, below = _row_above(outline, drafts, lost), _row_below(outline, drafts, lost)
+    if (row := _row_around(outline, lost, above, below)) is not None:
+        return Spot(row)
+    behind = () if above is None else _frames(outline, above, lost)
+    leading = () if below is None else _frames(outline, below, lost)
+    if above is not None and (below is None or len(behind) >= len(leading)):
+        times = above.times if above is below else 1
+        return Spot(None, _last_in_frame(drafts.rows, above, len(behind)), behind, times=times)
+    if below is not None:
+        return Spot(None, drafts.rows.index(below) - 1, leading, leads=True)
+    return Spot(None, len(drafts.rows) - 1 if lost.after else -1)
+
+
+def _row_above(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
+    """The row of the step behind which it stood; None if that is drawn with the input."""
+    row = None if lost.after is None else drafts.row(lost.after)
+    return row if isinstance(row, Draft) else None
+
+
+def _row_below(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
+    """The row of the step before which it stood, or of the next one of the module that has a row."""
+    if lost.before is None:
+        return None
+    names = outline.nodes_in(lost.parent)
+    rows = (drafts.row(name) for name in names[names.index(lost.before) :])
+    return next((row for row in rows if isinstance(row, Draft)), None)
+
+
+def _row_around(outline: Outline, lost: Removed, above: Draft | None, below: Draft | None) -> Draft | None:
+    """The row inside which it was: the one for its whole module, or the layer between whose parts a part stood."""
+    for row in (above, below):
+        if row is not None and any(scope in row.calls for scope in outline.around(lost.parent)):
+            return row
+    return above if above is not None and above is below and above.scope is None and _fits_in(lost) else None
+
+
+def _fits_in(lost: Removed) -> bool:
+    """Whether it could be a part of a layer's row: a norm, an activation."""
+    return all(is_norm(node) or is_activation(node) for node in lost.nodes if matters(node))
+
+
+def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Place, ...]:
+    """The frames of a row in which it stood: those around its module, and a repetition of what is in that if it was within."""
+    around = set(outline.around(lost.parent))
+    count = 0
+    for place in row.places:
+        if place.scope not in around or (place.run and place.scope == lost.parent and not _is_within(outline, place.run, lost)):
+            break
+        count += 1
+    return row.places[:count]
+
+
+def _is_within(outline: Outline, run: Run, lost: Removed) -> bool:
+    """Whether it stood between two steps of a repetition, or between two repetitions."""
+    inside = {name for element in outline.elements(lost.parent)[run.start : run.stop] for name in element.nodes}
+    return lost.after in inside and lost.before in inside
+
+
+def _last_in_frame(rows: Sequence[Draft], row: Draft, depth: int) -> int:
+    """The place of the last row that stands in the same frame, ``depth`` frames down; the row's own if it is in none there."""
+    at = rows.index(row)
+    frame = row.places[: depth + 1]
+    while len(frame) > depth and at + 1 < len(rows) and rows[at + 1].places[: depth + 1] == frame:
+        at += 1
+    return at
+
+
+# -------------------------------------------------------------------- rows
+
+
+def restore(outline: Outline, rows: Sequence[Draft], found: Sequence[tuple[Removed, Spot]]) -> list[Draft]:
+    """The rows, with those of what was removed between them; what was removed inside a row is counted there."""
+    behind: dict[int, list[Draft]] = defaultdict(list)
+    for lost, spot in found:
+        row = spot.inside
+        if row is None:
+            row = _draft(lost, spot.places)
+            row.leads, row.times = spot.leads, spot.times
+            behind[spot.at].append(row)
+        row.lost.append(lost)
+        row.was += repetitions(row) * sum(outline.metric.of(node) for node in lost.nodes)
+    restored = list(behind[-1])
+    for place, row in enumerate(rows):
+        restored += [row, *behind[place]]
+    return restored
+
+
+def _draft(lost: Removed, places: tuple[Place, ...]) -> Draft:
+    shown = [node for node in lost.nodes if matters(node)]
+    head, *after = shown
+    paths = [scope.path for scope in lost.scopes] or [head.path]
+    return Draft(
+        kind="removed",
+        heads=[head],
+        nodes=[],
+        places=places,
+        tail=None,
+        path=paths[0],
+        output=lost.nodes[-1].outputs[0] if lost.nodes[-1].outputs else None,
+        after=[] if lost.scopes else after,
+        alike=len(paths) if len(paths) > 1 else 0,
+        span=(paths[0], paths[-1]) if len(paths) > 1 else None,
+    )
+
+
+# -------------------------------------------------------------------- what a row says
+
+
+def change_of(outline: Outline, row: Draft) -> Change | None:
+    """How a row differs from the other model, None if it does not."""
+    if outline.difference is None:
+        return None
+    gone = [node for lost in row.lost for node in lost.nodes if matters(node)]
+    there = _steps(outline, row)
+    parts = (*_altered(outline, there), *(Altered("removed", node) for node in gone))
+    if not parts:
+        return None
+    readers = outline.difference.readers
+    counted = tally({kind: [part.node for part in parts if part.kind == kind] for kind in KINDS}, readers)
+    of = sum(count_layers(nodes, readers) if counted.noun == "layer" else len(nodes) for nodes in (there, gone))
+    is_new = all(node.id in outline.difference.added for node in there)
+    return Change(_mark(row, parts, counted, of, is_new), parts, counted, of, row.was)
+
+
+def _steps(outline: Outline, row: Draft) -> list[Node]:
+    """The steps of a row that can differ; of functions those that it counts."""
+    if row.kind == "removed":
+        return []
+    nodes = [outline.node(name) for name in row.nodes]
+    if row.kind == "code":
+        nodes = [*row.heads, *(node for node in nodes if node.uses)]
+    return [node for node in nodes if matters(node)]
+
+
+def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
+    """The steps of a row that were added or changed."""
+    assert outline.difference is not None
+    for node in nodes:
+        kind = outline.difference.kind(node.id)
+        if kind:
+            yield Altered(kind, node, outline.difference.before(node.id))
+
+
+def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int, is_new: bool) -> str:
+    """What became of a layer is what became of its row; a row of several is marked as what became of all of its layers.
+
+    One that was there and runs is neither added nor removed, whatever became of all layers in it.
+    """
+    if row.kind == "removed":
+        return "removed"
+    if not row.hides and len(row.heads) == 1:
+        return next((part.kind for part in parts if part.node is row.heads[0]), "mixed")
+    if is_new and not row.lost:
+        return "added"
+    kind, count = next(iter(counted.counts.items()), ("mixed", of))
+    return kind if count == of and kind in ("resized", "altered") else "mixed"

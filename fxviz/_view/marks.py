@@ -1,0 +1,90 @@
+"""What a difference from another model does to folding: what differs is never folded with what does not."""
+
+from __future__ import annotations
+
+from fxviz._analysis.difference import KINDS, Removed, matters, tally
+from fxviz._graph import Node
+from fxviz._view.outline import Element, Outline
+
+
+def marks_in(outline: Outline, element: Element) -> list[object]:
+    """What became of each step of an element, and of what was removed at the end of modules inside."""
+    if outline.difference is None:
+        return []
+    inside = [_mark_of(outline, outline.node(name)) for name in element.nodes]
+    return [inside, [_facts(lost) for lost in outline.removed_in.get(element.scope, ())]]
+
+
+def changes_in(outline: Outline, element: Element) -> list[object]:
+    """The same as far as a row tells it that stands for the whole element: how many layers became what."""
+    if outline.difference is None:
+        return []
+    steps = [outline.node(name) for name in element.nodes]
+    lost = outline.removed_in.get(element.scope, ())
+    found = {kind: [node for node in steps if matters(node) and outline.difference.kind(node.id) == kind] for kind in KINDS}
+    found["removed"] = [node for removed in lost for node in removed.nodes if matters(node)]
+    return [tally(found, outline.difference.readers), sum(node.params for node in found["removed"])]
+
+
+def lost_behind(outline: Outline, element: Element) -> list[object]:
+    """What was removed between an element and the next one."""
+    if outline.difference is None:
+        return []
+    inside = outline.removed_in.get(element.scope, ())
+    lost = (removed for name in element.nodes for removed in _removed_after(outline, outline.node(name)))
+    return [_facts(removed) for removed in lost if removed not in inside]
+
+
+def is_marked(outline: Outline, node: Node) -> bool:
+    """Whether something became of a step that a row has to tell."""
+    return outline.difference is not None and matters(node) and bool(outline.difference.kind(node.id))
+
+
+def _mark_of(outline: Outline, node: Node) -> object:
+    """What tells a step from one that is equal, but has become of something else; None for one that is as it was."""
+    assert outline.difference is not None
+    before = outline.difference.before(node.id) if node.id in outline.difference.changed else None
+    was = None if before is None else [before.params, sorted(before.settings.items())]
+    lost = [_facts(removed) for removed in _removed_after(outline, node)]
+    kind = outline.difference.kind(node.id) if matters(node) else ""
+    return [kind, was, lost] if kind or lost else None
+
+
+def _removed_after(outline: Outline, node: Node) -> list[Removed]:
+    """What stood between a step and the next one of its module."""
+    assert outline.difference is not None
+    return [lost for lost in outline.difference.removed_after.get(node.id, ()) if lost.before]
+
+
+def _facts(lost: Removed) -> list[object]:
+    return [[node.cls or node.op, node.params] for node in lost.nodes]
+
+
+def mark_in(outline: Outline, scope: int) -> str:
+    """What became of a whole module call: "added", "" for nothing, "mixed" for anything else."""
+    if outline.difference is None:
+        return ""
+    nodes = [outline.node(name) for name in outline.nodes_in(scope)]
+    kinds = {outline.difference.kind(node.id) for node in nodes if matters(node)}
+    if scope in outline.removed_in or len(kinds) > 1:
+        return "mixed"
+    return "added" if kinds == {"added"} else "mixed" if kinds - {""} else ""
+
+
+def plain_modules(outline: Outline) -> frozenset[int]:
+    """The module calls that are one row each in a figure of a difference: the outermost that are as they were, or are new.
+
+    Where a module is a mere list of blocks, or a new one holds stages or is one, it is the blocks in it.
+    """
+    lists = {*outline.stages, *outline.around_stages}
+    found: set[int] = set()
+    waiting = list(outline.children(0))
+    while waiting:
+        scope = waiting.pop()
+        mark = mark_in(outline, scope)
+        is_list = outline.scopes[scope].sequential or (mark == "added" and scope in lists)
+        if mark in ("", "added") and not (is_list and outline.blocks(scope)):
+            found.update([scope] if outline.takes_rows(scope) else [])
+        else:
+            waiting += outline.children(scope)
+    return frozenset(found)

@@ -1,0 +1,238 @@
+"""The model as a tree of module calls: what each contains, which are stages, which are drawn as one row."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fxviz._analysis.difference import Difference, Removed
+from fxviz._graph import ArchGraph, Node, Scope
+from fxviz._graph.metrics import METRICS, Metric
+from fxviz._graph.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
+from fxviz._graph.owners import Owners
+from fxviz._view.detail import Detail
+
+LARGEST_UNIT = 8
+"""The most layers (projections, matrix products, pooling convolutions) that one attention or gate holds."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """``times`` repetitions of ``period`` elements, starting at element ``start`` of a scope."""
+
+    start: int
+    period: int
+    times: int
+
+    @property
+    def stop(self) -> int:
+        return self.start + self.period * self.times
+
+
+@dataclass(frozen=True)
+class Element:
+    """One step of a module's forward: a call of a module with children (``scope``) or a single node."""
+
+    scope: int | None
+    nodes: tuple[str, ...]
+
+
+class Outline:
+    """The tree of module calls of a graph, with the lookups that folding needs."""
+
+    def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"], difference: Difference | None = None) -> None:
+        self.graph = graph
+        self.metric = metric
+        self.difference = difference
+        self.failed: str | None = graph.trace.failure.node if graph.trace.failure else None
+        self.signatures: dict[tuple[int | None, str, bool], str] = {}
+        self.counted: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
+        self.rows_at: dict[Detail, int] = {}
+        self.runs: dict[tuple[int, frozenset[int], frozenset[int], bool, frozenset[str]], list[Run]] = {}
+        self.sources = {name: list(dict.fromkeys(sources)) for name, sources in graph.sources.items()}
+        self.users = {name: list(dict.fromkeys(users)) for name, users in graph.users.items()}
+        self.scopes: dict[int, Scope] = {scope.id: scope for scope in graph.scopes}
+        self._inside: dict[int, list[str]] = defaultdict(list)
+        self._elements = self._build()
+
+    def _build(self) -> dict[int, list[Element]]:
+        """The elements of every scope, in the order in which they ran."""
+        inside = self._inside
+        order: dict[int, dict[tuple[str, object], None]] = defaultdict(dict)
+        for node in self.graph.nodes:
+            child: tuple[str, object] = ("node", node.id)
+            scope: int | None = node.scope
+            while scope is not None:
+                inside[scope].append(node.id)
+                order[scope].setdefault(child)
+                child, scope = ("scope", scope), self.scopes[scope].parent
+        return {
+            scope: [
+                Element(None, (str(key),)) if kind == "node" else Element(int(str(key)), tuple(inside[int(str(key))]))
+                for kind, key in children
+            ]
+            for scope, children in order.items()
+        }
+
+    def elements(self, scope: int) -> list[Element]:
+        """What the forward of ``scope`` does, step by step."""
+        return self._elements.get(scope, [])
+
+    def children(self, scope: int) -> list[int]:
+        """The module calls directly inside ``scope``."""
+        return [element.scope for element in self.elements(scope) if element.scope is not None]
+
+    def node(self, name: str) -> Node:
+        return self.graph.by_id[name]
+
+    def nodes_in(self, scope: int) -> list[str]:
+        """All nodes that ran inside ``scope``, at any depth."""
+        return self._inside[scope]
+
+    @cached_property
+    def owners(self) -> Owners:
+        """Which module each parameter belongs to."""
+        return Owners(self.graph)
+
+    @cached_property
+    def size(self) -> dict[int, int]:
+        """Layers inside each module call; attention and gates count as one."""
+        size: dict[int, int] = defaultdict(int)
+        counted: set[int] = set()
+        for node in self.graph.nodes:
+            if is_heavy(node):
+                unit = next((scope for scope in self.around(node.scope) if scope in self.units), None)
+                if unit not in counted:
+                    for scope in self.around(node.scope):
+                        size[scope] += 1
+                if unit is not None:
+                    counted.add(unit)
+        return size
+
+    def around(self, scope: int | None) -> Iterator[int]:
+        """A module call and those that it runs in, from the inside out."""
+        while scope is not None:
+            yield scope
+            scope = self.scopes[scope].parent
+
+    @cached_property
+    def structure(self) -> dict[int, tuple[str, ...]]:
+        """The class of each module call and what takes rows in it, in order, sizes left aside."""
+        takes_row = {node.id for node in self.graph.nodes if self.takes_row(node)}
+        return {
+            scope.id: (scope.cls, *(self.node(name).op for name in self.nodes_in(scope.id) if name in takes_row))
+            for scope in self.graph.scopes
+        }
+
+    def blocks(self, scope: int) -> list[int]:
+        """The module calls directly inside ``scope`` that hold two layers or more."""
+        return [child for child in self.children(scope) if self.size[child] > 1]
+
+    def takes_rows(self, scope: int) -> bool:
+        """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; not what is fused."""
+        return self.room[scope] > 1
+
+    @cached_property
+    def room(self) -> dict[int, int]:
+        """About how many rows each module call takes when all in it is opened."""
+        room: dict[int, int] = defaultdict(int)
+        for node in self.graph.nodes:
+            if self.takes_row(node):
+                for scope in self.around(node.scope):
+                    room[scope] += 1
+        return room
+
+    def takes_row(self, node: Node) -> bool:
+        """Whether a step is likely a row of its own: no norm, activation, view or scaling, which are fused or hidden."""
+        fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
+        return node.kind != "parameter" and not any(test(node) for test in fused)
+
+    # ---------------------------------------------------------------- stages
+
+    @cached_property
+    def stages(self) -> tuple[int, ...]:
+        """The module calls that get a frame: the blocks of the model, where a mere list of stages is opened up."""
+        found: list[int] = []
+        waiting = [(child, 0) for child in reversed(self.children(0))]
+        while waiting:
+            child, parent = waiting.pop()
+            if self._opens(child, parent):
+                waiting += [(grandchild, child) for grandchild in reversed(self.children(child))]
+            elif self.size[child] > 1:
+                found.append(child)
+        return tuple(found)
+
+    @cached_property
+    def around_stages(self) -> frozenset[int]:
+        """The module calls that stages run in."""
+        return frozenset(scope for stage in self.stages for scope in self.around(self.scopes[stage].parent))
+
+    def _opens(self, scope: int, parent: int) -> bool:
+        """Whether the stages are inside ``scope``: it wraps the whole model, lists what holds blocks, or calls such lists."""
+        groups = [self.scopes[child] for child in self.children(scope) if len(self.blocks(child)) > 1]
+        if self.scopes[scope].sequential:
+            return len(groups) > 1
+        wraps_all = self.size[scope] == self.size[parent] and len(self.blocks(scope)) > 1
+        return (wraps_all or sum(group.sequential for group in groups) > 1) and self._computes_nothing(scope)
+
+    def _computes_nothing(self, scope: int) -> bool:
+        """Whether all that ``scope`` does is call modules."""
+        own = [self.node(element.nodes[0]) for element in self.elements(scope) if element.scope is None]
+        return all(node.kind == "module" or is_view(node) or is_passing(node) for node in own)
+
+    # ---------------------------------------------------------------- skips
+
+    @cached_property
+    def joins(self) -> frozenset[str]:
+        """The nodes in which skips end."""
+        return frozenset(skip.join for skip in self.graph.skips)
+
+    @cached_property
+    def skips_in(self) -> dict[int, Counter[str]]:
+        """The skips that end inside each module call, by kind."""
+        counts: dict[int, Counter[str]] = defaultdict(Counter)
+        for skip in self.graph.skips:
+            for scope in self.around(self.node(skip.join).scope):
+                counts[scope][skip.kind] += 1
+        return counts
+
+    # ---------------------------------------------------------------- the other model
+
+    @cached_property
+    def removed_in(self) -> dict[int | None, list[Removed]]:
+        """What another model had in each module call, at any depth, and this one lacks."""
+        found: dict[int | None, list[Removed]] = defaultdict(list)
+        for lost in self.difference.removed if self.difference else ():
+            for scope in self.around(lost.parent):
+                found[scope].append(lost)
+        return dict(found)
+
+    # ---------------------------------------------------------------- modules that are one row by nature
+
+    @cached_property
+    def units(self) -> frozenset[int]:
+        """Attention and gates: modules whose inside is one operation in the language of the field."""
+        return frozenset(self._attention() | self._gates())
+
+    def _attention(self) -> set[int]:
+        """The modules whose own code takes a softmax or calls scaled dot-product attention between matrix products."""
+        owners = {node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"}
+        return {scope for scope in owners if scope and self._is_small(scope) and self._multiplies(scope)}
+
+    def _multiplies(self, scope: int) -> bool:
+        inside = (self.node(name) for name in self.nodes_in(scope))
+        return any(node.macs and node.kind != "module" for node in inside)
+
+    def _is_small(self, scope: int) -> bool:
+        return sum(is_heavy(self.node(name)) for name in self.nodes_in(scope)) <= LARGEST_UNIT
+
+    def _gates(self) -> set[int]:
+        """The smallest module around a gate whose input it receives from outside (squeeze-and-excitation)."""
+        found = set()
+        for skip in self.graph.skips:
+            scope = self.node(skip.join).scope
+            if skip.kind == "gate" and scope and self.node(skip.fork).scope != scope and self._is_small(scope):
+                found.add(scope)
+        return found
