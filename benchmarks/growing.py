@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fxviz._graph import TensorInfo
 from fxviz._report.tables import Column, Line, Table
 from fxviz._sources import Source
-from fxviz._sources.building import build
+from fxviz._sources.source import build
 
 SIZES = (1_000, 2_000, 4_000, 8_000)
 """Layers; each size is twice the one before."""

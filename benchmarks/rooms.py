@@ -17,7 +17,7 @@ from fxviz._graph import ArchGraph
 from fxviz._render import Look, draw
 from fxviz._render.arcs import is_arc
 from fxviz._render.drawing import Drawing
-from fxviz._render.rendering import finish, lay_out, to_dot
+from fxviz._render.engine import finish, lay_out, to_dot
 from fxviz._sources import Source
 from fxviz._sources.inputs import Arguments
 from fxviz._trace import trace_module

@@ -18,7 +18,7 @@ from peers import peers
 from processes import Cost, Process, Ratio, fxviz, imports, in_turn
 from telling import Markdown, tell
 
-from fxviz._cli import cache as caching
+from fxviz._cli import cache
 from fxviz._report.tables import Column, Line, Table
 
 MODELS = ("resnet18", "vit_h_14", "efficientnet_b7")
@@ -33,11 +33,11 @@ def own(folder: Path) -> tuple[list[Process], list[str]]:
         fxviz("fxviz render saved.json", "render", "saved.json", "-q", "-o", "saved.svg"),
         *(fxviz(f"fxviz render {model} --no-cache", *_drawing(model), "--no-cache") for model in MODELS),
     ]
-    if reason := caching.reasons()["torchvision"]:
+    if reason := cache.reasons()["torchvision"]:
         return processes, [f"No cached runs: nothing is kept, as {reason}."]
-    cache = folder / "cache"
-    cache.mkdir()  # "python -m" searches this folder first, so that a new folder in it is another installation
-    cached = (fxviz(f"fxviz render {model}, cached", *_drawing(model), FXVIZ_CACHE=str(cache)) for model in MODELS)
+    kept = folder / "cache"
+    kept.mkdir()  # "python -m" searches this folder first, so that a new folder in it is another installation
+    cached = (fxviz(f"fxviz render {model}, cached", *_drawing(model), FXVIZ_CACHE=str(kept)) for model in MODELS)
     return [*processes, *cached], []
 
 

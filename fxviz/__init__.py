@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fxviz._api import compare, diff, explain, inform, render, summarize, trace
     from fxviz._errors import FxvizError
     from fxviz._graph import ArchGraph
-    from fxviz._graph.information import Information
+    from fxviz._graph.values import Information
     from fxviz._render.figure import Figure, RenderOptions
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
@@ -48,7 +48,7 @@ _HOMES = {
     "Explanation": "fxviz._report.explain",
     "Figure": "fxviz._render.figure",
     "FxvizError": "fxviz._errors",
-    "Information": "fxviz._graph.information",
+    "Information": "fxviz._graph.values",
     "RenderOptions": "fxviz._render.figure",
     "Summary": "fxviz._report.summary",
     "compare": "fxviz._api",

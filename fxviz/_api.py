@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
-from fxviz._graph.information import Information
 from fxviz._graph.options import TraceOptions
+from fxviz._graph.values import Information
 from fxviz._render.figure import Figure, RenderOptions, paged
 from fxviz._sources.inputs import Arguments, batched, in_dtype
 from fxviz._sources.reference import is_graph_file
@@ -51,7 +51,7 @@ def trace(
             ("transformers:path/to/config.json"), a class or function of your own ("net.py:Net(depth=18)",
             "package.module:factory"), an exported program ("net.pt2"), or a module, which is left as it was.
         inputs: what the model is called with: a tuple or list of positional arguments, a dict of keyword arguments, or the one
-            argument. A tensor, or a :class:`~fxviz._graph.TensorInfo` for one, may be anywhere inside. None stands for what
+            argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None stands for what
             its library declares, for a model of your own one 1×3×224×224 image.
         kwargs: keyword arguments beside ``inputs``.
         batch: the first size of each input that is not given as a tensor.

@@ -33,7 +33,7 @@ def test_without_inputs_the_message_says_what_was_assumed_and_what_forward_takes
 
 @pytest.mark.parametrize("inputs", [(2, 8), [2, 8], ((2, 8),), torch.Size((2, 8))])
 def test_sizes_in_place_of_tensors(inputs: Any) -> None:
-    with pytest.raises(TraceError, match=r"pass inputs=torch\.zeros\(2, 8\), or fxviz\.graph\.TensorInfo\(\(2, 8\)"):
+    with pytest.raises(TraceError, match=r"pass inputs=torch\.zeros\(2, 8\), or fxviz\.TensorInfo\(\(2, 8\)"):
         fxviz.trace(nn.Linear(8, 8), inputs)
     assert fxviz.trace(nn.Linear(8, 8), TensorInfo((2, 8), "float32")).nodes[-1].outputs[0].shape == (2, 8)
 

@@ -28,7 +28,7 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
         ("fxviz._sources", {"torch", "torchvision"}),
         ("fxviz._view", {"torch", "torchvision"}),
         ("fxviz._render.ledger", {"torch", "torchvision"}),
-        ("fxviz._render.rendering", {"torch", "torchvision"}),
+        ("fxviz._render.engine", {"torch", "torchvision"}),
     ],
 )
 def test_a_door_is_light(module: str, heavy: set[str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, Result
-from fxviz._cli.batch import dask as cluster
+from fxviz._cli.batch import dask
 from fxviz._cli.batch.workers import in_processes
 from fxviz._graph import ArchGraph
 from fxviz._render.engine import find_engine
@@ -405,7 +405,7 @@ def test_a_models_own_code_fails_on_a_cluster(fxviz: Call, in_tmp: Path, schedul
 
 def test_no_scheduler_at_the_address(fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
-    monkeypatch.setattr(cluster, "_PATIENCE", 0.3)
+    monkeypatch.setattr(dask, "_PATIENCE", 0.3)
     started = []
     monkeypatch.setattr("distributed.Client", lambda *_, **__: started.append(1))  # one that finds nothing tries on for long
     silent = socket.create_server(("127.0.0.1", 0))

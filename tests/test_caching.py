@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, Result
-from fxviz import _api as api
-from fxviz._cli import cache as caching
-from fxviz._cli.cache import entry, folder, installation, sources
+from fxviz import _api
+from fxviz._cli import cache
+from fxviz._cli.cache import entry, installation
 from fxviz._errors import BadOutput, TraceError
 from fxviz._graph import ArchGraph
 
@@ -49,10 +49,10 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: ArchGraph) -> 
         return replace(tiny, model=replace(tiny.model, name=model))
 
     monkeypatch.setenv("FXVIZ_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(caching, "_foreign", [])
-    monkeypatch.setattr(sources, "STARTED", 2**63)
+    monkeypatch.setattr(cache, "_foreign", [])
+    monkeypatch.setattr(installation, "STARTED", 2**63)
     monkeypatch.setattr(entry, "described", lambda library: {"library": library, **here.installed})
-    monkeypatch.setattr(api, "trace", trace)
+    monkeypatch.setattr(_api, "trace", trace)
     monkeypatch.chdir(tmp_path)
     return here
 
@@ -151,7 +151,7 @@ def test_a_failure_is_not_kept(fxviz: Call, cached: Cached, monkeypatch: pytest.
         cached.traced.append(model)
         raise TraceError("sizes do not fit")
 
-    monkeypatch.setattr(api, "trace", failing)
+    monkeypatch.setattr(_api, "trace", failing)
     results = [fxviz("render", "resnet18") for _ in range(2)]
     assert results == [Result(1, "", "fxviz: sizes do not fit\n")] * 2
     assert len(cached.traced) == 2 and not cached.folder.exists()
@@ -159,7 +159,7 @@ def test_a_failure_is_not_kept(fxviz: Call, cached: Cached, monkeypatch: pytest.
 
 def test_python_functions_do_without(cached: Cached) -> None:
     for _ in range(2):
-        api.render("resnet18")
+        _api.render("resnet18")
     assert len(cached.traced) == 2 and not cached.folder.exists()
 
 
@@ -301,7 +301,7 @@ def _left_alone(part: Path) -> None:
 def test_a_source_that_changes_meanwhile(
     fxviz: Call, cached: Cached, part: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
-    quick = api.trace
+    quick = _api.trace
 
     def trace(model: str, **how: Any) -> ArchGraph:
         change(part)
@@ -309,8 +309,8 @@ def test_a_source_that_changes_meanwhile(
 
     os.utime(part, (1, 1))
     time.sleep(0.05)  # so that the clock that stamps files sees what comes as later
-    monkeypatch.setattr(api, "trace", trace)
-    monkeypatch.setattr(sources, "STARTED", time.time_ns())
+    monkeypatch.setattr(_api, "trace", trace)
+    monkeypatch.setattr(installation, "STARTED", time.time_ns())
     fxviz("trace", "resnet18", "-o", "-")
     assert cached.folder.exists() == (change is _left_alone)
 
@@ -331,21 +331,21 @@ def _fill(place: Path, *ages: int) -> list[Path]:
 def test_the_least_recently_used_go_first(tmp_path: Path) -> None:
     old, new, older = _fill(tmp_path, 2, 1, 3)
     (tmp_path / "notes.txt").write_bytes(bytes(9000))
-    folder.trim(tmp_path, 3000)
+    entry.trim(tmp_path, 3000)
     assert all(path.exists() for path in (old, new, older))
-    folder.trim(tmp_path, 2999)
+    entry.trim(tmp_path, 2999)
     assert not older.exists() and old.exists() and new.exists()
-    folder.trim(tmp_path, 500)
+    entry.trim(tmp_path, 500)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
 def test_an_entry_makes_room(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
     old, new = _fill(cached.folder, 2, 1)
-    monkeypatch.setattr(folder, "BOUND", 10**9)
+    monkeypatch.setattr(entry, "BOUND", 10**9)
     fxviz("trace", "resnet18", "-o", "-")
     assert old.exists()
     sizes = {path: path.stat().st_size for path in cached.entries}
-    monkeypatch.setattr(folder, "BOUND", sum(sizes.values()))
+    monkeypatch.setattr(entry, "BOUND", sum(sizes.values()))
     fxviz("trace", "resnet34", "-o", "-")
     assert not old.exists() and not new.exists()
     assert cached.entries
@@ -357,7 +357,7 @@ def test_use_makes_young(fxviz: Call, cached: Cached) -> None:
     os.utime(used, (1, 1))
     (unused,) = _fill(cached.folder, 1)
     fxviz("trace", "resnet18", "-o", "-")
-    assert [file.path for file in folder.files(cached.folder)] == [unused, used]
+    assert [file.path for file in entry.files(cached.folder)] == [unused, used]
     assert cached.traced == ["resnet18"]
 
 
@@ -419,9 +419,9 @@ def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     for unset in ("", None):
         monkeypatch.setenv("FXVIZ_CACHE", "") if unset == "" else monkeypatch.delenv("FXVIZ_CACHE")
-        assert caching.place() == platformdirs.user_cache_path("fxviz", appauthor=False) / "traces"
+        assert cache.place() == platformdirs.user_cache_path("fxviz", appauthor=False) / "traces"
     monkeypatch.setenv("FXVIZ_CACHE", str(tmp_path))
-    assert caching.place() == tmp_path / "traces"
+    assert cache.place() == tmp_path / "traces"
 
 
 # The installation

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from fxviz._analysis import annotate
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
+from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
-from fxviz._render.rendering import Picture
 from fxviz._render.wording import what
 from fxviz._view import fold
-from fxviz._view.collapsing import level
+from fxviz._view.collapse import level
 from fxviz._view.view import Row
 from models import MODELS, traced
 from random_graphs import Net, graphs, staged_nets, stopped

@@ -14,7 +14,7 @@ import fxviz
 from fxviz._analysis.match import match
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, TensorInfo
-from fxviz._render import differences as differing
+from fxviz._render import differences
 from fxviz._render.figure import Figure, RenderOptions
 from fxviz._view import fold
 from fxviz._view.view import Row, View
@@ -112,7 +112,7 @@ def test_what_is_not_drawn_is_not_marked(passing: type[nn.Module]) -> None:
 def test_operations_are_counted_once() -> None:
     view = fxviz.diff(traced("fasterrcnn_resnet50_fpn"), traced("retinanet_resnet50_fpn")).view
     (row,) = (row for row in view.rows if row.kind == "code" and row.change)
-    assert differing.said(row).endswith(f" of {len(row.heads)} added")
+    assert differences.said(row).endswith(f" of {len(row.heads)} added")
 
 
 # -------------------------------------------------------------------- what is marked as what
@@ -185,7 +185,7 @@ def _chain(conv: nn.Module, *after: nn.Module) -> nn.Module:
 )
 def test_a_setting_is_named(old: tuple[nn.Module, ...], new: tuple[nn.Module, ...], said: str, counted: dict[str, int]) -> None:
     view = diff(_chain(*old), _chain(*new), 4, 9, 9).view
-    assert [differing.said(row) for row in view.rows if row.change] == [said]
+    assert [differences.said(row) for row in view.rows if row.change] == [said]
     assert view.difference is not None and view.difference.tally.counts == counted
 
 
@@ -257,7 +257,7 @@ class _Attention(nn.Module):
 def test_attention_is_one_layer(old: tuple[int, ...], new: tuple[int, ...], said: tuple[str, str]) -> None:
     view = diff(_Attention(*old), _Attention(*new), 3, 8).view
     check_counts(view)
-    assert [(row.change.mark, differing.said(row)) for row in view.rows if row.change] == [said]
+    assert [(row.change.mark, differences.said(row)) for row in view.rows if row.change] == [said]
     assert view.difference is not None and view.difference.tally == ({said[0]: 1}, "layer")
 
 
@@ -276,7 +276,7 @@ class _Tied(nn.Module):
 def test_weights_that_are_shared_now_are_told(is_tied: bool, said: str) -> None:
     view = diff(_Tied(not is_tied), _Tied(is_tied), 4).view
     check_counts(view)
-    assert [(row.path, differing.said(row)) for row in view.rows if row.change] == [("out", said)]
+    assert [(row.path, differences.said(row)) for row in view.rows if row.change] == [("out", said)]
     assert view.difference is not None and view.difference.tally == ({"altered": 1}, "layer")
 
 
@@ -291,7 +291,7 @@ class _Power(nn.Module):
 
 def test_a_setting_without_a_name_and_one_without_a_value() -> None:
     view = diff(_Power(2, None), _Power(3, 0), 4).view
-    assert [differing.said(row) for row in view.rows if row.change] == ["padding idx none → 0", "2 → 3"]
+    assert [differences.said(row) for row in view.rows if row.change] == ["padding idx none → 0", "2 → 3"]
 
 
 class _Several(nn.Module):
@@ -312,7 +312,7 @@ def test_a_block_that_was_there_and_runs_is_neither_added_nor_removed(was: bool,
 
     view = diff(net(was), net(now), 4, 6, 6, depth=1).view
     check_counts(view)
-    found = [(row.path, row.change.mark, differing.said(row)) for row in view.rows if row.change]
+    found = [(row.path, row.change.mark, differences.said(row)) for row in view.rows if row.change]
     assert found == [("1", "mixed", said)]
 
 
@@ -338,7 +338,7 @@ def test_blocks_of_which_the_same_became_are_one_row() -> None:
     old, new = (nn.Sequential(*(_Block(width) for width in widths)) for widths in ((4, 5, 6), (8, 9, 10)))
     view = diff(old, new, 4, 6, 6, depth=1).view
     check_counts(view)
-    assert [(row.path, row.alike, differing.said(row)) for row in view.rows] == [("0", 3, "resized")]
+    assert [(row.path, row.alike, differences.said(row)) for row in view.rows] == [("0", 3, "resized")]
 
 
 def test_equal_blocks_are_opened_all_or_none() -> None:

@@ -17,7 +17,7 @@ from fxviz._analysis import annotate
 from fxviz._analysis.difference import Difference, Tally
 from fxviz._errors import BadOutput, UsageError
 from fxviz._graph import ArchGraph, Node, TensorInfo
-from fxviz._render import differences as differing
+from fxviz._render import differences
 from fxviz._render.bars import FULL
 from fxviz._render.differences import told
 from fxviz._render.drawing import Text
@@ -62,7 +62,7 @@ def units(*names: str, gate: str = "") -> ArchGraph:
 
 def marks(figure: Figure) -> list[tuple[str, str, str]]:
     """Sign, path and words of each row that differs."""
-    return [(differing.sign(row), row.path, differing.said(row)) for row in figure.view.rows if row.change]
+    return [(differences.sign(row), row.path, differences.said(row)) for row in figure.view.rows if row.change]
 
 
 # -------------------------------------------------------------------- the whole text
@@ -132,7 +132,7 @@ def test_a_row_of_several_layers_says_how_many_differ() -> None:
     added = tuple(Altered("added", node) for node in nodes)
 
     def said(mark: str, of: int, **counts: int) -> str:
-        return differing.said(replace(row, change=Change(mark, added, Tally(counts, "layer"), of)))
+        return differences.said(replace(row, change=Change(mark, added, Tally(counts, "layer"), of)))
 
     assert said("mixed", 6, added=3) == "3 of 6 added"
     assert said("added", 3, added=3) == "added"

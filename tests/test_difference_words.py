@@ -11,11 +11,9 @@ from torch import nn
 import fxviz
 from altered_graphs import resized
 from fxviz._graph import ArchGraph, Node
-from fxviz._render import differences as differing
-from fxviz._render import palette
+from fxviz._render import differences, palette
 from fxviz._render.figure import Figure
-from fxviz._render.legend import legend
-from fxviz._render.marks import MARK, mark
+from fxviz._render.legend import MARK, legend, mark
 from fxviz._view.view import Altered, Change, Row
 from models import traced
 from test_difference_counts import diff, graph_named
@@ -30,7 +28,7 @@ def test_what_became_of_a_row_is_never_cut(old: str, new: str) -> None:
     said = list(said_of_rows(figure))
     assert changed and len(said) == len(changed)
     for row, text in zip(changed, said, strict=True):
-        ways = (*differing.wordings(row), differing.least(row))
+        ways = (*differences.wordings(row), differences.least(row))
         assert text in ["".join(word.text for word in way) for way in ways], row.path
 
 
@@ -58,7 +56,7 @@ def test_two_numbers_of_channels_are_told_apart() -> None:
         return Node("a", "module", "Linear", "a", settings=settings)
 
     change = Change("resized", (Altered("resized", linear(30, 40), linear(10, 20)),))
-    ways = list(differing.wordings(Row(0, "layer", (change.parts[0].node,), "a", None, 0, 0, change=change)))
+    ways = list(differences.wordings(Row(0, "layer", (change.parts[0].node,), "a", None, 0, 0, change=change)))
     assert ["".join(word.text for word in way) for way in ways] == [
         "out 20 → 40 · in 10 → 30",
         "out 20→40 · in 10→30",

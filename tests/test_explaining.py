@@ -20,7 +20,7 @@ from fxviz._analysis import annotate
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Parameter
 from fxviz._report.explain import LANGUAGES, explained
-from fxviz._report.explain.wrapping import wrapped
+from fxviz._report.explain.document import wrapped
 from models import traced
 from random_graphs import Net
 

@@ -26,9 +26,8 @@ from conftest import ROOT
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Edge
 from fxviz._render.graphml import graphml
-from fxviz._render.pdf import pdf
-from fxviz._render.png import png
 from fxviz._render.text_width import width
+from fxviz._render.typeset import pdf, png
 from models import figure
 
 PAINTED = '<svg xmlns="http://www.w3.org/2000/svg" width="{0}pt" height="{1}pt" viewBox="0 0 {0} {1}">{2}</svg>'
@@ -177,7 +176,7 @@ def test_the_bytes_depend_neither_on_the_fonts_of_the_machine_nor_on_the_time(tm
     (tmp_path / "figure.svg").write_text(svg, encoding="utf-8")
     (tmp_path / "fonts.conf").write_text("<fontconfig/>")
     code = (
-        "import hashlib, pathlib; from fxviz._render.pdf import pdf; from fxviz._render.png import png\n"
+        "import hashlib, pathlib; from fxviz._render.typeset import pdf; from fxviz._render.typeset import png\n"
         "svg = pathlib.Path('figure.svg').read_text(encoding='utf-8')\n"
         "print(*(hashlib.sha256(form(svg)).hexdigest() for form in (png, pdf)))"
     )

@@ -15,12 +15,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import fxviz
-from fxviz._analysis import annotate
+from fxviz._analysis import Facts, annotate, facts_of
 from fxviz._analysis.blocks import blocks_of
-from fxviz._analysis.facts_facts import Facts, facts_of
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
-from fxviz._graph.index import Links
-from fxviz._graph.modules import Modules
+from fxviz._graph.index import Links, Modules
 from models import traced
 from random_graphs import Net, graphs, planted_nets
 

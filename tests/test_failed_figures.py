@@ -15,10 +15,10 @@ from browser import Browser, browser, contrast, outside, outside_their_card, ove
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, TensorInfo
 from fxviz._render import palette
+from fxviz._render.bars import SHEET
 from fxviz._render.drawing import Box
+from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
-from fxviz._render.rendering import Picture
-from fxviz._render.sheet import SHEET
 from fxviz._render.wording import what
 from fxviz._report.summary import headline
 from fxviz._view import LEVELS, MERGED, Outline, fold, look

@@ -66,7 +66,7 @@ def test_a_bad_target_is_told_before_the_layout(
     figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     (tmp_path / "folder.svg").mkdir()
-    monkeypatch.setattr("fxviz._render.rendering.lay_out", fail)
+    monkeypatch.setattr("fxviz._render.engine.lay_out", fail)
     with pytest.raises(BadOutput, match=message):
         figure.save(tmp_path / name)
 
@@ -78,14 +78,14 @@ def fail(*_: object, **__: object) -> str:
 def test_a_failed_layout_leaves_the_old_file(figure: Figure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target = tmp_path / "a.svg"
     target.write_text("old")
-    monkeypatch.setattr("fxviz._render.rendering.lay_out", fail)
+    monkeypatch.setattr("fxviz._render.engine.lay_out", fail)
     with pytest.raises(EngineError):
         figure.save(target)
     assert target.read_text() == "old"
 
 
 def test_a_layout_that_takes_too_long_is_tried_more_simply(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> None:
-    from fxviz._render.rendering import lay_out
+    from fxviz._render.engine import lay_out
 
     def impatient(dot: str, engine: str | None, timeout: float, simply: bool = False) -> str:
         if not simply:
@@ -93,7 +93,7 @@ def test_a_layout_that_takes_too_long_is_tried_more_simply(figure: Figure, monke
         return lay_out(dot, engine, timeout, simply)
 
     assert figure.svg and not figure.simplified
-    monkeypatch.setattr("fxviz._render.rendering.lay_out", impatient)
+    monkeypatch.setattr("fxviz._render.engine.lay_out", impatient)
     again = Figure(figure.view, figure.options)
     assert placed_texts(again) == placed_texts(figure)
     assert again.simplified and not figure.simplified
@@ -105,7 +105,7 @@ def placed_texts(figure: Figure) -> list[tuple[str | None, ...]]:
 
 
 def test_forms_without_a_layout_ask_for_none(tiny: ArchGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fxviz._render.rendering.lay_out", fail)
+    monkeypatch.setattr("fxviz._render.engine.lay_out", fail)
     figure = fxviz.render(tiny)
     for suffix in (".dot", ".json", ".graphml", ".mmd"):
         assert figure.save(tmp_path / f"net{suffix}").exists()

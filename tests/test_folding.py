@@ -20,12 +20,12 @@ from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, Skip
 from fxviz._view import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, arrange, fold, look
 from fxviz._view.branches import Region
-from fxviz._view.choosing import wished
+from fxviz._view.collapse import wish
 from fxviz._view.detail import Detail
+from fxviz._view.levels import wished
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
 from fxviz._view.wiring import Wiring
-from fxviz._view.wishes import wish
 from models import MODELS, figure, folded, traced
 from random_graphs import Net, graphs, iterated_nets, planted_nets, staged_nets, stopped
 

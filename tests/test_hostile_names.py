@@ -20,8 +20,8 @@ from browser import Browser, browser
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._render.drawing import THEMES
+from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
-from fxviz._render.rendering import Picture
 from fxviz._render.text_width import fit, fit_path, width, wrap
 from fxviz._report.summary import headline
 from fxviz._view import fold

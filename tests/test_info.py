@@ -18,9 +18,8 @@ from torchvision import models
 from conftest import ROOT, Result, usable
 from fxviz import inform
 from fxviz._graph import ArchGraph, WeightsInfo
-from fxviz._graph.information import Information, Metric, Published
-from fxviz._report.info import words
-from fxviz._report.restructured import readable
+from fxviz._graph.values import Information, Metric, Published
+from fxviz._report.info import readable, words
 
 Call = Callable[..., Result]
 

@@ -10,11 +10,11 @@ import pytest
 
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
+from fxviz._render.bars import SHEET
 from fxviz._render.dot import to_dot
 from fxviz._render.drawing import Box, Cell, Color, Frame, Item, Table, Text
+from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
-from fxviz._render.rendering import Picture
-from fxviz._render.sheet import SHEET
 from fxviz._render.text_width import width
 from fxviz._view import fold
 from models import MODELS, figure, folded

@@ -13,7 +13,7 @@ from torchvision import models
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
 from fxviz._sources import IMAGE, names, resolve
-from fxviz._sources.empty import empty_parameters
+from fxviz._sources.source import empty_parameters
 
 
 @pytest.fixture(autouse=True)

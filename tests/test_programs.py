@@ -24,7 +24,7 @@ from torch import Tensor, nn
 import fxviz
 from fxviz._errors import UsageError
 from fxviz._graph import TensorInfo
-from fxviz._sources.sizes import is_size
+from fxviz._sources.exported_vetting import is_size
 
 pytestmark = pytest.mark.usefixtures("in_tmp")
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from fxviz._errors import EngineError
 from fxviz._render.drawing import THEMES, Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
-from fxviz._render.rendering import Picture, finish, lay_out, to_dot
+from fxviz._render.engine import Picture, finish, lay_out, to_dot
 from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, sample, skip
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -188,9 +188,7 @@ def test_every_colour_is_a_hex() -> None:
 
 
 def test_the_same_drawing_gives_the_same_bytes_in_every_process() -> None:
-    code = (
-        "from sample_drawing import sample; from fxviz._render.rendering import Picture; print(Picture(sample()).svg, end='')"
-    )
+    code = "from sample_drawing import sample; from fxviz._render.engine import Picture; print(Picture(sample()).svg, end='')"
     path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[1])])
     for seed in ("1", "2"):
         env = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": path, "PYTHONIOENCODING": "utf-8"}

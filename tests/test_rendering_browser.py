@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from browser import Browser, browser, contrast, outside, outside_their_card, overlapping
-from fxviz._render.rendering import Picture
+from fxviz._render.engine import Picture
 from sample_drawing import sample
 
 Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")

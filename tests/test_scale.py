@@ -10,10 +10,10 @@ import pytest
 
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
+from fxviz._render.bars import SHEET
 from fxviz._render.drawing import Box, Cell, Drawing, Table
+from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
-from fxviz._render.rendering import Picture
-from fxviz._render.sheet import SHEET
 from fxviz._render.wording import what
 from fxviz._report.summary import headline
 from fxviz._view import BUDGET, fold

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from browser import GROUND, Area, Browser, browser, check_painted
+from fxviz._render.dot import figure_ids
 from fxviz._render.drawing import Box, Line
-from fxviz._render.naming import figure_ids
 from models import figure
 
 QUICK = ["resnet18", "googlenet", "vit_b_16", "efficientnet_b7"]

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from fxviz._analysis.facts_facts import facts_of
+from fxviz._analysis import facts_of
 from fxviz._graph import ArchGraph, ModelInfo, Node, Parameter, Scope, Skip, TraceInfo
 from fxviz._report.summary import headline, largest_shares
 from models import folded, traced

@@ -18,7 +18,7 @@ from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo
 from fxviz._graph.options import TraceOptions
 from fxviz._sources import resolve
 from fxviz._trace import trace_module
-from fxviz._trace.guessing import guess_of
+from fxviz._trace.fake import guess_of
 from fxviz._trace.record import Recording, record
 from fxviz._trace.tensors import tensors_in
 from hard_cases import CASES, Case, IdentityAlias, InPlace, Masks, SharedModule, Unregistered, Unused
@@ -35,7 +35,7 @@ INFO = ModelInfo("model", "python", "Model")
 
 
 def traced(model: nn.Module, inputs: Any, device: str = "meta") -> ArchGraph:
-    from fxviz._analysis.params import count_params
+    from fxviz._analysis import count_params
 
     return count_params(trace_module(model, inputs, INFO, TraceOptions(device)))
 

@@ -12,7 +12,7 @@ import torch
 from torch import fx, nn
 from torchvision import models
 
-from fxviz._analysis.params import count_params
+from fxviz._analysis import count_params
 from fxviz._graph import ArchGraph, Node, TensorInfo
 from fxviz._sources import names, resolve
 from fxviz._trace import trace_module

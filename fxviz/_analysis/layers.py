@@ -10,9 +10,8 @@ from typing import Any
 
 from fxviz._analysis.facts import Geometry, Kind, Layer, Place
 from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node
-from fxviz._graph.index import Links
+from fxviz._graph.index import Links, Owners
 from fxviz._graph.operations import is_norm, is_view, plain_name
-from fxviz._graph.owners import Owners
 
 _RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu", "lstmcell", "grucell", "rnntanhcell", "rnnrelucell")
 _PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "einsum", "bilinear")

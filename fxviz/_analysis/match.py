@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, groupby, pairwise
 
-from fxviz._analysis.aligning import Pairs, align
-from fxviz._analysis.difference import Difference, Removed, count_layers, matters
-from fxviz._analysis.tree import Step, Tree
-from fxviz._errors import UsageError
-from fxviz._graph import ArchGraph, Node
-from fxviz._graph.operations import is_activation, is_norm
-from fxviz.quoting import shown
+from fxviz._analysis.difference import Difference, Removed, compared_settings, count_layers, matters
+from fxviz._errors import UsageError, shown
+from fxviz._graph import ArchGraph, Node, Scope
+from fxviz._graph.operations import is_activation, is_heavy, is_norm, plain_name
 
 _FAMILY = 1 / 4
 """The part of the smaller model's layers that is found in the other one at least, if they are of one family."""
@@ -164,3 +163,190 @@ def names_of(graphs: Sequence[ArchGraph]) -> list[str]:
 
 def _with_source(graph: ArchGraph) -> str:
     return f"{graph.model.source}:{graph.model.name}"
+
+
+_EQUAL, _NAMED_TOO = 600, 1
+"""Points for each unit of weight of two equal steps, and if they have one name: few, so that what was inserted is found."""
+
+_SHARED, _ALIKE, _NAMED = 200, 80, 60
+"""The same of two steps that differ: for what both hold, for what is of one class, and if they have one name."""
+
+Pairs = list[tuple[int, int]]
+
+
+def align(old: Sequence[Step], new: Sequence[Step]) -> Pairs:
+    """The places of the steps that belong together, in order.
+
+    Equal steps belong together before alike ones, and among these the earlier ones, so that what was inserted or appended is
+    found as such and does not shift all that follows. A name that both have is that of one and the same module, unless it is
+    the number of a place in a list.
+
+    Args:
+        old, new: the steps of a module's forward in two models.
+    """
+    both = {name for name in {step.name for step in old} & {step.name for step in new} if not name.isdecimal()}
+    start = 0
+    while start < min(len(old), len(new)) and _is_same(old[start], new[start]):
+        start += 1
+    rest = _best(old[start:], new[start:], both)
+    return [*((at, at) for at in range(start)), *((start + one, start + other) for one, other in rest)]
+
+
+def _is_same(one: Step, other: Step) -> bool:
+    return (one.signature, one.name) == (other.signature, other.name)
+
+
+def _may_pair(one: Step, other: Step, both: set[str]) -> bool:
+    """Whether names allow it: one that both models have is that of one module."""
+    return one.name == other.name or not ({one.name, other.name} & both)
+
+
+def _best(old: Sequence[Step], new: Sequence[Step], both: set[str]) -> Pairs:
+    """The pairs with the most points; of equally good ones the earliest. What is called again and again is weighed once."""
+    known: dict[tuple[int, str, int, str], int] = {}
+
+    def weigh(one: Step, other: Step) -> int:
+        key = one.signature, one.name, other.signature, other.name
+        if key not in known:
+            known[key] = _points(one, other, both)
+        return known[key]
+
+    points = [[weigh(one, other) for other in new] for one in old]
+    best = [[0] * (len(new) + 1) for _ in range(len(old) + 1)]
+    for at in range(len(old) - 1, -1, -1):
+        for place in range(len(new) - 1, -1, -1):
+            without = max(best[at + 1][place], best[at][place + 1])
+            together = points[at][place]
+            best[at][place] = max(without, together + best[at + 1][place + 1]) if together else without
+    return list(_walk(points, best))
+
+
+def _walk(points: list[list[int]], best: list[list[int]]) -> Pairs:
+    one = other = 0
+    found: Pairs = []
+    while one < len(points) and other < len(points[one]):
+        if points[one][other] and best[one][other] == points[one][other] + best[one + 1][other + 1]:
+            found.append((one, other))
+            one, other = one + 1, other + 1
+        elif best[one][other] == best[one + 1][other]:
+            one += 1
+        else:
+            other += 1
+    return found
+
+
+def _points(one: Step, other: Step, both: set[str]) -> int:
+    """How much speaks for two steps being one and the same; 0 if they cannot be."""
+    if (one.scope is None) != (other.scope is None) or not _may_pair(one, other, both):
+        return 0
+    same_name = one.name == other.name
+    if one.signature == other.signature:
+        return (_EQUAL + _NAMED_TOO * same_name) * one.weight
+    equal, alike = _shared(one, other)
+    largest = max(one.weight, other.weight)
+    if not _is_enough(one, other, equal + alike, largest):
+        return 0
+    return _SHARED * equal + _ALIKE * alike + _NAMED * same_name * min(one.weight, other.weight)
+
+
+def _shared(one: Step, other: Step) -> tuple[int, int]:
+    """The weight of what both hold, equal and of one class only."""
+    if one.scope is None:
+        return 0, min(one.weight, other.weight) if one.cls == other.cls else 0
+    shared = one.content & other.content
+    equal = sum(weight for (how, _), weight in shared.items() if how == "equal")
+    return equal, sum(weight for (how, _), weight in shared.items() if how == "alike") - equal
+
+
+def _is_enough(one: Step, other: Step, shared: int, largest: int) -> bool:
+    """Modules of one class share a quarter unless they have one name; those of two classes have one name and share half."""
+    if one.cls == other.cls:
+        return one.scope is None or one.name == other.name or 4 * shared >= largest
+    return one.scope is not None and one.name == other.name and 2 * shared >= largest
+
+
+_HEAVY = 4
+"""A layer says so much more than a norm or an activation about what a module is: many norms are of one width."""
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One step of a module's forward: a call of a module with children (``scope``) or a single node.
+
+    Attributes:
+        nodes: all that ran in it.
+        name: what its module is called within the one around it; "" for functions.
+        cls: what it is: the class of a module, the name of a function.
+        signature: equal for steps with equal classes, settings and sizes of parameters, own or shared, at any depth.
+        content: what it holds, by signature and by class, each with its weight.
+    """
+
+    scope: Scope | None
+    nodes: tuple[Node, ...]
+    name: str
+    cls: Hashable
+    signature: int
+    content: Counter[tuple[str, Hashable]]
+
+    @cached_property
+    def weight(self) -> int:
+        """How much it holds."""
+        return sum(weight for (how, _), weight in self.content.items() if how == "equal")
+
+
+class Tree:
+    """The steps in every module call of a graph. Trees that share ``numbers`` have comparable signatures."""
+
+    def __init__(self, graph: ArchGraph, numbers: dict[Hashable, int]) -> None:
+        self._shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
+        self._numbers = numbers
+        self.scopes = {scope.id: scope for scope in graph.scopes}
+        self.children: dict[int, list[Step]] = defaultdict(list)
+        self._build(graph)
+
+    def _build(self, graph: ArchGraph) -> None:
+        """From the innermost module calls out; a call stands where its first step ran."""
+        place = {node.id: number for number, node in enumerate(graph.nodes)}
+        for node in graph.nodes:
+            self.children[node.scope].append(self._leaf(node))
+        for scope in reversed(graph.scopes):
+            inside = self.children[scope.id]
+            inside.sort(key=lambda step: place[step.nodes[0].id])
+            if inside and scope.parent is not None:
+                self.children[scope.parent].append(self._call(scope, inside))
+
+    def sizes(self, node: Node) -> dict[str, tuple[int, ...]]:
+        """The shape of each parameter that a node reads, by its name in the layer."""
+        return {name.removeprefix(node.path): self._shapes[name] for name in node.uses if name in self._shapes}
+
+    def _number(self, facts: Hashable) -> int:
+        return self._numbers.setdefault(facts, len(self._numbers))
+
+    def _leaf(self, node: Node) -> Step:
+        cls = _class(node)
+        signature = self._number((cls, *self._facts(node)))
+        weight = _HEAVY if is_heavy(node) or (node.uses and not is_norm(node)) else 1
+        content = Counter({("equal", signature): weight, ("alike", cls): weight})
+        named = node.kind in ("module", "parameter")
+        return Step(None, (node,), node.path.rpartition(".")[2] if named else "", cls, signature, content)
+
+    def _facts(self, node: Node) -> tuple[Hashable, ...]:
+        if node.kind in ("input", "output"):
+            return ()
+        settings = tuple((name, repr(value)) for name, value in compared_settings(node).items())
+        return (tuple(self.sizes(node).values()), bool(node.shared), settings)
+
+    def _call(self, scope: Scope, inside: list[Step]) -> Step:
+        nodes = tuple(node for step in inside for node in step.nodes)
+        content: Counter[tuple[str, Hashable]] = Counter()
+        for step in inside:
+            content.update(step.content)
+        signature = self._number((scope.cls, tuple(step.signature for step in inside)))
+        return Step(scope, nodes, scope.path.rpartition(".")[2], scope.cls, signature, content)
+
+
+def _class(node: Node) -> Hashable:
+    """What a step is: ``x + y``, ``x += y`` and ``torch.add(x, y)`` are one."""
+    if node.kind in ("input", "output"):
+        return node.kind
+    return ("function", plain_name(node.op)) if node.kind in ("function", "method") else (node.kind, node.cls or node.op)

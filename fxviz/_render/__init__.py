@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from fxviz._render import cards as graph
-from fxviz._render import ledger
-from fxviz._render.drawing import Drawing
-from fxviz._render.look import Look
+from fxviz._render import cards, ledger
+from fxviz._render.drawing import Drawing, Look
 from fxviz._view.view import View
 
 __all__ = ["STYLES", "Look", "draw"]
 
-STYLES = {"ledger": ledger.draw, "graph": graph.draw}
+STYLES = {"ledger": ledger.draw, "graph": cards.draw}
 """How a view can be drawn."""
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
-from fxviz._render.dot import FLOW
+from fxviz._render.dot import FLOW, hex_of
 from fxviz._render.drawing import Box, Line, Table
-from fxviz._render.labels import hex_of
 
 _FIRST_LANE, _LANE, _ALL_LANES, _TIGHT = 18.0, 8.0, 96.0, 10.0
 _RADIUS, _APART = 12.0, 3.0

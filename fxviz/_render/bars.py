@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from fxviz._render import palette
 from fxviz._render.drawing import Cell, Color, Table
-from fxviz._render.sheet import COLUMNS, ROW
 from fxviz._view.view import Row, View
+
+GUTTER = 5
+ROW = 15
+COLUMNS = {"op": 126, "tags": 66, "path": 84, "shape": 74, "bar": 76, "amount": 62, "percent": 41}
+SHEET = 2 * GUTTER + sum(COLUMNS.values())
+"""The width of a card."""
+AMOUNT_FROM = SHEET - GUTTER - COLUMNS["amount"] - COLUMNS["percent"]
+"""Where the column of amounts begins."""
+
 
 FULL = COLUMNS["bar"] - 8
 """The length of the longest bar, in points."""

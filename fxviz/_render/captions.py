@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from fxviz._graph import units
+from collections.abc import Iterator
+
+from fxviz._graph import Failure, units
 from fxviz._graph.metrics import METRICS
-from fxviz._render import differences as differing
-from fxviz._render import palette, wording
+from fxviz._render import differences, palette, wording
+from fxviz._render.bars import ROW, SHEET
 from fxviz._render.drawing import Box, Cell, Color, Shape, Table, Text
-from fxviz._render.notice import notice
-from fxviz._render.sheet import SHEET
-from fxviz._render.text_width import fit
+from fxviz._render.text_width import fit, wrap
 from fxviz._view.view import Heading, Repeat, Row, View, cards_in
 
 
@@ -45,7 +45,7 @@ class Captions:
         if row.kind == "failed":
             return self._met()
         if row.change is not None:
-            return differing.said(row)
+            return differences.said(row)
         fused = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
         inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
         passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
@@ -108,3 +108,33 @@ class Captions:
         said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
         texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(said, SHEET - 70, 9), palette.MUTED, 9))
         return Box(name, Table(((Cell(texts),),)), f"{name} {said}", Shape("pill", palette.PILL, palette.BORDER))
+
+
+_MARGIN = 8
+_MOST_LINES = 6
+
+
+def notice(name: str, failure: Failure) -> Box:
+    """A box as wide as the cards that says why the run stopped.
+
+    >>> failure = Failure("head", "RuntimeError: shapes differ", "head", "nn.Linear", "net.py", 12, "return self.head(x)")
+    >>> notice("output", failure).title
+    'stopped at head (Linear), net.py:12: RuntimeError: shapes differ'
+    """
+    rows = tuple((Cell((text,), SHEET - 2 * _MARGIN, ROW),) for text in _texts(failure))
+    inside = Table(rows, width=SHEET - 2 * _MARGIN, height=ROW * len(rows))
+    margin = Cell(width=_MARGIN, height=ROW * len(rows) + _MARGIN)
+    row = (margin, Cell(inside, SHEET - 2 * _MARGIN, ROW * len(rows) + _MARGIN), margin)
+    content = Table((row,), border=palette.STOP, fill=palette.STOPPED)
+    return Box(name, content, f"stopped at {wording.stop(failure)}: {failure.message}")
+
+
+def _texts(failure: Failure) -> Iterator[Text]:
+    room = SHEET - 2 * _MARGIN - 4
+    yield Text(fit(f"{wording.STOP} stopped at {wording.stop(failure)}", room, 10, bold=True), palette.STOP, 10, bold=True)
+    for line in wrap(failure.message, room, 9, _MOST_LINES):
+        yield Text(line, palette.INK, 9)
+    if failure.code:
+        yield Text(fit(f"> {failure.code}", room, 9), palette.INK, 9)
+    if failure.inputs:
+        yield Text(fit(f"on {wording.given(failure.inputs)}", room, 9), palette.INK, 9)

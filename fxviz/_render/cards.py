@@ -9,10 +9,9 @@ from fxviz._graph import units
 from fxviz._graph.operations import plain_name
 from fxviz._render import palette, wording
 from fxviz._render.captions import Captions
-from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Shape, Table, Text
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Look, Shape, Table, Text
 from fxviz._render.header import describe, footer, header
 from fxviz._render.lines import skip_look
-from fxviz._render.look import Look
 from fxviz._render.text_width import fit, fit_path, width
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View
 from fxviz._view.view import Item as ViewItem

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import html
+import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from fxviz._render.drawing import Box, Color, Drawing, Frame, Item, Line, Shape, Table
-from fxviz._render.escaping import dot_name
-from fxviz._render.labels import hex_of, table
-from fxviz._render.naming import figure_ids, walk
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Shape, Table, Text
 
 if TYPE_CHECKING:
     from graphviz import Digraph
@@ -164,3 +164,167 @@ class _Writer:
 
     def _hex(self, color: Color) -> str:
         return color.dark if self._dark else color.light
+
+
+Attribute = str | float | None
+
+_STRUT = '<font point-size="10"> </font>'
+"""An empty run that gives every text of a row the same baseline, whatever its size."""
+
+
+def table(value: Table, dark: bool = False, newline: str = "") -> str:
+    """A table as an HTML-like label, in light or dark colours, with ``newline`` before each row.
+
+    >>> table(Table(((Cell((Text("<conv>", Color("#1f2328", "#e6edf3"), 9),)),),)))  # doctest: +ELLIPSIS
+    '<table border="0" ...><tr><td align="left"><font color="#1f2328" point-size="9">&lt;conv&gt;</font></td></tr></table>'
+    """
+    rows = "".join(f"{newline}<tr>{_row(row, dark)}</tr>" for row in value.rows if row)
+    return _tag("table", rows or "<tr><td></td></tr>", **_table_attributes(value, dark))
+
+
+def _row(row: tuple[Cell, ...], dark: bool) -> str:
+    return "".join(_cell(cell, dark) for cell in row)
+
+
+def _table_attributes(value: Table, dark: bool) -> dict[str, Attribute]:
+    return {
+        "border": 1 if value.border else 0,
+        "color": hex_of(value.border, dark),
+        "bgcolor": hex_of(value.fill, dark),
+        "cellborder": 0,
+        "cellspacing": round(value.gap),
+        "cellpadding": round(value.padding),
+        **_size(value),
+    }
+
+
+def _cell(cell: Cell, dark: bool) -> str:
+    return _tag("td", _content(cell, dark), **_cell_attributes(cell, dark))
+
+
+def _cell_attributes(cell: Cell, dark: bool) -> dict[str, Attribute]:
+    return {
+        "align": cell.align if cell.content or cell.rail else None,
+        "bgcolor": hex_of(cell.fill, dark),
+        "colspan": cell.columns if cell.columns > 1 else None,
+        "port": None if cell.port is None else dot_name(cell.port),
+        **_size(cell),
+    }
+
+
+def _content(cell: Cell, dark: bool) -> str:
+    if cell.rail:
+        return table(_railed(cell), dark)
+    if isinstance(cell.content, Table):
+        return table(cell.content, dark)
+    return _texts(cell.content, dark, strut=cell.height is not None)
+
+
+def _railed(cell: Cell) -> Table:
+    """A narrow filled cell at the left, the cell's own content beside it."""
+    rest = None if cell.width is None else cell.width - cell.rail_width
+    rail = Cell(width=cell.rail_width, height=cell.height, fill=cell.rail)
+    return Table(((rail, Cell(cell.content, rest, cell.height, align=cell.align)),))
+
+
+def _texts(texts: tuple[Text, ...], dark: bool, strut: bool) -> str:
+    runs = "".join(_run(text, dark) for text in texts if plain(text.text))
+    return runs + _STRUT if runs and strut else runs
+
+
+def _run(text: Text, dark: bool) -> str:
+    inner = label_text(text.text)
+    inner = f"<s>{inner}</s>" if text.struck else inner
+    return _tag("font", f"<b>{inner}</b>" if text.bold else inner, color=hex_of(text.color, dark), point__size=text.size)
+
+
+def _size(value: Cell | Table) -> dict[str, Attribute]:
+    """Width and height in whole points, which is all that Graphviz reads; both together are kept whatever the content needs."""
+    width, height = value.width, value.height
+    return {
+        "fixedsize": "true" if width is not None and height is not None else None,
+        "width": None if width is None else round(width),
+        "height": None if height is None else round(height),
+    }
+
+
+def hex_of(color: Color | None, dark: bool) -> str | None:
+    """A colour's value in one theme.
+
+    >>> hex_of(Color("#ffffff", "#151b23"), dark=True)
+    '#151b23'
+    """
+    if color is None:
+        return None
+    return color.dark if dark else color.light
+
+
+def _tag(name: str, content: str, **attributes: Attribute) -> str:
+    given = "".join(f' {key.replace("__", "-")}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+    return f"<{name}{given}>{content}</{name}>"
+
+
+def _value(value: str | float) -> str:
+    return value if isinstance(value, str) else f"{value:g}"
+
+
+_BLANK = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
+_BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""Marks that tell in which direction text runs: they could turn the text around them."""
+
+
+def plain(text: str) -> str:
+    """One line of text that XML can hold: line breaks and tabs become a space, other control characters and bidi marks go.
+
+    >>> plain("a\\nb\\x00c"), plain("gpj.\\u202egnp")
+    ('a bc', 'gpj.gnp')
+    """
+    return _BIDI.sub("", _FORBIDDEN.sub("", _BLANK.sub(" ", text)))
+
+
+def label_text(text: str) -> str:
+    r"""Text inside an HTML-like label, where Graphviz would also expand ``\N`` and ``\G``.
+
+    >>> label_text("<lambda> & co")
+    '&lt;lambda&gt; &amp; co'
+    >>> print(label_text(r"\N"))
+    &#92;&#92;N
+    """
+    return html.escape(plain(text), quote=False).replace("\\", "&#92;&#92;")
+
+
+def dot_name(name: str) -> str:
+    """A node's or port's name in DOT: itself where that is harmless, percent escapes elsewhere; two names never become one.
+
+    >>> dot_name("layer1.0"), dot_name("a:b"), dot_name("50%")
+    ('layer1.0', 'a%3Ab', '50%25')
+    """
+    return quote(name, safe=" /+@", errors="surrogatepass")
+
+
+def figure_ids(drawing: Drawing) -> dict[str, Box | Frame | Line]:
+    """Everything in a drawing by the id that it has in the DOT text and, behind the figure's prefix, in the SVG.
+
+    >>> from fxviz._render.drawing import Color, Table
+    >>> box = Box("a", Table(()), "input")
+    >>> frame = Frame("s", Table(()), "stage", (box,), Color("#d0d7de", "#3d444d"))
+    >>> list(figure_ids(Drawing("net", "", (frame,), ())))
+    ['f1', 'b1']
+    """
+    counts: Counter[str] = Counter()
+    return {_next_id(thing, counts): thing for thing in (*walk(drawing.items), *drawing.lines)}
+
+
+def walk(items: tuple[Item, ...]) -> Iterator[Item]:
+    """All items, each frame before what it holds."""
+    for item in items:
+        yield item
+        if isinstance(item, Frame):
+            yield from walk(item.items)
+
+
+def _next_id(thing: Box | Frame | Line, counts: Counter[str]) -> str:
+    letter = type(thing).__name__[0].lower()
+    counts[letter] += 1
+    return f"{letter}{counts[letter]}"

@@ -16,7 +16,7 @@ from fxviz._graph.files import check_target, write_whole
 from fxviz._graph.metrics import METRICS
 from fxviz._render import STYLES, Look, draw
 from fxviz._render.drawing import THEMES, Drawing
-from fxviz._render.rendering import Picture
+from fxviz._render.engine import Picture
 from fxviz._view.view import View
 
 DIRECTIONS = ("TB", "LR")
@@ -158,7 +158,7 @@ class Figure:
         Raises:
             UsageError: the scale is not above 0 or too large, or the library for it is not installed.
         """
-        from fxviz._render.png import png
+        from fxviz._render.typeset import png
 
         return png(self.svg, scale)
 
@@ -169,7 +169,7 @@ class Figure:
         Raises:
             UsageError: the library for it is not installed.
         """
-        from fxviz._render.pdf import pdf
+        from fxviz._render.typeset import pdf
 
         return pdf(self.svg)
 

@@ -9,12 +9,10 @@ from itertools import combinations, cycle, pairwise
 from fxviz._analysis.difference import Difference
 from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, TraceInfo, units
 from fxviz._graph.metrics import METRICS
-from fxviz._render import differences as differing
-from fxviz._render import palette, wording
-from fxviz._render.drawing import Box, Cell, Table, Text
+from fxviz._render import differences, palette, wording
+from fxviz._render.bars import SHEET
+from fxviz._render.drawing import Box, Cell, Look, Table, Text
 from fxviz._render.legend import legend
-from fxviz._render.look import Look
-from fxviz._render.sheet import SHEET
 from fxviz._render.text_width import fit, width
 from fxviz._view.view import Part, View
 
@@ -41,7 +39,7 @@ def header(view: View, look: Look, largest: float | None) -> tuple[tuple[Cell, .
 
 def title(view: View, look: Look) -> str:
     """The figure's name: the title that is wanted, else the model's, or those of both."""
-    return look.title or (differing.full_name(view.difference) if view.difference else view.graph.model.name)
+    return look.title or (differences.full_name(view.difference) if view.difference else view.graph.model.name)
 
 
 def footer(view: View) -> tuple[Box, ...]:
@@ -67,7 +65,7 @@ def _ways(trace: TraceInfo) -> Iterator[str]:
 def describe(view: View) -> str:
     """The figure in one breath, for readers who do not see it: totals, the largest shares, the skips."""
     if view.difference is not None:
-        return differing.described(view)
+        return differences.described(view)
     graph = view.graph
     failure = graph.trace.failure
     largest = sorted(view.parts, key=lambda part: -part.total)[:3]
@@ -113,7 +111,7 @@ def _skips(graph: ArchGraph) -> str:
 def _title(view: View, look: Look) -> Iterator[tuple[Cell, ...]]:
     """The name and the facts, on one line if they fit; then what differs, and what this run never used."""
     graph = view.graph
-    several = list(differing.totals(view.difference) if view.difference else _facts(graph))
+    several = list(differences.totals(view.difference) if view.difference else _facts(graph))
     facts = " · ".join(several)
     name = _name_within(view, look, SHEET - 8, 15)
     used = width(name, 15, bold=True) + 14
@@ -133,7 +131,7 @@ def _title(view: View, look: Look) -> Iterator[tuple[Cell, ...]]:
 def _name_within(view: View, look: Look, room: float, size: int) -> str:
     """The figure's name; those of two models are shortened so that they are told apart."""
     if view.difference is not None and not look.title:
-        return differing.names_within(view.difference, room, size)
+        return differences.names_within(view.difference, room, size)
     return fit(title(view, look), room, size, bold=True)
 
 
@@ -153,11 +151,11 @@ def _lines(facts: Sequence[str]) -> Iterator[str]:
 
 def _counted(difference: Difference) -> Iterator[list[Text]]:
     """How many layers differ, each number in the colour of its mark, and what is counted: beside them if there is room."""
-    note = Text(differing.note(difference), palette.MUTED, 9)
+    note = Text(differences.note(difference), palette.MUTED, 9)
     if difference.is_empty:
         yield [replace(note, color=palette.INK, size=11, bold=True)]
         return
-    texts = [Text(f"{said}   ", palette.MARKS[kind], 11, bold=True) for kind, said in differing.counts(difference)]
+    texts = [Text(f"{said}   ", palette.MARKS[kind], 11, bold=True) for kind, said in differences.counts(difference)]
     if sum(width(text.text, 11, bold=True) for text in texts) + width(note.text, 9) <= SHEET - 4:
         yield [*texts, *([note] if note.text else [])]
     else:

@@ -6,16 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fxviz._graph import units
-from fxviz._render import differences as differing
-from fxviz._render import palette, wording
-from fxviz._render.bars import Bars
+from fxviz._render import differences, palette, wording
+from fxviz._render.bars import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET, Bars
 from fxviz._render.captions import Captions
-from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Look, Table, Text
 from fxviz._render.header import describe, footer, header, title
+from fxviz._render.legend import MARK, mark
 from fxviz._render.lines import lines
-from fxviz._render.look import Look
-from fxviz._render.marks import MARK, mark
-from fxviz._render.sheet import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET
 from fxviz._render.text_width import fit, fit_layer, fit_path, width
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz._view.view import Item as ViewItem
@@ -221,12 +218,12 @@ class _Ledger:
             said = self.say.tags(row)
             return [Text(said, self.tag_color(row), 9)] if said else []
         room = COLUMNS["op"] + COLUMNS["tags"] - self.indent(row) - 8
-        found = [_coloured(words) for words in differing.wordings(row)]
+        found = [_coloured(words) for words in differences.wordings(row)]
         for size in (9, 8):
             for tags in found:
                 if _wide(tags) + width(wording.what(row), size, bold=True) <= room:
                     return tags
-        return found[-1] if _wide(found[-1]) <= room / 2 else _coloured(differing.least(row))
+        return found[-1] if _wide(found[-1]) <= room / 2 else _coloured(differences.least(row))
 
     def split_at(self, row: Row, room: float, needed: float, wanted: float) -> float:
         """Where the tags begin: at the figure's usual place if both texts fit, else as the name or what became of it needs."""
@@ -262,7 +259,7 @@ class _Ledger:
         return Cell((Text(shown, color, size, bold),) if shown else (), column, height)
 
 
-def _coloured(words: Iterable[differing.Word]) -> list[Text]:
+def _coloured(words: Iterable[differences.Word]) -> list[Text]:
     return [Text(text, palette.MARKS.get(kind, palette.MUTED), 9, bold=True) for kind, text in words]
 
 

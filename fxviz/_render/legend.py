@@ -7,11 +7,9 @@ from math import ceil
 
 from fxviz._graph import units
 from fxviz._graph.metrics import METRICS
-from fxviz._render import palette, wording
-from fxviz._render.bars import ticks
+from fxviz._render import differences, palette, wording
+from fxviz._render.bars import ROW, SHEET, ticks
 from fxviz._render.drawing import Cell, Table, Text
-from fxviz._render.marks import mark
-from fxviz._render.sheet import SHEET
 from fxviz._render.text_width import fit, width
 from fxviz._view.view import View
 
@@ -130,3 +128,19 @@ def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
         yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {name}"
     if largest:
         yield (), f"bar: full = {METRICS[view.metric].said(largest)}"
+
+
+MARK = 20
+"""The width of a mark, in points."""
+
+_RULE, _GAP = 3, 3
+
+
+def mark(kind: str | None) -> tuple[Cell, ...]:
+    """The rule and the sign on their ground; room as wide for a row that is as it was (None)."""
+    if kind is None:
+        return (Cell(width=MARK, height=ROW),)
+    color, ground = palette.MARKS[kind], palette.MARKED[kind]
+    sign = Text(differences.SIGNS[kind], color, 11, bold=True)
+    rule = Cell(width=_RULE + _GAP, height=ROW, fill=ground, rail=color, rail_width=_RULE)
+    return rule, Cell((sign,), MARK - _RULE - _GAP, ROW, ground)

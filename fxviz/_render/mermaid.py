@@ -7,11 +7,10 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from fxviz._graph import units
-from fxviz._render import differences as differing
-from fxviz._render import palette, wording
+from fxviz._render import differences, palette, wording
 from fxviz._render.captions import Captions
+from fxviz._render.drawing import Look
 from fxviz._render.header import title as heading
-from fxviz._render.look import Look
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Item, Repeat, Row, Stage, View
 
 _LINKS = {"identity": "==>", "projection": "-.->", "resample": "-.->", "concat": "-->", "gate": "-.->"}
@@ -115,7 +114,7 @@ class _Nodes:
     def texts(self, row: Row) -> Iterator[str]:
         """A row's lines: what it is, where it is, what leaves it and what it has of the metric."""
         share = units.percent(row.total / self.say.whole) if row.total else ""
-        what = f"{differing.sign(row)} {wording.what(row)}" if row.change else wording.what(row)
+        what = f"{differences.sign(row)} {wording.what(row)}" if row.change else wording.what(row)
         yield " · ".join(filter(None, (what, self.say.tags(row))))
         yield self.say.path(row, "")
         yield " · ".join(filter(None, (wording.output_shape(row), self.say.amount(row), share)))

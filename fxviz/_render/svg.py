@@ -12,10 +12,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from fxviz._errors import EngineError
 from fxviz._render.arcs import draw_arcs, is_arc, points
-from fxviz._render.dot import line_class
+from fxviz._render.dot import figure_ids, line_class, plain
 from fxviz._render.drawing import Box, Color, Drawing, Frame, Line
-from fxviz._render.escaping import plain
-from fxviz._render.naming import figure_ids
 
 FONTS = "-apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 

@@ -6,12 +6,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from fxviz._analysis.parting import opened, sums
-from fxviz._analysis.parts import step_name, used_sizes
+from fxviz._analysis.parts import opened, step_name, sums, used_sizes
+from fxviz._errors import short_path
 from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node, units
+from fxviz._graph.index import Owners
 from fxviz._graph.metrics import METRICS
-from fxviz._graph.owners import Owners
-from fxviz.quoting import short_path
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def _stop(graph: ArchGraph) -> str:
 def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> tuple[Share, ...]:
     """The ``count`` parts of the model that hold most of a metric, largest first.
 
-    The parts are those of :mod:`fxviz._analysis.parting`, as in the figure.
+    The parts are those of :mod:`fxviz._analysis.parts`, as in the figure.
     """
     sizes: Mapping[str, float] = used_sizes(graph) if metric == "params" else _amounts(graph, METRICS[metric].of)
     total = sum(sizes.values())

@@ -9,11 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._sources.documenting import information
-    from fxviz._sources.empty import empty_parameters
-    from fxviz._sources.loading_weights import check_weights, fetch, source_of
-    from fxviz._sources.resolve import all_names, names, resolve
-    from fxviz._sources.source import IMAGE, Source
+    from fxviz._sources.resolve import all_names, information, names, resolve
+    from fxviz._sources.source import IMAGE, Source, empty_parameters
+    from fxviz._sources.weights import check_weights, fetch, source_of
 
 __all__ = [
     "IMAGE",
@@ -33,9 +31,9 @@ _HOMES = {
     "Source": "source",
     "all_names": "resolve",
     "check_weights": "weights",
-    "empty_parameters": "empty",
+    "empty_parameters": "source",
     "fetch": "weights",
-    "information": "documenting",
+    "information": "resolve",
     "names": "resolve",
     "resolve": "resolve",
     "source_of": "weights",

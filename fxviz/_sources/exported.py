@@ -11,12 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, shown
 from fxviz._sources.exported_vetting import Unsafe, check_data_only
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.reference import Reference
 from fxviz._sources.source import Source, described
-from fxviz.quoting import shown
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Tells ``torch.load`` to unpickle nothing but tensors and plain containers, also where torch's own code asks for more."""

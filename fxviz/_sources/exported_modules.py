@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,9 +17,6 @@ from torch import fx, nn
 from torch._ops import OpOverload
 from torch.export.unflatten import InterpreterModule, UnflattenedModule
 from torch.utils._pytree import tree_structure, tree_unflatten
-
-from fxviz._sources.inlining import inline_blocks
-from fxviz._sources.layers import settings
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
 _LIST = "torch.nn.modules.container.ModuleList"
@@ -133,3 +131,116 @@ def _is_unary(module: Any) -> bool:
     """Whether the program takes one argument and returns one value."""
     signature = module.module_call_graph[0].signature
     return bool(signature.in_spec == tree_structure(((0,), {})) and signature.out_spec == tree_structure(0))
+
+
+def inline_blocks(module: nn.Module, graph: fx.Graph) -> None:
+    """Write what stands in such blocks into ``graph``, which ``module`` runs; the blocks go.
+
+    >>> import torch
+    >>> class Net(torch.nn.Module):
+    ...     def forward(self, x):
+    ...         with torch.no_grad():
+    ...             y = x.cos() * 2
+    ...         return x + y
+    >>> program = torch.export.export(Net(), (torch.ones(2),))
+    >>> inline_blocks(program.graph_module, program.graph)
+    >>> [node.op for node in program.graph.nodes], len(list(program.graph_module.children()))
+    (['placeholder', 'call_function', 'call_function', 'call_function', 'output'], 0)
+    """
+    for node in list(graph.nodes):
+        if not _is_block(node):
+            continue
+        reader, inputs = _parts(node)
+        body: Any = getattr(module, str(reader.target))
+        inline_blocks(body, body.graph)
+        if any(inner.op == "get_attr" for inner in body.graph.nodes):
+            continue
+        _replace(graph, node, body.graph, inputs)
+        graph.erase_node(reader)
+        delattr(module, str(reader.target))
+
+
+def _is_block(node: fx.Node) -> bool:
+    name = getattr(node.target, "__name__", "")
+    return name == "wrap_with_set_grad_enabled" or (name == "wrap_with_autocast" and node.args[2] is False)
+
+
+def _parts(node: fx.Node) -> tuple[fx.Node, tuple[Any, ...]]:
+    """The node that reads the block, and what the block is called with."""
+    place = next(place for place, value in enumerate(node.args) if isinstance(value, fx.Node))
+    reader = node.args[place]
+    assert isinstance(reader, fx.Node)
+    return reader, node.args[place + 1 :]
+
+
+def _replace(graph: fx.Graph, node: fx.Node, body: fx.Graph, inputs: tuple[Any, ...]) -> None:
+    """Put the nodes of ``body`` in the place of ``node``, whose results are read one by one unless there is but one."""
+    placeholders = [inner for inner in body.nodes if inner.op == "placeholder"]
+    with graph.inserting_before(node):
+        results: Any = graph.graph_copy(body, dict(zip(placeholders, inputs, strict=True)))
+    if isinstance(results, fx.Node):
+        node.replace_all_uses_with(results)
+    for user in list(node.users):
+        user.replace_all_uses_with(results[user.args[1]])
+        graph.erase_node(user)
+    graph.erase_node(node)
+
+
+def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
+    """What ``layer``'s operation is called with, and the sizes of its weight, under the names that torch's own layers use.
+
+    Args:
+        layer: holds the parameters.
+        graph: what it runs; nothing is told of a module that has others in it.
+
+    >>> import torch
+    >>> model = nn.Sequential(nn.Linear(4, 2), nn.MaxPool1d(2))
+    >>> program = torch.export.export(model, (torch.ones(1, 1, 4),), strict=False)
+    >>> linear, pool = torch.export.unflatten(program).children()
+    >>> settings(linear, linear.graph), settings(pool, pool.graph)["kernel_size"]
+    ({'in_features': 4, 'out_features': 2}, (2,))
+    """
+    node = _operation(graph)
+    if node is None or any(name != "parametrizations" for name, _ in layer.named_children()):
+        return {}
+    schema: Any = getattr(node.target, "_schema")  # noqa: B009
+    given = dict(zip([argument.name for argument in schema.arguments], node.args, strict=False)) | node.kwargs
+    defaults = {argument.name: argument.default_value for argument in schema.arguments if argument.has_default_value()}
+    found = {name: tuple(value) if isinstance(value, list) else value for name, value in (defaults | given).items()}
+    if isinstance(given.get("weight"), fx.Node):
+        found |= _sizes(schema.name, _shape(layer, given["weight"]), found)
+    return {name: value for name, value in found.items() if _is_plain(value) and not hasattr(layer, name)}
+
+
+def _operation(graph: fx.Graph) -> fx.Node | None:
+    """The operation that a layer consists of: the one that takes a weight, else the only one."""
+    calls = [node for node in graph.nodes if isinstance(node.target, OpOverload)]
+    weighing = [node for node in calls if any(argument.name == "weight" for argument in node.target._schema.arguments)]
+    return next(iter(weighing), calls[0] if len(calls) == 1 else None)
+
+
+def _shape(layer: nn.Module, weight: fx.Node) -> Sequence[int]:
+    """The sizes of a parameter, or of what a parametrization makes of several."""
+    sizes: Sequence[int] = (layer.get_parameter(str(weight.target)) if weight.op == "get_attr" else weight.meta["val"]).shape
+    return sizes
+
+
+def _sizes(op: str, weight: Sequence[int], found: Mapping[str, Any]) -> dict[str, Any]:
+    """What torch's own layers call the sizes of their weight."""
+    name = op.rpartition("::")[2]
+    if name == "linear":
+        return {"in_features": weight[1], "out_features": weight[0]}
+    if name == "embedding":
+        return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
+    if not name.startswith("conv"):
+        return {}
+    groups = found.get("groups", 1)
+    transposed = "transpose" in name or found.get("transposed", False)
+    outer, inner = (weight[1] * groups, weight[0]) if transposed else (weight[0], weight[1] * groups)
+    return {"in_channels": inner, "out_channels": outer, "kernel_size": tuple(weight[2:])}
+
+
+def _is_plain(value: Any) -> bool:
+    return isinstance(value, (bool, int, float, str)) or (
+        isinstance(value, tuple) and value != () and all(map(_is_plain, value))
+    )

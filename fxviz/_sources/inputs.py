@@ -50,7 +50,7 @@ class Dummy(TensorInfo):
 
 @dataclass(frozen=True)
 class Arguments:
-    """What forward is called with. A tensor, or a :class:`~fxviz._graph.TensorInfo` for one, may be anywhere inside."""
+    """What forward is called with. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)

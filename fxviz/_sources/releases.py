@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fxviz._errors import FxvizError, UsageError
+from fxviz._errors import FxvizError, UsageError, shown
 from fxviz._sources.source import Source
-from fxviz.quoting import shown
 
 
 @dataclass(frozen=True)
@@ -78,3 +78,32 @@ def downloading(label: str, place: str) -> Iterator[None]:
         first = (str(error).strip().splitlines() or [""])[0]
         said = f"{type(error).__name__}: {shown(first, 200)}; or name a file: --weights FILE"
         raise FxvizError(f"cannot download {label} from {shown(place, 200)}: {said}") from error
+
+
+_HASH = re.compile(r"-([a-f0-9]{8,})\.")
+"""In the name of a file: how the SHA-256 of its bytes begins."""
+
+
+def cached(url: str) -> Path | None:
+    """The file behind ``url`` in torch.hub's folder, None if it is not there."""
+    return file if (file := _file(url)).is_file() else None
+
+
+def fetch(label: str, url: str, progress: bool) -> None:
+    """Download the file behind ``url`` to torch.hub's folder, and check its hash where its name tells one.
+
+    Raises:
+        FxvizError: that fails.
+    """
+    from torch import hub
+
+    file, prefix = _file(url), _HASH.search(url)
+    with downloading(label, url):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        hub.download_url_to_file(url, str(file), prefix[1] if prefix else None, progress)
+
+
+def _file(url: str) -> Path:
+    from torch import hub
+
+    return Path(hub.get_dir(), "checkpoints", url.rpartition("/")[2])

@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
+import inspect
 import os
 from collections.abc import Callable
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UnknownModel, UsageError
-from fxviz._sources import exported as program
-from fxviz._sources import timm, torchvision, transformers
-from fxviz._sources import user_model as python
+from fxviz._errors import UnknownModel, UsageError, shown
+from fxviz._graph.values import Information, Published
+from fxviz._sources import exported, timm, torchvision, transformers, user_model
 from fxviz._sources.reference import LIBRARIES, Reference, parse
-from fxviz._sources.refusing import NO_CODE, is_state, refused
+from fxviz._sources.releases import Release
 from fxviz._sources.source import Source
 from fxviz._sources.user_code import module_part
-from fxviz.quoting import shown
+from fxviz._sources.user_model import NO_CODE, is_state, refused
+
+if TYPE_CHECKING:
+    from torch import nn
+
+__all__ = ["Release", "declared", "published", "release", "why_none"]
 
 _LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
@@ -69,9 +77,9 @@ def _from_weights(reference: Reference) -> Source:
 
 _SOURCES: dict[str, Callable[[Reference], Source]] = {
     "library": _from_library,
-    "file": python.source,
-    "module": python.source,
-    "program": program.source,
+    "file": user_model.source,
+    "module": user_model.source,
+    "program": exported.source,
     "graph": _from_graph,
     "weights": _from_weights,
 }
@@ -132,3 +140,101 @@ def _own(name: str) -> str:
         return ""
     module = module_part(name) or name
     return f"; a class of your own is named '{shown(module)}:{shown(name[len(module) + 1 :]) or 'Net'}'"
+
+
+def information(model: str) -> Information:
+    """All that is known of a model by that name; it is built without memory, and not run.
+
+    Raises:
+        UsageError: there is no such model.
+
+    >>> known = information("resnet18")
+    >>> known.cls, known.params, known.published[0].name
+    ('torchvision.models.resnet.ResNet', 11689512, 'IMAGENET1K_V1')
+    """
+    source, reference = resolve(model), parse(model)
+    module = source.build(False)
+    file, line = _place(source.maker or type(module))
+    weights = published(reference)
+    return Information(
+        model=model,
+        cls=f"{type(module).__module__}.{type(module).__qualname__}",
+        origin=_origin(reference),
+        file=file,
+        line=line,
+        documentation=_documentation(source.maker, module),
+        params=sum(_size(parameter) for parameter in module.parameters()),
+        facts=declared(reference, module),
+        published=weights,
+        nothing_published="" if weights else why_none(reference),
+    )
+
+
+def _origin(reference: Reference) -> str:
+    if reference.kind != "library":
+        return reference.place
+    try:
+        return f"{reference.place} {version(reference.place)}"
+    except PackageNotFoundError:
+        return reference.place
+
+
+def _place(code: Callable[..., Any]) -> tuple[str, int]:
+    """File and line of a class or function, as far as Python knows them."""
+    with suppress(OSError, TypeError, ValueError):
+        original = inspect.unwrap(code)
+        return inspect.getsourcefile(original) or "", inspect.getsourcelines(original)[1]
+    return "", 0
+
+
+def _documentation(maker: Callable[..., Any] | None, module: nn.Module) -> str:
+    """The docstring of the function that makes the model, else that of its class, unless the class is torch's."""
+    cls = type(module)
+    texts = [getattr(maker, "__doc__", None), None if cls.__module__.startswith("torch.") else cls.__doc__]
+    return next((text for text in texts if isinstance(text, str) and text.strip()), "")
+
+
+def _size(parameter: nn.Parameter) -> int:
+    from torch.nn.parameter import is_lazy
+
+    return 0 if is_lazy(parameter) else parameter.numel()
+
+
+_PUBLISHED_LIBRARIES: dict[str, ModuleType] = {"torchvision": torchvision, "timm": timm, transformers.NAME: transformers}
+
+
+def published(reference: Reference) -> tuple[Published, ...]:
+    """What the library of a model declares of its weights; nothing for a model of the user's own."""
+    if reference.kind != "library":
+        return ()
+    found: tuple[Published, ...] = _PUBLISHED_LIBRARIES[reference.place].published(reference.name)
+    return found
+
+
+def why_none(reference: Reference) -> str:
+    """What to say where nothing is declared.
+
+    >>> why_none(Reference("module", "library", "Net"))
+    'None for a model of your own; --weights FILE loads a file of yours.'
+    """
+    if reference.kind != "library":
+        return "None for a model of your own; --weights FILE loads a file of yours."
+    if reference.place == transformers.NAME:
+        return "transformers declares none: --weights REPOSITORY names one of the Hugging Face hub, or a file of yours."
+    return "None are declared; 'fxviz render MODEL --weights FILE' loads a file of yours."
+
+
+def declared(reference: Reference, module: nn.Module) -> tuple[tuple[str, str], ...]:
+    """What the configuration of a model says of it, where its library has one."""
+    is_of_it = reference.kind == "library" and reference.place == transformers.NAME
+    return transformers.declared(module) if is_of_it else ()
+
+
+def release(reference: Reference, wanted: str) -> Release:
+    """The weights called ``wanted`` of a library's model.
+
+    Raises:
+        UsageError: the library has none of that name for it.
+    """
+    found: Release = _PUBLISHED_LIBRARIES[reference.place].release(reference.name, wanted)
+    return found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from math import prod
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fxviz import _errors
+from fxviz._errors import shown
 from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo
 from fxviz._sources.inputs import Arguments
-from fxviz._sources.owncode import own_code
-from fxviz.quoting import shown
+from fxviz._sources.user_code import own_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -44,7 +47,7 @@ class Source:
         origin: the library, file or module it comes from, "python" for a module handed over.
         build: makes the module; its parameters hold no memory if the argument is False.
         declared: tells what the model is called with, as far as its source says so: positional arguments of forward, keyword
-            arguments by name, or both; tensors may be given as :class:`~fxviz._graph.TensorInfo`. None if it does not say.
+            arguments by name, or both; tensors may be given as :class:`~fxviz.TensorInfo`. None if it does not say.
         running: makes the context in which the model runs: what its code imports is found, its library makes no remarks.
         weights: tells which were loaded into the module that was built last, None if none were.
         is_shared: whether what ``build`` returns may be someone else's module, left as it is; else it was made for this call.
@@ -116,3 +119,126 @@ def _is_computed(value: object) -> bool:
     from torch import Tensor
 
     return isinstance(value, Tensor) and not value.is_leaf
+
+
+Result = TypeVar("Result")
+
+
+def build(make: Callable[[], nn.Module], allocate: bool) -> nn.Module:
+    """The module that ``make`` returns, in eval mode; torch's random state is kept.
+
+    Args:
+        make: calls the library.
+        allocate: whether parameters hold memory; if so they are the same each time.
+
+    >>> from torch import nn
+    >>> build(lambda: nn.Linear(2, 3), allocate=False).weight.device
+    device(type='meta')
+    """
+    return made(make, allocate).eval()
+
+
+def made(make: Callable[[], Result], allocate: bool) -> Result:
+    """What ``make`` returns, with or without memory for the parameters of modules in it; torch's random state is kept.
+
+    >>> from torch import nn
+    >>> made(lambda: [nn.Linear(2, 3)], allocate=False)[0].weight.device
+    device(type='meta')
+    """
+    import torch
+
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), nullcontext() if allocate else empty_parameters():
+        warnings.simplefilter("ignore")
+        torch.default_generator.manual_seed(0)
+        return make()
+
+
+def optional_library(name: str) -> Any:
+    """The library called ``name``, which not every installation has.
+
+    Raises:
+        UsageError: it is not installed; the message says how to get it.
+
+    >>> optional_library("timn")
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
+    """
+    return _errors.optional_library(name, f"models called '{name}:...' need", name)
+
+
+_LARGE = 2**26
+"""Elements from which on a new tensor gets no memory: no position table or attention mask is that large."""
+
+
+@contextmanager
+def empty_parameters() -> Iterator[None]:
+    """While this is active, a parameter that a module registers keeps its shape and dtype and gives up its memory.
+
+    Only parameters go to the meta device, as they are registered: arithmetic on other tensors in a model's ``__init__``
+    (``torch.linspace(...).tolist()`` in stochastic depth) stays real. A parameter registered twice stays one. A tensor that
+    would fill a large part of memory before it becomes a parameter goes there as it is made.
+
+    >>> from torch import nn
+    >>> with empty_parameters():
+    ...     layer = nn.Linear(1000, 1000)
+    >>> layer.weight.device, tuple(layer.weight.shape)
+    (device(type='meta'), (1000, 1000))
+    """
+    from torch import nn
+
+    register = nn.Module.register_parameter
+
+    def register_empty(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
+        register(module, name, param if param is None else _emptied(param))
+
+    nn.Module.register_parameter = register_empty  # type: ignore[method-assign, assignment]
+    try:
+        with _meta_wins():
+            yield
+    finally:
+        nn.Module.register_parameter = register  # type: ignore[method-assign]
+
+
+def _emptied(param: nn.Parameter) -> nn.Parameter:
+    """The one parameter without memory that stands for ``param``."""
+    import torch
+    from torch import nn
+    from torch.nn.parameter import is_lazy
+
+    if param.is_meta or is_lazy(param):
+        return param
+    known: nn.Parameter | None = getattr(param, "_fxviz_empty", None)
+    if known is None:
+        known = nn.Parameter(torch.empty_like(param, device="meta"), param.requires_grad)
+        param._fxviz_empty = known  # type: ignore[attr-defined]
+    return known
+
+
+def _meta_wins() -> Any:
+    """A mode in which an operation on a parameter without memory takes its other tensors as such, too.
+
+    Filling one does nothing.
+    Some models run a layer in their ``__init__`` (to learn its output's channels), where parameters meet real buffers.
+    """
+    import torch
+    from torch import Tensor
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils._pytree import tree_leaves, tree_map_only
+
+    aten = torch.ops.aten
+    fillers = (aten.zero_.default, aten.fill_.Scalar, aten.uniform_.default, aten.normal_.default)
+    makers = (aten.empty.memory_format, aten.zeros.default, aten.ones.default, aten.randn.default, aten.rand.default)
+
+    class MetaWins(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func in fillers and args[0].is_meta:
+                return args[0]
+            kwargs = kwargs or {}
+            if func in makers:
+                kwargs = kwargs | ({"device": "meta"} if prod(args[0]) >= _LARGE else {})
+            elif len({leaf.is_meta for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}) > 1:
+                args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
+            return func(*args, **kwargs)
+
+    return MetaWins()  # type: ignore[no-untyped-call]

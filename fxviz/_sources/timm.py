@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fxviz._errors import UsageError, choice, shown
 from fxviz._graph import TensorInfo
-from fxviz._sources.building import build, optional_library
-from fxviz._sources.source import IMAGE, Source
+from fxviz._graph.values import Published
+from fxviz._sources import hub, releases
+from fxviz._sources.releases import Release
+from fxviz._sources.source import IMAGE, Source, build, optional_library
 
 if TYPE_CHECKING:
     from torch import nn
@@ -54,3 +59,100 @@ def _image(name: str) -> TensorInfo:
     declared: Any = optional_library("timm").get_pretrained_cfg(name, allow_unregistered=True)
     size = getattr(declared, "input_size", None) or IMAGE.shape[1:]
     return TensorInfo((1, *size), IMAGE.dtype)
+
+
+_DEFAULT = "DEFAULT"
+_MANY = 8
+"""So many tags are listed in a message at most."""
+
+
+def published(name: str) -> tuple[Published, ...]:
+    """The weights of the model called ``name``; of those with a tag in the name, these alone.
+
+    >>> _ = __import__("pytest").importorskip("timm")
+    >>> [weights.name for weights in published("resnet18") if weights.is_default]
+    ['a1_in1k']
+    """
+    architecture, _, tag = name.partition(".")
+    tags = _tags(architecture)
+    first = next(iter(tags), "")
+    wanted = {tag: tags[tag]} if tag in tags else tags
+    return tuple(_published(tag, declared, tag == first) for tag, declared in wanted.items())
+
+
+def release(name: str, wanted: str) -> Release:
+    """The weights with the tag ``wanted`` of the model called ``name``, which then has their number of classes.
+
+    Raises:
+        UsageError: there are none with that tag.
+    """
+    architecture, _, named = name.partition(".")
+    tags = _tags(architecture)
+    tag = (named or next(iter(tags), "")) if wanted == _DEFAULT else wanted.removeprefix(f"{architecture}.")
+    if tag not in tags:
+        raise UsageError(f"timm:{name} has no weights '{shown(wanted)}': {_choice(list(tags))}")
+    declared, label = tags[tag], f"timm:{architecture}'s weights {tag}"
+    return Release(
+        label,
+        lambda: _cached(declared),
+        lambda progress: _fetch(label, declared, progress),
+        lambda: source(f"{architecture}.{tag}"),
+    )
+
+
+def _choice(tags: list[str]) -> str:
+    if not tags:
+        return "timm publishes none; name a file"
+    listed = f"{_DEFAULT}, {', '.join(tags[:_MANY])}" if len(tags) > _MANY else choice((_DEFAULT, *tags))
+    return f"choose {listed}{f' or {len(tags) - _MANY} more' if len(tags) > _MANY else ''}, or name a file"
+
+
+def _tags(architecture: str) -> dict[str, Any]:
+    """What timm declares of each tag for which there are weights, the default one first."""
+    library = optional_library("timm")
+    names = library.list_pretrained(f"{architecture}.*")
+    tags = [name.partition(".")[2] for name in names]
+    declared = {tag: library.get_pretrained_cfg(f"{architecture}.{tag}") for tag in tags}
+    default = getattr(library.get_pretrained_cfg(architecture, allow_unregistered=True), "tag", None)
+    return dict(sorted(declared.items(), key=lambda item: item[0] != default))
+
+
+def _files(declared: Any) -> tuple[str, ...]:
+    """Names of the file in the repository, the one that is data only first."""
+    name = declared.hf_hub_filename
+    if not name:
+        return hub.SINGLE
+    safe = str(Path(name).with_suffix(".safetensors"))
+    return (name,) if name == safe else (safe, name)
+
+
+def _cached(declared: Any) -> Path | None:
+    found = hub.cached(declared.hf_hub_id, _files(declared)) if declared.hf_hub_id else None
+    return found or (releases.cached(declared.url) if declared.url else None)
+
+
+def _fetch(label: str, declared: Any, progress: bool) -> None:
+    if declared.hf_hub_id:
+        hub.fetch(declared.hf_hub_id, _files(declared), progress)
+    else:
+        releases.fetch(label, declared.url, progress)
+
+
+def _published(tag: str, declared: Any, is_default: bool) -> Published:
+    return Published(tag, is_default, _cached(declared) is not None, facts=tuple(_facts(declared)))
+
+
+def _facts(declared: Any) -> Iterator[tuple[str, str]]:
+    sizes = "×".join(map(str, declared.input_size or ()))
+    values = {
+        "licence": declared.license,
+        "input": sizes,
+        "classes": declared.num_classes,
+        "hub": declared.hf_hub_id,
+        "paper": declared.paper_ids,
+        "from": declared.origin_url,
+        "note": declared.description,
+    }
+    for label, value in values.items():
+        if value:
+            yield label, " ".join(str(value).split())

@@ -10,15 +10,13 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from fxviz._errors import UnknownModel, UsageError
-from fxviz._sources.owncode import own_code
+from fxviz._errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
 from fxviz._sources.reference import LIBRARIES, Reference
-from fxviz.quoting import shown
 
 _MANY = 8
 """So many modules of a package are listed at most."""
@@ -191,3 +189,41 @@ def _neighbours(folder: Path, before: set[str]) -> dict[str, ModuleType]:
 def _lies_in(folder: Path, module: ModuleType) -> bool:
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
     return any(Path(place).parent == folder for place in places if isinstance(place, str))
+
+
+@contextmanager
+def own_code(doing: str) -> Iterator[None]:
+    """Run a user's code in here.
+
+    Args:
+        doing: what cannot be done if it fails, "cannot import 'net.py'".
+
+    Raises:
+        UsageError: the code failed, or ended the program; the message says where.
+
+    >>> with own_code("cannot build 'net.py:Net'"):  # doctest: +ELLIPSIS
+    ...     1 / 0
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UsageError: cannot build 'net.py:Net' at ...: ZeroDivisionError: division by zero
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except FxvizError:
+        raise
+    except (Exception, SystemExit) as error:
+        line = blamed_line(error)
+        place = f" at {line}" if line.file else ""
+        said = "it ended the program" if isinstance(error, SystemExit) else first_line(error)
+        raise UsageError(f"{doing}{place}: {said}{_advice(error)}") from error
+
+
+def _advice(error: BaseException) -> str:
+    if isinstance(error, SystemExit):
+        return "; put what is a script's own under 'if __name__ == \"__main__\":'"
+    if isinstance(error, ImportError) and "relative import" in str(error):
+        return "; a file of a package is named from the folder above it, 'package.module:Net'"
+    if isinstance(error, ModuleNotFoundError):
+        return f"; install it for {sys.executable}, or start in the folder where it is"
+    return ""

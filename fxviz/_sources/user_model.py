@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, parameters, shown
 from fxviz._graph import TensorInfo
-from fxviz._sources.building import made
-from fxviz._sources.calling import check_call
-from fxviz._sources.finding import choice, find
 from fxviz._sources.inputs import Arguments
-from fxviz._sources.owncode import own_code
-from fxviz._sources.reference import Reference
-from fxviz._sources.refusing import NO_CODE, is_state
-from fxviz._sources.source import Source, described
-from fxviz._sources.user_code import beside, import_file, import_module, importable
-from fxviz.quoting import shown
+from fxviz._sources.reference import CHECKPOINTS, Reference, written
+from fxviz._sources.source import Source, described, made
+from fxviz._sources.user_code import beside, import_file, import_module, importable, own_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -138,3 +134,135 @@ def _without_memory(inputs: Arguments) -> Arguments:
 
     args, kwargs = tree_map_only(Tensor, kept, (inputs.args, dict(inputs.kwargs)))
     return Arguments(args, kwargs)
+
+
+_MANY = 8
+"""So many names are listed at most."""
+
+
+def find(reference: Reference, module: ModuleType) -> Any:
+    """What ``reference`` names in ``module``.
+
+    Raises:
+        UsageError: there is nothing of that name, or no name is given; the message lists what there is.
+
+    >>> find(Reference("module", "collections", "OrderedDict.fromkeys"), __import__("collections")).__name__
+    'fromkeys'
+    """
+    if not reference.name:
+        raise UsageError(f"no class or function is named in '{shown(reference.place)}'; {choice(reference, module)}")
+    value: Any = module
+    for part in reference.name.split("."):
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            hint = _near(part, value) or choice(reference, module)
+            raise UsageError(f"no '{shown(part)}' in '{shown(reference.place)}'; {hint}") from None
+    return value
+
+
+def _near(name: str, holder: Any) -> str:
+    near = difflib.get_close_matches(name, [known for known in dir(holder) if not known.startswith("_")], n=1)
+    return f"did you mean {near[0]}?" if near else ""
+
+
+def choice(reference: Reference, module: ModuleType) -> str:
+    """The names that could stand in ``reference``, as the end of a message."""
+    names = list(candidates(module))
+    if not names:
+        return "it defines no torch.nn.Module and no function: write one that returns the model"
+    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
+    return f"write '{shown(reference.place)}:NAME' with one of {', '.join(names[:_MANY])}{more}"
+
+
+def candidates(module: ModuleType) -> Iterator[str]:
+    """Names of the nn.Module classes, then of the modules that are made, then of the functions that ``module`` itself defines.
+
+    >>> list(candidates(__import__("fxviz._sources.user_model", fromlist=["find"])))
+    ['source', 'find', 'choice', 'candidates', 'check_call', 'refused', 'is_state']
+    """
+    from torch import nn
+
+    public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
+    own = {name: value for name, value in public.items() if getattr(value, "__module__", None) == module.__name__}
+    yield from (name for name, value in own.items() if isinstance(value, type) and issubclass(value, nn.Module))
+    yield from (name for name, value in public.items() if isinstance(value, nn.Module))
+    yield from (name for name, value in own.items() if inspect.isfunction(value))
+
+
+def check_call(target: Callable[..., Any], reference: Reference) -> None:
+    """Refuse arguments that do not fit.
+
+    Raises:
+        UsageError: arguments are missing, or not taken.
+
+    >>> def make(depth, *, act): ...
+    >>> check_call(make, Reference("file", "net.py", "make", (), {"act": "gelu"}))
+    Traceback (most recent call last):
+    ...
+    fxviz._errors.UsageError: 'net.py:make' needs depth: write 'net.py:make(act='gelu', depth=...)'
+    """
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):
+        return  # written in C: it says so itself
+    try:
+        bound = signature.bind_partial(*reference.args, **reference.kwargs)
+    except TypeError as error:
+        raise UsageError(f"cannot call '{shown(str(reference))}': {error}; it takes {parameters(signature)}") from None
+    required = {name: parameter for name, parameter in signature.parameters.items() if _is_required(parameter)}
+    if missing := [parameter for name, parameter in required.items() if name not in bound.arguments]:
+        names = ", ".join(parameter.name for parameter in missing)
+        raise UsageError(f"'{reference.place}:{reference.name}' needs {names}: write '{_completed(reference, missing)}'")
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+
+
+def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
+    """The name with a place for each missing argument."""
+    given = written(reference.args, reference.kwargs)[1:-1]
+    places = ["..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing]
+    return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
+
+
+_PICKLED = "it holds weights or a pickled module, and fxviz unpickles no module"
+_HOLDS = {
+    ".safetensors": "it holds weights, not code",
+    ".onnx": "it holds a graph of ONNX, not a PyTorch model",
+    ".h5": "it holds weights, not code",
+}
+"""What a file of weights holds; those not listed are pickled."""
+
+
+def refused(reference: Reference) -> UsageError:
+    """Why a file of weights cannot be drawn, and what can.
+
+    >>> print(refused(Reference("weights", "a.h5")))
+    cannot draw 'a.h5': it holds weights, not code; name the class or function that builds the model, 'net.py:Net'
+    >>> str(refused(Reference("weights", "a.pt"))).rpartition("; ")[2]
+    "name the class or function that builds the model, and the weights beside it: 'net.py:Net --weights a.pt'"
+    """
+    suffix, file = PurePath(reference.place).suffix.lower(), shown(reference.place)
+    example = f", and the weights beside it: 'net.py:Net --weights {file}'" if suffix in CHECKPOINTS else ", 'net.py:Net'"
+    holds = _HOLDS.get(suffix, _PICKLED)
+    return UsageError(f"cannot draw '{file}': {holds}; name the class or function that builds the model{example}")
+
+
+def is_state(value: Any) -> bool:
+    """Whether it is a ``state_dict``: tensors by name, also inside of a checkpoint.
+
+    >>> is_state({"fc.weight": __import__("torch").ones(1)}), is_state({"depth": 3}), is_state({})
+    (True, False, False)
+    """
+    from torch import Tensor
+
+    if not isinstance(value, Mapping):
+        return False
+    inner = [item for item in value.values() if isinstance(item, Mapping)]
+    return any(isinstance(item, Tensor) for mapping in (value, *inner) for item in mapping.values())
+
+
+NO_CODE = "weights without code: build the module, load them into it with load_state_dict, and give the module"
+"""What a ``state_dict`` is, and the way out."""

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxviz._errors import UsageError, choice
+from fxviz._errors import UsageError, choice, shown
 from fxviz._graph import WeightsInfo
 from fxviz._sources.checkpoints import SUFFIXES, check_file, is_checkpoint, read
 from fxviz._sources.checkpoints.fill import fill
-from fxviz._sources.published import release
 from fxviz._sources.reference import LIBRARIES, parse
-from fxviz._sources.resolve import resolve
+from fxviz._sources.resolve import release, resolve
 from fxviz._sources.source import Source
-from fxviz.quoting import shown
 
 if TYPE_CHECKING:
     from torch import nn
+
+__all__ = ["check_weights", "fetch", "source_of"]
 
 _FILE = f"name a file: {choice(SUFFIXES)}"
 

@@ -10,12 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from fxviz._errors import TraceError
+from fxviz._errors import TraceError, parameters
 from fxviz._graph import TensorInfo
 from fxviz._sources.inputs import Dummy
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import describe, tensors_in, with_parts
-from fxviz.quoting import parameters
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:

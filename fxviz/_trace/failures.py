@@ -6,12 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor, fx, nn
 
+from fxviz._errors import Line, blamed_line, first_line
 from fxviz._graph import Failure, TensorInfo
-from fxviz._trace.blaming import Blame
-from fxviz._trace.calls import getitem, stopped
 from fxviz._trace.tensors import describe, said, tensors_in
-from fxviz._trace.tracer import ModelTracer, class_name
-from fxviz.locating import Line, blamed_line, first_line
+from fxviz._trace.tracer import Blame, ModelTracer, class_name, getitem, stopped
 
 _MOST = 4
 """Tensors that are shown of those that met."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
@@ -22,3 +25,123 @@ def fake_of(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
         with torch._C._DisableTorchDispatch():  # ten times as fast as from_tensor, and there may be thousands
             bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
         return FakeTensor(mode, bare, torch.device("cpu") if tensor.is_meta else tensor.device)
+
+
+Guess = Callable[..., Any]
+
+
+def guess_of(func: Any) -> Guess | None:
+    """How to guess the result of an operation from its arguments; None if there is no guess for it.
+
+    >>> guess = guess_of(torch.ops.aten.nonzero.default)
+    >>> tuple(guess(torch.zeros(2, 3)).shape)
+    (6, 2)
+    >>> guess_of(torch.ops.aten.add.Tensor) is None
+    True
+    """
+    return _GUESSES.get(str(func._overloadpacket))
+
+
+def _number(tensor: Tensor) -> bool | int | float | complex:
+    kinds = (("is_complex", 1 + 0j), ("is_floating_point", 1.0))
+    if tensor.dtype is torch.bool:
+        return True
+    return next((value for kind, value in kinds if getattr(tensor, kind)()), 1)
+
+
+def _equal(tensor: Tensor, other: Tensor) -> bool:
+    return True
+
+
+def _nonzero(tensor: Tensor) -> Tensor:
+    return tensor.new_empty((tensor.numel(), tensor.dim()), dtype=torch.int64)
+
+
+def _masked_select(tensor: Tensor, mask: Tensor) -> Tensor:
+    shape: torch.Size = torch.broadcast_shapes(tensor.shape, mask.shape)  # type: ignore[no-untyped-call]
+    return tensor.new_empty(shape.numel())
+
+
+def _index(tensor: Tensor, indices: list[Tensor | None]) -> Tensor:
+    """A mask among the indices becomes the positions of all its entries, one index for each of its axes."""
+    positions: list[Tensor | None] = []
+    for index in indices:
+        if index is not None and index.dtype in (torch.bool, torch.uint8):
+            positions += _nonzero(index).unbind(1)
+        else:
+            positions.append(index)
+    result: Tensor = torch.ops.aten.index.Tensor(tensor, positions)
+    return result
+
+
+def _unique(tensor: Tensor, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False) -> Any:
+    values = tensor.new_empty(min(1, tensor.numel()))
+    return _with_places(values, len(values), tuple(tensor.shape), return_inverse, return_counts)
+
+
+def _unique_along(
+    tensor: Tensor, dim: int, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
+) -> Any:
+    count = min(1, tensor.shape[dim])
+    return _with_places(tensor.narrow(dim, 0, count).clone(), count, (tensor.shape[dim],), return_inverse, return_counts)
+
+
+def _unique_consecutive(
+    tensor: Tensor, return_inverse: bool = False, return_counts: bool = False, dim: int | None = None
+) -> Any:
+    if dim is None:
+        return _unique(tensor, True, return_inverse, return_counts)
+    return _unique_along(tensor, dim, True, return_inverse, return_counts)
+
+
+def _with_places(values: Tensor, count: int, places: tuple[int, ...], inverse: bool, counts: bool) -> tuple[Tensor, ...]:
+    """Unique values; where asked for, which one stands at each place, and how often each occurs."""
+    which = values.new_empty(places if inverse else 0, dtype=torch.int64)
+    return values, which, values.new_empty(count if counts else 0, dtype=torch.int64)
+
+
+def _repeat_interleave(repeats: Tensor, *, output_size: int | None = None) -> Tensor:
+    return repeats.new_empty(repeats.numel() if output_size is None else output_size)
+
+
+def _bincount(tensor: Tensor, weights: Tensor | None = None, minlength: int = 0) -> Tensor:
+    bins = tensor.new_empty(max(2 if tensor.numel() else 0, minlength), dtype=torch.int64)
+    return bins if weights is None else bins.to(torch.float64)
+
+
+def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    return boxes.new_empty(boxes.shape[0], dtype=torch.int64)
+
+
+_GUESSES: dict[str, Guess] = {
+    "aten._local_scalar_dense": _number,
+    "aten.equal": _equal,
+    "aten.nonzero": _nonzero,
+    "aten.masked_select": _masked_select,
+    "aten.index": _index,
+    "aten._unique2": _unique,
+    "aten.unique_dim": _unique_along,
+    "aten.unique_consecutive": _unique_consecutive,
+    "aten.repeat_interleave": _repeat_interleave,
+    "aten.bincount": _bincount,
+    "torchvision.nms": _nms,
+}
+
+
+def quick(func: Any, args: tuple[Any, ...]) -> Any:
+    """What ``func`` returns for fake tensors, None where torch's own way is to be taken.
+
+    >>> image = torch.empty(1, 3, 8, 8, device="meta")
+    >>> result = quick(torch.ops.aten.native_batch_norm.default, (image, None, None, image, image, False, 0.1, 1e-5))
+    >>> [tuple(tensor.shape) for tensor in result]
+    [(1, 3, 8, 8), (0,), (0,)]
+    """
+    if func is torch.ops.aten.native_batch_norm.default and not args[5]:
+        return _batch_norm_in_eval_mode(args[0])
+    return None
+
+
+def _batch_norm_in_eval_mode(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The result, and the statistics of the batch, which are not kept (torch: aten/src/ATen/native/Normalization.cpp)."""
+    none = image.new_empty((0,))
+    return torch.empty_like(image), none, none

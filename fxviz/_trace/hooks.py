@@ -22,13 +22,10 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from fxviz._trace.blaming import FAILURES, Step
-from fxviz._trace.fake import fake_of
-from fxviz._trace.guessing import guess_of
-from fxviz._trace.kernels import quick
+from fxviz._trace.fake import fake_of, guess_of, quick
 from fxviz._trace.macs import macs_of
 from fxviz._trace.tensors import swapped, tensors_in
-from fxviz._trace.tracer import ModelTracer
+from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 
 _DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
 _BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)

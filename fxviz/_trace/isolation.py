@@ -171,3 +171,17 @@ def _mode(model: nn.Module, training: bool) -> Iterator[None]:
     finally:
         for module, before in saved:
             module.training = before
+
+
+def reset() -> None:
+    """Take back what code that was imported may have set for the whole process.
+
+    >>> torch.set_default_dtype(torch.float64)
+    >>> reset()
+    >>> torch.get_default_dtype()
+    torch.float32
+    """
+    torch.set_default_dtype(torch.float32)
+    torch.set_default_device(None)
+    torch.set_grad_enabled(True)
+    torch.use_deterministic_algorithms(False)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,17 +14,16 @@ from torch import Tensor, fx, nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parameter import is_lazy
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, text_of
+from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, TraceInfo
 from fxviz._graph.options import TraceOptions, check_device
 from fxviz._sources.inputs import Arguments
 from fxviz._trace.arguments import materialized, named_inputs
-from fxviz._trace.blaming import FAILURES
-from fxviz._trace.choosing import leaves, submodule
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import undisturbed
-from fxviz._trace.tracer import ModelTracer
-from fxviz.locating import text_of
+from fxviz._trace.tensors import describe
+from fxviz._trace.tracer import FAILURES, ModelTracer, class_name
 
 _TOUCHES_MEMORY = (
     "data pointer",
@@ -195,3 +195,166 @@ def check_available(device: str) -> None:
     index = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and index >= torch.cuda.device_count():
         raise UsageError(f"no device '{device}' here: torch sees {torch.cuda.device_count()} GPU(s); use meta or cpu")
+
+
+def submodule(model: nn.Module, path: str) -> nn.Module:
+    """The module at a dotted path; "" is the model itself.
+
+    Raises:
+        UsageError: there is none.
+
+    >>> model = nn.Sequential(nn.Linear(4, 2))
+    >>> submodule(model, "0"), submodule(model, "") is model
+    (Linear(in_features=4, out_features=2, bias=True), True)
+    """
+    found = _at(model, path)
+    if found is None:
+        near = _near(path, (name for name, _ in model.named_modules() if name))
+        raise UsageError(f"{type(model).__name__} has no submodule '{path}'{near}")
+    return found
+
+
+def leaves(root: nn.Module, names: Iterable[str]) -> frozenset[nn.Module]:
+    """The modules inside ``root`` that paths ("layer1.0") and classes ("BasicBlock", "resnet.BasicBlock") name.
+
+    Raises:
+        UsageError: a name fits none.
+
+    >>> [type(module).__name__ for module in leaves(nn.Sequential(nn.ReLU(), nn.Tanh()), ["activation.ReLU"])]
+    ['ReLU']
+    """
+    found: set[nn.Module] = set()
+    for name in names:
+        fitting = _named(root, name)
+        if not fitting - {root}:
+            raise UsageError(_unfit(root, name, fitting))
+        found |= fitting - {root}
+    return frozenset(found)
+
+
+def _at(model: nn.Module, path: str) -> nn.Module | None:
+    found: nn.Module | None = model
+    for name in path.split(".") if path else ():
+        found = None if found is None else found._modules.get(name)
+    return found
+
+
+def _named(root: nn.Module, name: str) -> set[nn.Module]:
+    fitting = {module for module in root.modules() if f".{class_name(module)}".endswith(f".{name}")}
+    place = _at(root, name)
+    return fitting if place is None else fitting | {place}
+
+
+def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
+    if fitting or not name:
+        return f"{type(root).__name__} cannot be one node as a whole: name modules inside it, by path or class"
+    inside = [(path, type(module).__name__) for path, module in root.named_modules() if path]
+    near = _near(name, dict.fromkeys([*(path for path, _ in inside), *(cls for _, cls in inside)]))
+    return f"{type(root).__name__} has no module of path or class '{name}'{near}"
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    """What to say of the names that look alike, else of the first ones."""
+    known = list(known)
+    near = difflib.get_close_matches(name, known, n=3)
+    if near:
+        return f"; did you mean {', '.join(near)}?"
+    return f"; there are {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; it has none"
+
+
+_KINDS = {
+    "placeholder": "input",
+    "call_module": "module",
+    "call_function": "function",
+    "call_method": "method",
+    "get_attr": "parameter",
+    "output": "output",
+}
+
+
+def to_archgraph(
+    graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
+) -> ArchGraph:
+    """The recorded graph as plain values; nothing of torch is kept. ``times``: seconds of the nodes that were timed."""
+    owners = {path: class_name(module) for path, module in tracer.root.named_modules()}
+    return ArchGraph(
+        model=info,
+        trace=trace,
+        nodes=tuple(_node(node, times.get(node.name)) for node in graph.nodes),
+        edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
+        scopes=tuple(tracer.scopes),
+        parameters=tuple(_parameter(name, tensor, owners) for name, tensor in tracer.root.named_parameters()),
+        total_buffers=sum(buffer.numel() for buffer in tracer.root.buffers()),
+    )
+
+
+def _node(node: fx.Node, time: float | None) -> Node:
+    module = node.meta.get("module")
+    return Node(
+        id=node.name,
+        kind=_KINDS[node.op],
+        op=node.meta["op"],
+        path=node.meta["path"],
+        cls=None if module is None else class_name(module),
+        call=node.meta["call"],
+        scope=node.meta["scope"],
+        uses=tuple(node.meta["uses"]),
+        outputs=node.meta["outputs"],
+        settings=_call_settings(node) if module is None else _module_settings(module),
+        macs=node.meta["macs"],
+        time=time,
+    )
+
+
+def _parameter(name: str, tensor: nn.Parameter, owners: Mapping[str, str]) -> Parameter:
+    described = describe(tensor)
+    owner = owners.get(name.rpartition(".")[0], "")
+    return Parameter(name, described.shape, described.dtype, tensor.requires_grad, owner)
+
+
+def _edges(node: fx.Node) -> Iterator[Edge]:
+    for slot, source in _sources("", (node.args, node.kwargs)):
+        yield Edge(source.name, node.name, slot)
+
+
+def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
+    """Each node among the arguments with the place it stands at: "0", "1.2", "mask"."""
+    if isinstance(value, fx.Node):
+        yield slot, value
+    elif slot == "" and isinstance(value, tuple):
+        args, kwargs = value
+        for key, item in [*enumerate(args), *kwargs.items()]:
+            yield from _sources(str(key), item)
+    elif isinstance(value, (tuple, list)):
+        for place, item in enumerate(value):
+            yield from _sources(f"{slot}.{place}", item)
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _sources(f"{slot}.{key}", item)
+    elif isinstance(value, slice):
+        for key in ("start", "stop", "step"):
+            yield from _sources(f"{slot}.{key}", getattr(value, key))
+
+
+def _module_settings(module: nn.Module) -> dict[str, Any]:
+    """The plain public attributes of a module: kernel_size, stride, in_features, ... in the order they were set."""
+    attributes = ((name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training")
+    return {name: _plain(value) for name, value in attributes if _is_plain(value)}
+
+
+def _call_settings(node: fx.Node) -> dict[str, Any]:
+    """The plain arguments of a call, by place ("1") or name ("dim")."""
+    if node.op not in ("call_function", "call_method"):
+        return {}
+    arguments = [(str(place), value) for place, value in enumerate(node.args)] + list(node.kwargs.items())
+    return {name: _plain(value) for name, value in arguments if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    if isinstance(value, (tuple, list)):
+        return all(_is_plain(item) for item in value)
+    return isinstance(value, (int, float, bool, str)) and value == value and value not in (float("inf"), float("-inf"))
+
+
+def _plain(value: Any) -> Any:
+    return tuple(_plain(item) for item in value) if isinstance(value, (tuple, list)) else value

@@ -18,9 +18,8 @@ from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._trace.advice import Situation, next_step
-from fxviz._trace.describing import to_archgraph
 from fxviz._trace.failures import sentence
-from fxviz._trace.record import Recording, record
+from fxviz._trace.record import Recording, record, to_archgraph
 from fxviz._trace.tensors import describe
 from fxviz._trace.timing import time_nodes
 from fxviz._trace.tracer import class_name
@@ -69,7 +68,7 @@ def trace_module(
     Args:
         model: the module; its parameters may be on the meta device if that is the device to run on.
         inputs: :class:`~fxviz._sources.inputs.Arguments`, or what they can be made of: positional arguments as a tuple or list, keyword
-            arguments as a dict, a single tensor. Wherever a tensor is meant, a :class:`~fxviz._graph.TensorInfo` stands for a
+            arguments as a dict, a single tensor. Wherever a tensor is meant, a :class:`~fxviz.TensorInfo` stands for a
             dummy of that shape and dtype.
         info: what the graph says about where the model comes from.
         options: how it is run.

@@ -15,13 +15,12 @@ from torch.nn.utils.rnn import PackedSequence
 from torch.utils._python_dispatch import _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
-from fxviz._errors import TimingError
+from fxviz._errors import TimingError, first_line
 from fxviz._graph.options import TraceOptions
-from fxviz._trace.calls import getitem, read_after_write
 from fxviz._trace.isolation import undisturbed
 from fxviz._trace.record import Recording
 from fxviz._trace.tensors import describe, said, tensors_in
-from fxviz.locating import first_line
+from fxviz._trace.tracer import getitem, read_after_write
 
 RUNS = 5
 """Timed runs, after one that warms up. A step's time is the median of theirs."""

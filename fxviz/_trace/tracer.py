@@ -8,17 +8,17 @@ simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call
 
 from __future__ import annotations
 
+import types
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
-from fxviz._trace.blaming import FAILURES, Blame, Step
-from fxviz._trace.calls import getitem, read_after_write, returns_nothing_new, stopped, writes_by_name, written
 from fxviz._trace.tensors import Bindings, describe, tensors_in, version_of
 
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
@@ -331,3 +331,95 @@ def _alias(tensor: Tensor) -> Tensor:
     """Another view of the same memory, so that a tensor that passed through a step is told apart from the one that came in."""
     alias: Tensor = torch.ops.aten.alias.default(tensor)
     return alias
+
+
+_IN_PLACE_DUNDERS = frozenset(
+    f"__{name}__"
+    for name in "setitem iadd isub imul itruediv ifloordiv imod ipow iand ior ixor ilshift irshift imatmul".split()
+)
+
+
+def read_after_write(value: Any, writer: Any) -> Any:
+    """Stands in the graph where a tensor is read whose memory ``writer`` changed through another view."""
+    return value
+
+
+def getitem(value: Any, key: Any) -> Any:
+    """``value[key]`` as a node of the graph."""
+    return value[key]
+
+
+def setitem(value: Any, key: Any, item: Any) -> Any:
+    """``value[key] = item`` as a node of the graph; gives ``value``."""
+    value[key] = item
+    return value
+
+
+def stopped() -> None:
+    """Stands in the graph where the model's code raised outside of any operation."""
+
+
+def _is_method(func: Callable[..., Any]) -> bool:
+    if isinstance(func, (types.MethodDescriptorType, types.WrapperDescriptorType)):
+        return True
+    return getattr(func, "__qualname__", "").startswith(("Tensor.", "TensorBase.", "_TensorBase."))
+
+
+def writes_by_name(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> bool:
+    """In-place by torch's naming rule; needed where a fake value is written into a real tensor, whose version does not move."""
+    if not args or not isinstance(args[0], Tensor) or name == "requires_grad_":
+        return False
+    return name in _IN_PLACE_DUNDERS or (name.endswith("_") and not name.endswith("__") and _is_method(func))
+
+
+def returns_nothing_new(result: Any, inputs: list[Tensor]) -> bool:
+    """``x.contiguous()``, ``x.to(...)``, ``F.dropout(x, training=False)`` that had nothing to do: no step of the model."""
+    return bool(inputs) and result is inputs[0]
+
+
+def written(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple[str, Any, str, tuple[Any, ...]]:
+    """How fx writes the call: kind, target, the operation's plain name, arguments."""
+    if name == "__get__":
+        attribute = func.__self__.__name__  # type: ignore[attr-defined]
+        return "call_function", getattr, attribute, (args[0], attribute)
+    if name == "__getitem__":
+        return "call_function", getitem, "getitem", args
+    if name == "__setitem__":
+        return "call_function", setitem, "setitem", args
+    if _is_method(func):
+        return "call_method", name, name.strip("_") if name.startswith("__") else name, args
+    return "call_function", func, name, args
+
+
+FAILURES = (Exception, SystemExit)
+"""What the model's code can fail with. Anything else (Ctrl-C) is none of its own doing."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """A call as fx writes it, with the facts that its node would have."""
+
+    kind: str
+    target: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    facts: Mapping[str, Any]
+
+
+@dataclass
+class Blame:
+    """Who an exception comes from.
+
+    Attributes:
+        error: the exception.
+        scope: id of the scope in which it was raised.
+        own: whether the tracer raised it, while it wrote down what the model had done.
+        module: the innermost module whose call raised.
+        step: the operation that raised; None if the code around the operations did.
+    """
+
+    error: BaseException
+    scope: int
+    own: bool = False
+    module: nn.Module | None = None
+    step: Step | None = None

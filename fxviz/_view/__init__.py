@@ -9,14 +9,12 @@ from fxviz._analysis.difference import Difference
 from fxviz._errors import UsageError, choice
 from fxviz._graph import ArchGraph
 from fxviz._graph.metrics import metric_for
-from fxviz._view.choosing import BUDGET, MOST_FLOWS, choose, fitting
-from fxviz._view.collapsing import level
+from fxviz._view.collapse import level, wish
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
-from fxviz._view.levels import arrange, look, rows_of
+from fxviz._view.levels import BUDGET, MOST_FLOWS, arrange, choose, fitting, look, rows_of
 from fxviz._view.marks import plain_modules
 from fxviz._view.outline import Outline
 from fxviz._view.view import View
-from fxviz._view.wishes import wish
 
 __all__ = [
     "BUDGET", "GRAPH_LEVELS", "LEVELS", "MERGED", "MOST_FLOWS", "STYLES", "Detail", "Outline", "arrange", "deepest_fitting",

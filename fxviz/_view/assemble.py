@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
-from fxviz._analysis.parting import gives_way
+from fxviz._analysis.parts import gives_way
 from fxviz._graph import Node, Scope
 from fxviz._graph.operations import plain_name
 from fxviz._view.branches import Region, count_branches
@@ -15,9 +15,8 @@ from fxviz._view.diff_rows import change_of, restore, spots
 from fxviz._view.outline import Outline
 from fxviz._view.plan import Place, span_of
 from fxviz._view.rows import Draft, Drafts, repetitions
-from fxviz._view.trunk import trunk
 from fxviz._view.view import INPUT, OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
-from fxviz._view.wiring import Wiring, passing
+from fxviz._view.wiring import Wiring, passing, trunk
 
 
 def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], detail: Detail) -> View:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Hashable, Sequence
 from itertools import groupby
 
-from fxviz._view.collapsing import level
+from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, lost_behind
 from fxviz._view.outline import Element, Outline
 from fxviz._view.rows import Draft, Drafts

@@ -9,9 +9,9 @@ from functools import cached_property
 
 from fxviz._analysis.difference import Difference, Removed
 from fxviz._graph import ArchGraph, Node, Scope
+from fxviz._graph.index import Owners
 from fxviz._graph.metrics import METRICS, Metric
 from fxviz._graph.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
-from fxviz._graph.owners import Owners
 from fxviz._view.detail import Detail
 
 LARGEST_UNIT = 8

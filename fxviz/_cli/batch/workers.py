@@ -4,8 +4,136 @@ Each way gives every item with its result as soon as that is there, in no order;
 A task raises nothing itself. Whoever stops early closes the iterator, and nothing is left running on this machine.
 """
 
+from __future__ import annotations
+
+import signal
+import threading
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import BrokenExecutor
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
 from fxviz._cli.batch.dask import connect, on_cluster
-from fxviz._cli.batch.here import in_this_process
-from fxviz._cli.batch.processes import in_processes, processors
+from fxviz._errors import WorkerDied
 
 __all__ = ["connect", "in_processes", "in_this_process", "on_cluster", "processors"]
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+_LEAST = 2
+"""joblib starts no process for one job alone: it would be done in this one."""
+
+
+def processors() -> int:
+    """How many processes this machine runs at once, as far as this one may use it."""
+    import joblib
+
+    return int(joblib.cpu_count())
+
+
+def in_processes(
+    task: Callable[[Item], Result], items: Sequence[Item], jobs: int
+) -> Generator[tuple[Item, Result | WorkerDied], None, None]:
+    """Each item with its result, as soon as it is there.
+
+    Where a process dies, all of them are started anew for the rest. Any task that had begun may be the one that died with it:
+    each is tried once more in the end, alone.
+
+    Args:
+        task: a function that can be imported; it raises nothing.
+        items: what it is called with, one at a time.
+        jobs: processes, two or more.
+
+    >>> sorted(in_processes(abs, [1, -2, 3], 2))
+    [(-2, 2), (1, 1), (3, 3)]
+    """
+    waiting = dict(enumerate(items))
+    suspects: dict[int, Item] = {}
+    with _closed_in_the_end():
+        while waiting:
+            begun: dict[int, Item] = {}
+            try:
+                for number, result in _in_pool(task, dict(waiting), jobs, begun):
+                    del begun[number]
+                    yield waiting.pop(number), result
+            except BrokenExecutor:
+                suspects |= begun
+                waiting = {number: item for number, item in waiting.items() if number not in begun}
+        for item in suspects.values():
+            yield item, _alone(task, item)
+
+
+def _alone(task: Callable[[Item], Result], item: Item) -> Result | WorkerDied:
+    """Its result, with nothing beside it."""
+    try:
+        [(_, result)] = _in_pool(task, {0: item}, _LEAST, {})
+    except BrokenExecutor:
+        return WorkerDied(
+            "the process that worked on it was killed or ended itself, also when nothing else ran; perhaps memory ran out"
+        )
+    return result
+
+
+def _in_pool(
+    task: Callable[[Item], Result], items: Mapping[int, Item], jobs: int, begun: dict[int, Item]
+) -> Iterator[tuple[int, Result]]:
+    """Numbers with results; ``begun`` gets what is handed to the processes, which are as many as ``jobs``.
+
+    Raises:
+        BrokenExecutor: one of them died, and with it all.
+    """
+    import joblib
+
+    def calls() -> Iterator[Any]:
+        for number, item in items.items():
+            begun[number] = item
+            yield joblib.delayed(_numbered)(task, number, item)
+
+    pool = joblib.Parallel(jobs, backend="loky", return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
+    with _interrupts_ignored():
+        results: Iterator[tuple[int, Result]] = pool(calls())
+    return results
+
+
+def _numbered(task: Callable[[Item], Result], number: int, item: Item) -> tuple[int, Result]:
+    """Runs in a worker. Ctrl-C reaches every process of a terminal; the main one answers for all."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return number, task(item)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """A process that is started in here ignores Ctrl-C from its first moment on."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def _closed_in_the_end() -> Iterator[None]:
+    """No process outlives this, and joblib's remarks on tasks that were stopped are not shown."""
+    from joblib.externals.loky import get_reusable_executor
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module=r"joblib\b")
+        try:
+            yield
+        finally:
+            get_reusable_executor().shutdown(kill_workers=True)
+
+
+def in_this_process(task: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[Item, Result], None, None]:
+    """Each item with its result.
+
+    >>> list(in_this_process(abs, [1, -2]))
+    [(1, 1), (-2, 2)]
+    """
+    for item in items:
+        yield item, task(item)

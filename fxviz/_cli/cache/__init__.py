@@ -2,7 +2,7 @@
 
 Nothing is found again that could have become another: the key says what was asked for and what the installation looks like
 (:mod:`~fxviz._cli.cache.installation`), the entry names the source files that were loaded, with a digest of their states
-(:mod:`~fxviz._cli.cache.sources`). A model of the user's own has no entry. Once its code ran nothing more is read or kept in this
+(:mod:`~fxviz._cli.cache.installation`). A model of the user's own has no entry. Once its code ran nothing more is read or kept in this
 process, as that code may have changed a library; nor is it in a process that had imported torch before this command line.
 A cache that cannot be used is no error: the work is done.
 """
@@ -14,10 +14,8 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from fxviz._cli.cache.entry import Entry
-from fxviz._cli.cache.folder import clear, files, place
+from fxviz._cli.cache.entry import Entry, Question, clear, files, of_names, of_trace, place
 from fxviz._cli.cache.installation import reasons
-from fxviz._cli.cache.question import Question, of_names, of_trace
 from fxviz._graph import ArchGraph
 from fxviz._sources.reference import parse
 

@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fxviz._cli.commands.cache import cache
+from fxviz._cli.commands.cache import manage_cache
 from fxviz._cli.commands.compare import compare
-from fxviz._cli.commands.explain import explain
-from fxviz._cli.commands.info import info
-from fxviz._cli.commands.listing import list_names
-from fxviz._cli.commands.render import render
-from fxviz._cli.commands.report import summary
-from fxviz._cli.commands.trace import trace
+from fxviz._cli.commands.render import render, trace
+from fxviz._cli.commands.report import explain, info, list_names, summary
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "render": render,
@@ -22,6 +18,6 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "compare": compare,
     "info": info,
     "list": list_names,
-    "cache": cache,
+    "cache": manage_cache,
 }
 """In the order in which the help shows them."""

@@ -8,21 +8,19 @@ from typing import Annotated
 
 import typer
 
-from fxviz._cli import cache as caching
-from fxviz._cli import streams
-from fxviz._cli.cache.folder import BOUND, VARIABLE, File
+from fxviz._cli import cache, streams
+from fxviz._cli.cache.entry import BOUND, VARIABLE, File
 from fxviz._cli.messages import reported, say
 from fxviz._cli.options import spread
-from fxviz._errors import FxvizError, UsageError, choice
+from fxviz._errors import FxvizError, UsageError, choice, shown
 from fxviz._graph.units import memory
-from fxviz.quoting import shown
 
 _ACTIONS = {"info": "read", "clear": "empty"}
 """What can be done with the cache, and how a message calls it."""
 
 
 @spread
-def cache(
+def manage_cache(
     action: Annotated[str, typer.Argument(metavar="|".join(_ACTIONS), help="Say what is in the cache, or empty it.")],
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
@@ -30,10 +28,10 @@ def cache(
     with reported(debug):
         if action not in _ACTIONS:
             raise UsageError(f"no action '{shown(action)}': choose {choice(list(_ACTIONS))}")
-        folder = caching.place()
+        folder = cache.place()
         try:
             if action == "clear":
-                say(f"removed {_counted(caching.clear(folder))} from {folder}")
+                say(f"removed {_counted(cache.clear(folder))} from {folder}")
             else:
                 streams.give("\n".join(_lines(folder)) + "\n")
         except OSError as error:
@@ -43,8 +41,8 @@ def cache(
 
 def _lines(folder: Path) -> Iterator[str]:
     yield f"folder: {folder}"
-    yield f"content: {_counted(caching.files(folder))}, at most {memory(BOUND)}"
-    for library, reason in caching.reasons().items():
+    yield f"content: {_counted(cache.files(folder))}, at most {memory(BOUND)}"
+    for library, reason in cache.reasons().items():
         yield f"{library}: {f'nothing is kept, as {reason}' if reason else 'kept'}"
 
 

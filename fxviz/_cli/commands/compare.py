@@ -6,18 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fxviz import _api as api
-from fxviz._cli.figures import figure_target, write_figure
+from fxviz import _api
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
-from fxviz._cli.steps import MODEL, give, one_graph_of, tell_failures, tell_remarks
-from fxviz._errors import FxvizError, TraceError, UsageError, choice
+from fxviz._cli.steps import MODEL, figure_target, give, one_graph_of, tell_failures, tell_remarks, write_figure
+from fxviz._errors import FxvizError, TraceError, UsageError, choice, shown
 from fxviz._graph import ArchGraph
 from fxviz._render.differences import told
 from fxviz._render.figure import PICTURES, RenderOptions
 from fxviz._report.tables import FORMS, check_form
 from fxviz._sources.reference import is_graph_file
-from fxviz.quoting import shown
 
 
 @spread
@@ -45,10 +43,10 @@ def compare(
         tell_remarks(run, talk)
         graphs = _graphs(models, run, talk)
         if options is None:
-            give(api.compare(*graphs), form)
+            give(_api.compare(*graphs), form)
         else:
             old, new = graphs
-            figure = api.diff(old, new, options)
+            figure = _api.diff(old, new, options)
             write_figure(figure, path, draw, talk, told(figure.view))
         tell_failures(zip(graphs, models, strict=True))
 

@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fxviz import _api as api
+from fxviz import _api
+from fxviz._cli import streams
 from fxviz._cli.batch import Many, is_batch, render_batch
-from fxviz._cli.figures import figure_target, write_figure
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
-from fxviz._cli.steps import MODEL, graph_of, tell_failure
-from fxviz._errors import UsageError, choice
+from fxviz._cli.steps import MODEL, figure_target, graph_of, target_for, tell_failure, tell_written, write_figure
+from fxviz._errors import UsageError, choice, shown
 from fxviz._render.figure import SUFFIXES
 from fxviz._report.summary import headline
-from fxviz.quoting import shown
+from fxviz._sources.reference import is_graph_file
 
 
 @spread
@@ -55,5 +55,27 @@ def _render_one(model: str, target: str | None, many: Many, draw: Draw, run: Run
     options = draw.options()
     path = figure_target(target, model, draw)
     graph = graph_of(model, run, talk)
-    write_figure(api.render(graph, options), path, draw, talk, headline(graph, options.color_by))
+    write_figure(_api.render(graph, options), path, draw, talk, headline(graph, options.color_by))
     tell_failure(graph, model)
+
+
+@spread
+def trace(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}.")],
+    target: Annotated[str | None, output("Write here: .json; '-' for standard output. Default: MODEL.json.")] = None,
+    *,
+    run: Run,
+    talk: Talk,
+) -> None:
+    """Save what a model does as a graph (networkx node-link JSON)."""
+    with reported(talk.debug):
+        if is_graph_file(model):
+            raise UsageError(f"'{model}' is a saved graph, traced already; draw it with 'fxviz render {model}'")
+        path = target_for(target, model, ".json", (".json",))
+        graph = graph_of(model, run, talk)
+        if path is None:
+            streams.give(graph.to_json())
+        else:
+            graph.save(path)
+            tell_written(path, graph, talk)
+        tell_failure(graph, model)

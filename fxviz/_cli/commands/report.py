@@ -6,11 +6,16 @@ from typing import Annotated
 
 import typer
 
-from fxviz._cli.messages import reported
-from fxviz._cli.options import Run, Talk, option, spread
-from fxviz._cli.steps import MODEL, give, graph_of, tell_failure
+from fxviz import _api
+from fxviz._cli import streams
+from fxviz._cli.messages import patience, reported
+from fxviz._cli.options import NoCache, Run, Talk, option, spread
+from fxviz._cli.steps import MODEL, give, graph_of, names_of, tell_failure, terminal_width
+from fxviz._errors import UnknownModel
+from fxviz._report import explain as sentences
+from fxviz._report import tables
 from fxviz._report.summary import SORTS, SummaryOptions, summarize
-from fxviz._report.tables import FORMS, check_form
+from fxviz._sources.reference import is_graph_file, stem
 
 
 @spread
@@ -23,14 +28,72 @@ def summary(
     ] = None,
     top: Annotated[int | None, option("--top", "N", "Only the N largest, by parameters or by --sort.")] = None,
     all: Annotated[bool, typer.Option("--all", help="Also layers without parameters: activations, pooling, dropout.")] = False,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMS)}.")] = "table",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
     run: Run,
     talk: Talk,
 ) -> None:
     """Show a model's layers with their parameters, shapes and MACs, on standard output."""
     with reported(talk.debug):
         options = SummaryOptions(depth, sort, top, all)
-        check_form(form)
+        tables.check_form(form)
         graph = graph_of(model, run, talk)
         give(summarize(graph, options), form)
         tell_failure(graph, model)
+
+
+@spread
+def explain(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    *,
+    lang: Annotated[
+        str, typer.Option("--lang", metavar="LANG", help=f"{', '.join(sentences.LANGUAGES)}: English or Chinese.")
+    ] = "en",
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(sentences.FORMS)}.")] = "text",
+    run: Run,
+    talk: Talk,
+) -> None:
+    """Explain a model in sentences, every number computed, on standard output."""
+    with reported(talk.debug):
+        sentences.check_language(lang)
+        sentences.check_form(form)
+        graph = graph_of(model, run, talk)
+        give(sentences.explained(graph, lang), form)
+        tell_failure(graph, model)
+
+
+@spread
+def info(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Show a model's documentation, where it comes from, and its published weights.
+
+    The model is built, not run; nothing is downloaded.
+    """
+    with reported(debug):
+        from fxviz._report.info import words
+
+        with patience(f"loading {model}", is_graph_file(model)):
+            known = _api.inform(model)
+        streams.give(words(known, f"{stem(model)}.svg", terminal_width()) + "\n")
+
+
+@spread
+def list_names(
+    pattern: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PATTERN",
+            help="Part of a name, or a shell pattern; after 'timm:' or 'transformers:' one of theirs.",
+            show_default=False,
+        ),
+    ] = None,
+    no_cache: NoCache = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """List the names of models that can be drawn."""
+    with reported(debug):
+        found = names_of(pattern, no_cache)
+        if not found:
+            raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
+        streams.give("\n".join(found) + "\n")

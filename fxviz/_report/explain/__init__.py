@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fxviz._analysis.facts_facts import facts_of
+from fxviz._analysis import facts_of
 from fxviz._errors import UsageError, choice
 from fxviz._graph import ArchGraph
 from fxviz._report.explain import chinese, english

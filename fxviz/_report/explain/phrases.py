@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 
 from fxviz._analysis.facts import KINDS, Amount, Facts, Kind, Layer, Stage
+from fxviz._errors import short_path, shown
 from fxviz._graph import ArchGraph, units
-from fxviz.quoting import short_path, shown
 
 _NAME = 60
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fxviz._analysis.facts import Amount, Facts, Kind, Layer, Memory, Place
 from fxviz._graph import RESIDUAL_KINDS, ArchGraph, units
-from fxviz._report.explain import phrases as telling
+from fxviz._report.explain import phrases
 
 _NAMED = 4
 """Parts, modules or layers that a sentence names before it counts."""
@@ -37,18 +37,18 @@ def title(graph: ArchGraph) -> Title:
     """The model, its class, its source unless that is Python, its weights and inputs."""
     model = graph.model
     return Title(
-        telling.name(model.name),
-        telling.class_name(model.cls),
-        "" if model.source == "python" else telling.name(model.source),
-        telling.name(model.weights.name) if model.weights else "",
-        telling.inputs(graph),
+        phrases.name(model.name),
+        phrases.class_name(model.cls),
+        "" if model.source == "python" else phrases.name(model.source),
+        phrases.name(model.weights.name) if model.weights else "",
+        phrases.inputs(graph),
     )
 
 
 def stopped(graph: ArchGraph) -> tuple[str, str] | None:
     """The path ("" for the model itself) and the class of the module at which the run stopped; None if it is whole."""
     failure = graph.trace.failure
-    return None if failure is None else (telling.path(failure.path), telling.name(failure.class_name))
+    return None if failure is None else (phrases.path(failure.path), phrases.name(failure.class_name))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def core(facts: Facts) -> Core | None:
     found, held = facts.core, sum(part.amount.params > 0 for part in facts.parts)
     if held < 2 or (len(found) == held and found[0].amount.share <= 0.5):
         return None
-    names = tuple(telling.path(part.path) for part in found) if len(found) <= _NAMED else ()
+    names = tuple(phrases.path(part.path) for part in found) if len(found) <= _NAMED else ()
     most = found[0].amount.share
     first = units.percent(most) if 1 < len(found) <= _NAMED and most > 0.5 else ""
     return Core(names, len(found), held, units.percent(sum(part.amount.share for part in found)), first)
@@ -101,7 +101,7 @@ def time_shares(facts: Facts) -> Shares:
 
 def _largest_parts(facts: Facts, share: Callable[[Amount], float]) -> Shares:
     held = sorted((part for part in facts.parts if share(part.amount)), key=lambda part: -share(part.amount))
-    said = [f"{telling.path(part.path)} {units.percent(share(part.amount))}" for part in held[:_SHARES]]
+    said = [f"{phrases.path(part.path)} {units.percent(share(part.amount))}" for part in held[:_SHARES]]
     return said if len(held) > 1 else [], len(held) > _SHARES
 
 
@@ -161,13 +161,13 @@ def largest(facts: Facts) -> Largest | None:
         return None
     equal = sum(other.params == layer.params for other in facts.layers)
     weight = units.shape(layer.weight) if layer.weight else ""
-    share = telling.share_of(layer.params, facts)
-    return Largest(telling.path(layer.path), telling.name(layer.name), weight, units.hundredths(layer.params), share, equal)
+    share = phrases.share_of(layer.params, facts)
+    return Largest(phrases.path(layer.path), phrases.name(layer.name), weight, units.hundredths(layer.params), share, equal)
 
 
 def owners(facts: Facts) -> tuple[list[str], bool]:
     """The outermost modules that hold the parameters that are not used, and whether there are more than are named."""
-    found = list(dict.fromkeys(telling.path(parameter.name.partition(".")[0]) for parameter in facts.unused))
+    found = list(dict.fromkeys(phrases.path(parameter.name.partition(".")[0]) for parameter in facts.unused))
     return found[:_NAMED], len(found) > _NAMED
 
 
@@ -186,7 +186,7 @@ def shared(facts: Facts) -> Shared | None:
     if not facts.shared:
         return None
     first, readers = next(iter(facts.shared.items()))
-    return Shared(telling.path(first), list(map(telling.path, readers[:_NAMED])), len(readers) > _NAMED, len(facts.shared))
+    return Shared(phrases.path(first), list(map(phrases.path, readers[:_NAMED])), len(readers) > _NAMED, len(facts.shared))
 
 
 @dataclass(frozen=True)
@@ -213,14 +213,14 @@ def special(found: Sequence[Layer]) -> Special:
         sum(shape.depthwise for shape in shapes),
         len(grouped),
         tuple(sorted(set(grouped))),
-        telling.dilations(found),
+        phrases.dilations(found),
         sum(shape.transposed for shape in shapes),
     )
 
 
 def features(layers: Sequence[Layer]) -> tuple[list[tuple[str, int]], int]:
     """The first sizes of fully connected layers with how many have them, and how many sizes more there are."""
-    pairs = telling.features(layers)
+    pairs = phrases.features(layers)
     return pairs[:_SHARES], max(len(pairs) - _SHARES, 0)
 
 
@@ -238,7 +238,7 @@ def shortcuts(facts: Facts) -> list[Shortcuts]:
     """The residual skips by kind."""
     held = [(kind, facts.skips[kind], facts.skip_params.get(kind, 0)) for kind in RESIDUAL_KINDS if facts.skips[kind]]
     return [
-        Shortcuts(kind, count, units.hundredths(params) if params else "", telling.share_of(params, facts))
+        Shortcuts(kind, count, units.hundredths(params) if params else "", phrases.share_of(params, facts))
         for kind, count, params in held
     ]
 

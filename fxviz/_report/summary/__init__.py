@@ -1,8 +1,139 @@
 """A graph's facts in words and numbers: the line that tells what was written, the table of layers."""
 
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from fxviz._analysis.memory import size_of
+from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo
+from fxviz._graph.index import above
 from fxviz._report.headline import Share, headline, largest_shares
-from fxviz._report.summary.choosing import SORTS, SummaryOptions
-from fxviz._report.summary.summary import Summary, summarize
-from fxviz._report.summary.values import Row, Totals
+from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
+from fxviz._report.summary.table import tabulated
+from fxviz._report.summary.values import SORTS, Row, SummaryOptions, Totals, in_order, summed, summed_times
+from fxviz._report.tables import Table, Tabular
 
 __all__ = ["SORTS", "Row", "Share", "Summary", "SummaryOptions", "Totals", "headline", "largest_shares", "summarize"]
+
+
+@dataclass(frozen=True)
+class Summary(Tabular):
+    """A model as rows and totals. ``print`` shows its table.
+
+    Attributes:
+        model: which model it is.
+        trace: how it was run.
+        rows: layers in the order of the run with subtotals, then what the run never uses, then the sums.
+        totals: sums over the whole model.
+    """
+
+    model: ModelInfo
+    trace: TraceInfo
+    rows: tuple[Row, ...]
+    totals: Totals
+
+    @property
+    def table(self) -> Table:
+        """The same as a table, which :func:`fxviz._report.tables.written` writes in every form."""
+        return tabulated(self.model, self.trace, self.rows, self.totals)
+
+    def tables(self, form: str = "table") -> tuple[Table, ...]:
+        """The one table, of which each form shows its columns."""
+        return (self.table,)
+
+
+_DEFAULTS = SummaryOptions()
+
+
+def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
+    """Which layer owns which parameters, and what it computes.
+
+    Rows add up to the totals, whatever is shown: each parameter counts in one row, the first that reads it, and so does each
+    operation with multiply-accumulates.
+
+    >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
+    >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16)
+    >>> summary = summarize(ArchGraph(
+    ...     ModelInfo("tiny", "python", "Tiny"), TraceInfo("meta", "fake", {}, "2.4.0", None), (fc,), (),
+    ...     (Scope(0, "", "Tiny", 0, None),), (Parameter("fc.weight", (4, 4), "float32", True),),
+    ... ))
+    >>> [(row.kind, row.name, row.params, row.share) for row in summary.rows]
+    [('layer', 'fc', 16, 1.0), ('total', 'TOTAL', 16, 1.0)]
+    """
+    (used, rest), unused = used_layers(graph, options.all), unused_layers(graph)
+    if options.depth is not None:
+        used, unused = to_depth(used, graph, options.depth), to_depth(unused, graph, options.depth)
+    layers = (*_linked(used), *unused)
+    ordered = [_shown([row for row in layers if row.used is part], options) for part in (True, False)]
+    rows = _with_rest((*ordered[0], *ordered[1], *_sums(used, unused)), rest)
+    return Summary(
+        graph.model, graph.trace, tuple(_shared_out(rows, graph.traced_params)), _totals(graph, _outside(rest, used))
+    )
+
+
+def _linked(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows that read parameters of others name them."""
+    homes = {parameter.name: row.name for row in rows for parameter in row.parameters}
+    shared = ([homes[parameter.name] for parameter in row.shared if parameter.name in homes] for row in rows)
+    return tuple(replace(row, shared_with=tuple(dict.fromkeys(names))) for row, names in zip(rows, shared, strict=True))
+
+
+def _shown(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:
+    if options.sort is None and options.top is None:
+        return with_subtotals(rows)
+    return in_order(rows, options)
+
+
+def _sums(used: Sequence[Row], unused: Sequence[Row]) -> Iterable[Row]:
+    if unused:
+        yield summed("used", "used", used)
+        yield summed("unused", "unused", unused, used=False)
+    yield summed("total", "TOTAL", (*used, *unused))
+
+
+def _outside(steps: Iterable[Node], rows: Iterable[Row]) -> tuple[Node, ...]:
+    """The steps that are in no module which is one row."""
+    modules = {row.name for row in rows if row.kind == "module"}
+    return tuple(node for node in steps if modules.isdisjoint((node.path, *above(node.path))))
+
+
+def _with_rest(rows: Iterable[Row], rest: Sequence[Node]) -> Iterator[Row]:
+    """The rows; modules and sums with the times of their steps that have no row (additions, activations unless asked for)."""
+    times: dict[str, float] = defaultdict(float)
+    for node in rest:
+        for path in (node.path, *above(node.path)):
+            times[path] += node.time or 0
+    for row in rows:
+        path = "" if row.kind in ("used", "total") else row.name
+        whole = row.used and (row.is_sum or row.kind == "module")
+        yield replace(row, time=(row.time or 0) + times[path]) if whole and times.get(path) else row
+
+
+def _shared_out(rows: Iterable[Row], whole: int) -> Iterable[Row]:
+    """Rows with their share of the parameters that the run uses, where they are a part of these."""
+    for row in rows:
+        yield replace(row, share=row.params / whole) if _is_part(row, whole) else row
+
+
+def _is_part(row: Row, whole: int) -> bool:
+    """Whether a row is a part of what the run uses; the sum of everything is not, where the run does not use all."""
+    return row.used and whole > 0 and row.params <= whole
+
+
+def _totals(graph: ArchGraph, without_row: Sequence[Node]) -> Totals:
+    sizes: dict[str, int] = defaultdict(int)
+    for parameter in graph.parameters:
+        sizes[parameter.dtype] += size_of(TensorInfo(parameter.shape, parameter.dtype))
+    return Totals(
+        graph.total_params,
+        graph.traced_params,
+        graph.trainable_params,
+        graph.total_buffers,
+        graph.total_macs,
+        graph.unknown_macs,
+        dict(sizes),
+        graph.total_time,
+        summed_times(node.time for node in without_row),
+    )

@@ -1,7 +1,6 @@
 """A table, and the forms in which it is written: for a terminal, a README, a paper, a program."""
 
-from fxviz._report.tables.forms import check_form, written
+from fxviz._report.tables.forms import Tabular, check_form, written
 from fxviz._report.tables.table import FORMS, PEOPLE, PROGRAMS, Column, Line, Table
-from fxviz._report.tables.tabular import Tabular
 
 __all__ = ["FORMS", "PEOPLE", "PROGRAMS", "Column", "Line", "Table", "Tabular", "check_form", "written"]

@@ -11,9 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, shown
 from fxviz._sources.exported_vetting import torchs_reader
-from fxviz.quoting import shown
 
 if TYPE_CHECKING:
     from torch import Tensor

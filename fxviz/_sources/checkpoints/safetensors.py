@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fxviz._errors import UsageError
-from fxviz.libraries import optional_library
-from fxviz.quoting import shown
+from fxviz._errors import UsageError, optional_library, shown
 
 _DTYPES = {
     "F64": "float64",

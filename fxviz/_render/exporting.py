@@ -1,1 +1,0 @@
-"""Exporting: a finished figure as a picture or a page, an annotated graph in a form that other programs read."""
