@@ -67,7 +67,9 @@ def largest(number: int) -> list[Process]:
     return [tracing(name.partition(":")[2], name) for name in (*names, "timm:resnet18")]
 
 
-def table(processes: list[Process], costs: dict[str, list[Cost]], folder: Path, rounds: int, remarks: list[str]) -> Table:
+def table(
+    processes: list[Process], costs: dict[str, list[Cost]], folder: Path, rounds: int, remarks: list[str]
+) -> Table:
     """A line for each model, beside the bare imports."""
     columns = (
         Column("model", "model"),
@@ -80,7 +82,9 @@ def table(processes: list[Process], costs: dict[str, list[Cost]], folder: Path, 
     )
     base = costs[processes[0].name]
     lines = [_line(process.name, folder, costs[process.name], base) for process in processes if process.name in costs]
-    return Table(f"Peak memory and time of 'fxviz trace', medians of {rounds} rounds", columns, tuple(lines), tuple(remarks))
+    return Table(
+        f"Peak memory and time of 'fxviz trace', medians of {rounds} rounds", columns, tuple(lines), tuple(remarks)
+    )
 
 
 def _line(name: str, folder: Path, costs: list[Cost], base: list[Cost]) -> Line:

@@ -16,4 +16,6 @@ def tell(table: Table, markdown: bool) -> None:
     """Print a table: as wide as the terminal, plain and whole elsewhere, or as Markdown."""
     console = Console()
     width = console.width if console.is_terminal else None
-    print(written(table, "markdown") if markdown else written(table, "table", width, styled=console.is_terminal), end="")
+    print(
+        written(table, "markdown") if markdown else written(table, "table", width, styled=console.is_terminal), end=""
+    )

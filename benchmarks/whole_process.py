@@ -67,7 +67,9 @@ def _ratios(costs: list[Cost], base: list[Cost]) -> tuple[float, float, float, f
 
 def main(
     rounds: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="How often each process runs.")] = 5,
-    python: Annotated[str, typer.Option("--peers", metavar="PYTHON", help="The Python that has the peers.")] = executable,
+    python: Annotated[
+        str, typer.Option("--peers", metavar="PYTHON", help="The Python that has the peers.")
+    ] = executable,
     markdown: Markdown = False,
 ) -> None:
     """Run fxviz and its peers in turn; print ratios to the bare import of torch and torchvision."""

@@ -50,7 +50,9 @@ def compare(name: str) -> Comparison:
         warnings.simplefilter("ignore")
         model = models.get_model(name, **_options(name)).eval()
     graph = fxviz.trace(model, _inputs(name, weights))
-    return Comparison(name, graph.total_params, weights.meta["num_params"], graph.total_macs / 1e9, weights.meta["_ops"])
+    return Comparison(
+        name, graph.total_params, weights.meta["num_params"], graph.total_macs / 1e9, weights.meta["_ops"]
+    )
 
 
 def _options(name: str) -> dict[str, Any]:

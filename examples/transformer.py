@@ -29,7 +29,9 @@ class Attention(nn.Module):
         self.out = nn.Linear(width, width)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        query, key, value = (part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1))
+        query, key, value = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2) for part in self.qkv(x).chunk(3, dim=-1)
+        )
         seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
         return self.out(seen.transpose(1, 2).flatten(2))
 
@@ -51,7 +53,9 @@ class Block(nn.Module):
 class Decoder(nn.Module):
     """Token ids in, a score for each token of the vocabulary out."""
 
-    def __init__(self, vocabulary: int = 1000, width: int = 256, heads: int = 4, blocks: int = 6, length: int = 128) -> None:
+    def __init__(
+        self, vocabulary: int = 1000, width: int = 256, heads: int = 4, blocks: int = 6, length: int = 128
+    ) -> None:
         super().__init__()
         self.embedding = nn.Embedding(vocabulary, width)
         self.position = nn.Parameter(torch.zeros(1, length, width))

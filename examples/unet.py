@@ -53,7 +53,9 @@ class UNet(nn.Module):
         self.stem = double_conv(1, width)
         self.down = nn.ModuleList(double_conv(above, below) for above, below in pairwise(channels))
         self.pool = nn.MaxPool2d(2)
-        self.up = nn.ModuleList(Up(below, above) for above, below in zip(channels[-2::-1], channels[:0:-1], strict=True))
+        self.up = nn.ModuleList(
+            Up(below, above) for above, below in zip(channels[-2::-1], channels[:0:-1], strict=True)
+        )
         self.head = nn.Conv2d(width, classes, 1)
 
     def forward(self, image: torch.Tensor) -> torch.Tensor:

@@ -122,7 +122,9 @@ class Browser:
     def screenshot(self, width: int = 800, height: int | None = None) -> bytes:
         """The page as PNG, ``width`` pixels wide and as high as it needs."""
         self._resize(width, height or 100)
-        self._resize(width, height or self.run("return Math.ceil(document.documentElement.getBoundingClientRect().height)"))
+        self._resize(
+            width, height or self.run("return Math.ceil(document.documentElement.getBoundingClientRect().height)")
+        )
         options = {"format": "png", "captureBeyondViewport": True}
         return base64.b64decode(self._driver.execute_cdp_cmd("Page.captureScreenshot", options)["data"])
 

@@ -44,7 +44,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get("CI") == "true":
         missing = [program for program in ("chromium", "chromedriver") if shutil.which(program) is None]
         if missing or find_spec("selenium") is None:
-            raise pytest.UsageError(f"CI=true, and the browser tests cannot run: missing {', '.join(missing) or 'selenium'}")
+            raise pytest.UsageError(
+                f"CI=true, and the browser tests cannot run: missing {', '.join(missing) or 'selenium'}"
+            )
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,9 @@ def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8", newline="\n")
         assert path.exists(), f"no golden file {path.name}: write it with 'pytest --update-golden'"
-        assert text == path.read_text(encoding="utf-8"), f"differs from {path.name}; if that is meant: 'pytest --update-golden'"
+        assert text == path.read_text(encoding="utf-8"), (
+            f"differs from {path.name}; if that is meant: 'pytest --update-golden'"
+        )
 
     return compare
 
@@ -108,7 +112,9 @@ def tiny() -> ArchGraph:
     def module(name: str, op: str, params: int, macs: int, shape: tuple[int, ...], *uses: str, **settings: Any) -> Node:
         outputs = (TensorInfo(shape, "float32"),)
         cls = f"torch.nn.modules.{op.lower()}.{op}"
-        return Node(name, "module", op, name, cls, uses=uses, outputs=outputs, settings=settings, params=params, macs=macs)
+        return Node(
+            name, "module", op, name, cls, uses=uses, outputs=outputs, settings=settings, params=params, macs=macs
+        )
 
     return ArchGraph(
         ModelInfo("tiny", "python", "models.Tiny"),
@@ -118,7 +124,14 @@ def tiny() -> ArchGraph:
             module("conv", "Conv2d", 144, 9216, image.shape, "conv.weight", kernel_size=(3, 3), padding=(1, 1)),
             module("relu", "ReLU", 0, 0, image.shape),
             Node("add", "function", "add", "", outputs=(image,)),
-            Node("flatten", "function", "flatten", "", outputs=(TensorInfo((1, 256), "float32"),), settings={"start_dim": 1}),
+            Node(
+                "flatten",
+                "function",
+                "flatten",
+                "",
+                outputs=(TensorInfo((1, 256), "float32"),),
+                settings={"start_dim": 1},
+            ),
             module("fc", "Linear", 2570, 2560, (1, 10), "fc.weight", "fc.bias", in_features=256, out_features=10),
             Node("output", "output", "output", "", outputs=(TensorInfo((1, 10), "float32"),)),
         ),

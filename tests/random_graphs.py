@@ -85,7 +85,9 @@ class Net:
 
     def _local(self, name: str, scope: Scope) -> str:
         """The name of one more module within a scope, so that equal scopes have equal names inside."""
-        before = sum(node.scope == scope.id and node.kind == "module" and node.op.lower() == name for node in self.nodes)
+        before = sum(
+            node.scope == scope.id and node.kind == "module" and node.op.lower() == name for node in self.nodes
+        )
         return f"{name}_{before}" if before else name
 
     def shape(self, name: str) -> tuple[int, ...]:
@@ -103,7 +105,9 @@ class Net:
         dtype: str | None = None,
     ) -> str:
         taken = {node.id for node in self.nodes}
-        unique = next(free for free in (name, *(f"{name}_{place}" for place in range(1, len(taken) + 1))) if free not in taken)
+        unique = next(
+            free for free in (name, *(f"{name}_{place}" for place in range(1, len(taken) + 1))) if free not in taken
+        )
         outputs = (TensorInfo(shape or self.shape(sources[0]), dtype or "float32"),)
         scope = self.scopes[self.running[-1]]
         path = f"{scope.path}.{self._local(name, scope)}".lstrip(".") if kind == "module" else scope.path
@@ -207,7 +211,9 @@ def planted_nets(draw: st.DrawFn) -> tuple[ArchGraph, tuple[Skip, ...]]:
         with net.scope(f"piece{place}"):
             stream, planted = draw(st.sampled_from(PIECES))(draw, net, stream)
             skips.extend(planted)
-            stream = net.chain(stream, *draw(st.sampled_from([(), ("ReLU",), ("BatchNorm2d",), ("Conv2d",), ("MaxPool2d",)])))
+            stream = net.chain(
+                stream, *draw(st.sampled_from([(), ("ReLU",), ("BatchNorm2d",), ("Conv2d",), ("MaxPool2d",)]))
+            )
     net.output(stream)
     return net.graph(), tuple(skips)
 
@@ -296,7 +302,9 @@ def staged_nets(draw: st.DrawFn) -> ArchGraph:
     taps = []
     for stage in range(draw(st.integers(1, 3))):
         with net.scope(f"stage{stage}", sequential=draw(st.booleans())):
-            blocks = draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=2)) * draw(st.sampled_from([1, 2, 3, 5]))
+            blocks = draw(st.lists(st.sampled_from(BLOCKS), min_size=1, max_size=2)) * draw(
+                st.sampled_from([1, 2, 3, 5])
+            )
             for place, block in enumerate(blocks):
                 with net.scope(str(place)):
                     stream = block(net, stream, place == 0)
@@ -354,7 +362,9 @@ def _transformer_block(net: Net, stream: str, first: bool) -> str:
 def _inception_block(net: Net, stream: str, first: bool) -> str:
     """Four branches of one to three layers, one of them forked again."""
     ends = []
-    for place, steps in enumerate([("Conv2d",), ("Conv2d", "ReLU", "Conv2d"), ("MaxPool2d", "Conv2d"), ("Conv2d",) * 3]):
+    for place, steps in enumerate(
+        [("Conv2d",), ("Conv2d", "ReLU", "Conv2d"), ("MaxPool2d", "Conv2d"), ("Conv2d",) * 3]
+    ):
         with net.scope(f"branch{place}", sequential=True):
             ends.append(net.chain(stream, *steps))
     ends.append(net.chain(ends[0], "Conv2d"))

@@ -29,7 +29,9 @@ def sample() -> Drawing:
         )
         for at in range(2)
     ]
-    layer1 = Frame("layer1", frame_label("layer1", "148.0k", "1.3%"), "layer1: 148.0k parameters", tuple(blocks), BORDER, STAGE)
+    layer1 = Frame(
+        "layer1", frame_label("layer1", "148.0k", "1.3%"), "layer1: 148.0k parameters", tuple(blocks), BORDER, STAGE
+    )
     ends = pill("input", "1×3×224×224"), pill("output", "1×1000")
     lines = (
         Line("header", "input", "order", weight=20),
@@ -41,7 +43,10 @@ def sample() -> Drawing:
         skip("block0", "r2", "block1", "r2", dash="dashed"),
     )
     return Drawing(
-        "resnet18", "resnet18: 11.69M parameters, 2 skip connections.", (header(), ends[0], stem, layer1, ends[1]), lines
+        "resnet18",
+        "resnet18: 11.69M parameters, 2 skip connections.",
+        (header(), ends[0], stem, layer1, ends[1]),
+        lines,
     )
 
 
@@ -81,7 +86,8 @@ def header() -> Box:
     """Name, total, and the strip."""
     name = Cell((Text("resnet18", INK, 15, bold=True), Text("   11.69M parameters", MUTED, 10.5)), 538, 20)
     strip = Table(
-        ((Cell((Text("layer4 71.8%", ON_BAR, 9, bold=True),), 386, 18, BAR, "center"), Cell((), 150, 18, TRACK)),), gap=1
+        ((Cell((Text("layer4 71.8%", ON_BAR, 9, bold=True),), 386, 18, BAR, "center"), Cell((), 150, 18, TRACK)),),
+        gap=1,
     )
     return Box("header", Table(((name,), (Cell(strip, 538, 20),))), "resnet18")
 

@@ -33,7 +33,9 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
 )
 def test_a_door_is_light(module: str, heavy: set[str]) -> None:
     code = f"import sys, {module}; print(*sorted(sys.modules))"
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout.split()
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout.split()
     assert not heavy & set(loaded)
 
 

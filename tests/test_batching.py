@@ -161,7 +161,10 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        ("a.json b.json -o x.svg", "'x.svg' is one file, and several figures need a folder: name one, as in -o figures/"),
+        (
+            "a.json b.json -o x.svg",
+            "'x.svg' is one file, and several figures need a folder: name one, as in -o figures/",
+        ),
         ("alex* -o x.svg", "'x.svg' is one file, and several figures need a folder"),
         ("a.json b.json -o a.json", "'a.json' is one file"),
         ("a.json b.json -o -", "several figures do not fit on standard output: name a folder"),
@@ -173,7 +176,10 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
         ("b.json ./a.json -o . --format json", "cannot write 'b.json': it is to be drawn, too"),
         ("a.json b.json --format gif", "no format 'gif': choose svg, png, pdf, dot, json, graphml or mmd"),
         ("a.json b.json --format pdf --theme pair", "no format of a pair 'pdf': choose svg or png"),
-        ("a.json -o x.svg --format png", "--format png is for a folder: name one (-o figures/), or the file with its suffix"),
+        (
+            "a.json -o x.svg --format png",
+            "--format png is for a folder: name one (-o figures/), or the file with its suffix",
+        ),
         ("a.json b.json --jobs 0", "no --jobs 0: give a whole number from 1 on"),
         ("a.json b.json --jobs 2 --dask tcp://127.0.0.1:1", "--jobs counts processes of this machine"),
         ("a.json b.json --theme sepia", "no theme 'sepia'"),
@@ -212,7 +218,8 @@ def test_a_failing_model_among_good_ones(fxviz: Call, in_tmp: Path) -> None:
     assert failure.replace("fxviz: ", "fxviz: nets.py:Bad: ") in result.err.splitlines()
     assert "about to fail" in result.err.splitlines()
     assert (
-        result.err.splitlines()[-1] == "2 of 5 figures written to out/, 3 failed: nets.py:Bad, nets.py:Worse, nets.py:Missing"
+        result.err.splitlines()[-1]
+        == "2 of 5 figures written to out/, 3 failed: nets.py:Bad, nets.py:Worse, nets.py:Missing"
     )
     assert files("out") == ["Good-2.svg", "Good.svg"]
     fxviz("render", "nets.py:Good(5)", "--input", "1x3", "-o", "five.svg")
@@ -225,7 +232,11 @@ def test_a_file_that_changes_torchs_defaults_changes_no_other_figure(fxviz: Call
     arguments = ["nets.py:Good", "--input", "1x3:float32", "--format", "json", "-o"]
     fxviz("render", *arguments, "alone/")
     fxviz("render", "double.py:Good(5)", *arguments, "many/", "--jobs", "1")
-    assert Path("many/Good.json").read_bytes() != Path("many/Good-2.json").read_bytes() == Path("alone/Good.json").read_bytes()
+    assert (
+        Path("many/Good.json").read_bytes()
+        != Path("many/Good-2.json").read_bytes()
+        == Path("alone/Good.json").read_bytes()
+    )
 
 
 def test_wrong_usage_alone_has_status_2(fxviz: Call, in_tmp: Path) -> None:
@@ -242,7 +253,9 @@ def test_a_part_of_a_figure_is_written_and_counts_as_failed(fxviz: Call, in_tmp:
     assert result.err.splitlines()[-1] == "1 of 2 figures written to out/, 1 failed: nets.py:Bad"
 
 
-def test_a_worker_that_is_killed_takes_no_other_model_with_it(fxviz: Call, save: Callable[..., list[str]], engine: str) -> None:
+def test_a_worker_that_is_killed_takes_no_other_model_with_it(
+    fxviz: Call, save: Callable[..., list[str]], engine: str
+) -> None:
     models = save("a", "kills", "b", "c", "d", "e")
     result = fxviz("render", *models, "-o", "out/", "--jobs", "2", "--engine", engine)
     assert result.status == 1
@@ -270,7 +283,9 @@ def test_a_models_own_code_kills_its_worker(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(
         f"{NETS}\nimport os\nclass Dies(Good):\n    def forward(self, x):\n        os.kill(os.getpid(), 9)\n"
     )
-    result = fxviz("render", "nets.py:Good", "nets.py:Dies", "nets.py:Good(5)", "nets.py:Bad", "--input", "1x3", "-o", "out")
+    result = fxviz(
+        "render", "nets.py:Good", "nets.py:Dies", "nets.py:Good(5)", "nets.py:Bad", "--input", "1x3", "-o", "out"
+    )
     assert (result.status, files("out")) == (1, ["Good-2.svg", "Good.svg"])
     assert result.err.splitlines()[-1] == "2 of 4 figures written to out/, 2 failed: nets.py:Dies, nets.py:Bad"
 
@@ -293,7 +308,9 @@ def started(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
 def alive(session: int) -> list[str]:
     """Processes of a session that still run."""
     listed = subprocess.run(["ps", "-A", "-o", "sess=,stat=,args="], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if line.split()[0] == str(session) and not line.split()[1].startswith("Z")]
+    return [
+        line for line in listed.splitlines() if line.split()[0] == str(session) and not line.split()[1].startswith("Z")
+    ]
 
 
 def _press_ctrl_c(process: subprocess.Popen[str]) -> None:
@@ -403,13 +420,23 @@ def test_a_models_own_code_fails_on_a_cluster(fxviz: Call, in_tmp: Path, schedul
     assert "fxviz: nets.py:Bad: cannot trace Bad: " in result.err
 
 
-def test_no_scheduler_at_the_address(fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_scheduler_at_the_address(
+    fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("distributed")
     monkeypatch.setattr(dask, "_PATIENCE", 0.3)
     started = []
-    monkeypatch.setattr("distributed.Client", lambda *_, **__: started.append(1))  # one that finds nothing tries on for long
+    monkeypatch.setattr(
+        "distributed.Client", lambda *_, **__: started.append(1)
+    )  # one that finds nothing tries on for long
     silent = socket.create_server(("127.0.0.1", 0))
-    for address in ("tcp://127.0.0.1:1", "nowhere", "", "http://127.0.0.1:1", f"tcp://127.0.0.1:{silent.getsockname()[1]}"):
+    for address in (
+        "tcp://127.0.0.1:1",
+        "nowhere",
+        "",
+        "http://127.0.0.1:1",
+        f"tcp://127.0.0.1:{silent.getsockname()[1]}",
+    ):
         result = fxviz("render", *save("a", "b"), "-o", "out/", "--dask", address)
         assert (result.status, result.err.count("\n"), files(".")) == (2, 1, ["a.json", "b.json"])
         assert f"no Dask scheduler answers at '{address}'" in result.err
@@ -417,7 +444,9 @@ def test_no_scheduler_at_the_address(fxviz: Call, save: Callable[..., list[str]]
     assert not started
 
 
-def test_dask_that_is_not_installed(fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dask_that_is_not_installed(
+    fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     result = fxviz("render", *save("a"), "--dask", "tcp://127.0.0.1:1")
     assert (result.status, result.err.count("\n")) == (2, 1)

@@ -560,7 +560,11 @@ class Installed:
     home: Path
 
     def start(self, *arguments: str) -> subprocess.Popen[str]:
-        changed = {"PYTHONPATH": str(self.site), "FXVIZ_CACHE": str(self.home / "cache"), "IMPORTED": str(self.imported)}
+        changed = {
+            "PYTHONPATH": str(self.site),
+            "FXVIZ_CACHE": str(self.home / "cache"),
+            "IMPORTED": str(self.imported),
+        }
         return subprocess.Popen(
             [sys.executable, *arguments],
             cwd=self.home / "work",

@@ -194,7 +194,9 @@ def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [[], ["--help"], ["render", "--help"], ["trace", "-h"], ["list", "--help"], ["--version"]], ids=" ".join
+    "arguments",
+    [[], ["--help"], ["render", "--help"], ["trace", "-h"], ["list", "--help"], ["--version"]],
+    ids=" ".join,
 )
 def test_help_needs_no_torch_and_fits_a_terminal(arguments: list[str]) -> None:
     done = python(FORBID_TORCH, *arguments)
@@ -299,7 +301,11 @@ def test_the_same_trace_twice_gives_the_same_bytes(fxviz: Call, in_tmp: Path) ->
 
 @pytest.mark.parametrize(
     ("pattern", "names"),
-    [("resnet?8", ["resnet18"]), ("ResNet?8", ["resnet18"]), ("vgg*_bn", ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"])],
+    [
+        ("resnet?8", ["resnet18"]),
+        ("ResNet?8", ["resnet18"]),
+        ("vgg*_bn", ["vgg11_bn", "vgg13_bn", "vgg16_bn", "vgg19_bn"]),
+    ],
 )
 def test_list(fxviz: Call, pattern: str, names: list[str]) -> None:
     assert fxviz("list", pattern) == Result(0, "\n".join(names) + "\n", "")
@@ -350,4 +356,6 @@ def test_the_clones_door(in_tmp: Path) -> None:
 def test_as_a_module(in_tmp: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "fxviz", "--version"]
-    assert subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60).stdout.startswith("fxviz ")
+    assert subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60).stdout.startswith(
+        "fxviz "
+    )

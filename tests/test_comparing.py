@@ -114,15 +114,25 @@ def test_parts_are_cut_alike_in_all_models() -> None:
 
 def test_equal_names_of_two_sources(tiny: ArchGraph) -> None:
     other = replace(tiny, model=replace(tiny.model, source="net.py"))
-    assert [side.name for side in fxviz.compare(tiny, other, tiny).sides] == ["python:tiny", "net.py:tiny", "python:tiny (2)"]
+    assert [side.name for side in fxviz.compare(tiny, other, tiny).sides] == [
+        "python:tiny",
+        "net.py:tiny",
+        "python:tiny (2)",
+    ]
 
 
 def test_a_model_without_parameters(tiny: ArchGraph) -> None:
-    empty = replace(tiny, nodes=tiny.nodes[:1], edges=(), parameters=(), skips=(), model=replace(tiny.model, name="empty"))
+    empty = replace(
+        tiny, nodes=tiny.nodes[:1], edges=(), parameters=(), skips=(), model=replace(tiny.model, name="empty")
+    )
     both = fxviz.compare(tiny, empty)
     assert both.sentences[0].startswith("tiny has parameters, empty has none (2.71k against 0): ")
     assert "× the smallest" not in both.written()
-    assert fxviz.compare(empty, empty).written().startswith("empty and empty (2) have the same number of parameters (0).\n")
+    assert (
+        fxviz.compare(empty, empty)
+        .written()
+        .startswith("empty and empty (2) have the same number of parameters (0).\n")
+    )
 
 
 def test_unused_parameters_are_the_reason_where_they_are_most_of_it(tiny: ArchGraph) -> None:
@@ -154,7 +164,10 @@ def test_weights_are_named(tiny: ArchGraph) -> None:
     tuned = replace(tiny, model=replace(tiny.model, weights=WeightsInfo("tuned.pt", "float32")))
     said = fxviz.compare(tiny, tuned).written()
     assert "\nweights" in said and "tuned.pt" in said
-    assert [row["weights"] for row in json.loads(fxviz.compare(tiny, tuned).written("json"))["rows"]] == [None, "tuned.pt"]
+    assert [row["weights"] for row in json.loads(fxviz.compare(tiny, tuned).written("json"))["rows"]] == [
+        None,
+        "tuned.pt",
+    ]
     assert "weights tuned.pt" in str(fxviz.summarize(tuned)).splitlines()[0]
     assert json.loads(fxviz.summarize(tuned).written("json"))["model"]["weights"] == "tuned.pt"
     assert "with the weights tuned.pt" in fxviz.explain(tuned).title
@@ -250,13 +263,17 @@ def test_a_file_of_weights_is_that_of_one_model(in_tmp: Path, fxviz: Call) -> No
     assert "which fits one model" not in fxviz("compare", "net.py:A", "net.py:B", "--weights", "DEFAULT").err
 
 
-def test_where_one_input_does_not_fit_all_models_the_way_out_is_said(in_tmp: Path, tiny: ArchGraph, fxviz: Call) -> None:
+def test_where_one_input_does_not_fit_all_models_the_way_out_is_said(
+    in_tmp: Path, tiny: ArchGraph, fxviz: Call
+) -> None:
     Path("net.py").write_text(
         "from torch import nn\ndef a():\n    return nn.Linear(4, 2)\ndef b():\n    return nn.Linear(8, 2)\n"
         "class C(nn.Module):\n    def forward(self, x):\n        raise ValueError('no')\n"
     )
     tiny.save("tiny.json")
-    advice = "; where one --input does not fit all models, trace each to .json (fxviz trace MODEL --input SPEC -o NAME.json)"
+    advice = (
+        "; where one --input does not fit all models, trace each to .json (fxviz trace MODEL --input SPEC -o NAME.json)"
+    )
     assert advice in fxviz("compare", "net.py:a", "net.py:b", "--input", "1x4", "-q").err
     assert advice in fxviz("compare", "net.py:a", "net.py:b", "-q").err
     assert advice not in fxviz("compare", "tiny.json", "net.py:b", "--input", "1x4", "-q").err

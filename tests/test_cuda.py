@@ -36,7 +36,15 @@ from hard_cases import (
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
 
-MODELS = ["resnet18", "mobilenet_v3_small", "densenet121", "googlenet", "vit_b_16", "swin_t", "lraspp_mobilenet_v3_large"]
+MODELS = [
+    "resnet18",
+    "mobilenet_v3_small",
+    "densenet121",
+    "googlenet",
+    "vit_b_16",
+    "swin_t",
+    "lraspp_mobilenet_v3_large",
+]
 ON_CUDA = (ConvNorm, Encoder, FusedWeights, InPlace, Lstm, Masks, PackedGru, Reparametrized, SharedModule, Vmapped)
 """Hard cases whose code makes no tensors on the CPU."""
 

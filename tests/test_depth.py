@@ -45,7 +45,11 @@ def test_a_module_at_the_depth_is_one_row(graph: ArchGraph, depth: int) -> None:
     rows = fold(graph, depth=depth).rows
     opened = {module(row, depth) for row in rows if row.kind == "failed"}
     for above, below in pairwise(row for row in rows if row.kind != "projection"):
-        assert module(above, depth) is None or module(above, depth) != module(below, depth) or module(above, depth) in opened
+        assert (
+            module(above, depth) is None
+            or module(above, depth) != module(below, depth)
+            or module(above, depth) in opened
+        )
 
 
 def module(row: Row, depth: int) -> str | None:
@@ -92,7 +96,17 @@ def test_known_models_add_up_and_are_drawn_whole(name: str, depth: int) -> None:
 
 def test_depth_1_shows_the_models_children() -> None:
     assert paths(traced("resnet18"), 1) == [
-        *("conv1", "maxpool", "layer1", "layer2", "layer3", "layer4", "avgpool", "", "fc")  # "" is flatten, called by the model
+        *(
+            "conv1",
+            "maxpool",
+            "layer1",
+            "layer2",
+            "layer3",
+            "layer4",
+            "avgpool",
+            "",
+            "fc",
+        )  # "" is flatten, called by the model
     ]
     skips = {row.path: dict(row.skips) for row in fold(traced("resnet18"), depth=1).rows if row.skips}
     assert skips == {
@@ -142,7 +156,11 @@ def listed(*widths: int) -> ArchGraph:
 
 def test_a_list_of_different_blocks_is_one_row() -> None:
     rows = fold(listed(4, 5, 6), depth=1).rows
-    assert [said(row) for row in rows] == [("Linear", "linear", 1), ("3 blocks", "layers", 1), ("Linear", "linear_1", 1)]
+    assert [said(row) for row in rows] == [
+        ("Linear", "linear", 1),
+        ("3 blocks", "layers", 1),
+        ("Linear", "linear_1", 1),
+    ]
     assert rows[1].total == 6 * 64
 
 

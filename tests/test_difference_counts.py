@@ -183,7 +183,9 @@ def _chain(conv: nn.Module, *after: nn.Module) -> nn.Module:
         ),
     ],
 )
-def test_a_setting_is_named(old: tuple[nn.Module, ...], new: tuple[nn.Module, ...], said: str, counted: dict[str, int]) -> None:
+def test_a_setting_is_named(
+    old: tuple[nn.Module, ...], new: tuple[nn.Module, ...], said: str, counted: dict[str, int]
+) -> None:
     view = diff(_chain(*old), _chain(*new), 4, 9, 9).view
     assert [differences.said(row) for row in view.rows if row.change] == [said]
     assert view.difference is not None and view.difference.tally.counts == counted
@@ -252,7 +254,8 @@ class _Attention(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"), [((2,), (2, 2), ("added", "added")), ((2,), (4,), ("altered", "heads 2 → 4 · head dim 4 → 2"))]
+    ("old", "new", "said"),
+    [((2,), (2, 2), ("added", "added")), ((2,), (4,), ("altered", "heads 2 → 4 · head dim 4 → 2"))],
 )
 def test_attention_is_one_layer(old: tuple[int, ...], new: tuple[int, ...], said: tuple[str, str]) -> None:
     view = diff(_Attention(*old), _Attention(*new), 3, 8).view
@@ -358,7 +361,8 @@ def test_a_row_that_was_added_had_nothing_before() -> None:
         pass
 
     old, new = (
-        nn.Sequential(first, nn.BatchNorm2d(64), nn.Conv2d(64, 1, 1)) for first in (nn.Conv2d(3, 64, 1), Other(3, 64, 1))
+        nn.Sequential(first, nn.BatchNorm2d(64), nn.Conv2d(64, 1, 1))
+        for first in (nn.Conv2d(3, 64, 1), Other(3, 64, 1))
     )
     figure = diff(old, new, 3, 6, 6)
     check_counts(figure.view)

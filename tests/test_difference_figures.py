@@ -56,7 +56,9 @@ def units(*names: str, gate: str = "") -> ArchGraph:
                 stream = net.chain(net.call("add", inner, stream), "ReLU")
     net.output(net.chain(stream, "Linear"))
     graph = annotate(net.graph())
-    scopes = tuple(replace(scope, cls="models.Unit") if scope.path.startswith("body.") else scope for scope in graph.scopes)
+    scopes = tuple(
+        replace(scope, cls="models.Unit") if scope.path.startswith("body.") else scope for scope in graph.scopes
+    )
     return replace(graph, scopes=scopes)
 
 
@@ -83,7 +85,9 @@ def test_the_whole_figure_of_an_own_pair(golden: Callable[[str, str], None]) -> 
 
 
 def test_added_blocks_stand_beside_those_that_were_there() -> None:
-    rows = [(row.path, row.times, row.change and row.change.mark) for row in figure_of("resnet18", "resnet34").view.rows]
+    rows = [
+        (row.path, row.times, row.change and row.change.mark) for row in figure_of("resnet18", "resnet34").view.rows
+    ]
     assert ("layer1.0", 2, None) in rows and ("layer1.2", 1, "added") in rows and ("layer3.2", 4, "added") in rows
 
 
@@ -108,7 +112,10 @@ def test_resized_layers_say_which_size() -> None:
         ("~", "layer1.0.conv2", "in, out 64 → 128"),
         ("~", "layer1.0.conv3", "in 64 → 128"),
     ]
-    assert [said for *_, said in marks(figure_of("vit_b_16", "vit_b_32"))] == ["kernel 16 → 32 · stride 16 → 32", "197 → 50"]
+    assert [said for *_, said in marks(figure_of("vit_b_16", "vit_b_32"))] == [
+        "kernel 16 → 32 · stride 16 → 32",
+        "197 → 50",
+    ]
 
 
 def test_a_norm_that_came_to_a_layer_is_named() -> None:
@@ -362,7 +369,9 @@ def saved(in_tmp: Path) -> tuple[Path, Path]:
     return tuple(traced(name).save(in_tmp / f"{name}.json") for name in ("resnet18", "resnet34"))  # type: ignore[return-value]
 
 
-def test_the_command_writes_the_figure_in_place_of_the_table(fxviz: Callable[..., Any], saved: tuple[Path, Path]) -> None:
+def test_the_command_writes_the_figure_in_place_of_the_table(
+    fxviz: Callable[..., Any], saved: tuple[Path, Path]
+) -> None:
     result = fxviz("compare", *saved, "-o", "diff.svg")
     assert (result.status, result.out) == (0, "")
     assert result.err.startswith("wrote diff.svg: resnet34 against resnet18: 21.80M parameters (+10.11M, 1.9x)")

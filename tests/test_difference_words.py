@@ -151,7 +151,9 @@ def test_an_identity_is_no_step_that_came() -> None:
 
 def test_a_range_keeps_both_ends() -> None:
     names = [f"a_block_with_a_long_name_{number}" for number in range(2)]
-    said = words(fxviz.diff(_named(*names), _named(*names, *(f"a_block_with_a_long_name_{number}" for number in (2, 3, 4)))))
+    said = words(
+        fxviz.diff(_named(*names), _named(*names, *(f"a_block_with_a_long_name_{number}" for number in (2, 3, 4))))
+    )
     assert any(text.startswith("…") and text.endswith("_2 … 4") for text in said)
 
 

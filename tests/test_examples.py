@@ -22,7 +22,12 @@ Call = Callable[..., Result]
     [
         ("custom_model", "scorer", "307,713 parameters", ["text", "picture", "concat", "Linear 512→128", "+"]),
         ("unet", "unet", "31,042,434 parameters, 4 concat skips", ["concat", "down.3", "Transposed Conv 2×2 /2"]),
-        ("transformer", "decoder", "5,027,840 parameters, 12 identity skips", ["×6", "Attention", "shared", "position"]),
+        (
+            "transformer",
+            "decoder",
+            "5,027,840 parameters, 12 identity skips",
+            ["×6", "Attention", "shared", "position"],
+        ),
     ],
 )
 def test_a_model_of_your_own(

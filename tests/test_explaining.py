@@ -324,7 +324,9 @@ def test_very_long_names_are_cut() -> None:
 
 
 def test_what_holds_for_all_convolutions_is_said_of_all() -> None:
-    graph = fxviz.trace(nn.Sequential(*(nn.ConvTranspose2d(4, 4, 2, 2, groups=2) for _ in range(3))), torch.zeros(1, 4, 2, 2))
+    graph = fxviz.trace(
+        nn.Sequential(*(nn.ConvTranspose2d(4, 4, 2, 2, groups=2) for _ in range(3))), torch.zeros(1, 4, 2, 2)
+    )
     assert "  - All are grouped (2 groups) and all are transposed.\n" in text_of(graph)
     assert "  - 全部为分组卷积（2 组）、转置卷积。\n" in text_of(graph, "zh")
 

@@ -117,7 +117,9 @@ def test_a_scale_is_a_number_above_0(scale: Any) -> None:
 
 def test_a_picture_that_no_memory_holds_is_refused_with_the_scale_that_works() -> None:
     svg = PAINTED.format(600, 9000, "")
-    with pytest.raises(UsageError, match=r"^no scale 9: .* million pixels; give a scale up to 3\.73, or write \.pdf or \.svg$"):
+    with pytest.raises(
+        UsageError, match=r"^no scale 9: .* million pixels; give a scale up to 3\.73, or write \.pdf or \.svg$"
+    ):
         png(svg, 9)
 
 
@@ -194,7 +196,9 @@ def test_the_bytes_depend_neither_on_the_fonts_of_the_machine_nor_on_the_time(tm
 
 
 @pytest.mark.parametrize(("form", "suffix"), [(png, ".png"), (pdf, ".pdf")])
-def test_without_the_library_the_error_says_how_to_get_it(form: Any, suffix: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_library_the_error_says_how_to_get_it(
+    form: Any, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setitem(sys.modules, "typst", None)
     with pytest.raises(UsageError) as caught:
         form(PAINTED.format(8, 8, ""))

@@ -31,7 +31,13 @@ PUBLISHED = {
     "resnet18": (18, 18, 20, 1, 3),  # He et al. 2015, arXiv:1512.03385, table 1: projections are not counted
     "resnet34": (34, 34, 36, 1, 3),
     "resnet50": (50, 50, 53, 1, 4),
-    "googlenet": (58, 22, 57, 1, 0),  # Szegedy et al. 2014, arXiv:1409.4842: the depth of 22 counts one branch of each module
+    "googlenet": (
+        58,
+        22,
+        57,
+        1,
+        0,
+    ),  # Szegedy et al. 2014, arXiv:1409.4842: the depth of 22 counts one branch of each module
     "densenet121": (121, 121, 120, 1, 0),  # Huang et al. 2016, arXiv:1608.06993, table 1
     "mobilenet_v2": (53, 53, 52, 1, 0),  # Sandler et al. 2018, arXiv:1801.04381, table 2
 }
@@ -45,7 +51,13 @@ def facts(name: str) -> Facts:
 def test_layers_are_counted_as_papers_do(name: str) -> None:
     found = facts(name)
     convolutions, linear = found.of_kind("convolution"), found.of_kind("linear")
-    counted = found.weighted, found.depth.layers, len(convolutions), len(linear), len(found.of_kind("convolution", "shortcut"))
+    counted = (
+        found.weighted,
+        found.depth.layers,
+        len(convolutions),
+        len(linear),
+        len(found.of_kind("convolution", "shortcut")),
+    )
     assert counted == PUBLISHED[name]
     assert sum(found.depth.kinds.values()) == found.depth.layers
 
@@ -59,7 +71,11 @@ def test_layers_are_counted_as_papers_do(name: str) -> None:
         ("wide_resnet50_2", 50, 50),
         ("resnext50_32x4d", 50, 50),
         ("vgg16_bn", 16, 16),
-        ("inception_v3", 95, 48),  # papers count 42 or 48, by what they take for a layer; the chain that runs is 48 deep
+        (
+            "inception_v3",
+            95,
+            48,
+        ),  # papers count 42 or 48, by what they take for a layer; the chain that runs is 48 deep
         ("densenet201", 201, 201),
     ],
 )
@@ -124,7 +140,14 @@ def test_where_feature_maps_get_smaller() -> None:
     said = [(step.path, step.cause, step.before, step.after, step.stride) for step in facts("resnet18").steps]
     assert said[0] == ("conv1", "convolution", (224, 224), (112, 112), (2, 2))
     assert said[1] == ("maxpool", "pooling", (112, 112), (56, 56), (2,))
-    assert [path for path, *_ in said] == ["conv1", "maxpool", "layer2.0.conv1", "layer3.0.conv1", "layer4.0.conv1", "avgpool"]
+    assert [path for path, *_ in said] == [
+        "conv1",
+        "maxpool",
+        "layer2.0.conv1",
+        "layer3.0.conv1",
+        "layer4.0.conv1",
+        "avgpool",
+    ]
     assert [(step.path, step.cause) for step in facts("swin_t").steps][1:4] == [
         ("features.2", "slicing"),
         ("features.4", "slicing"),
@@ -185,7 +208,13 @@ def test_residual_blocks_and_projections() -> None:
     ("name", "count", "heads", "widths", "blocks"),
     [
         ("vit_b_16", 12, (12,), (768,), {"EncoderBlock": 12}),
-        ("swin_t", 12, (3, 6, 12, 24), (96, 192, 384, 768), {"SwinTransformerBlock": 12}),  # arXiv:2103.14030, section 3.3
+        (
+            "swin_t",
+            12,
+            (3, 6, 12, 24),
+            (96, 192, 384, 768),
+            {"SwinTransformerBlock": 12},
+        ),  # arXiv:2103.14030, section 3.3
     ],
 )
 def test_attention(name: str, count: int, heads: Any, widths: Any, blocks: dict[str, int]) -> None:
@@ -267,14 +296,18 @@ def test_views_and_writes_in_place_make_no_activations() -> None:
     x = torch.zeros(2, 12)
     floats = 24 + 24 + 24 + 4 + 2 * 4 + 4 + 28
     assert made_by(Views(), x) == 4 * floats
-    assert facts_of(fxviz.trace(Views(), x)).memory.activations - 2 * 8 == 4 * floats  # and the two indices, 8 bytes each
+    assert (
+        facts_of(fxviz.trace(Views(), x)).memory.activations - 2 * 8 == 4 * floats
+    )  # and the two indices, 8 bytes each
 
 
 @pytest.mark.parametrize(
     ("make", "traced_bytes", "fp32_bytes"),
     [(nn.Module.half, 2, 4), (nn.Module.double, 8, 4), (nn.Module.float, 4, 4)],
 )
-def test_bytes_as_traced_and_in_fp32(make: Callable[[nn.Module], nn.Module], traced_bytes: int, fp32_bytes: int) -> None:
+def test_bytes_as_traced_and_in_fp32(
+    make: Callable[[nn.Module], nn.Module], traced_bytes: int, fp32_bytes: int
+) -> None:
     model = make(nn.Linear(8, 4))
     memory = facts_of(fxviz.trace(model, torch.zeros(2, 8, dtype=model.weight.dtype))).memory  # type: ignore[union-attr]
     assert (memory.weights, memory.weights_fp32) == (36 * traced_bytes, 36 * fp32_bytes)
@@ -306,7 +339,13 @@ def test_functions_with_weights_are_layers() -> None:
     ]
     shape = found.layers[0].geometry
     assert shape is not None
-    assert (shape.kernel, shape.stride, shape.padding, shape.groups, shape.depthwise) == ((5, 5), (2, 2), (2, 2), 3, True)
+    assert (shape.kernel, shape.stride, shape.padding, shape.groups, shape.depthwise) == (
+        (5, 5),
+        (2, 2),
+        (2, 2),
+        3,
+        True,
+    )
     assert (shape.in_channels, shape.out_channels, found.layers[1].features) == (3, 6, (6, 10))
 
 
@@ -328,7 +367,14 @@ def test_a_transposed_convolution_as_a_function() -> None:
 
 
 def test_a_setting_may_be_anything(tiny: ArchGraph) -> None:
-    odd = {"in_features": (4, 4), "kernel_size": "x", "groups": "x", "stride": ("a", "b"), "dilation": 2.5, "padding": "same"}
+    odd = {
+        "in_features": (4, 4),
+        "kernel_size": "x",
+        "groups": "x",
+        "stride": ("a", "b"),
+        "dilation": 2.5,
+        "padding": "same",
+    }
     nodes = tuple(replace(node, settings=odd) if node.kind == "module" else node for node in tiny.nodes)
     conv, fc = facts_of(replace(tiny, nodes=nodes)).layers
     assert conv.geometry is not None
@@ -461,16 +507,24 @@ def test_shares_add_up_on_real_models(name: str) -> None:
 def test_activations_of_random_graphs(graph: ArchGraph) -> None:
     """Without views and writes in place, activations are the results of all operations."""
     makers = [node for node in graph.nodes if node.kind in ("module", "function", "method")]
-    plain = all(node.op in ("Conv2d", "Linear", "BatchNorm2d", "ReLU", "add", "mul", "cat", "sigmoid") for node in makers)
+    plain = all(
+        node.op in ("Conv2d", "Linear", "BatchNorm2d", "ReLU", "add", "mul", "cat", "sigmoid") for node in makers
+    )
     expected = sum(4 * prod(tensor.shape) for node in makers for tensor in node.outputs)
     found = facts_of(annotate(graph)).memory.activations_fp32
-    assert found == expected if plain else found <= sum(8 * prod(tensor.shape) for node in makers for tensor in node.outputs)
+    assert (
+        found == expected
+        if plain
+        else found <= sum(8 * prod(tensor.shape) for node in makers for tensor in node.outputs)
+    )
 
 
 def test_a_graph_of_nothing() -> None:
     scopes = (Scope(0, "", "Empty", 0, None),)
     found = facts_of(
-        ArchGraph(ModelInfo("empty", "python", "Empty"), TraceInfo("meta", "fake", {}, "2.4.0", None), (), (), scopes, ())
+        ArchGraph(
+            ModelInfo("empty", "python", "Empty"), TraceInfo("meta", "fake", {}, "2.4.0", None), (), (), scopes, ()
+        )
     )
     assert (found.weighted, found.largest, found.parts, found.core, found.memory.activations) == (0, None, (), (), 0)
 

@@ -68,7 +68,10 @@ def test_blocks_around_it_are_opened_and_those_beside_it_are_not() -> None:
     name = next(node.id for node in graph.nodes if node.path == "layer3.20.conv2")
     rows = look(Outline(annotate(stopped_at(graph, name))), LEVELS[-3]).rows
     assert [what(row) for row in rows if row.path.startswith("layer3")][-2:] == ["Conv 1×1", "✗ Conv 3×3"]
-    assert {row.path for row in rows if row.path.startswith("layer3") and row.kind == "block"} == {"layer3.0", "layer3.1"}
+    assert {row.path for row in rows if row.path.startswith("layer3") and row.kind == "block"} == {
+        "layer3.0",
+        "layer3.1",
+    }
     assert next(row.times for row in rows if row.path == "layer3.1") == 19
     assert [row.path for row in rows if row.path in ("layer1", "layer2")] == ["layer1", "layer2"]
 
@@ -205,7 +208,9 @@ def page() -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize("op", ["Linear", "Conv2d", "ReLU"])
-@pytest.mark.parametrize("message", [MESSAGE, "no " * 1_000, "字" * 1_000, "W" * 1_000], ids=["usual", "long", "wide", "W"])
+@pytest.mark.parametrize(
+    "message", [MESSAGE, "no " * 1_000, "字" * 1_000, "W" * 1_000], ids=["usual", "long", "wide", "W"]
+)
 def test_a_browser_shows_every_text_in_its_place(page: Browser, tmp_path: Path, op: str, message: str) -> None:
     page.open_svg(Picture(draw(fold(stopped_resnet(op, message=message))), "light").svg, tmp_path)
     texts = [text for text in page.texts() if text.text.strip()]
@@ -251,7 +256,10 @@ def test_a_run_to_the_end_says_nothing_of_it(resnet18: ArchGraph) -> None:
     ("facts", "said"),
     [
         ({"training": True}, ["Traced in training mode."]),
-        ({"training": True, "method": "real", "device": "cpu"}, ["Traced in training mode. Shapes from a real run on cpu."]),
+        (
+            {"training": True, "method": "real", "device": "cpu"},
+            ["Traced in training mode. Shapes from a real run on cpu."],
+        ),
         ({}, []),
     ],
 )

@@ -257,7 +257,10 @@ def test_an_embedding_that_is_given_floats_is_told_what_ids_are() -> None:
 
 @pytest.mark.parametrize(
     ("take", "before"),
-    [(lambda batch: batch["image"], "; it was given 2×8 float32"), (lambda batch: batch.image, " has no attribute 'image'")],
+    [
+        (lambda batch: batch["image"], "; it was given 2×8 float32"),
+        (lambda batch: batch.image, " has no attribute 'image'"),
+    ],
     ids=["dict", "object"],
 )
 def test_a_forward_that_takes_another_structure_is_told_the_way_out(take: Any, before: str) -> None:
@@ -445,7 +448,9 @@ def test_what_torch_remarks_of_our_own_lines_is_not_said() -> None:
 
 
 @pytest.mark.parametrize("how", [{}, {"device": "cpu"}, {"device": "cpu", "time": True}], ids=str)
-def test_what_a_model_prints_is_kept_off_standard_output(how: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_a_model_prints_is_kept_off_standard_output(
+    how: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.warns(FutureWarning, match="warned of"):
         fxviz.trace(nn.Sequential(Talking()), torch.rand(2, 8), **how)
     out, err = capsys.readouterr()
@@ -455,7 +460,9 @@ def test_what_a_model_prints_is_kept_off_standard_output(how: dict[str, Any], ca
     assert capsys.readouterr().out == "after\n"
 
 
-def test_an_input_that_was_taken_for_an_image_is_told_where_the_model_fails(in_tmp: Path, fxviz: Callable[..., Result]) -> None:
+def test_an_input_that_was_taken_for_an_image_is_told_where_the_model_fails(
+    in_tmp: Path, fxviz: Callable[..., Result]
+) -> None:
     Path("net.py").write_text(
         "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        b, t, d = x.shape\n        return x\n"
     )

@@ -150,7 +150,9 @@ def test_the_snippet_is_harmless_html(tmp_path: Path) -> None:
 
 
 def test_a_title_stands_in_place_of_the_name(tiny: ArchGraph) -> None:
-    texts = [text.text for text in ET.fromstring(fxviz.render(tiny, RenderOptions(title="My net")).svg).iter() if text.text]
+    texts = [
+        text.text for text in ET.fromstring(fxviz.render(tiny, RenderOptions(title="My net")).svg).iter() if text.text
+    ]
     assert "My net" in texts and "tiny" not in texts
 
 

@@ -30,10 +30,14 @@ def page() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module", params=[(name, theme) for name in MODELS for theme in GROUND], ids="-".join)
-def shown(request: pytest.FixtureRequest, page: Browser, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, Browser]:
+def shown(
+    request: pytest.FixtureRequest, page: Browser, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[str, str, Browser]:
     """A figure opened within a page of its theme's ground: its name, its theme, the page."""
     name, theme = request.param
-    html = f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">{figure(name, theme).svg}</body>'
+    html = (
+        f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">{figure(name, theme).svg}</body>'
+    )
     page.open_html(html, tmp_path_factory.mktemp("figure"))
     return name, theme, page
 
@@ -72,7 +76,9 @@ def test_arcs_start_and_end_at_the_margin_of_their_rows(shown: Shown) -> None:
 
 def rows(page: Browser, view: View) -> list[Area]:
     """The bands of the rows down the page, as wide as their cards: around each text at the left margin but a card's heading."""
-    outlined = sorted((shape for shape in page.shapes() if shape.role == "fxviz-box" and shape.stroke != "none"), key=top)
+    outlined = sorted(
+        (shape for shape in page.shapes() if shape.role == "fxviz-box" and shape.stroke != "none"), key=top
+    )
     texts = [text for text in page.texts() if text.text.strip()]
     found: list[Area] = []
     for card, shape in zip(view.cards, outlined, strict=True):

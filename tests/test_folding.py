@@ -29,10 +29,17 @@ from fxviz._view.wiring import Wiring
 from models import MODELS, figure, folded, traced
 from random_graphs import Net, graphs, iterated_nets, planted_nets, staged_nets, stopped
 
-whole = st.one_of(graphs(24), planted_nets().map(lambda planted: planted[0]), staged_nets(), staged_nets(), iterated_nets())
+whole = st.one_of(
+    graphs(24), planted_nets().map(lambda planted: planted[0]), staged_nets(), staged_nets(), iterated_nets()
+)
 anything = st.one_of(whole, whole, stopped(whole)).map(annotate)
 levels = st.sampled_from(
-    [*LEVELS, *GRAPH_LEVELS, *MERGED[-4:], *(Detail(depth=depth, fold_layers=True, compact=True) for depth in (1, 2, 3))]
+    [
+        *LEVELS,
+        *GRAPH_LEVELS,
+        *MERGED[-4:],
+        *(Detail(depth=depth, fold_layers=True, compact=True) for depth in (1, 2, 3)),
+    ]
 )
 
 
@@ -46,7 +53,9 @@ def cases(draw: st.DrawFn) -> tuple[ArchGraph, Detail]:
     expand = draw(st.lists(st.sampled_from(names), max_size=2, unique=True))
     inside = tuple(f"{name}." for name in names)
     free = [name for name in names if not any(path == name or path.startswith(f"{name}.") for path in expand)]
-    closing = st.sampled_from([*free, *sorted({scope.class_name for scope in graph.scopes if scope.path.startswith(inside)})])
+    closing = st.sampled_from(
+        [*free, *sorted({scope.class_name for scope in graph.scopes if scope.path.startswith(inside)})]
+    )
     collapse = draw(st.lists(closing, max_size=2)) if free else []
     asked = wish(Outline(graph), expand, collapse, draw(st.booleans()), None)
     return graph, wished(level, asked)
@@ -85,7 +94,13 @@ class Look:
         if self.view.style == "graph":
             return set(self.view.edges)
         lines = {(line.tail, line.head) for line in (*self.view.arcs, *self.view.flows)}
-        return lines | self._down_the_page() | set(self._along_branches()) | set(self._along_rails()) | set(self._on_skips())
+        return (
+            lines
+            | self._down_the_page()
+            | set(self._along_branches())
+            | set(self._along_rails())
+            | set(self._on_skips())
+        )
 
     def _down_the_page(self) -> set[tuple[int, int]]:
         """From each row to the next one, within a card and by the arrow between cards, where no branches stand between."""
@@ -339,7 +354,9 @@ def arc_times(view: View, arc: Arc) -> int:
 )
 def test_the_same_graph_gives_the_same_bytes_in_every_process(name: str, tmp_path: Path) -> None:
     saved = traced(name).save(tmp_path / f"{name}.json")
-    program = f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light', style='ledger')).svg)"
+    program = (
+        f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light', style='ledger')).svg)"
+    )
     for seed in ("0", "42"):
         run = subprocess.run(
             [sys.executable, "-c", program],

@@ -30,7 +30,10 @@ from fxviz._sources.reference import Reference, is_graph_file, parse, stem
         ("net.py:Outer.pt2", Reference("file", "net.py", "Outer.pt2")),
         ("net.py:Net()", Reference("file", "net.py", "Net")),
         ("net.py:Net('a.py:B')", Reference("file", "net.py", "Net", ("a.py:B",))),
-        ("package.module:make(-1, x=(2, [None]))", Reference("module", "package.module", "make", (-1,), {"x": (2, [None])})),
+        (
+            "package.module:make(-1, x=(2, [None]))",
+            Reference("module", "package.module", "make", (-1,), {"x": (2, [None])}),
+        ),
         ("torchvision.models:resnet18", Reference("module", "torchvision.models", "resnet18")),
     ],
 )
@@ -68,7 +71,10 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
             "net.py:N(**kw)",
             "cannot read 'net.py:N(**kw)': **kw unpacks what is not known yet; write the arguments one by one",
         ),
-        ("net.py:N(*a)", "cannot read 'net.py:N(*a)': *a unpacks what is not known yet; write the arguments one by one"),
+        (
+            "net.py:N(*a)",
+            "cannot read 'net.py:N(*a)': *a unpacks what is not known yet; write the arguments one by one",
+        ),
         (
             "net.py:N(print(1))",
             "cannot read 'net.py:N(print(1))': print(1) is no literal; arguments are Python literals (18, 'gelu', None, "
@@ -179,7 +185,9 @@ def test_what_is_written_is_read_again(
 
 
 PIECES = """net.py : Net ( ) ' " \\ , = * [ ] { } 1 - . x ... timm transformers .json .pt2 .pth / lambda: f' # 1e999""".split()
-texts = st.text() | st.lists(st.sampled_from([*PIECES, " ", "\n", "\x00", "\u2028", "\udc80"]), max_size=14).map("".join)
+texts = st.text() | st.lists(st.sampled_from([*PIECES, " ", "\n", "\x00", "\u2028", "\udc80"]), max_size=14).map(
+    "".join
+)
 
 
 @given(texts)

@@ -13,7 +13,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fxviz._errors import BadGraphFile, BadOutput
-from fxviz._graph import NODE_KINDS, SKIP_KINDS, ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz._graph import (
+    NODE_KINDS,
+    SKIP_KINDS,
+    ArchGraph,
+    Edge,
+    ModelInfo,
+    Node,
+    Parameter,
+    Scope,
+    Skip,
+    TensorInfo,
+    TraceInfo,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 sizes = st.integers(0, 10**12)
@@ -22,7 +34,9 @@ plain = st.recursive(
     lambda inner: st.lists(inner, max_size=3).map(tuple),
     max_leaves=6,
 )
-tensors = st.builds(TensorInfo, st.lists(st.integers(0, 512), max_size=4).map(tuple), st.sampled_from(["float32", "int64"]))
+tensors = st.builds(
+    TensorInfo, st.lists(st.integers(0, 512), max_size=4).map(tuple), st.sampled_from(["float32", "int64"])
+)
 names = st.lists(texts, max_size=3, unique=True).map(tuple)
 
 
@@ -109,7 +123,9 @@ def test_what_each_node_reads_and_what_reads_it(graph: ArchGraph) -> None:
     ids = [node.id for node in graph.nodes]
     assert list(graph.sources) == list(graph.users) == list(graph.edges_to) == ids
     for name in ids:
-        assert list(graph.sources[name]) == [source for source in ids for _ in range(rich.number_of_edges(source, name))]
+        assert list(graph.sources[name]) == [
+            source for source in ids for _ in range(rich.number_of_edges(source, name))
+        ]
         assert list(graph.users[name]) == [user for user in ids for _ in range(rich.number_of_edges(name, user))]
         assert {(edge.source, edge.slot) for edge in graph.edges_to[name]} == {
             (source, slot) for source, _, slot in rich.in_edges(name, data="slot")
@@ -187,7 +203,11 @@ SCOPE_0 = SCOPE | {"id": 0, "parent": None}
             {},
             "node 'conv': 'settings' 'stride' is an object, not a number, a text, true, false",
         ),
-        ("nodes.1.settings.stride", [2, [{}]], "node 'conv': 'settings' 'stride' is [2, [{}]], not a number, a text, true"),
+        (
+            "nodes.1.settings.stride",
+            [2, [{}]],
+            "node 'conv': 'settings' 'stride' is [2, [{}]], not a number, a text, true",
+        ),
         ("nodes.1.params", "x", "node 'conv': 'params' is 'x', not a whole number from 0 on"),
         ("nodes.1.params", float("nan"), "node 'conv': 'params' is nan, not a whole number"),
         ("nodes.1.params", 1e308, "node 'conv': 'params' is 1e+308, not a whole number"),
@@ -214,7 +234,11 @@ SCOPE_0 = SCOPE | {"id": 0, "parent": None}
         ("graph.scopes", [SCOPE_0, SCOPE | {"parent": None}], "scope 1 has the parent None"),
         ("graph.scopes", [SCOPE_0, SCOPE, SCOPE], "scope 1 is there twice"),
         ("graph.skips.0.join", "nowhere", "the skip from 'x' to 'nowhere' names 'nowhere', which is not there"),
-        ("graph.skips.0.through", ["nowhere"], "the skip from 'x' to 'add' leads through 'nowhere', which is not there"),
+        (
+            "graph.skips.0.through",
+            ["nowhere"],
+            "the skip from 'x' to 'add' leads through 'nowhere', which is not there",
+        ),
         ("graph.trace.guessed", {"nonzero": "x"}, "'guessed': 'nonzero' is 'x', not a whole number"),
         ("graph.trace.inputs.x.shape", 3, "'inputs': 'x': 'shape' is 3, not a list of sizes"),
         ("graph.parameters.0.trainable", 1, "'parameters' 0: 'trainable' is 1, not true or false"),
@@ -267,7 +291,8 @@ def test_a_graph_of_another_program(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"), [('{"graph": ', "it is not whole JSON"), ("[]", "it holds no graph"), ("[" * 100_000, "not whole JSON")]
+    ("text", "said"),
+    [('{"graph": ', "it is not whole JSON"), ("[]", "it holds no graph"), ("[" * 100_000, "not whole JSON")],
 )
 def test_a_text_that_is_no_graph(text: str, said: str) -> None:
     with pytest.raises(BadGraphFile, match=f"the graph is damaged: .*{said}"):

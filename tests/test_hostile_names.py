@@ -87,7 +87,19 @@ ATTRIBUTES = {
         "d",
         "points",
     ),
-    *("cx", "cy", "rx", "ry", "fill", "stroke", "stroke-width", "stroke-dasharray", "text-anchor", "font-weight", "font-size"),
+    *(
+        "cx",
+        "cy",
+        "rx",
+        "ry",
+        "fill",
+        "stroke",
+        "stroke-width",
+        "stroke-dasharray",
+        "text-anchor",
+        "font-weight",
+        "font-size",
+    ),
     *("shape-rendering", "{http://www.w3.org/XML/1998/namespace}space"),
 }
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
@@ -117,7 +129,9 @@ def hostile_graph(names: tuple[str, ...] = NAMES) -> ArchGraph:
 
 def failed_graph(name: str) -> ArchGraph:
     graph = hostile_graph((name,))
-    return annotate(stopped_at(graph, "linear", message=f"Error: {name}", path=name, cls=name, file=f"/{name}.py", code=name))
+    return annotate(
+        stopped_at(graph, "linear", message=f"Error: {name}", path=name, cls=name, file=f"/{name}.py", code=name)
+    )
 
 
 def figures(graph: ArchGraph, theme: str = "auto") -> Iterator[str]:
@@ -136,7 +150,9 @@ def check_harmless(svg: str) -> None:
         assert not any("url(" in value or ":" in value for value in element.attrib.values())
         assert not BIDI.search(element.text or "")
         if element.tag == f"{SVG}style":
-            assert re.fullmatch(r"[-#\[\]=\"{}();:@ a-z0-9]*", element.text or "") and "import" not in (element.text or "")
+            assert re.fullmatch(r"[-#\[\]=\"{}();:@ a-z0-9]*", element.text or "") and "import" not in (
+                element.text or ""
+            )
             assert "url" not in (element.text or "")
 
 

@@ -101,7 +101,11 @@ KNOWN = Information(
             11_689_512,
             1.814,
             44.661,
-            (Metric("ImageNet-1K", "acc@1", 69.758), Metric("ImageNet-1K", "acc@5", 89.078), Metric("COCO", "map", 37.0)),
+            (
+                Metric("ImageNet-1K", "acc@1", 69.758),
+                Metric("ImageNet-1K", "acc@5", 89.078),
+                Metric("COCO", "map", 37.0),
+            ),
             (
                 ("recipe", "https://example.org/" + "long" * 20),
                 ("note", "These weights were made with `care <https://example.org/2>`_. " * 3),
@@ -164,11 +168,16 @@ def test_a_model_of_torchvision(fxviz: Call) -> None:
     assert said["code"].startswith("torchvision/models/resnet.py:")
     assert said["parameters"] == "11,689,512"
     assert said["figure"] == "fxviz render resnet18 -o resnet18.svg"
-    assert "  ResNet-18 from Deep Residual Learning for Image Recognition (https://arxiv.org/abs/1512.03385).\n" in result.out
+    assert (
+        "  ResNet-18 from Deep Residual Learning for Image Recognition (https://arxiv.org/abs/1512.03385).\n"
+        in result.out
+    )
     declared = rows(result.out.partition("Published weights")[2], 4)
     assert declared["parameters"] == "11,689,512 declared, as fxviz counts"
     operations = f"{weights.meta['_ops']:g}"
-    assert declared["operations"] == f"{operations} GFLOPS declared, which count a multiply-add once: {operations} GMACs"
+    assert (
+        declared["operations"] == f"{operations} GFLOPS declared, which count a multiply-add once: {operations} GMACs"
+    )
     assert declared["ImageNet-1K"] == ", ".join(
         f"{key} {value:g}" for key, value in weights.meta["_metrics"]["ImageNet-1K"].items()
     )
@@ -176,7 +185,9 @@ def test_a_model_of_torchvision(fxviz: Call) -> None:
     assert ":class:" not in result.out and "``" not in result.out and "autoclass" not in result.out
 
 
-def test_all_weights_of_a_model_and_which_of_them_are_here(fxviz: Call, in_tmp: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_weights_of_a_model_and_which_of_them_are_here(
+    fxviz: Call, in_tmp: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import torch
 
     monkeypatch.setattr(torch.hub, "_hub_dir", str(in_tmp / "hub"))
@@ -203,7 +214,9 @@ def test_a_model_of_ones_own(fxviz: Call) -> None:
     said = rows(result.out)
     assert (said["class"], said["from"], said["code"], said["parameters"]) == ("net.Net", "net.py", "net.py:4", "12")
     assert shlex.split(said["figure"]) == ["fxviz", "render", "net.py:Net(depth=3)", "-o", "Net.svg"]
-    assert "  It is Conv2d with depth; see the paper (https://example.org/1).\n\n  Note: It is never run.\n" in result.out
+    assert (
+        "  It is Conv2d with depth; see the paper (https://example.org/1).\n\n  Note: It is never run.\n" in result.out
+    )
     assert result.out.endswith("\n  None for a model of your own; --weights FILE loads a file of yours.\n")
 
 

@@ -14,7 +14,9 @@ from fxviz._graph import TensorInfo
 from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
 
 SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)
-NAMES = st.one_of(st.just(""), st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), st.sampled_from(["größe", "画像"]))
+NAMES = st.one_of(
+    st.just(""), st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), st.sampled_from(["größe", "画像"])
+)
 
 
 @st.composite
@@ -71,7 +73,9 @@ def test_what_cannot_be_an_input_is_refused(text: str, said: str) -> None:
 
 
 def test_only_a_bare_image_gets_a_batch_axis() -> None:
-    shapes = {text: InputSpec.parse(text).tensor().shape for text in ("3x8x8", "8x3x8x8", "x=3x8x8", "3x8x8:float32", "7x7")}
+    shapes = {
+        text: InputSpec.parse(text).tensor().shape for text in ("3x8x8", "8x3x8x8", "x=3x8x8", "3x8x8:float32", "7x7")
+    }
     assert shapes == {
         "3x8x8": (1, 3, 8, 8),
         "8x3x8x8": (8, 3, 8, 8),

@@ -96,7 +96,16 @@ def words(name: str) -> list[str]:
     [
         (
             "resnet18",
-            ["Conv 7×7 /2", "BN · ReLU", "→ Conv 1×1 /2", "+ add", "MaxPool 3×3 /2", "Linear 512→1000", "layer4", "71.8%"],
+            [
+                "Conv 7×7 /2",
+                "BN · ReLU",
+                "→ Conv 1×1 /2",
+                "+ add",
+                "MaxPool 3×3 /2",
+                "Linear 512→1000",
+                "layer4",
+                "71.8%",
+            ],
         ),
         ("vit_b_16", ["class token", "position embedding", "MultiheadAttention", "pre-LN · GELU", "×12", "2.36M ×12"]),
         ("googlenet", ["inception3a", "MaxPool 3×3 → Conv 1×1", "concat"]),
@@ -130,7 +139,9 @@ def test_the_header_counts_skips() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_the_strip_is_as_wide_as_the_cards(name: str) -> None:
     header = next(boxes(figure(name).drawing.items)).content
-    strip = next(cell.content for row in header.rows for cell in row if isinstance(cell.content, Table) and cell.height == 20)
+    strip = next(
+        cell.content for row in header.rows for cell in row if isinstance(cell.content, Table) and cell.height == 20
+    )
     assert sum(cell.width or 0 for cell in strip.rows[0]) == SHEET == strip.width
 
 
@@ -161,7 +172,9 @@ def named(name: str) -> ArchGraph:
     stream = net.chain(net.input(), "Conv2d", "BatchNorm2d")
     for place in range(2):
         with net.scope(f"{name}{place}"):
-            stream = net.call("add", stream, net.chain(stream, "Conv2d", "ReLU", name if name[0].isupper() else "Conv2d"))
+            stream = net.call(
+                "add", stream, net.chain(stream, "Conv2d", "ReLU", name if name[0].isupper() else "Conv2d")
+            )
     net.output(net.layer("Linear", stream))
     graph = net.graph()
     nodes = tuple(replace(node, op=name) if node.id == "conv2d_2" else node for node in graph.nodes)

@@ -105,12 +105,16 @@ def test_default_inputs(name: str, inputs: tuple[Any, ...]) -> None:
 # -------------------------------------------------------------------- building
 
 
-@pytest.mark.parametrize("name", ["resnet18", "regnet_y_400mf", "ssdlite320_mobilenet_v3_large", "raft_small", "swin_v2_t"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "regnet_y_400mf", "ssdlite320_mobilenet_v3_large", "raft_small", "swin_v2_t"]
+)
 def test_an_empty_model_has_every_parameter_and_no_memory(name: str) -> None:
     empty, full = resolve(name).build(False), resolve(name).build(True)
     assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}
     assert {parameter.device.type for parameter in full.parameters()} == {"cpu"}
-    described = [[(key, tuple(p.shape), p.dtype, p.requires_grad) for key, p in m.named_parameters()] for m in (empty, full)]
+    described = [
+        [(key, tuple(p.shape), p.dtype, p.requires_grad) for key, p in m.named_parameters()] for m in (empty, full)
+    ]
     assert described[0] == described[1]
     assert not empty.training
     assert not full.training

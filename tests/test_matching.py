@@ -145,7 +145,9 @@ def test_one_inserted_layer_does_not_mark_all_that_follow(
 
 def test_what_is_replaced_at_one_place_is_resized() -> None:
     difference = match(stack(8, 16, 32), stack(8, 24, 32))
-    assert {difference.new.by_id[name].path: kind for name, kind in difference.changed.items()} == {"features.2": "resized"}
+    assert {difference.new.by_id[name].path: kind for name, kind in difference.changed.items()} == {
+        "features.2": "resized"
+    }
 
 
 # -------------------------------------------------------------------- models

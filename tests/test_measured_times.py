@@ -41,7 +41,9 @@ def by_label(graph: ArchGraph, **options: int | bool) -> dict[str, Row]:
 
 
 @pytest.mark.parametrize("options", [{}, {"all": True}, {"depth": 1}, {"depth": 2, "all": True}])
-def test_sums_are_of_all_steps_in_a_module_those_without_a_row_too(resnet: ArchGraph, options: dict[str, int | bool]) -> None:
+def test_sums_are_of_all_steps_in_a_module_those_without_a_row_too(
+    resnet: ArchGraph, options: dict[str, int | bool]
+) -> None:
     rows = by_label(resnet, **options)
     assert rows["TOTAL"].time == pytest.approx(inside(resnet, "")) == pytest.approx(resnet.total_time)
     for path in ("layer1", "layer2.0", "layer4"):
@@ -55,7 +57,9 @@ def test_the_note_says_what_no_row_says(resnet: ArchGraph, options: dict[str, in
     summary = fxviz.summarize(resnet, **options)  # type: ignore[arg-type]
     rows = sum(row.time or 0 for row in summary.rows if row.kind in ("layer", "module", "function"))
     assert summary.totals.time_without_row == pytest.approx((summary.totals.time or 0) - rows)
-    assert f"{fxviz._graph.units.seconds(summary.totals.time or 0)}, " in str(summary) and "measured on cpu." in str(summary)
+    assert f"{fxviz._graph.units.seconds(summary.totals.time or 0)}, " in str(summary) and "measured on cpu." in str(
+        summary
+    )
 
 
 def test_the_column_is_there_where_there_are_times(tiny: ArchGraph) -> None:
@@ -84,7 +88,10 @@ def test_explain_says_where_most_of_the_time_goes(resnet: ArchGraph) -> None:
 def test_times_are_compared_where_all_were_measured(tiny: ArchGraph, resnet: ArchGraph) -> None:
     both, one = fxviz.compare(timed(tiny), resnet), fxviz.compare(tiny, resnet)
     assert "\ntime " in both.written() and "\ntime " not in one.written()
-    assert [row["time"] for row in json.loads(both.written("json"))["rows"]] == [timed(tiny).total_time, resnet.total_time]
+    assert [row["time"] for row in json.loads(both.written("json"))["rows"]] == [
+        timed(tiny).total_time,
+        resnet.total_time,
+    ]
     assert "time" not in json.loads(one.written("json"))["rows"][1]
 
 

@@ -20,11 +20,15 @@ from fxviz._view.view import INPUT, OUTPUT, View
 from models import MODELS, folded
 
 _LABEL = r'"(?P<label>(?:[^\W_]|[ .,/()×·…→−✗]|<br>|#[0-9]+;)*)"'
-_SHAPED = re.compile(rf"(?P<id>r[0-9]+|input|output)(?P<open>\[|\(\[){_LABEL}(?P<close>\]|\]\))(?::::(?P<style>[a-z]+[0-9]?))?")
+_SHAPED = re.compile(
+    rf"(?P<id>r[0-9]+|input|output)(?P<open>\[|\(\[){_LABEL}(?P<close>\]|\]\))(?::::(?P<style>[a-z]+[0-9]?))?"
+)
 _SUBGRAPH = re.compile(rf"subgraph (?P<id>s[0-9]+)\[{_LABEL}\]")
 _LINK = re.compile(r"(?P<tail>\w+) (?P<look>-->|==>|-\.->) (?P<head>\w+)")
 _LOOK = r"(?:,?(?:fill|stroke|color|stroke-dasharray|stroke-width):[#a-z0-9 ]+)+"
-_STYLE = re.compile(rf"(?:classDef (?P<name>\w+) {_LOOK}|class (?P<ids>[s0-9,]+) \w+|linkStyle (?P<links>[0-9,]+) {_LOOK})")
+_STYLE = re.compile(
+    rf"(?:classDef (?P<name>\w+) {_LOOK}|class (?P<ids>[s0-9,]+) \w+|linkStyle (?P<links>[0-9,]+) {_LOOK})"
+)
 
 
 @dataclass
@@ -85,7 +89,9 @@ def name_of(row: int) -> str:
 
 def drawn_of(view: View) -> set[tuple[str, str]]:
     """All pairs that data or a skip joins."""
-    return {(name_of(tail), name_of(head)) for tail, head in {*view.edges, *((arc.tail, arc.head) for arc in view.arcs)}}
+    return {
+        (name_of(tail), name_of(head)) for tail, head in {*view.edges, *((arc.tail, arc.head) for arc in view.arcs)}
+    }
 
 
 def reached(links: list[tuple[str, str, str]], start: str) -> set[str]:
@@ -155,7 +161,9 @@ def test_words_are_those_of_the_figure() -> None:
 def test_a_lone_module_is_a_subgraph_too() -> None:
     chart = read(mermaid(folded("googlenet")))
     name = next(name for name, text in chart.nodes.items() if text.startswith("inception3a · Inception · 155.9k"))
-    assert "MaxPool 3×3 → Conv 1×1\ninception3a.branch4\n32×28×28 · 6.2k · 0.09%" in map(chart.nodes.get, chart.frames[name])
+    assert "MaxPool 3×3 → Conv 1×1\ninception3a.branch4\n32×28×28 · 6.2k · 0.09%" in map(
+        chart.nodes.get, chart.frames[name]
+    )
 
 
 def test_the_darker_the_larger_the_share() -> None:

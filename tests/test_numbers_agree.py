@@ -122,7 +122,9 @@ def test_every_step_that_reads_a_bare_parameter_is_that_parameters() -> None:
     graph = fxviz.trace(Looped(), ROWS)
     rows, said = rows_of(graph), fxviz.explain(graph).written()
     assert (rows["w"].macs, rows["w"].calls, rows["b"].output) == (96, 3, (2, 4)) and "matmul" not in rows
-    assert "  - By kind: fully connected layers 100.0%.\n" in said and "1 weighted layer: 1 fully connected layer." in said
+    assert (
+        "  - By kind: fully connected layers 100.0%.\n" in said and "1 weighted layer: 1 fully connected layer." in said
+    )
     assert "The longest chain is 3 deep, each call counted: 3 fully connected layers." in said
 
 
@@ -163,7 +165,9 @@ def test_parameters_that_two_layers_read_count_in_the_first() -> None:
 
 def test_the_row_of_a_bare_parameter_has_the_time_of_its_operation() -> None:
     graph = fxviz.trace(Bare(), ROWS)
-    timed = graph.with_nodes(tuple(replace(node, time=0.0 if node.kind == "parameter" else 0.5) for node in graph.nodes))
+    timed = graph.with_nodes(
+        tuple(replace(node, time=0.0 if node.kind == "parameter" else 0.5) for node in graph.nodes)
+    )
     assert rows_of(timed)["scale"].time == 0.5
 
 
@@ -194,7 +198,9 @@ def test_one_is_one() -> None:
             return x * self.w + self.b
 
     graph = fxviz.trace(One(), ROWS)
-    assert "\n1 parameter, all trainable; 4 bytes of float32; 1 number in buffers.\n" in fxviz.summarize(graph).written()
+    assert (
+        "\n1 parameter, all trainable; 4 bytes of float32; 1 number in buffers.\n" in fxviz.summarize(graph).written()
+    )
     assert "  - 1 parameter, all of them trainable.\n" in fxviz.explain(graph).written()
 
 
@@ -222,7 +228,10 @@ def test_half_a_run_says_everywhere_that_it_takes_more(in_tmp: Path, fxviz: Call
     Path("net.py").write_text(BOOM)
     half = "--input", "2x4", "--partial", "-q"
     said = fxviz("explain", "net.py:Boom", *half).out
-    assert "  - 40 MACs or more for this input" in said and "  - The MACs of 1 operation are unknown and left out.\n" in said
+    assert (
+        "  - 40 MACs or more for this input" in said
+        and "  - The MACs of 1 operation are unknown and left out.\n" in said
+    )
     assert "2 fully connected layers" in said
     twice = "net.py:Boom", "net.py:Boom"
     assert re.search(r"^MACs +> 40 MACs +> 40 MACs$", fxviz("compare", *twice, *half).out, re.M)

@@ -248,7 +248,10 @@ def test_control_flow_on_data_is_guessed_or_real() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.yes(x) if x.sum() > 0 else self.no(x)
 
-    guessed, real = fxviz.trace(Branching(), -torch.ones(2, 8)), fxviz.trace(Branching(), -torch.ones(2, 8), device="cpu")
+    guessed, real = (
+        fxviz.trace(Branching(), -torch.ones(2, 8)),
+        fxviz.trace(Branching(), -torch.ones(2, 8), device="cpu"),
+    )
     assert (guessed.trace.method, guessed.trace.guessed) == ("guessed", {"aten._local_scalar_dense": 1})
     assert (real.trace.method, real.nodes[-1].outputs[0].shape) == ("real", (2, 5))
     assert fxviz.trace(Masks(), torch.rand(2, 8)).trace.method == "guessed"
@@ -271,7 +274,9 @@ def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("fxviz._trace.hooks._MOST_VALUES", 20)
     graph = fxviz.trace(Descending(), torch.ones(2, 8))
     assert (graph.trace.method, ops(graph)) == ("real", ["x", "sum", "gt", "sub", "sum", "gt", "Linear", "output"])
-    with pytest.raises(TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*; .*: give it memory"):
+    with pytest.raises(
+        TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*; .*: give it memory"
+    ):
         fxviz.trace(Descending().to("meta"), ROWS)
 
 

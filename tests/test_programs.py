@@ -206,7 +206,9 @@ def test_a_program_with_something_to_unpickle_is_refused() -> None:
     bomb = io.BytesIO()
     torch.save(({"x": Bomb()},), bomb)
     path = exported(Dynamic(), torch.zeros(3, 4))
-    harmful = changed(path, lambda name, data: bomb.getvalue() if "inputs" in name and not name.endswith(".json") else data)
+    harmful = changed(
+        path, lambda name, data: bomb.getvalue() if "inputs" in name and not name.endswith(".json") else data
+    )
     assert message(harmful) == (
         "cannot load 'changed.pt2': it holds objects that would be unpickled, and fxviz unpickles nothing; "
         "export the model without them"
@@ -214,7 +216,9 @@ def test_a_program_with_something_to_unpickle_is_refused() -> None:
     assert not Path("exploded").exists()
 
 
-@pytest.mark.parametrize("member", ["constants/opaque_obj_0", "constants/custom_obj_0", "aotinductor/net/a.cubin", "a.so"])
+@pytest.mark.parametrize(
+    "member", ["constants/opaque_obj_0", "constants/custom_obj_0", "aotinductor/net/a.cubin", "a.so"]
+)
 def test_a_program_with_objects_or_libraries_is_refused_unread(member: str) -> None:
     harmful = changed(exported(Dynamic(), torch.zeros(3, 4)), lambda name, data: data, **{member: pickle.dumps(Bomb())})
     assert message(harmful) == (
@@ -229,7 +233,11 @@ def test_a_program_with_code_for_a_size_is_refused(code: str | int) -> None:
     path = exported(Dynamic(), torch.zeros(3, 4), sizes=({0: torch.export.Dim("rows")},))
 
     def hurt(name: str, data: bytes) -> bytes:
-        return re.sub(rb'("expr_str": ?)"[^"]*"', rb"\g<1>" + json.dumps(code).encode(), data) if b"expr_str" in data else data
+        return (
+            re.sub(rb'("expr_str": ?)"[^"]*"', rb"\g<1>" + json.dumps(code).encode(), data)
+            if b"expr_str" in data
+            else data
+        )
 
     assert message(changed(path, hurt)).startswith("cannot read 'changed.pt2': a size is given by code: ")
     assert not Path("exploded").exists()
@@ -384,7 +392,10 @@ FACTORY = {"default_factory_module": "harmful", "default_factory_name": "f", "di
         (json.dumps([ENUM]), "builtins.dict"),
         (" " + json.dumps([ENUM]).replace("__enum__", "\\u005f_enum__"), "builtins.dict"),
         (FACTORY, "collections.defaultdict"),
-        (FACTORY | {"default_factory_module": "builtins", "default_factory_name": "breakpoint"}, "collections.defaultdict"),
+        (
+            FACTORY | {"default_factory_module": "builtins", "default_factory_name": "breakpoint"},
+            "collections.defaultdict",
+        ),
     ],
 )
 def test_a_program_that_would_import_a_module_is_refused(

@@ -135,7 +135,9 @@ def commands_of(block: Block) -> list[tuple[str, str]]:
 def run_command(command: str, fails: bool = False) -> str:
     """Run one command; return what it prints. ``fxviz`` runs in this process, which has torch loaded already."""
     if command == "pytest" or command.startswith(("pip install ", "git clone ", "cd ")):
-        assert command in {*USE.split(" && "), *DEVELOP.split(" && ")} or not command.startswith(("pip", "pytest")), command
+        assert command in {*USE.split(" && "), *DEVELOP.split(" && ")} or not command.startswith(("pip", "pytest")), (
+            command
+        )
         return ""
     words = shlex.split(command)
     if words[0] == "fxviz" and not re.search(r"[|<>;$*&]", command):

@@ -108,13 +108,19 @@ def pyramid(blocks: int, widths: int = 1, layers: int = 3) -> ArchGraph:
 
 
 def class_of(path: str) -> str:
-    return "models.MLP" if path.endswith("mlp") else "models.Block" if "." in path else f"models.{path.title() or 'Net'}"
+    return (
+        "models.MLP" if path.endswith("mlp") else "models.Block" if "." in path else f"models.{path.title() or 'Net'}"
+    )
 
 
 def test_all_modules_of_a_class_are_opened_if_they_fit() -> None:
     view = fold(pyramid(3, widths=3, layers=10), budget=56)
     assert said(view) == ["Conv"] + ["Conv", "MLP", "Conv"] * 6
-    assert set(headed(view)) == {"stage0", "stage1", *(f"stage{stage}.{block}" for stage in (0, 1) for block in range(3))}
+    assert set(headed(view)) == {
+        "stage0",
+        "stage1",
+        *(f"stage{stage}.{block}" for stage in (0, 1) for block in range(3)),
+    }
 
 
 def test_one_is_opened_if_not_all_fit() -> None:
@@ -138,7 +144,10 @@ def test_of_blocks_that_are_not_equal_inside_the_first_is_opened() -> None:
     graph = pyramid(60)
     nodes = tuple(replace(node, settings={"dim": place}) for place, node in enumerate(graph.nodes))
     rows = fold(graph.with_nodes(nodes)).rows
-    assert [(what(row), row.times) for row in rows if row.path.startswith("stage0")][-2:] == [("Conv", 1), ("Block", 59)]
+    assert [(what(row), row.times) for row in rows if row.path.startswith("stage0")][-2:] == [
+        ("Conv", 1),
+        ("Block", 59),
+    ]
 
 
 def test_blocks_of_other_sizes_are_one_row_beside_an_example() -> None:

@@ -30,7 +30,18 @@ hostile = st.one_of(
     st.text(max_size=30),
     st.text(alphabet="\\NGLTEHl<>&\"';:#|{}[]/-! \n\t\0\x1b\x85\ud800\ufffe\u2028\u202ex", max_size=30),
     st.sampled_from(
-        ["<script>alert(1)</script>", "\\N", "\\\\N", "&lt;", "&amp;#60;", "<!--", "]]>", "<<b>x</b>>", "cluster_", "node"]
+        [
+            "<script>alert(1)</script>",
+            "\\N",
+            "\\\\N",
+            "&lt;",
+            "&amp;#60;",
+            "<!--",
+            "]]>",
+            "<<b>x</b>>",
+            "cluster_",
+            "node",
+        ]
     ),
 )
 
@@ -54,7 +65,8 @@ def visible(text: str) -> str:
     return "".join(
         sign
         for sign in spaced
-        if sign not in BIDI and re.match("[ -~\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]", sign)
+        if sign not in BIDI
+        and re.match("[ -~\u00a0-\ud7ff\ue000-\ufdcf\ufdf0-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]", sign)
     )
 
 
@@ -124,7 +136,8 @@ def test_the_figure_says_what_it_is() -> None:
 def test_items_and_lines_have_readable_titles() -> None:
     root = parsed(Picture(sample()).svg)
     titles = {
-        role: [group.findtext(f"{SVG}title") for group in groups(root, f"fxviz-{role}")] for role in ("pill", "frame", "skip")
+        role: [group.findtext(f"{SVG}title") for group in groups(root, f"fxviz-{role}")]
+        for role in ("pill", "frame", "skip")
     }
     assert titles["pill"] == ["input: 1×3×224×224", "output: 1×1000"]
     assert titles["frame"] == ["layer1: 148.0k parameters"]
@@ -153,7 +166,9 @@ def test_auto_is_light_with_one_dark_rule_for_each_colour() -> None:
     assert light.find(f"{SVG}style") is None
     assert paints(auto) == paints(light)
     rules = dict(re.findall(r'\[((?:fill|stroke)="#\w{6}")\]{\w+:(#\w{6})}', auto.findtext(f"{SVG}style") or ""))
-    assert [rules.get(f'{key}="{value}"', value) for key, value in paints(light)] == [value for _, value in paints(dark)]
+    assert [rules.get(f'{key}="{value}"', value) for key, value in paints(light)] == [
+        value for _, value in paints(dark)
+    ]
 
 
 def paints(root: Element) -> list[tuple[str, str]]:
@@ -183,7 +198,8 @@ def test_every_colour_is_a_hex() -> None:
     drawing = Drawing("net", "", (replace(pill("a", "1"), shape=Shape("pill", white, black)),), ())
     for theme in THEMES:
         assert all(
-            value == "none" or re.fullmatch("#[0-9a-f]{6}", value) for _, value in paints(parsed(Picture(drawing, theme).svg))
+            value == "none" or re.fullmatch("#[0-9a-f]{6}", value)
+            for _, value in paints(parsed(Picture(drawing, theme).svg))
         )
 
 
@@ -207,7 +223,8 @@ def test_dot_is_one_statement_or_row_a_line() -> None:
     assert sum(line.startswith("<tr>") for line in lines) == 2 + 1 + 2 + 2 * 3 + 1 + 1
     assert sum(" -> " in line for line in lines) == len(sample().lines)
     assert (
-        '\tinput -> stem [arrowsize=0.5 class=flow color="#656d76" headport=n id=l2 penwidth=1.2 tailport=s weight=20]' in lines
+        '\tinput -> stem [arrowsize=0.5 class=flow color="#656d76" headport=n id=l2 penwidth=1.2 tailport=s weight=20]'
+        in lines
     )
 
 
@@ -231,7 +248,9 @@ def test_cards_stand_straight_below_one_another() -> None:
 def test_long_skips_stay_left_of_the_cards_each_in_its_own_lane() -> None:
     root = parsed(
         Picture(
-            stack(skip("c0", "r0", "c4", "r0"), skip("c1", "r0", "c3", "r0"), skip("c2", "r0", "c5", "r0", dash="dashed"))
+            stack(
+                skip("c0", "r0", "c4", "r0"), skip("c1", "r0", "c3", "r0"), skip("c2", "r0", "c5", "r0", dash="dashed")
+            )
         ).svg
     )
     card_left = min(rect_of(group)[0] for group in groups(root, "fxviz-box"))
@@ -249,7 +268,10 @@ def test_where_one_skip_ends_and_the_next_starts_the_two_stay_apart() -> None:
 
 def test_a_small_loop_stands_at_its_own_row() -> None:
     table = Table(
-        ((Cell((), 5, 8, port="out"), Cell((Text("Block", INK, 10),), 90, 16)), (Cell((), 5, 8, port="in"), Cell((), 90, 8)))
+        (
+            (Cell((), 5, 8, port="out"), Cell((Text("Block", INK, 10),), 90, 16)),
+            (Cell((), 5, 8, port="in"), Cell((), 90, 8)),
+        )
     )
     drawing = Drawing("net", "", (Box("a", table, "block"),), (skip("a", "out", "a", "in"),))
     (loop,) = groups(parsed(Picture(drawing).svg), "fxviz-skip")

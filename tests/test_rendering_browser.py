@@ -73,7 +73,9 @@ def shot_as_image(page: Browser, folder: Path, theme: str) -> bytes:
     ("theme", "prefers", "is_dark"),
     [("light", "dark", False), ("auto", "light", False), ("auto", "dark", True), ("dark", "light", True)],
 )
-def test_opened_by_itself_it_brings_its_ground(page: Browser, tmp_path: Path, theme: str, prefers: str, is_dark: bool) -> None:
+def test_opened_by_itself_it_brings_its_ground(
+    page: Browser, tmp_path: Path, theme: str, prefers: str, is_dark: bool
+) -> None:
     page.prefer(prefers)
     page.open_svg(Picture(sample(), theme).svg, tmp_path)
     assert (sum(corner(page)) < 3 * 40) is is_dark

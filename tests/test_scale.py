@@ -34,7 +34,9 @@ def chain(layers: Iterable[tuple[str, int, int]], scopes: Iterable[Scope] = ()) 
             tuple(nodes),
             tuple(Edge(above.id, below.id, "0") for above, below in pairwise(nodes)),
             (Scope(0, "", "models.Large", 0, None), *scopes),
-            tuple(Parameter(name, (node.outputs[0].shape[1], 8), "float32", True) for node in nodes for name in node.uses),
+            tuple(
+                Parameter(name, (node.outputs[0].shape[1], 8), "float32", True) for node in nodes for name in node.uses
+            ),
         )
     )
 
@@ -153,7 +155,9 @@ def test_the_strip_shows_parts_as_long_as_they_are_large() -> None:
     lengths = [cell.width or 0 for cell in strip(draw(view))[::2]]
     room = SHEET - len(lengths) + 1
     assert sum(lengths) == room
-    assert all(abs(part.total / view.total * room - length) <= 2 for part, length in zip(view.parts, lengths, strict=True))
+    assert all(
+        abs(part.total / view.total * room - length) <= 2 for part, length in zip(view.parts, lengths, strict=True)
+    )
 
 
 def strip(drawing: Drawing) -> tuple[Cell, ...]:

@@ -80,7 +80,9 @@ def test_projection_and_resample() -> None:
         x = net.input()
         body = net.chain(x, "Conv2d", "ReLU", "Conv2d")
         join = net.call("add", body, net.chain(x, *steps))
-        assert [(skip.kind, skip.fork, skip.join, len(skip.through)) for skip in skips_of(net)] == [(kind, x, join, len(steps))]
+        assert [(skip.kind, skip.fork, skip.join, len(skip.through)) for skip in skips_of(net)] == [
+            (kind, x, join, len(steps))
+        ]
 
 
 def test_equal_branches_are_no_skips_however_many() -> None:
@@ -255,7 +257,9 @@ def test_dense_block_has_one_skip_for_each_concatenation() -> None:
     features = [net.chain(net.input(), "Conv2d")]
     joins = []
     for _ in range(4):
-        features.append(net.chain(net.call("cat", *features, shape=(1, 8 * len(features), 4, 4)), "BatchNorm2d", "Conv2d"))
+        features.append(
+            net.chain(net.call("cat", *features, shape=(1, 8 * len(features), 4, 4)), "BatchNorm2d", "Conv2d")
+        )
         joins.append(net.nodes[-3].id)
     expected = [Skip("concat", fork, join) for fork, join in zip(features[:-2], joins[1:], strict=True)]
     assert skips_of(net) == tuple(expected)
@@ -278,7 +282,9 @@ def test_u_net() -> None:
 def test_inception_is_no_skip() -> None:
     net = Net()
     x = net.chain(net.input(), "Conv2d")
-    branches = [net.chain(x, *steps) for steps in (["Conv2d"], ["Conv2d", "Conv2d"], ["MaxPool2d", "Conv2d"], ["MaxPool2d"])]
+    branches = [
+        net.chain(x, *steps) for steps in (["Conv2d"], ["Conv2d", "Conv2d"], ["MaxPool2d", "Conv2d"], ["MaxPool2d"])
+    ]
     net.call("cat", *branches, shape=(1, 32, 4, 4))
     assert skips_of(net) == ()
 

@@ -61,7 +61,9 @@ from torch import nn
 class Conv(nn.Conv2d):
     def __init__(self): super().__init__(3, 4, 1)
 """
-CHOICE = "write 'net.py:NAME' with one of Net, Wide, model, make, with_inputs, with_big_inputs, nothing, number and 3 more"
+CHOICE = (
+    "write 'net.py:NAME' with one of Net, Wide, model, make, with_inputs, with_big_inputs, nothing, number and 3 more"
+)
 NO_CODE = "weights without code: build the module, load them into it with load_state_dict, and give the module"
 FAR = "torch.nn.Module, or a pair (module, inputs)"
 
@@ -185,7 +187,9 @@ def test_a_file_is_run_once_for_each_source(write: Callable[..., None], capsys: 
     assert capsys.readouterr() == ("", "imported\n")
 
 
-def test_what_own_code_prints_goes_to_standard_error(write: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_own_code_prints_goes_to_standard_error(
+    write: Callable[..., None], capsys: pytest.CaptureFixture[str]
+) -> None:
     write(net=f"{NET}\nprint('at import')\ndef loud():\n    print('at call')\n    return Net()")
     fxviz.trace("net.py:loud")
     assert capsys.readouterr() == ("", "at import\nat call\n")
@@ -276,7 +280,10 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
             "'model' in 'net.py' is a module that is made already and takes no arguments: write 'net.py:model'",
         ),
         ("net.py:Wide", "'net.py:Wide' needs width, depth, norm: write 'net.py:Wide(..., depth=..., norm=...)'"),
-        ("net.py:Wide(8, act='x')", "'net.py:Wide' needs depth, norm: write 'net.py:Wide(8, act='x', depth=..., norm=...)'"),
+        (
+            "net.py:Wide(8, act='x')",
+            "'net.py:Wide' needs depth, norm: write 'net.py:Wide(8, act='x', depth=..., norm=...)'",
+        ),
         (
             "net.py:Net(width=8)",
             "cannot call 'net.py:Net(width=8)': got an unexpected keyword argument 'width'; it takes (depth=2, *, act='relu')",
@@ -366,7 +373,9 @@ def test_a_module_that_its_package_has_not_is_said_with_those_that_it_has(in_tmp
     assert message("package_of_nets.unte:Net(3)") == (
         f"no model 'package_of_nets.unte:Net(3)': {where} 'unte'; did you mean package_of_nets.unet:Net(3)?"
     )
-    assert message("package_of_nets.zzz:Net") == f"no model 'package_of_nets.zzz:Net': {where} 'zzz'; it has resnet, unet"
+    assert (
+        message("package_of_nets.zzz:Net") == f"no model 'package_of_nets.zzz:Net': {where} 'zzz'; it has resnet, unet"
+    )
     assert "No module named 'no_such_thing'" in message("package_of_nets.unet:Net")
 
 
@@ -389,7 +398,10 @@ def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Cal
     for model, hint in hints.items():
         with pytest.raises(UnknownModel) as caught:
             fxviz.trace(model)
-        assert str(caught.value) == f"no model '{model}'; 'fxviz list' shows all names; a class of your own is named '{hint}'"
+        assert (
+            str(caught.value)
+            == f"no model '{model}'; 'fxviz list' shows all names; a class of your own is named '{hint}'"
+        )
 
 
 # -------------------------------------------------------------------- weights, graphs

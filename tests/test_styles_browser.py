@@ -77,7 +77,8 @@ def astray(page: Browser, name: str, style: str, theme: str) -> list[tuple[str, 
     return [
         (lines[thing_id].tail, lines[thing_id].head)
         for thing_id, (left, top, right, bottom) in ends.items()
-        if not near(box[lines[thing_id].tail], left, top, 3) or not near(box[lines[thing_id].head], right, bottom, ARROW)
+        if not near(box[lines[thing_id].tail], left, top, 3)
+        or not near(box[lines[thing_id].head], right, bottom, ARROW)
     ]
 
 

@@ -102,7 +102,10 @@ def test_what_the_trace_never_uses_is_said() -> None:
 
 def test_shares_of_another_metric(resnet18: ArchGraph) -> None:
     said = headline(resnet18, "macs")
-    assert said == "11.69M parameters, 8 skips (5 identity, 3 projection); of MACs: layer1 25.5%, layer2 22.7%, layer3 22.7%"
+    assert (
+        said
+        == "11.69M parameters, 8 skips (5 identity, 3 projection); of MACs: layer1 25.5%, layer2 22.7%, layer3 22.7%"
+    )
     assert headline(resnet18, "activations").partition("; ")[2].startswith("of activations: conv1 32.3%, ")
 
 

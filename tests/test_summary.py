@@ -94,7 +94,11 @@ def test_every_number_of_the_page_on_resnet18(fxviz: Command, saved: Callable[[s
 
 def test_blocks_are_rows_at_depth_two() -> None:
     rows = by_label(traced("resnet18"), depth=2)
-    assert (rows["layer2.0"].type, rows["layer2.0"].params, rows["layer2.0"].output) == ("BasicBlock", 230144, (1, 128, 28, 28))
+    assert (rows["layer2.0"].type, rows["layer2.0"].params, rows["layer2.0"].output) == (
+        "BasicBlock",
+        230144,
+        (1, 128, 28, 28),
+    )
     assert rows["layer2_total"].params == 525568
     assert by_label(traced("resnet18"), depth=1)["layer2"].type == "Sequential"
 
@@ -202,7 +206,11 @@ def test_a_module_that_alone_holds_parameters_is_one_row() -> None:
 
 def test_frozen_parameters_are_said_of_rows_and_totals() -> None:
     summary = package.summarize(package.trace(Hard(), torch.rand(2, 8)), depth=1)
-    assert [(row.label, row.frozen) for row in summary.rows if row.frozen] == [("first", 8), ("used_total", 8), ("TOTAL", 8)]
+    assert [(row.label, row.frozen) for row in summary.rows if row.frozen] == [
+        ("first", 8),
+        ("used_total", 8),
+        ("TOTAL", 8),
+    ]
     assert summary.totals.frozen == 8 and summary.totals.trainable == summary.totals.params - 8
     first = next(line for line in str(summary).splitlines() if line.startswith("first"))
     assert first.endswith("2 calls, 8 frozen")
@@ -226,7 +234,10 @@ def test_a_parameter_that_a_used_layer_does_not_read_is_named_alone() -> None:
     net = Net()
     net.layer("Conv2d", net.input())
     net.nodes[-1] = replace(net.nodes[-1], path="body.conv", uses=("body.conv.weight",))
-    net.parameters = [Parameter("body.conv.weight", (2,), "float32", True), Parameter("body.conv.spare", (3,), "float32", True)]
+    net.parameters = [
+        Parameter("body.conv.weight", (2,), "float32", True),
+        Parameter("body.conv.spare", (3,), "float32", True),
+    ]
     rows = summarized(annotate(net.graph())).rows
     assert [(row.kind, row.name, row.params) for row in rows[:2]] == [
         ("layer", "body.conv", 2),
@@ -328,7 +339,12 @@ def test_the_rest_of_the_largest_is_one_row() -> None:
 MANY = st.one_of(graphs(), staged_nets(), iterated_nets(), stopped(graphs()))
 
 
-@given(MANY, st.none() | st.integers(1, 5), st.sampled_from([None, "params", "macs", "name"]), st.none() | st.integers(1, 4))
+@given(
+    MANY,
+    st.none() | st.integers(1, 5),
+    st.sampled_from([None, "params", "macs", "name"]),
+    st.none() | st.integers(1, 4),
+)
 def test_rows_add_up(graph: ArchGraph, depth: int | None, sort: str | None, top: int | None) -> None:
     graph = annotate(graph)
     rows = summarized(graph, SummaryOptions(depth, sort, top, all=True)).rows
@@ -344,7 +360,9 @@ def test_rows_add_up(graph: ArchGraph, depth: int | None, sort: str | None, top:
         if row.kind == "subtotal":
             inside = [other for other in rows[:place] if other.kind not in SUMS and other.used == row.used]
             inside = [other for other in inside if other.name == row.name or other.name.startswith(f"{row.name}.")]
-            assert sum(other.params for other in inside) == row.params and sum(other.macs for other in inside) == row.macs
+            assert (
+                sum(other.params for other in inside) == row.params and sum(other.macs for other in inside) == row.macs
+            )
             assert len(inside) > 1
 
 
@@ -385,14 +403,21 @@ class Wide(nn.Module):
 
 @pytest.mark.parametrize("name", ["²", "٣" * 5000, "a1²", "1" * 20])
 def test_names_of_any_digits_are_sorted(name: str) -> None:
-    rows = package.summarize(nn.Sequential(OrderedDict({name: nn.Linear(224, 2), "b": nn.Linear(2, 2)})), sort="name").rows
+    rows = package.summarize(
+        nn.Sequential(OrderedDict({name: nn.Linear(224, 2), "b": nn.Linear(2, 2)})), sort="name"
+    ).rows
     assert {row.name for row in rows} == {name, "b", "TOTAL"}
 
 
 @pytest.mark.parametrize(
     ("model", "size", "shape", "note"),
     [
-        (nn.Sequential(nn.Conv2d(3, 8, 3)), (2, 3, 5, 5), "8×3×3", "without their first size, 2, which is that of the inputs"),
+        (
+            nn.Sequential(nn.Conv2d(3, 8, 3)),
+            (2, 3, 5, 5),
+            "8×3×3",
+            "without their first size, 2, which is that of the inputs",
+        ),
         (nn.Sequential(nn.Conv2d(3, 8, 3)), (3, 5, 5), "8×3×3", None),
         (nn.Sequential(nn.Flatten(0), nn.Linear(8, 2)), (2, 4), "2", None),
     ],
@@ -468,7 +493,9 @@ def test_csv_opens_in_pandas_with_numbers(fxviz: Command, saved: Callable[[str],
 
 def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> None:
     said = json.loads(fxviz("summary", saved("resnet18"), "--format", "json").out)
-    assert said["model"]["name"] == "resnet18" and said["inputs"] == {"x": {"shape": [1, 3, 224, 224], "dtype": "float32"}}
+    assert said["model"]["name"] == "resnet18" and said["inputs"] == {
+        "x": {"shape": [1, 3, 224, 224], "dtype": "float32"}
+    }
     assert said["totals"] == {
         "params": 11689512, "used_params": 11689512, "unused_params": 0, "trainable_params": 11689512, "frozen_params": 0,
         "buffers": 9620, "macs": 1814073344, "macs_unknown_operations": 0, "params_bytes": 46758048,
@@ -486,7 +513,9 @@ def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> No
         (("--device", "gpu"), "no device 'gpu': choose meta, cpu, cuda or cuda:N"),
     ],
 )
-def test_what_does_not_fit_is_said_before_the_model_is_looked_for(fxviz: Command, options: tuple[str, str], said: str) -> None:
+def test_what_does_not_fit_is_said_before_the_model_is_looked_for(
+    fxviz: Command, options: tuple[str, str], said: str
+) -> None:
     result = fxviz("summary", "no_such_model", *options)
     assert (result.status, result.out, result.err) == (2, "", f"fxviz: {said}\n")
 

@@ -33,7 +33,9 @@ PRODUCTS = ("conv", "linear", "matmul", "bmm", "einsum", "addmm")
 def built(name: str) -> tuple[nn.Module, Tensor]:
     """The model with any values in its memory, and an image."""
     with torch.device("meta"):
-        model = torchvision.models.get_model(name, weights=None, **({"init_weights": False} if name == "googlenet" else {}))
+        model = torchvision.models.get_model(
+            name, weights=None, **({"init_weights": False} if name == "googlenet" else {})
+        )
     return model.to_empty(device="cpu").eval(), torch.zeros(1, 3, SIZES[name], SIZES[name])
 
 
@@ -53,7 +55,9 @@ def by_fvcore(model: nn.Module, *inputs: Tensor) -> tuple[int, dict[str, int]]:
     return parameter_count(model)[""], operators
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SIZES])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in SIZES]
+)
 def test_totals_of_ten_models(name: str) -> None:
     model, image = built(name)
     ours = fxviz.summarize(fxviz.trace(model, image))

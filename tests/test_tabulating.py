@@ -43,7 +43,9 @@ def line(name: str, params: int = 9408, share: float | None = 0.5, **facts: bool
 
 
 def table(*names: str, title: str = "net") -> Table:
-    return Table(title, COLUMNS, (*map(line, names), line("TOTAL", 11689512, 1.0, sum=True, ruled=True)), ("All trainable.",))
+    return Table(
+        title, COLUMNS, (*map(line, names), line("TOTAL", 11689512, 1.0, sum=True, ruled=True)), ("All trainable.",)
+    )
 
 
 def printed(text: str) -> str:
@@ -148,7 +150,9 @@ def cells(markdown: str) -> list[list[str]]:
             rows.append([])
         if token.type == "inline" and tokens[place - 1].type in ("td_open", "th_open"):
             children = token.children or []
-            assert {child.type for child in children} <= {"text", "text_special", "strong_open", "strong_close"}, token.content
+            assert {child.type for child in children} <= {"text", "text_special", "strong_open", "strong_close"}, (
+                token.content
+            )
             rows[-1].append("".join(child.content for child in children))
     return rows
 

@@ -213,7 +213,9 @@ def test_hooks_of_others_stay_when_a_step_fails() -> None:
             return func(*args, **(kwargs or {}))
 
     with Theirs() as mode:
-        with pytest.raises(TraceError, match=r"op by op: '_0' fails by itself \(ValueError: enough\); leave out time=True"):
+        with pytest.raises(
+            TraceError, match=r"op by op: '_0' fails by itself \(ValueError: enough\); leave out time=True"
+        ):
             timed(nn.Sequential(Once()), rows())
         assert _get_current_dispatch_mode() is mode
     assert _get_current_dispatch_mode() is None

@@ -26,7 +26,9 @@ def without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 # -------------------------------------------------------------------- without the library
 
 
-@pytest.mark.parametrize("ask", [lambda: resolve("timm:resnet50"), lambda: names("timm:"), lambda: fxviz.trace("timm:x")])
+@pytest.mark.parametrize(
+    "ask", [lambda: resolve("timm:resnet50"), lambda: names("timm:"), lambda: fxviz.trace("timm:x")]
+)
 def test_without_timm_its_models_are_refused_with_a_hint(ask: Callable[[], Any], without_timm: None) -> None:
     with pytest.raises(UsageError, match=HINT):
         ask()

@@ -28,7 +28,10 @@ def ops(graph: ArchGraph) -> list[str]:
 
 def facts(graph: ArchGraph) -> Any:
     """What does not depend on where in a model a part of it stands."""
-    nodes = [(node.id, node.op, node.path, node.scope, node.uses, node.outputs, node.macs, node.params) for node in graph.nodes]
+    nodes = [
+        (node.id, node.op, node.path, node.scope, node.uses, node.outputs, node.macs, node.params)
+        for node in graph.nodes
+    ]
     return nodes, graph.edges, graph.parameters, graph.skips, [(s.path, s.cls, s.parent) for s in graph.scopes[1:]]
 
 
@@ -87,7 +90,9 @@ def test_times_are_taken_in_training_mode() -> None:
 
 
 def test_one_example_is_too_few_to_train_with() -> None:
-    with pytest.raises(TraceError, match=r"Expected more than 1 value per channel .*; in training mode .* more: --batch 2$"):
+    with pytest.raises(
+        TraceError, match=r"Expected more than 1 value per channel .*; in training mode .* more: --batch 2$"
+    ):
         fxviz.trace(Dropping(), TensorInfo((1, 8), "float32"), train=True)
     assert fxviz.trace(Dropping(), TensorInfo((1, 8), "float32"), train=True, batch=2).trace.inputs["x"].shape == (2, 8)
 
@@ -100,7 +105,9 @@ def test_a_detector_says_itself_what_it_needs_to_train() -> None:
 # -------------------------------------------------------------------- leaves
 
 
-@pytest.mark.parametrize("name", ["layer1.0", "BasicBlock", "resnet.BasicBlock", "torchvision.models.resnet.BasicBlock"])
+@pytest.mark.parametrize(
+    "name", ["layer1.0", "BasicBlock", "resnet.BasicBlock", "torchvision.models.resnet.BasicBlock"]
+)
 def test_a_leaf_is_one_node_with_all_that_is_inside(name: str, resnet18: ArchGraph) -> None:
     graph = fxviz.trace("resnet18", leaf=[name])
     (first, *others) = (node for node in graph.nodes if node.op == "BasicBlock")
@@ -202,7 +209,9 @@ def test_a_submodule_is_recorded_as_if_it_were_the_model(resnet18: ArchGraph) ->
 
 
 def test_a_submodule_inside_a_leaf_of_torchs_own() -> None:
-    model = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 2, enable_nested_tensor=False)
+    model = nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 2, enable_nested_tensor=False
+    )
     graph = fxviz.trace(model, TensorInfo((1, 3, 16), "float32"), root="layers.1.self_attn")
     assert {"query", "key", "value"} >= set(graph.trace.inputs)
     assert "MultiheadAttention" not in ops(graph)

@@ -43,7 +43,9 @@ def without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_transformers_its_models_are_refused_with_a_hint(
     ask: Callable[[str], Any], name: str, without_transformers: None
 ) -> None:
-    with pytest.raises(UsageError, match=r"need transformers, which is not installed: pip install \"fxviz\[transformers\]\""):
+    with pytest.raises(
+        UsageError, match=r"need transformers, which is not installed: pip install \"fxviz\[transformers\]\""
+    ):
         ask(name)
 
 
@@ -58,7 +60,9 @@ class Config:
         vars(self).update(settings)
 
 
-def wanted(forward: Callable[..., Any], config: Config, main: str | list[str] = "input_ids") -> dict[str, tuple[int, ...]]:
+def wanted(
+    forward: Callable[..., Any], config: Config, main: str | list[str] = "input_ids"
+) -> dict[str, tuple[int, ...]]:
     cls = type("Model", (), {"forward": forward, "main_input_name": main})
     return {name: info.shape for name, info in arguments(cls, config).items()}
 
@@ -83,7 +87,9 @@ def test_text_alone_where_pictures_stand_for_tokens(setting: str) -> None:
     assert wanted(forward, Config(**{setting: 7})) == {"input_ids": (1, 5)}
 
 
-@pytest.mark.parametrize(("encoder_decoder", "names"), [(True, ["input_ids", "decoder_input_ids"]), (False, ["input_ids"])])
+@pytest.mark.parametrize(
+    ("encoder_decoder", "names"), [(True, ["input_ids", "decoder_input_ids"]), (False, ["input_ids"])]
+)
 def test_a_decoder_gets_its_own_ids(encoder_decoder: bool, names: list[str]) -> None:
     def forward(self, input_ids=None, decoder_input_ids=None): ...
 
@@ -161,7 +167,13 @@ def test_what_is_no_configuration_is_refused(text: str | None, message: str, tmp
         resolve(f"transformers:{path}")
 
 
-SMALL = {"model_type": "bert", "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
+SMALL = {
+    "model_type": "bert",
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+}
 
 
 def test_a_configuration_in_a_file(tmp_path: Path, transformers: Any) -> None:
@@ -208,7 +220,9 @@ def test_totals_and_skips(name: str, transformers: Any) -> None:
     graph = fxviz.trace(f"transformers:{name}")
     assert (graph.model.source, graph.trace.method) == ("transformers", "fake")
     assert graph.total_params == graph.traced_params + sum(parameter.size for parameter in graph.untraced) == params
-    assert {kind: count for kind, count in graph.skip_counts.items() if count and kind in ("identity", "projection")} == skips
+    assert {
+        kind: count for kind, count in graph.skip_counts.items() if count and kind in ("identity", "projection")
+    } == skips
 
 
 @pytest.mark.parametrize(
@@ -250,8 +264,12 @@ def test_nothing_is_said_while_a_model_is_built(capfd: pytest.CaptureFixture[str
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_library_makes_no_remarks_while_its_model_runs(fxviz: Callable[..., Any], in_tmp: Path, transformers: Any) -> None:
-    Path("config.json").write_text('{"model_type": "mamba", "num_hidden_layers": 1, "hidden_size": 8, "vocab_size": 16}')
+def test_a_library_makes_no_remarks_while_its_model_runs(
+    fxviz: Callable[..., Any], in_tmp: Path, transformers: Any
+) -> None:
+    Path("config.json").write_text(
+        '{"model_type": "mamba", "num_hidden_layers": 1, "hidden_size": 8, "vocab_size": 16}'
+    )
     result = fxviz("trace", "transformers:config.json", "-o", "mamba.json")
     assert result.status == 0
     assert result.err.count("\n") == 1

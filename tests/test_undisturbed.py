@@ -120,7 +120,9 @@ def test_a_model_that_changes_itself_is_put_back(device: str, training: bool) ->
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize(("failure", "raised"), [(RuntimeError, TraceError), (KeyboardInterrupt, KeyboardInterrupt)])
-def test_a_model_that_raises_is_put_back(device: str, failure: type[BaseException], raised: type[BaseException]) -> None:
+def test_a_model_that_raises_is_put_back(
+    device: str, failure: type[BaseException], raised: type[BaseException]
+) -> None:
     model, inputs = Restless(failure), (torch.rand(4, 8),)
     with unchanged(model), pytest.raises(raised, match="on purpose"):
         trace_module(model, inputs, INFO, TraceOptions(device))

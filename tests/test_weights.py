@@ -125,7 +125,9 @@ def test_a_file_of_weights_of_each_suffix(file: str) -> None:
     assert set(dtypes.values()) == {"float16"}
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2])
+@pytest.mark.parametrize(
+    "dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2]
+)
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_every_floating_dtype_is_kept(dtype: torch.dtype, suffix: str) -> None:
     """float8 is not computed with by every operation, so a model whose run does not matter."""
@@ -164,7 +166,10 @@ def test_frozen_parameters_stay_frozen() -> None:
         "from torch import nn\ndef make():\n    net = nn.Linear(3, 2)\n    net.bias.requires_grad_(False)\n    return net\n"
     )
     graph = trace("frozen.py:make", TensorInfo((1, 3), "float32"), weights=saved("a.pt", nn.Linear(3, 2).state_dict()))
-    assert [(parameter.name, parameter.trainable) for parameter in graph.parameters] == [("weight", True), ("bias", False)]
+    assert [(parameter.name, parameter.trainable) for parameter in graph.parameters] == [
+        ("weight", True),
+        ("bias", False),
+    ]
 
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
@@ -227,10 +232,16 @@ def test_a_buffer_keeps_its_values_and_takes_over_the_dtype() -> None:
 def test_inputs_whose_dtype_nobody_gave_follow_the_weights(fxviz: Call) -> None:
     file = saved("a.pt", state(torch.float16))
     assert {tensor.dtype for tensor in trace("net.py:Net", weights=file).trace.inputs.values()} == {"float16"}
-    for given, sizes in ((["--input", "3x16x16"], "1x3x16x16"), (["--input", "x=2x3x16x16"], "2x3x16x16"), ([], "1x3x224x224")):
+    for given, sizes in (
+        (["--input", "3x16x16"], "1x3x16x16"),
+        (["--input", "x=2x3x16x16"], "2x3x16x16"),
+        ([], "1x3x224x224"),
+    ):
         result = fxviz("trace", "net.py:Net", "--weights", file, *given, "-o", "-")
         assert json.loads(result.out)["graph"]["trace"]["inputs"]["x"]["dtype"] == "float16"
-        assert f"inputs are float16, as the weights are (--input {sizes}:float16); a dtype that is given in" in result.err
+        assert (
+            f"inputs are float16, as the weights are (--input {sizes}:float16); a dtype that is given in" in result.err
+        )
     assert trace("net.py:Net", TensorInfo((1, 3, 16, 16), "float32"), weights=file).trace.inputs["x"].dtype == "float32"
     result = fxviz("trace", "net.py:Net", "--weights", file, "--input", "1x3x16x16:float64", "-o", "-", "--partial")
     assert json.loads(result.out)["graph"]["trace"]["inputs"]["x"]["dtype"] == "float64"
@@ -243,7 +254,9 @@ def test_of_several_inputs_each_is_named(fxviz: Call) -> None:
         "    def forward(self, image, place):\n        return super().forward(image), place\n"
     )
     file = saved("a.pt", nn.Linear(7, 2).half().state_dict())
-    result = fxviz("trace", "two.py:Two", "--weights", file, "--input", "1x4x7x7", "--input", "1x9:int32", "-o", "a.json")
+    result = fxviz(
+        "trace", "two.py:Two", "--weights", file, "--input", "1x4x7x7", "--input", "1x9:int32", "-o", "a.json"
+    )
     assert "as the weights are (--input image=1x4x7x7:float16 --input place=1x9:int32); a dtype" in result.err
 
 
@@ -258,7 +271,9 @@ def test_whole_numbers_stay_whole(fxviz: Call) -> None:
 
 
 def test_missing_and_unexpected_names_are_listed_and_kept(fxviz: Call) -> None:
-    tensors = {name: value for name, value in state().items() if not name.startswith("norm")} | {"aux.weight": torch.ones(1)}
+    tensors = {name: value for name, value in state().items() if not name.startswith("norm")} | {
+        "aux.weight": torch.ones(1)
+    }
     result = fxviz("trace", "net.py:Net", "--weights", saved("a.pt", tensors), "-o", "a.json")
     assert result.err.splitlines()[:2] == [
         "weights a.pt: missing norm.weight, norm.bias, norm.running_mean and 1 more",
@@ -284,10 +299,18 @@ def test_what_is_missing_gets_the_dtype_of_the_file() -> None:
     ("wrap", "part", "prefix"),
     [
         (lambda tensors: {"epoch": 3, "state_dict": tensors}, "state_dict", ""),
-        (lambda tensors: {"model": tensors, "ema": dict(tensors), "optimizer": {"state": {0: torch.ones(3)}}}, "model", ""),
+        (
+            lambda tensors: {"model": tensors, "ema": dict(tensors), "optimizer": {"state": {0: torch.ones(3)}}},
+            "model",
+            "",
+        ),
         (lambda tensors: {"a": {"b": tensors}, "loss": torch.ones(1)}, "a.b", ""),
         (lambda tensors: {f"module.{name}": value for name, value in tensors.items()}, "", "module."),
-        (lambda tensors: {f"_orig_mod.module.{name}": value for name, value in tensors.items()}, "", "_orig_mod.module."),
+        (
+            lambda tensors: {f"_orig_mod.module.{name}": value for name, value in tensors.items()},
+            "",
+            "_orig_mod.module.",
+        ),
         (lambda tensors: {"net": {f"net.{name}": value for name, value in tensors.items()}}, "net", "net."),
     ],
 )
@@ -487,7 +510,10 @@ HELD = "to be unpickled, which may run code, and fxviz unpickles nothing but ten
     ("write", "said"),
     [
         (lambda file: torch.save(Evil(), file), f"it holds 'posix.system' {HELD}; {ALONE}"),
-        (lambda file: torch.save({"state_dict": state(), "hook": Evil()}, file), f"it holds 'posix.system' {HELD}; {ALONE}"),
+        (
+            lambda file: torch.save({"state_dict": state(), "hook": Evil()}, file),
+            f"it holds 'posix.system' {HELD}; {ALONE}",
+        ),
         (
             lambda file: torch.save(Evil(), file, _use_new_zipfile_serialization=False),
             f"it holds 'posix.system' {HELD}; {ALONE}",
@@ -499,7 +525,10 @@ HELD = "to be unpickled, which may run code, and fxviz unpickles nothing but ten
         (_scripted_with_a_tail, f"it holds a scripted module, which is code; {ALONE}"),
         (_cut, f"it is cut short or damaged; get it again, or {ALONE}"),
         (lambda file: Path(file).write_bytes(b""), f"it is no file that torch.save wrote; get it again, or {ALONE}"),
-        (lambda file: Path(file).write_text("epoch 3"), f"it is no file that torch.save wrote; get it again, or {ALONE}"),
+        (
+            lambda file: Path(file).write_text("epoch 3"),
+            f"it is no file that torch.save wrote; get it again, or {ALONE}",
+        ),
         (lambda file: torch.save(torch.ones(3), file), f"it holds a tensor, not tensors by name; {ALONE}"),
         (_optimizer, f"it holds the state of an optimizer, not a model's weights; {ALONE}"),
         (lambda file: torch.save([1], file), f"it holds a list, not tensors by name; {ALONE}"),
@@ -550,7 +579,13 @@ def test_weights_spread_over_files() -> None:
     index = {"metadata": {}, "weight_map": {name: file for file, names in parts.items() for name in names}}
     Path("a.safetensors.index.json").write_text(json.dumps(index))
     assert loaded("net.py:Net", "a.safetensors.index.json")[0] == WeightsInfo("a.safetensors.index.json", "float16")
-    for bad in ("{", "[]", '{"weight_map": {"a": "../a.pt"}}', '{"weight_map": {"a": "/etc/passwd"}}', '{"weight_map": 3}'):
+    for bad in (
+        "{",
+        "[]",
+        '{"weight_map": {"a": "../a.pt"}}',
+        '{"weight_map": {"a": "/etc/passwd"}}',
+        '{"weight_map": 3}',
+    ):
         Path("b.index.json").write_text(bad)
         said = "cannot load 'b.index.json': it has no \"weight_map\" of files beside it; name one of them"
         assert refused("net.py:Net", "b.index.json") == said
@@ -563,9 +598,14 @@ def test_what_is_no_file(folder: Path) -> None:
     one_of = ".safetensors, .pt, .pth, .bin, .ckpt or .index.json"
     assert refused("net.py:Net", "a.pt") == "cannot load 'a.pt': Is a directory"
     assert refused("net.py:Net", "weights") == f"cannot load 'weights': it is a folder; name a file: {one_of}"
-    assert refused("resnet18", "notes.txt") == f"cannot load 'notes.txt': it is a file of another kind; name a file: {one_of}"
+    assert (
+        refused("resnet18", "notes.txt")
+        == f"cannot load 'notes.txt': it is a file of another kind; name a file: {one_of}"
+    )
     os.mkfifo("pipe.pt")
-    assert refused("net.py:Net", "pipe.pt") == "cannot load 'pipe.pt': it is a pipe, not a file; save what comes out of it"
+    assert (
+        refused("net.py:Net", "pipe.pt") == "cannot load 'pipe.pt': it is a pipe, not a file; save what comes out of it"
+    )
     assert refused("net.py:Net", "nowhere/a.pt") == "cannot load 'nowhere/a.pt': No such file or directory"
 
 
@@ -682,11 +722,16 @@ def test_nothing_is_downloaded_for_a_device_that_is_not_here(hub: Path, fxviz: C
 
 def test_a_download_that_fails_is_said(hub: Path, server: str, monkeypatch: pytest.MonkeyPatch, fxviz: Call) -> None:
     Path("served/squeeze-0123456789abcdef.pth").write_bytes(b"other")
-    for file, said in (("none.pth", "HTTPError: HTTP Error 404: "), ("squeeze-0123456789abcdef.pth", "invalid hash value")):
+    for file, said in (
+        ("none.pth", "HTTPError: HTTP Error 404: "),
+        ("squeeze-0123456789abcdef.pth", "invalid hash value"),
+    ):
         monkeypatch.setattr(SQUEEZENET.value, "url", f"{server}/{file}")
         result = fxviz("trace", "squeezenet1_1", "--weights", "DEFAULT", "--download", "-o", "a.json", "-q")
         assert result.status == 1
-        assert result.err.startswith(f"fxviz: cannot download squeezenet1_1's weights IMAGENET1K_V1 from {server}/{file}: ")
+        assert result.err.startswith(
+            f"fxviz: cannot download squeezenet1_1's weights IMAGENET1K_V1 from {server}/{file}: "
+        )
         assert said in result.err and result.err.endswith("; or name a file: --weights FILE\n")
         assert result.err.count("\n") == 1
         assert not list(hub.glob("*"))
@@ -736,13 +781,17 @@ def test_timms_weights_by_tag(cache: Path) -> None:
     assert "timm:resnet18's weights a1_in1k are not on this machine; --download" in refused("timm:resnet18", "DEFAULT")
     assert "timm:resnet18 has no weights 'mine': choose DEFAULT, a1_in1k," in refused("timm:resnet18", "mine")
     tensors = {
-        name: value.half() for name, value in timm.create_model("resnet18").state_dict().items() if value.is_floating_point()
+        name: value.half()
+        for name, value in timm.create_model("resnet18").state_dict().items()
+        if value.is_floating_point()
     }
     saved(str(repository(cache, "timm/resnet18.a2_in1k") / "model.safetensors"), tensors)
     weights, dtypes = loaded("timm:resnet18", "a2_in1k")
     assert (weights.name, weights.missing, set(dtypes.values())) == ("a2_in1k", (), {"float16"})
     assert loaded("timm:resnet18.a2_in1k", "DEFAULT")[0].dtype == "float16"
-    with pytest.raises(FxvizError, match=r"cannot download the weights of timm/resnet18\.a3_in1k from the Hugging Face hub: "):
+    with pytest.raises(
+        FxvizError, match=r"cannot download the weights of timm/resnet18\.a3_in1k from the Hugging Face hub: "
+    ):
         trace("timm:resnet18", weights="a3_in1k", download=True)
 
 

@@ -159,7 +159,9 @@ def folder(in_tmp: Path) -> Path:
 
 def listing() -> dict[str, bytes]:
     return {
-        str(path): path.read_bytes() if path.is_file() else b"" for path in Path().rglob("*") if "__pycache__" not in str(path)
+        str(path): path.read_bytes() if path.is_file() else b""
+        for path in Path().rglob("*")
+        if "__pycache__" not in str(path)
     }
 
 
@@ -175,7 +177,8 @@ def says(message: str, said: str) -> bool:
 
 @pytest.mark.parametrize(
     ("call", "message", "status"),
-    [(call, message, 2) for call, message in CALLS.items()] + [(call, message, 1) for call, message in FAILURES.items()],
+    [(call, message, 2) for call, message in CALLS.items()]
+    + [(call, message, 1) for call, message in FAILURES.items()],
 )
 def test_a_wrong_call_says_what_to_do(fxviz: Call, folder: Path, call: str, message: str, status: int) -> None:
     before = listing()

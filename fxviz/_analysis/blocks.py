@@ -68,7 +68,9 @@ def attention_of(links: Links, layers: tuple[Layer, ...]) -> Attention | None:
     siblings = Counter((scope.parent, scope.cls) for scope in links.graph.scopes)
     for core, _ in cores:
         repeated = (
-            scope for scope in modules.around(core.scope) if siblings[scope.parent, scope.cls] > 1 and not scope.sequential
+            scope
+            for scope in modules.around(core.scope)
+            if siblings[scope.parent, scope.cls] > 1 and not scope.sequential
         )
         if (block := next(repeated, None)) is not None:
             blocks[block.class_name].add(block.id)

@@ -202,7 +202,8 @@ def count_layers(nodes: Iterable[Node], readers: Mapping[str, str]) -> int:
             found.update([("module", node.path)] if node.uses else [])
         else:
             found.update(
-                ("step", readers[name]) if name in readers else ("module", name.rpartition(".")[0]) for name in node.uses
+                ("step", readers[name]) if name in readers else ("module", name.rpartition(".")[0])
+                for name in node.uses
             )
     return len(found)
 

@@ -153,7 +153,9 @@ def _scales(weight: tuple[int, ...], largest: tuple[int, ...]) -> bool:
     >>> _scales((64, 1, 1), (64, 3, 3)), _scales((64, 3, 3), (64, 3, 3))
     (True, False)
     """
-    stretches = len(weight) == len(largest) and all(size in (1, full) for size, full in zip(weight, largest, strict=True))
+    stretches = len(weight) == len(largest) and all(
+        size in (1, full) for size, full in zip(weight, largest, strict=True)
+    )
     return stretches and weight != largest
 
 

@@ -42,7 +42,9 @@ def match(old: ArchGraph, new: ArchGraph) -> Difference:
     """
     for graph in (old, new):
         if graph.trace.failure is not None:
-            raise UsageError(f"cannot compare half a run: '{shown(graph.model.name)}' stopped before its end; trace it whole")
+            raise UsageError(
+                f"cannot compare half a run: '{shown(graph.model.name)}' stopped before its end; trace it whole"
+            )
     found = _Matcher(old, new)
     found.match()
     was, now = names_of((old, new))
@@ -115,7 +117,9 @@ def _removed(old: Sequence[Step], new: Sequence[Step], pairs: Pairs, parent: int
         for group in _groups(old[one + 1 : next_one]):
             nodes = tuple(node for step in group for node in step.nodes)
             if any(map(matters, nodes)):
-                yield Removed(nodes, tuple(step.scope for step in group if step.scope is not None), parent, after, before)
+                yield Removed(
+                    nodes, tuple(step.scope for step in group if step.scope is not None), parent, after, before
+                )
 
 
 def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
@@ -134,7 +138,9 @@ def _continues(above: Node, node: Node) -> bool:
     """Whether a step is drawn as a part of the layer above it."""
     if not matters(node):
         return True
-    return (is_norm(node) or is_activation(node)) and not is_activation(above) and not (is_norm(node) and is_norm(above))
+    return (
+        (is_norm(node) or is_activation(node)) and not is_activation(above) and not (is_norm(node) and is_norm(above))
+    )
 
 
 def names_of(graphs: Sequence[ArchGraph]) -> list[str]:
@@ -349,4 +355,6 @@ def _class(node: Node) -> Hashable:
     """What a step is: ``x + y``, ``x += y`` and ``torch.add(x, y)`` are one."""
     if node.kind in ("input", "output"):
         return node.kind
-    return ("function", plain_name(node.op)) if node.kind in ("function", "method") else (node.kind, node.cls or node.op)
+    return (
+        ("function", plain_name(node.op)) if node.kind in ("function", "method") else (node.kind, node.cls or node.op)
+    )

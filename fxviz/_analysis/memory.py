@@ -105,7 +105,9 @@ def _is_turned(node: Node, links: Links, turned: set[str]) -> bool:
 def _makes_none(node: Node, links: Links, turned: set[str]) -> bool:
     name, slots = plain_name(node.op), links.slots.get(node.id, {})
     if name == "getitem":
-        return not any(source.outputs for slot, source in slots.items() if slot != "0")  # an index that is a tensor copies
+        return not any(
+            source.outputs for slot, source in slots.items() if slot != "0"
+        )  # an index that is a tensor copies
     if _is_in_place(node) or shares_memory(node):
         return True
     if name in _COPIES_IF_TURNED:

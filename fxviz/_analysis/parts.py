@@ -63,7 +63,8 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
         macs[part] += node.macs or 0
         times[part] += node.time or 0
     amounts = {
-        path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path]) for path in dict.fromkeys((*params, *macs))
+        path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path])
+        for path in dict.fromkeys((*params, *macs))
     }
     return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs or held.time_share)
 
@@ -149,7 +150,9 @@ def opened(sizes: Mapping[str, float]) -> frozenset[str]:
             break
         paths.add(path)
         below = _children(parts[path], path)
-        parts = {one: inside for part in parts for one, inside in (below if part == path else {part: parts[part]}).items()}
+        parts = {
+            one: inside for part in parts for one, inside in (below if part == path else {part: parts[part]}).items()
+        }
     return frozenset(paths)
 
 

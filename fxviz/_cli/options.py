@@ -103,9 +103,9 @@ class Run:
     device: Annotated[
         str | None, option("--device", "DEVICE", "meta (the default: no memory, no computing), cpu, cuda or cuda:N.")
     ] = None
-    time: Annotated[bool, typer.Option("--time", help="Measure the time of each operation; needs --device cpu or cuda.")] = (
-        False
-    )
+    time: Annotated[
+        bool, typer.Option("--time", help="Measure the time of each operation; needs --device cpu or cuda.")
+    ] = False
     partial: Annotated[
         bool, typer.Option("--partial", help="If the model's code raises, write what ran until then; exit status 1.")
     ] = False
@@ -118,7 +118,9 @@ class Run:
             "(DEFAULT, ...), if they are on this machine.",
         ),
     ] = None
-    download: Annotated[bool, typer.Option("--download", help="Fetch published weights that are not on this machine.")] = False
+    download: Annotated[
+        bool, typer.Option("--download", help="Fetch published weights that are not on this machine.")
+    ] = False
     no_cache: NoCache = False
 
     def keywords(self) -> dict[str, Any]:
@@ -160,11 +162,16 @@ class Draw:
     style: Annotated[
         str,
         typer.Option(
-            "--style", metavar="STYLE", help="ledger (a row for each layer), graph (a card for each), auto (by the model)."
+            "--style",
+            metavar="STYLE",
+            help="ledger (a row for each layer), graph (a card for each), auto (by the model).",
         ),
     ] = "auto"
     color_by: Annotated[
-        str, typer.Option("--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time.")
+        str,
+        typer.Option(
+            "--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time."
+        ),
     ] = "params"
     depth: Annotated[int | None, option("--depth", "N", "Draw modules nested N levels deep as one row.")] = None
     expand: Annotated[list[str], option("--expand", "PATH", "Open this module. As often as needed.")] = field(
@@ -239,11 +246,13 @@ class Many:
     ] = None
     jobs: Annotated[
         int | None,
-        option("--jobs", "N", "Draw several models in so many processes. Default: by their number and the machine's cores."),
+        option(
+            "--jobs", "N", "Draw several models in so many processes. Default: by their number and the machine's cores."
+        ),
     ] = None
-    dask: Annotated[str | None, option("--dask", "ADDRESS", "Draw on the Dask cluster whose scheduler is at this address.")] = (
-        None
-    )
+    dask: Annotated[
+        str | None, option("--dask", "ADDRESS", "Draw on the Dask cluster whose scheduler is at this address.")
+    ] = None
 
     def check(self, draw: Draw) -> None:
         """Find out before the work starts whether the options fit.
@@ -254,7 +263,9 @@ class Many:
         if self.jobs is not None and self.jobs < 1:
             raise UsageError(f"no --jobs {self.jobs}: give a whole number from 1 on")
         if self.jobs is not None and self.dask is not None:
-            raise UsageError("--jobs counts processes of this machine, and --dask takes those of a cluster: leave one out")
+            raise UsageError(
+                "--jobs counts processes of this machine, and --dask takes those of a cluster: leave one out"
+            )
         what, forms = ("format of a pair", _formats(PAIRED)) if draw.theme == PAIR else ("format", _FORMS)
         if self.form is not None and self.form not in forms:
             raise UsageError(f"no {what} '{shown(self.form)}': choose {choice(forms)}")

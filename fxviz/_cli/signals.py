@@ -29,7 +29,10 @@ def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Itera
 @contextmanager
 def _terminated_by(handler: Handler) -> Iterator[None]:
     """While this is active, ``handler`` answers SIGTERM: in the main thread, and unless somebody else does."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
+    ):
         yield
         return
     signal.signal(signal.SIGTERM, handler)

@@ -150,7 +150,9 @@ def target_for(output: str | None, model: str, suffix: str, allowed: tuple[str, 
 def figure_target(output: str | None, model: str, draw: Draw, allowed: tuple[str, ...] = SUFFIXES) -> Path | None:
     """The file to write, None for standard output; found before the work starts."""
     if draw.theme == PAIR and output == STDOUT:
-        raise UsageError("a pair is two files, and standard output is one: name a file, or choose the theme light or dark")
+        raise UsageError(
+            "a pair is two files, and standard output is one: name a file, or choose the theme light or dark"
+        )
     return target_for(output, model, ".svg", PAIRED if draw.theme == PAIR else allowed)
 
 
@@ -166,7 +168,9 @@ def write_figure(figure: Figure, path: Path | None, draw: Draw, talk: Talk, told
     for file in written if not talk.quiet else ():
         say(f"wrote {file}: {told}")
     if len(written) == 2:
-        streams.give(snippet(*written, told if figure.view.difference else f"{figure.view.graph.model.name}: {told}") + "\n")
+        streams.give(
+            snippet(*written, told if figure.view.difference else f"{figure.view.graph.model.name}: {told}") + "\n"
+        )
     for remark in size_remarks(figure) if not talk.quiet else ():
         say(remark)
 

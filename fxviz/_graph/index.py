@@ -44,7 +44,10 @@ class Links:
     def necks(self) -> frozenset[str]:
         """The nodes through which all ways from an input to the output lead: no edge passes them by."""
         nodes = self.graph.nodes
-        led, needed = {node.id for node in nodes if node.kind == "input"}, {node.id for node in nodes if node.kind == "output"}
+        led, needed = (
+            {node.id for node in nodes if node.kind == "input"},
+            {node.id for node in nodes if node.kind == "output"},
+        )
         for node in nodes:
             if any(source.id in led for source in self.sources.get(node.id, ())):
                 led.add(node.id)
@@ -80,7 +83,9 @@ class Links:
             if found := next(filter(wanted, reached), None):
                 return found
             seen.update(node.id for node in reached)
-            waiting = [node for node in reached if is_view(node) or is_masking(node) or is_scaling(node) or is_passing(node)]
+            waiting = [
+                node for node in reached if is_view(node) or is_masking(node) or is_scaling(node) or is_passing(node)
+            ]
         return None
 
     def between(self, fork: str, join: str) -> Iterator[str]:

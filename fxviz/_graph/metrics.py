@@ -62,5 +62,7 @@ def metric_for(graph: ArchGraph, name: str) -> Metric:
     fxviz._errors.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
     """
     if name == "time" and not any(node.time for node in graph.nodes):
-        raise UsageError("cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)")
+        raise UsageError(
+            "cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)"
+        )
     return METRICS[name]

@@ -50,12 +50,16 @@ _TURNS = _words(
     splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
 )
 _COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
-    f"{border}pad{dims}d" for border in ("zero", "constant", "reflection", "replication", "circular") for dims in (1, 2, 3)
+    f"{border}pad{dims}d"
+    for border in ("zero", "constant", "reflection", "replication", "circular")
+    for dims in (1, 2, 3)
 }
 _DROPS = ("dropout", "droppath", "dropblock", "stochasticdepth")
 _RESAMPLERS = ("pool", "interpolate", "upsample", "downsample", "resize", "resample", "gridsample")
 _MEASURES = _words("norm normalize weightnorm")
-_ACTIVATIONS = _words("relu gelu silu swish mish sigmoid tanh softmax softmin softplus softsign shrink threshold activation")
+_ACTIVATIONS = _words(
+    "relu gelu silu swish mish sigmoid tanh softmax softmin softplus softsign shrink threshold activation"
+)
 _SIGMOIDS = _words("sigmoid softmax tanh expit logistic")
 _MASKING = _words("add sub maskedfill where clamp max maximum setitem nantonum")
 _COMMUTATIVE = _words(
@@ -227,7 +231,9 @@ def is_heavy(node: Node) -> bool:
     >>> is_heavy(Node("m", "method", "matmul", "", macs=16)), is_heavy(Node("e", "module", "Embedding", "e", uses=("e.table",)))
     (True, True)
     """
-    return bool(node.macs) or (node.kind == "module" and bool(node.uses) and not is_norm(node) and not is_activation(node))
+    return bool(node.macs) or (
+        node.kind == "module" and bool(node.uses) and not is_norm(node) and not is_activation(node)
+    )
 
 
 def role_of(node: Node, arguments: int = 1) -> Role:

@@ -80,7 +80,9 @@ def read(data: Mapping[str, Any]) -> Parts:
         edges=tuple(Edge(edge.text("source"), edge.text("target"), edge.text("slot")) for edge in whole.items("edges")),
         scopes=tuple(map(_read_scope, graph.items("scopes"))),
         parameters=tuple(
-            Parameter(item.text("name"), item.sizes("shape"), item.text("dtype"), item.flag("trainable"), _read_owner(item))
+            Parameter(
+                item.text("name"), item.sizes("shape"), item.text("dtype"), item.flag("trainable"), _read_owner(item)
+            )
             for item in graph.items("parameters")
         ),
         skips=tuple(
@@ -206,7 +208,8 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "skips": dict(graph.skip_counts),
         },
         "skips": [
-            {"kind": skip.kind, "fork": skip.fork, "join": skip.join, "through": list(skip.through)} for skip in graph.skips
+            {"kind": skip.kind, "fork": skip.fork, "join": skip.join, "through": list(skip.through)}
+            for skip in graph.skips
         ],
         "scopes": [_renamed(asdict(scope), "cls", "class") for scope in graph.scopes],
         "parameters": [asdict(parameter) | {"shape": list(parameter.shape)} for parameter in graph.parameters],

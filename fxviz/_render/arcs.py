@@ -44,7 +44,9 @@ class _Arc:
         return min(ours[1], theirs[1]) > max(ours[0], theirs[0])
 
 
-def draw_arcs(lines: Mapping[str, Line], boxes: Mapping[str, tuple[Box, Element]], dark: bool) -> dict[str, list[Element]]:
+def draw_arcs(
+    lines: Mapping[str, Line], boxes: Mapping[str, tuple[Box, Element]], dark: bool
+) -> dict[str, list[Element]]:
     """The shapes of each line from west to west and from east to east.
 
     Args:
@@ -168,7 +170,9 @@ def _lane(arc: _Arc, left: float, level: int, step: float) -> float:
 def _drawn(arc: _Arc, dark: bool) -> list[Element]:
     color = hex_of(arc.line.color or FLOW, dark) or ""
     dash = {"stroke-dasharray": _DASHES[arc.line.dash]} if arc.line.dash in _DASHES else {}
-    path = Element("path", {"d": _bracket(arc), "fill": "none", "stroke": color, "stroke-width": f"{arc.line.width:g}", **dash})
+    path = Element(
+        "path", {"d": _bracket(arc), "fill": "none", "stroke": color, "stroke-width": f"{arc.line.width:g}", **dash}
+    )
     return [path, Element("polygon", {"points": _arrowhead(arc), "fill": color})] if arc.line.arrow else [path]
 
 

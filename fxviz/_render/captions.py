@@ -87,7 +87,9 @@ class Captions:
         """Whether a single module is repeated, so that paths below it say enough."""
         prefix = repeat.span[0] + "."
         return all(
-            row.path == repeat.span[0] or row.path.startswith(prefix) for card in cards_in(repeat.items) for row in card.rows
+            row.path == repeat.span[0] or row.path.startswith(prefix)
+            for card in cards_in(repeat.items)
+            for row in card.rows
         )
 
     def input(self) -> Box:
@@ -131,7 +133,9 @@ def notice(name: str, failure: Failure) -> Box:
 
 def _texts(failure: Failure) -> Iterator[Text]:
     room = SHEET - 2 * _MARGIN - 4
-    yield Text(fit(f"{wording.STOP} stopped at {wording.stop(failure)}", room, 10, bold=True), palette.STOP, 10, bold=True)
+    yield Text(
+        fit(f"{wording.STOP} stopped at {wording.stop(failure)}", room, 10, bold=True), palette.STOP, 10, bold=True
+    )
     for line in wrap(failure.message, room, 9, _MOST_LINES):
         yield Text(line, palette.INK, 9)
     if failure.code:

@@ -110,7 +110,9 @@ class _Graph:
         if row.merges:
             return self.merge(row, name)
         return (
-            self.layer(row, name, base) if row.total or row.shared or row.kind in ("block", "failed") else self.step(row, name)
+            self.layer(row, name, base)
+            if row.total or row.shared or row.kind in ("block", "failed")
+            else self.step(row, name)
         )
 
     def layer(self, row: Row, name: str, base: str) -> Box:
@@ -150,7 +152,9 @@ class _Graph:
         said = " · ".join(filter(None, (glyph or "concat", fit(self.say.tags(row), _TAGS, 9))))
         text = Text(said, palette.CARD, 11 if said == glyph else 9, bold=True)
         if said == glyph:
-            return Box(name, Table(((Cell((text,), align="center"),),)), wording.what(row), Shape("circle", color, color))
+            return Box(
+                name, Table(((Cell((text,), align="center"),),)), wording.what(row), Shape("circle", color, color)
+            )
         return Box(name, _stack([[text]], align="center"), wording.what(row), Shape("merge", color, color))
 
     # ---------------------------------------------------------------- lines

@@ -124,7 +124,9 @@ def counts(difference: Difference) -> list[tuple[str, str]]:
     if not found and (count := len(difference.rewired)):
         return [("altered", f"{SIGNS['altered']} {count} step{'s' * (count > 1)} with other inputs")]
     nouns = [f" {noun}{'s' * (count > 1)}" if place == 0 else "" for place, count in enumerate(found.values())]
-    return [(kind, f"{SIGNS[kind]} {count}{said} {kind}") for (kind, count), said in zip(found.items(), nouns, strict=True)]
+    return [
+        (kind, f"{SIGNS[kind]} {count}{said} {kind}") for (kind, count), said in zip(found.items(), nouns, strict=True)
+    ]
 
 
 def note(difference: Difference) -> str:

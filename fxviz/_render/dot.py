@@ -82,7 +82,11 @@ def line_class(line: Line) -> str:
 def _check(drawing: Drawing) -> None:
     things = list(walk(drawing.items))
     for kind in (Box, Frame):
-        twice = [name for name, times in Counter(thing.id for thing in things if isinstance(thing, kind)).items() if times > 1]
+        twice = [
+            name
+            for name, times in Counter(thing.id for thing in things if isinstance(thing, kind)).items()
+            if times > 1
+        ]
         if twice:
             raise ValueError(f"two of the drawing's items have the id {twice[0]!r}; each {kind.__name__} needs its own")
     boxes = {thing.id for thing in things if isinstance(thing, Box)}
@@ -235,7 +239,9 @@ def _texts(texts: tuple[Text, ...], dark: bool, strut: bool) -> str:
 def _run(text: Text, dark: bool) -> str:
     inner = label_text(text.text)
     inner = f"<s>{inner}</s>" if text.struck else inner
-    return _tag("font", f"<b>{inner}</b>" if text.bold else inner, color=hex_of(text.color, dark), point__size=text.size)
+    return _tag(
+        "font", f"<b>{inner}</b>" if text.bold else inner, color=hex_of(text.color, dark), point__size=text.size
+    )
 
 
 def _size(value: Cell | Table) -> dict[str, Attribute]:
@@ -260,7 +266,9 @@ def hex_of(color: Color | None, dark: bool) -> str | None:
 
 
 def _tag(name: str, content: str, **attributes: Attribute) -> str:
-    given = "".join(f' {key.replace("__", "-")}="{_value(value)}"' for key, value in attributes.items() if value is not None)
+    given = "".join(
+        f' {key.replace("__", "-")}="{_value(value)}"' for key, value in attributes.items() if value is not None
+    )
     return f"<{name}{given}>{content}</{name}>"
 
 

@@ -73,7 +73,9 @@ class RenderOptions:
         if self.direction == "LR" and self.style == "ledger":
             raise UsageError("a ledger runs from top to bottom: choose the style graph for the direction LR")
         if self.engine is not None and shutil.which(self.engine) is None:
-            raise UsageError(f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out")
+            raise UsageError(
+                f"no layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out"
+            )
 
     @property
     def may_be_large(self) -> bool:

@@ -166,9 +166,7 @@ def _counted(difference: Difference) -> Iterator[list[Text]]:
 def _unused(graph: ArchGraph) -> str:
     owners = list(dict.fromkeys(parameter.name.partition(".")[0] for parameter in graph.untraced))
     named = ", ".join(owners[:3]) + (", …" if len(owners) > 3 else "")
-    return (
-        f"+ {units.count(sum(parameter.size for parameter in graph.untraced))} parameters {_left(graph)} in this run: {named}"
-    )
+    return f"+ {units.count(sum(parameter.size for parameter in graph.untraced))} parameters {_left(graph)} in this run: {named}"
 
 
 def _left(graph: ArchGraph) -> str:
@@ -179,7 +177,9 @@ def _left(graph: ArchGraph) -> str:
 def _name(part: Part) -> str:
     if part.last is None:
         return part.path
-    return wording.repeated(part.path, part.last, part.times) if part.times > 1 else wording.span(part.path, part.last, "")
+    return (
+        wording.repeated(part.path, part.last, part.times) if part.times > 1 else wording.span(part.path, part.last, "")
+    )
 
 
 # -------------------------------------------------------------------- the strip
@@ -194,7 +194,9 @@ def _strip(view: View) -> Table:
         is_seen = part.differs or view.difference is None
         text = (Text(said, palette.on_bar(share) if is_seen else palette.INK, 9, bold=True),) if said else ()
         inset = min(4, length)
-        inside = Table(((Cell(width=inset, height=18), *((Cell(text, length - inset, 18),) if length > inset else ())),))
+        inside = Table(
+            ((Cell(width=inset, height=18), *((Cell(text, length - inset, 18),) if length > inset else ())),)
+        )
         cells.append(Cell(inside, length, 18, palette.bar(share) if is_seen else palette.AS_IT_WAS))
         cells.append(Cell(width=1, height=18))
     return Table((tuple(cells[:-1]),), width=SHEET, height=18)

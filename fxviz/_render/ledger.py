@@ -101,7 +101,10 @@ class _Ledger:
             (
                 (
                     Cell(
-                        (Text(f"×{repeat.times}", palette.INK, 11, bold=True), Text(f"   {fit(said, 400, 9)}", palette.INK, 9)),
+                        (
+                            Text(f"×{repeat.times}", palette.INK, 11, bold=True),
+                            Text(f"   {fit(said, 400, 9)}", palette.INK, 9),
+                        ),
                         height=ROW,
                     ),
                 ),
@@ -126,7 +129,9 @@ class _Ledger:
 
     def recedes(self, item: ViewItem) -> bool:
         """Whether all in a frame or card is as it was in the model that is compared."""
-        return self.view.difference is not None and not any(row.change for card in cards_in((item,)) for row in card.rows)
+        return self.view.difference is not None and not any(
+            row.change for card in cards_in((item,)) for row in card.rows
+        )
 
     def heading_row(self, heading: Heading, pale: bool) -> tuple[Cell, ...]:
         """The name of a module in its own card, on the tint of its share."""
@@ -199,10 +204,16 @@ class _Ledger:
         sizes = (10, 9) if row.change is None else (10, 9, 8)
         size = next((size for size in sizes if width(op, size, bold) + wanted + indent + 8 <= room), sizes[-1])
         needed = width(op, size, bold) + indent + 6
-        split = room if not tags else round(needed if row.kind == "failed" else self.split_at(row, room, needed, wanted + 2))
+        split = (
+            room
+            if not tags
+            else round(needed if row.kind == "failed" else self.split_at(row, room, needed, wanted + 2))
+        )
         lead = self.lead(row)
         struck = row.kind == "removed"
-        name = Cell((Text(fit_layer(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW)
+        name = Cell(
+            (Text(fit_layer(op, split - indent - 2, size, bold), color, size, bold, struck),), split - indent, ROW
+        )
         if not tags:
             return Cell(Table(((*lead, name),)), room, ROW)
         if row.change is None:

@@ -95,7 +95,9 @@ def _line_entries(view: View) -> Iterator[_Entry]:
 def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
     """A piece of line, 22 points long, in the middle of the row's height."""
     count = 22 // (dash + gap)
-    pieces = [(Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)]
+    pieces = [
+        (Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)
+    ]
     row = tuple(cell for piece in pieces for cell in (piece if gap else piece[:1]))
     long = sum(cell.width or 0 for cell in row)
     above, below = (Cell(width=long, height=height, columns=len(row)) for height in (6, 9 - thickness))

@@ -68,7 +68,9 @@ def finish(raw_svg: str, drawing: Drawing, theme: str) -> str:
     arcs = list(_arcs(things, groups, prefix, dark=theme == "dark"))
     _add_body(figure, raw, _in_layers(groups, arcs), set(arcs))
     if theme != "light":
-        figure.insert(2, _style(_dark_rules(figure, drawing, prefix) if theme == "auto" else f"#{prefix}{{color-scheme:dark}}"))
+        figure.insert(
+            2, _style(_dark_rules(figure, drawing, prefix) if theme == "auto" else f"#{prefix}{{color-scheme:dark}}")
+        )
     ElementTree.indent(figure, space="")
     return ElementTree.tostring(figure, encoding="unicode") + "\n"
 
@@ -83,7 +85,9 @@ def _parse(raw_svg: str) -> Element:
 def _check_whole(placed: Collection[str], things: Mapping[str, Box | Frame | Line]) -> None:
     boxes = {name for name, thing in things.items() if isinstance(thing, Box)}
     if lost := boxes.difference(placed):
-        raise EngineError(f"the layout engine's SVG lacks {len(lost)} of {len(boxes)} boxes of the figure: try another engine")
+        raise EngineError(
+            f"the layout engine's SVG lacks {len(lost)} of {len(boxes)} boxes of the figure: try another engine"
+        )
 
 
 def _prefix(drawing: Drawing, theme: str) -> str:
@@ -116,7 +120,10 @@ def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[El
 
 
 def _arcs(
-    things: Mapping[str, Box | Frame | Line], groups: Iterable[tuple[Element, Box | Frame | Line]], prefix: str, dark: bool
+    things: Mapping[str, Box | Frame | Line],
+    groups: Iterable[tuple[Element, Box | Frame | Line]],
+    prefix: str,
+    dark: bool,
 ) -> Iterator[Element]:
     """The lines that the engine was not asked for, each as a group of its own."""
     lines = {name: thing for name, thing in things.items() if isinstance(thing, Line) and is_arc(thing)}
@@ -240,7 +247,9 @@ def _dark_rules(figure: Element, drawing: Drawing, prefix: str) -> str:
     ``color-scheme`` makes the ground dark when the figure is opened by itself; within a page it changes nothing.
     """
     darks = _dark_values(drawing)
-    used = sorted({(key, value) for shape in figure.iter() for key, value in shape.items() if key in ("fill", "stroke")})
+    used = sorted(
+        {(key, value) for shape in figure.iter() for key, value in shape.items() if key in ("fill", "stroke")}
+    )
     rules = "".join(f'#{prefix} [{key}="{value}"]{{{key}:{darks[value]}}}' for key, value in used if value in darks)
     return f"#{prefix}{{color-scheme:light dark}}@media (prefers-color-scheme:dark){{{rules}}}"
 

@@ -87,7 +87,12 @@ def layer(node: Node) -> str:
     if "num_embeddings" in settings and "embedding_dim" in settings:
         return f"{name} {settings['num_embeddings']}→{settings['embedding_dim']}"
     kernel = settings.get("kernel_size")
-    if kernel is None and node.kind != "module" and re.search(r"(max|avg)_pool\d?d?$", node.op) and "adaptive" not in node.op:
+    if (
+        kernel is None
+        and node.kind != "module"
+        and re.search(r"(max|avg)_pool\d?d?$", node.op)
+        and "adaptive" not in node.op
+    ):
         settings = {"stride": settings.get("2", settings.get("1")), **settings}
         kernel = settings.get("1")
     return " ".join([name, *_window(node, settings, kernel)]) if kernel is not None else name
@@ -100,7 +105,9 @@ def _class_name(node: Node) -> str:
         if known or not re.search(r"pool|conv|norm|interpolate", name):
             return known or name
         name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
-    name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace("ConvTranspose", "Transposed Conv")
+    name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace(
+        "ConvTranspose", "Transposed Conv"
+    )
     groups = node.settings.get("groups", 1)
     return "DW Conv" if name == "Conv" and groups != 1 and groups == node.settings.get("in_channels") else name
 
@@ -184,7 +191,9 @@ def inside(skips: Mapping[str, int]) -> str:
     """
     residual = sum(count for kind, count in skips.items() if kind not in ("concat", "gate"))
     said = ((residual, "+ ", "skip"), (skips.get("concat", 0), "+ ", "concat"), (skips.get("gate", 0), "", "gate"))
-    return " · ".join(f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in said if count)
+    return " · ".join(
+        f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in said if count
+    )
 
 
 def stop(failure: Failure) -> str:

@@ -246,7 +246,9 @@ def _times(large: Side, small: Side) -> str:
     names = large.label, small.label
     if not small.facts.params:
         return f"{names[0]} has parameters, {names[1]} has none {params}"
-    return f"{names[0]} has {units.ratio(large.facts.params / small.facts.params)} the parameters of {names[1]} {params}"
+    return (
+        f"{names[0]} has {units.ratio(large.facts.params / small.facts.params)} the parameters of {names[1]} {params}"
+    )
 
 
 def _why(large: Side, small: Side) -> str:
@@ -268,7 +270,11 @@ def _unused(large: Side, small: Side) -> str:
     left_out = "reached" if large.graph.trace.failure else "used"
     said = f"{units.hundredths(held)} of them are not {left_out} in this run{against}"
     used, other = large.facts.used_params, small.facts.used_params
-    return said if used > other else f"{said}; it uses {units.hundredths(used)}, {small.label} uses {units.hundredths(other)}"
+    return (
+        said
+        if used > other
+        else f"{said}; it uses {units.hundredths(used)}, {small.label} uses {units.hundredths(other)}"
+    )
 
 
 def _larger(large: Side, small: Side, path: str) -> str:

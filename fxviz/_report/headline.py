@@ -32,7 +32,9 @@ def headline(graph: ArchGraph, metric: str = "params") -> str:
     untraced = sum(parameter.size for parameter in graph.untraced)
     params = f"{units.hundredths(graph.traced_params)} parameters"
     if untraced:
-        params += f" (+ {units.hundredths(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
+        params += (
+            f" (+ {units.hundredths(untraced)} {'not reached' if graph.trace.failure else 'not used in this run'})"
+        )
     shares = ", ".join(f"{short_path(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
     measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
     return f"{_stop(graph)}{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
@@ -42,7 +44,11 @@ def _stop(graph: ArchGraph) -> str:
     failure = graph.trace.failure
     if failure is None:
         return ""
-    name = f"{short_path(failure.path)} ({short_path(failure.class_name)})" if failure.path else short_path(failure.class_name)
+    name = (
+        f"{short_path(failure.path)} ({short_path(failure.class_name)})"
+        if failure.path
+        else short_path(failure.class_name)
+    )
     return f"stopped at {name}; until then "
 
 
@@ -72,7 +78,9 @@ def _skips(counts: dict[str, int]) -> str:
     '3 skips (2 identity, 1 projection), 2 concat skips, 1 gate'
     """
     residual = {kind: count for kind, count in counts.items() if count and kind in RESIDUAL_KINDS}
-    apart = [_counted(count, SKIP_NOUNS[kind]) for kind, count in counts.items() if count and kind not in RESIDUAL_KINDS]
+    apart = [
+        _counted(count, SKIP_NOUNS[kind]) for kind, count in counts.items() if count and kind not in RESIDUAL_KINDS
+    ]
     return ", ".join((*_residual(residual), *apart)) or "no skips"
 
 

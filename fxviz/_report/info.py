@@ -79,7 +79,10 @@ def _declared(weights: Published, params: int | None) -> Iterator[tuple[str, str
     if weights.params is not None:
         yield "parameters", f"{weights.params:,} declared{_compared(weights.params, params)}"
     if weights.gmacs is not None:
-        yield "operations", f"{weights.gmacs:g} GFLOPS declared, which count a multiply-add once: {weights.gmacs:g} GMACs"
+        yield (
+            "operations",
+            f"{weights.gmacs:g} GFLOPS declared, which count a multiply-add once: {weights.gmacs:g} GMACs",
+        )
     for dataset in dict.fromkeys(metric.dataset for metric in weights.metrics):
         values = [f"{metric.name} {metric.value:g}" for metric in weights.metrics if metric.dataset == dataset]
         yield dataset, ", ".join(values)
@@ -212,4 +215,6 @@ def of_graph(file: str, graph: ArchGraph) -> Information:
         facts.append(("weights", graph.model.weights.name))
     said = "A saved graph says nothing of them, nor of documentation: ask for the model by its name."
     origin = f"{file}, saved from {graph.model.source}"
-    return Information(file, graph.model.cls, origin, params=graph.total_params, facts=tuple(facts), nothing_published=said)
+    return Information(
+        file, graph.model.cls, origin, params=graph.total_params, facts=tuple(facts), nothing_published=said
+    )

@@ -55,7 +55,9 @@ def _check_file(path: str) -> None:
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from None
     except Unsafe as error:
-        raise UsageError(f"{where}: {shown(str(error))}; fxviz runs and unpickles nothing from a file of data") from None
+        raise UsageError(
+            f"{where}: {shown(str(error))}; fxviz runs and unpickles nothing from a file of data"
+        ) from None
     except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, RecursionError):
         raise UsageError(f"{where}: it is no exported program, or cut short; {_EXPORT}") from None
 

@@ -122,7 +122,9 @@ def _is_sequence(module: nn.Module, name: str) -> bool:
         return False
     first, *calls, last = nodes
     before = [first, *calls]
-    chained = all(node.op == "call_module" and node.args == (source,) for node, source in zip(calls, before, strict=False))
+    chained = all(
+        node.op == "call_module" and node.args == (source,) for node, source in zip(calls, before, strict=False)
+    )
     returned = last.args[0] if last.op == "output" else None
     return chained and [node.target for node in calls] == parts and returned in (before[-1], (before[-1],))
 
@@ -221,7 +223,9 @@ def _operation(graph: fx.Graph) -> fx.Node | None:
 
 def _shape(layer: nn.Module, weight: fx.Node) -> Sequence[int]:
     """The sizes of a parameter, or of what a parametrization makes of several."""
-    sizes: Sequence[int] = (layer.get_parameter(str(weight.target)) if weight.op == "get_attr" else weight.meta["val"]).shape
+    sizes: Sequence[int] = (
+        layer.get_parameter(str(weight.target)) if weight.op == "get_attr" else weight.meta["val"]
+    ).shape
     return sizes
 
 

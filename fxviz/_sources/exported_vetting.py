@@ -192,7 +192,10 @@ _FILE_NAMES = frozenset(["filename", "file_name", "file", "path", "command", "ur
 
 _SYMBOLIC = frozenset(
     [
-        *(f"_operator.{name}" for name in "getitem add sub mul truediv floordiv mod pow neg pos abs lshift rshift".split()),
+        *(
+            f"_operator.{name}"
+            for name in "getitem add sub mul truediv floordiv mod pow neg pos abs lshift rshift".split()
+        ),
         *(f"_operator.{name}" for name in "ge le gt lt eq ne and_ or_ not_".split()),
         *(f"math.{name}" for name in "ceil floor trunc".split()),
         *(f"torch.sym_{name}" for name in "int float ite max min not sqrt sum".split()),

@@ -127,8 +127,12 @@ class InputSpec:
         if self.dtype in _BITS:
             largest = 2 ** _BITS[self.dtype] - 1
             least = 0 if self.dtype == "uint8" else -largest - 1
-            if not (isinstance(self.low, int) and isinstance(self.high, int) and least <= self.low and self.high <= largest):
-                raise UsageError(f"no input '{text}': values of dtype {self.dtype} are whole, from {least} to {largest}")
+            if not (
+                isinstance(self.low, int) and isinstance(self.high, int) and least <= self.low and self.high <= largest
+            ):
+                raise UsageError(
+                    f"no input '{text}': values of dtype {self.dtype} are whole, from {least} to {largest}"
+                )
 
     def __str__(self) -> str:
         name = f"{self.name}=" if self.name else ""
@@ -185,7 +189,8 @@ def arguments(texts: Iterable[str]) -> Arguments:
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UsageError(f"the input '{twice}' is given twice: give each name once")
     return Arguments(
-        tuple(spec.tensor() for spec in specs if not spec.name), {spec.name: spec.tensor() for spec in specs if spec.name}
+        tuple(spec.tensor() for spec in specs if not spec.name),
+        {spec.name: spec.tensor() for spec in specs if spec.name},
     )
 
 
@@ -228,7 +233,9 @@ def in_dtype(inputs: Arguments, dtype: str, every: bool = False) -> Arguments:
 def _batched(value: Any, batch: int) -> Any:
     if isinstance(value, TensorInfo):
         if value.shape[:1] != (1,):
-            raise UsageError(f"no batch of {batch}: an input has {value.shape} already; give it a first size of 1, or no batch")
+            raise UsageError(
+                f"no batch of {batch}: an input has {value.shape} already; give it a first size of 1, or no batch"
+            )
         return replace(value, shape=(batch, *value.shape[1:]))
     if isinstance(value, Mapping):
         return {key: _batched(item, batch) for key, item in value.items()}
@@ -237,5 +244,7 @@ def _batched(value: Any, batch: int) -> Any:
     if type(value) in (tuple, list):
         return type(value)(_batched(item, batch) for item in value)
     if hasattr(value, "expand"):
-        raise UsageError(f"no batch of {batch}: the inputs are tensors with a batch of their own; leave one of the two out")
+        raise UsageError(
+            f"no batch of {batch}: the inputs are tensors with a batch of their own; leave one of the two out"
+        )
     return value

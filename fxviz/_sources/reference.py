@@ -131,7 +131,9 @@ def stem(text: str) -> str:
 
 def _check_characters(text: str) -> None:
     if len(text) > _LONGEST:
-        raise UsageError(f"no model '{shown(text)}': the name has {len(text)} characters, and at most {_LONGEST} are read")
+        raise UsageError(
+            f"no model '{shown(text)}': the name has {len(text)} characters, and at most {_LONGEST} are read"
+        )
     if _UNSAFE.search(text):
         raise UsageError(f"no model '{shown(text)}': a name has no control characters and no line ends; leave them out")
     if text != text.strip():
@@ -187,7 +189,9 @@ def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
     if not rest:
         raise UsageError(f"no name after '{shown(text)}': write the class or function, as in '{shown(text)}Net'")
     if not all(part.isidentifier() for part in name.split(".")):
-        raise UsageError(f"cannot read '{shown(text)}': '{shown(name)}' names no class or function; write '{shown(place)}:Net'")
+        raise UsageError(
+            f"cannot read '{shown(text)}': '{shown(name)}' names no class or function; write '{shown(place)}:Net'"
+        )
     if not opening:
         return Reference(kind, place, name)
     try:
@@ -220,7 +224,9 @@ def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
             raise NotLiteral(f"{_source(argument)} unpacks what is not known yet; write the arguments one by one")
     for keyword in call.keywords:
         if keyword.arg is None:
-            raise NotLiteral(f"**{_source(keyword.value)} unpacks what is not known yet; write the arguments one by one")
+            raise NotLiteral(
+                f"**{_source(keyword.value)} unpacks what is not known yet; write the arguments one by one"
+            )
     names = [str(keyword.arg) for keyword in call.keywords]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise NotLiteral(f"{twice} is given twice; give each argument once")

@@ -44,7 +44,9 @@ class Release:
         found = self.cached()
         if found is None:
             size = f" ({self.size})" if self.size else ""
-            raise UsageError(f"{self.label} are not on this machine; --download (in Python download=True) fetches them{size}")
+            raise UsageError(
+                f"{self.label} are not on this machine; --download (in Python download=True) fetches them{size}"
+            )
         return found
 
 

@@ -200,7 +200,11 @@ def _size(parameter: nn.Parameter) -> int:
     return 0 if is_lazy(parameter) else parameter.numel()
 
 
-_PUBLISHED_LIBRARIES: dict[str, ModuleType] = {"torchvision": torchvision, "timm": timm, transformers.NAME: transformers}
+_PUBLISHED_LIBRARIES: dict[str, ModuleType] = {
+    "torchvision": torchvision,
+    "timm": timm,
+    transformers.NAME: transformers,
+}
 
 
 def published(reference: Reference) -> tuple[Published, ...]:

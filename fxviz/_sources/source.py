@@ -98,7 +98,9 @@ class Source:
         """
         held = [value for part in module.modules() for value in vars(part).values()]
         computed = {id(value): value.detach().clone() for value in held if _is_computed(value)}
-        with own_code(f"cannot copy '{shown(self.name)}', which others may hold (a class makes one for this call alone)"):
+        with own_code(
+            f"cannot copy '{shown(self.name)}', which others may hold (a class makes one for this call alone)"
+        ):
             return copy.deepcopy(module, computed)
 
     def info(self, module: nn.Module) -> ModelInfo:
@@ -147,7 +149,11 @@ def made(make: Callable[[], Result], allocate: bool) -> Result:
     """
     import torch
 
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]), nullcontext() if allocate else empty_parameters():
+    with (
+        warnings.catch_warnings(),
+        torch.random.fork_rng(devices=[]),
+        nullcontext() if allocate else empty_parameters(),
+    ):
         warnings.simplefilter("ignore")
         torch.default_generator.manual_seed(0)
         return make()

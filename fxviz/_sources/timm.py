@@ -35,7 +35,9 @@ def source(name: str) -> Source:
     (1, 3, 600, 600)
     """
     maker = optional_library("timm").model_entrypoint(name.partition(".")[0])
-    return Source(name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),), maker=maker)
+    return Source(
+        name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),), maker=maker
+    )
 
 
 def knows(name: str) -> bool:

@@ -161,7 +161,9 @@ def _weights(name: str) -> Any:
 def _published(entry: Any, is_default: bool) -> Published:
     meta = entry.meta
     metrics = tuple(
-        Metric(dataset, name, value) for dataset, values in meta.get("_metrics", {}).items() for name, value in values.items()
+        Metric(dataset, name, value)
+        for dataset, values in meta.get("_metrics", {}).items()
+        for name, value in values.items()
     )
     labels = {"backend": "backend", "recipe": "recipe", "_docs": "note"}
     facts = [(label, " ".join(str(meta[key]).split())) for key, label in labels.items() if meta.get(key)]

@@ -150,7 +150,9 @@ def _library() -> Any:
 
     library = optional_library("transformers")
     if not library.is_torch_available():
-        raise UsageError(f"transformers {library.__version__} does not work with torch {torch.__version__}: update torch")
+        raise UsageError(
+            f"transformers {library.__version__} does not work with torch {torch.__version__}: update torch"
+        )
     return library
 
 

@@ -45,7 +45,9 @@ def source(reference: Reference) -> Source:
         return Source(reference.called, reference.place, lambda allocate: target, running=importing, is_shared=True)
     maker = _Maker(reference, target, importing)
     is_shared = not isinstance(target, type)  # a function may return a module that lives on
-    return Source(reference.called, reference.place, maker.build, maker.declared, importing, is_shared=is_shared, maker=target)
+    return Source(
+        reference.called, reference.place, maker.build, maker.declared, importing, is_shared=is_shared, maker=target
+    )
 
 
 class _Maker:
@@ -213,17 +215,24 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
     required = {name: parameter for name, parameter in signature.parameters.items() if _is_required(parameter)}
     if missing := [parameter for name, parameter in required.items() if name not in bound.arguments]:
         names = ", ".join(parameter.name for parameter in missing)
-        raise UsageError(f"'{reference.place}:{reference.name}' needs {names}: write '{_completed(reference, missing)}'")
+        raise UsageError(
+            f"'{reference.place}:{reference.name}' needs {names}: write '{_completed(reference, missing)}'"
+        )
 
 
 def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind not in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and parameter.kind not in (
+        parameter.VAR_POSITIONAL,
+        parameter.VAR_KEYWORD,
+    )
 
 
 def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
     """The name with a place for each missing argument."""
     given = written(reference.args, reference.kwargs)[1:-1]
-    places = ["..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing]
+    places = [
+        "..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing
+    ]
     return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
 
 
@@ -245,7 +254,9 @@ def refused(reference: Reference) -> UsageError:
     "name the class or function that builds the model, and the weights beside it: 'net.py:Net --weights a.pt'"
     """
     suffix, file = PurePath(reference.place).suffix.lower(), shown(reference.place)
-    example = f", and the weights beside it: 'net.py:Net --weights {file}'" if suffix in CHECKPOINTS else ", 'net.py:Net'"
+    example = (
+        f", and the weights beside it: 'net.py:Net --weights {file}'" if suffix in CHECKPOINTS else ", 'net.py:Net'"
+    )
     holds = _HOLDS.get(suffix, _PICKLED)
     return UsageError(f"cannot draw '{file}': {holds}; name the class or function that builds the model{example}")
 

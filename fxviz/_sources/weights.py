@@ -42,10 +42,14 @@ def check_weights(model: object, weights: str | None, download: bool = False) ->
     """
     if weights is None:
         if download:
-            raise UsageError("nothing to download: name published weights, too (--weights NAME, in Python weights=NAME)")
+            raise UsageError(
+                "nothing to download: name published weights, too (--weights NAME, in Python weights=NAME)"
+            )
         return
     if not isinstance(model, str):
-        raise UsageError("weights are loaded into a model that fxviz builds; load them into yours with load_state_dict, first")
+        raise UsageError(
+            "weights are loaded into a model that fxviz builds; load them into yours with load_state_dict, first"
+        )
     reference = parse(model)
     if is_checkpoint(weights):
         check_file(weights)

@@ -78,7 +78,9 @@ def _inputs_assumed(situation: Situation) -> str:
 def _ids_taken(situation: Situation) -> str:
     failure = situation.stop.failure
     module = dict(situation.model.named_modules()).get(failure.path)
-    if not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or not any(info.is_floating for info in failure.inputs[:1]):
+    if not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or not any(
+        info.is_floating for info in failure.inputs[:1]
+    ):
         return ""
     return f"ids are whole numbers: --input {_name_of(situation)}=...:int64[0,{module.num_embeddings}]"
 

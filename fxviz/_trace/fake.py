@@ -83,7 +83,9 @@ def _unique_along(
     tensor: Tensor, dim: int, sorted: bool = True, return_inverse: bool = False, return_counts: bool = False
 ) -> Any:
     count = min(1, tensor.shape[dim])
-    return _with_places(tensor.narrow(dim, 0, count).clone(), count, (tensor.shape[dim],), return_inverse, return_counts)
+    return _with_places(
+        tensor.narrow(dim, 0, count).clone(), count, (tensor.shape[dim],), return_inverse, return_counts
+    )
 
 
 def _unique_consecutive(
@@ -94,7 +96,9 @@ def _unique_consecutive(
     return _unique_along(tensor, dim, True, return_inverse, return_counts)
 
 
-def _with_places(values: Tensor, count: int, places: tuple[int, ...], inverse: bool, counts: bool) -> tuple[Tensor, ...]:
+def _with_places(
+    values: Tensor, count: int, places: tuple[int, ...], inverse: bool, counts: bool
+) -> tuple[Tensor, ...]:
     """Unique values; where asked for, which one stands at each place, and how often each occurs."""
     which = values.new_empty(places if inverse else 0, dtype=torch.int64)
     return values, which, values.new_empty(count if counts else 0, dtype=torch.int64)

@@ -165,7 +165,9 @@ class OperationMeter(TorchDispatchMode):
             result = self._run(func, args, kwargs)
         except FAILURES as error:
             if self._tracer.recording:
-                self._tracer.blame(error, step=Step("call_function", func, *shown, {"op": func._overloadpacket.__name__}))
+                self._tracer.blame(
+                    error, step=Step("call_function", func, *shown, {"op": func._overloadpacket.__name__})
+                )
             raise
         macs = macs_of(func, args, kwargs, result)
         self._macs = None if macs is None or self._macs is None else self._macs + macs
@@ -215,7 +217,9 @@ def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[Non
 
     def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            if type(module).__module__.startswith("torch._dynamo"):  # torch.compile's wrapper: what it compiled runs as written
+            if type(module).__module__.startswith(
+                "torch._dynamo"
+            ):  # torch.compile's wrapper: what it compiled runs as written
                 written: Any = module._orig_mod
                 return written(*args, **kwargs)
             return call(module, *args, **kwargs)

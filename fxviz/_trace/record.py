@@ -157,7 +157,9 @@ class _RootCall:
 def _check_initialised(model: nn.Module) -> None:
     for name, parameter in model.named_parameters():
         if is_lazy(parameter):
-            raise UsageError(f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; {_FIRST_CALL}")
+            raise UsageError(
+                f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; {_FIRST_CALL}"
+            )
 
 
 def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:
@@ -165,7 +167,9 @@ def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> s
     said = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
     children = [f"{options.root}.{name}" for name, _ in root.named_children()]
     if isinstance(root, (nn.ModuleList, nn.ModuleDict)) and children:
-        return f"{said}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
+        return (
+            f"{said}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
+        )
     return f"{said} in {'training' if options.train else 'eval'} mode{'' if options.train else ': it may with --train'}"
 
 
@@ -176,7 +180,9 @@ def _runs_for_real(model: nn.Module, device: str) -> bool:
         return False
     for name, tensor in model.named_parameters():
         if tensor.device.type != torch.device(device).type:
-            raise UsageError(f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first")
+            raise UsageError(
+                f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first"
+            )
     return True
 
 
@@ -338,7 +344,9 @@ def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
 
 def _module_settings(module: nn.Module) -> dict[str, Any]:
     """The plain public attributes of a module: kernel_size, stride, in_features, ... in the order they were set."""
-    attributes = ((name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training")
+    attributes = (
+        (name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training"
+    )
     return {name: _plain(value) for name, value in attributes if _is_plain(value)}
 
 

@@ -98,7 +98,9 @@ def trace_module(
         return _described(attempt, info)
 
 
-def _attempt(model: nn.Module, given: Arguments, options: TraceOptions, rebuild: Callable[[], nn.Module] | None) -> _Attempt:
+def _attempt(
+    model: nn.Module, given: Arguments, options: TraceOptions, rebuild: Callable[[], nn.Module] | None
+) -> _Attempt:
     """The first way that comes to an end or fails for a reason of the model's own, else the last one there is."""
     if options.device != "meta":
         return _Attempt(model, options, "real", record(model, given, options))
@@ -113,7 +115,9 @@ def _attempt(model: nn.Module, given: Arguments, options: TraceOptions, rebuild:
         model = rebuild()
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
-        return replace(attempt, obstacle="fake tensors do not have what it asks for: give it memory, and it runs for real")
+        return replace(
+            attempt, obstacle="fake tensors do not have what it asks for: give it memory, and it runs for real"
+        )
     options = replace(options, device=home)
     return _Attempt(model, options, "real", record(model, given, options))
 
@@ -124,7 +128,9 @@ def _memory_lacking(model: nn.Module) -> str:
     present = _memory()
     if present is None or needed <= present:
         return ""
-    return f"to run for real it needs {needed / 1e9:.1f} GB for its parameters, and this machine has {present / 1e9:.1f}"
+    return (
+        f"to run for real it needs {needed / 1e9:.1f} GB for its parameters, and this machine has {present / 1e9:.1f}"
+    )
 
 
 def _memory() -> int | None:
@@ -138,7 +144,9 @@ def _memory() -> int | None:
 def _error(situation: Situation, obstacle: str) -> TraceError:
     """What to raise for a run that stopped; an obstacle to another try says enough of what to do."""
     step = obstacle or next_step(situation)
-    error = TraceError(f"{sentence(type(situation.model).__name__, situation.stop.failure)}{f'; {step}' if step else ''}")
+    error = TraceError(
+        f"{sentence(type(situation.model).__name__, situation.stop.failure)}{f'; {step}' if step else ''}"
+    )
     error.failure = situation.stop.failure
     return error
 

@@ -94,7 +94,9 @@ def _attributes(value: Any) -> list[str]:
         return []
     if dataclasses.is_dataclass(value):
         return [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]
-    return [name for name, part in vars(value).items() if isinstance(part, _HOLDERS)] if hasattr(value, "__dict__") else []
+    return (
+        [name for name, part in vars(value).items() if isinstance(part, _HOLDERS)] if hasattr(value, "__dict__") else []
+    )
 
 
 def describe(tensor: Tensor) -> TensorInfo:

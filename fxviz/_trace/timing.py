@@ -61,7 +61,9 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
         with undisturbed(model, True, options.train), nullcontext() if replay.watched else _disable_current_modes():
             return replay.timed(inputs)
 
-    with undisturbed(model, True, options.train):  # copies of what the first run writes to are put back when all are done
+    with undisturbed(
+        model, True, options.train
+    ):  # copies of what the first run writes to are put back when all are done
         once(_Rehearsal(model, recording, _CpuClock()))
         runs = [once(_Replay(model, recording, _clock(options.device))) for _ in range(RUNS)]
     return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}

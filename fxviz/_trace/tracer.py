@@ -205,7 +205,12 @@ class ModelTracer(fx.Tracer):
         with self.quiet():
             kind, target, op, args = written(func, name, args)
             node = self._record(
-                kind, target, self.create_arg(args), self.create_arg(kwargs), inputs[0] if result is None else result, op=op
+                kind,
+                target,
+                self.create_arg(args),
+                self.create_arg(kwargs),
+                inputs[0] if result is None else result,
+                op=op,
             )
             self._note(node, measured)
             return self._bind_result(node, result, inputs, changed)
@@ -217,7 +222,9 @@ class ModelTracer(fx.Tracer):
             if func.__self__.__name__ == "data":  # type: ignore[attr-defined]
                 self._bindings.bind(args[0], self._node_of(args[1]))
 
-    def operation(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, macs: int | None) -> None:
+    def operation(
+        self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, macs: int | None
+    ) -> None:
         """An aten operation that no Python call announced (a scripted function, vmap, C++ code): a node of its own."""
         if not any(True for _ in tensors_in(result)):
             return
@@ -280,7 +287,9 @@ class ModelTracer(fx.Tracer):
         """Dotted path; a module that is not registered anywhere in the model is named after its class."""
         return self._paths.get(mod) or f"<{type(mod).__name__}>"
 
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
         """A call of a module: a leaf becomes a node, any other a scope in which its code goes on being recorded."""
         if m is self.root:
             return forward(*args, **kwargs)
@@ -314,7 +323,9 @@ class ModelTracer(fx.Tracer):
                 raise
             node = self._record(step.kind, step.target, graph_args, graph_kwargs, result, **step.facts)
             self._note(node, measured)
-            changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
+            changed = [
+                tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version
+            ]
             return self._bind_result(node, result, inputs, changed)
 
 

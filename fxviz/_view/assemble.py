@@ -85,7 +85,11 @@ def _add_up(outline: Outline, drafts: Drafts) -> None:
 
 def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]) -> set[int]:
     """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
-    ends = {arc.tail for arc in wiring.arcs} | {tail for tail, _ in flows} | {head - 1 for _, head in flows if head != OUTPUT}
+    ends = (
+        {arc.tail for arc in wiring.arcs}
+        | {tail for tail, _ in flows}
+        | {head - 1 for _, head in flows if head != OUTPUT}
+    )
     ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.concat}
     beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}
     for row in drafts.rows[:-1]:
@@ -231,7 +235,10 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
         elif isinstance(item, Repeat):
             yield Part(item.span[0], _total(item.items), item.times, item.span[1], _differs(item)), ()
         elif item.heading is not None:
-            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), [Card((row,)) for row in item.rows]
+            yield (
+                Part(item.heading.path, item.heading.total, differs=_differs(item)),
+                [Card((row,)) for row in item.rows],
+            )
         else:
             yield from _row_parts(item)
 

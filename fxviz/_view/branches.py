@@ -174,7 +174,9 @@ def merge(drafts: Drafts, wiring: Wiring, regions: Iterable[Region]) -> None:
     drafts.number()
 
 
-def _is_chain(drafts: Drafts, touching: Mapping[int, set[tuple[int, int]]], region: Region, branch: tuple[int, ...]) -> bool:
+def _is_chain(
+    drafts: Drafts, touching: Mapping[int, set[tuple[int, int]]], region: Region, branch: tuple[int, ...]
+) -> bool:
     """Whether a branch has several layers, each of which reads the one before, in one frame and without a skip among them."""
     rows = [drafts.rows[row] for row in branch]
     steps = set(pairwise((region.fork, *branch, region.join)))

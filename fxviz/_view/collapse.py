@@ -73,7 +73,9 @@ def _collapsed(outline: Outline, detail: Detail) -> Iterator[int]:
 def _nested(outline: Outline, depth: int) -> Iterator[int]:
     """The outermost module calls that are nested ``depth`` levels deep or deeper and take several rows."""
     for scope in outline.graph.scopes:
-        is_outermost = scope.parent is not None and level(outline.scopes[scope.parent].path) < depth <= level(scope.path)
+        is_outermost = scope.parent is not None and level(outline.scopes[scope.parent].path) < depth <= level(
+            scope.path
+        )
         if is_outermost and outline.takes_rows(scope.id):
             yield scope.id
 
@@ -133,7 +135,9 @@ def wish(outline: Outline, expand: Sequence[str], collapse: Sequence[str], repea
         for outer in collapse:
             if name == outer or name.startswith(f"{outer}."):
                 raise UsageError(f"cannot expand '{name}' and collapse '{outer}': leave one of them out")
-    opened = frozenset(scope.id for scope in outline.graph.scopes if any(_is_around(scope.path, name) for name in expand))
+    opened = frozenset(
+        scope.id for scope in outline.graph.scopes if any(_is_around(scope.path, name) for name in expand)
+    )
     closed, lists = _closed(outline, collapse, paths)
     return Detail(
         depth=depth,

@@ -92,7 +92,9 @@ def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Place, ...]:
     around = set(outline.around(lost.parent))
     count = 0
     for place in row.places:
-        if place.scope not in around or (place.run and place.scope == lost.parent and not _is_within(outline, place.run, lost)):
+        if place.scope not in around or (
+            place.run and place.scope == lost.parent and not _is_within(outline, place.run, lost)
+        ):
             break
         count += 1
     return row.places[:count]

@@ -187,7 +187,12 @@ def _is_low(view: View, budget: float) -> bool:
 def wished(level: Detail, wish: Detail) -> Detail:
     """The level with what the caller asks for."""
     return replace(
-        level, opened=wish.opened, closed=wish.closed, closed_lists=wish.closed_lists, named=wish.named, repeats=wish.repeats
+        level,
+        opened=wish.opened,
+        closed=wish.closed,
+        closed_lists=wish.closed_lists,
+        named=wish.named,
+        repeats=wish.repeats,
     )
 
 

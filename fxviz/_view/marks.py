@@ -21,7 +21,9 @@ def changes_in(outline: Outline, element: Element) -> list[object]:
         return []
     steps = [outline.node(name) for name in element.nodes]
     lost = outline.removed_in.get(element.scope, ())
-    found = {kind: [node for node in steps if matters(node) and outline.difference.kind(node.id) == kind] for kind in KINDS}
+    found = {
+        kind: [node for node in steps if matters(node) and outline.difference.kind(node.id) == kind] for kind in KINDS
+    }
     found["removed"] = [node for removed in lost for node in removed.nodes if matters(node)]
     return [tally(found, outline.difference.readers), sum(node.params for node in found["removed"])]
 

@@ -42,7 +42,9 @@ class Element:
 class Outline:
     """The tree of module calls of a graph, with the lookups that folding needs."""
 
-    def __init__(self, graph: ArchGraph, metric: Metric = METRICS["params"], difference: Difference | None = None) -> None:
+    def __init__(
+        self, graph: ArchGraph, metric: Metric = METRICS["params"], difference: Difference | None = None
+    ) -> None:
         self.graph = graph
         self.metric = metric
         self.difference = difference
@@ -218,7 +220,9 @@ class Outline:
 
     def _attention(self) -> set[int]:
         """The modules whose own code takes a softmax or calls scaled dot-product attention between matrix products."""
-        owners = {node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"}
+        owners = {
+            node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"
+        }
         return {scope for scope in owners if scope and self._is_small(scope) and self._multiplies(scope)}
 
     def _multiplies(self, scope: int) -> bool:

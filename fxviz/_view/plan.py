@@ -156,7 +156,11 @@ def _find(seen: _Seen, fold_layers: bool) -> list[Run]:
     while at < len(seen.elements):
         runs = [Run(at, period, times[period][at]) for period in times if times[period][at] > 1]
         run = max(runs, key=lambda run: run.times * run.period, default=None)
-        if run and _worth(seen, run, fold_layers) and not (_is_fused(seen, at) and times[run.period][at + 1] >= run.times):
+        if (
+            run
+            and _worth(seen, run, fold_layers)
+            and not (_is_fused(seen, at) and times[run.period][at + 1] >= run.times)
+        ):
             found.append(run)
             at = run.stop
         else:
@@ -182,14 +186,18 @@ class _Seen:
         """Whether the ``period`` elements after those at ``at`` read from them."""
         earlier = {name for element in self.elements[at : at + period] for name in element.nodes}
         later = self.elements[at + period : at + 2 * period]
-        return any(source in earlier for element in later for name in element.nodes for source in self.outline.sources[name])
+        return any(
+            source in earlier for element in later for name in element.nodes for source in self.outline.sources[name]
+        )
 
     def wiring(self, at: int, period: int) -> list[tuple[int, ...]]:
         """For each of ``period`` elements which of the others it reads, by their order."""
         place = {name: order for order, element in enumerate(self.elements[at : at + period]) for name in element.nodes}
         found = []
         for element in self.elements[at : at + period]:
-            reads = {place[source] for name in element.nodes for source in self.outline.sources[name] if source in place}
+            reads = {
+                place[source] for name in element.nodes for source in self.outline.sources[name] if source in place
+            }
             found.append(tuple(sorted(reads)))
         return found
 
@@ -247,7 +255,9 @@ def _is_fused(seen: _Seen, at: int) -> bool:
 
 def _worth(seen: _Seen, run: Run, fold_layers: bool) -> bool:
     first = seen.elements[run.start : run.start + run.period]
-    if all(element.scope in seen.collapsed for element in first) or all(element.scope in seen.framed for element in first):
+    if all(element.scope in seen.collapsed for element in first) or all(
+        element.scope in seen.framed for element in first
+    ):
         return True
     outline = seen.outline
     blocks = any(element.scope is not None and outline.size[element.scope] > 1 for element in first)
@@ -285,7 +295,9 @@ def path_of(outline: Outline, element: Element) -> str:
 def are_equal(outline: Outline, one: Element, later: Element, collapsed: Collection[int]) -> bool:
     """Whether all that a figure shows of two elements is equal; the later one may read the earlier one's parameters again."""
     is_row = one.scope in collapsed
-    return _signature(outline, one, is_row) == _signature(outline, later, is_row) and _count_alike(outline, one, later, is_row)
+    return _signature(outline, one, is_row) == _signature(outline, later, is_row) and _count_alike(
+        outline, one, later, is_row
+    )
 
 
 def _count_alike(outline: Outline, one: Element, later: Element, is_row: bool) -> bool:

@@ -11,7 +11,16 @@ from math import prod
 
 from fxviz._analysis.difference import Removed
 from fxviz._graph import Node, Skip, TensorInfo
-from fxviz._graph.operations import flattens, is_activation, is_heavy, is_norm, is_passing, is_scaling, is_view, plain_name
+from fxviz._graph.operations import (
+    flattens,
+    is_activation,
+    is_heavy,
+    is_norm,
+    is_passing,
+    is_scaling,
+    is_view,
+    plain_name,
+)
 from fxviz._view.marks import is_marked
 from fxviz._view.outline import Outline
 from fxviz._view.plan import Place, Plan, Step
@@ -240,7 +249,9 @@ class _Fuser:
     def _continues(self, row: Draft, node: Node) -> bool:
         done = [*row.heads[-1:], *row.after]
         if is_norm(node):
-            return row.kind in ("layer", "projection") and not any(is_norm(part) or is_activation(part) for part in done)
+            return row.kind in ("layer", "projection") and not any(
+                is_norm(part) or is_activation(part) for part in done
+            )
         if is_activation(node):
             return row.kind != "token" and not any(is_activation(part) for part in done)
         return is_scaling(node) and row.kind == "layer" and self._reads_parameters(node)
@@ -308,6 +319,12 @@ class _Fuser:
 
     def _leads_into(self, norm: Draft, row: Draft, step: Step) -> bool:
         is_layer = row.kind == "block" or (row.kind == "layer" and is_heavy(row.heads[0]))
-        if not is_layer or row.times > 1 or norm.kind != "layer" or not is_norm(norm.heads[0]) or norm.places != row.places:
+        if (
+            not is_layer
+            or row.times > 1
+            or norm.kind != "layer"
+            or not is_norm(norm.heads[0])
+            or norm.places != row.places
+        ):
             return False
         return norm.tail is not None and set(self.outline.users[norm.tail]) <= set(step.nodes)

@@ -110,7 +110,12 @@ def _drawn(job: Job) -> Drawn:
     failure = failure_of(graph, job.model)
     shows = headline(graph, options.color_by)
     return Drawn(
-        files, shows, figure.drawing.name, tuple(size_remarks(figure)), failure=failure, status=0 if failure is None else 1
+        files,
+        shows,
+        figure.drawing.name,
+        tuple(size_remarks(figure)),
+        failure=failure,
+        status=0 if failure is None else 1,
     )
 
 

@@ -82,12 +82,16 @@ def _check_workers(client: Any, address: str) -> None:
         client.wait_for_workers(1, timeout=_PATIENCE)
     except TimeoutError:
         start = f"dask worker {shown(address)} --nthreads 1"
-        raise UsageError(f"the Dask scheduler at '{shown(address)}' has no workers: start some with '{start}'") from None
+        raise UsageError(
+            f"the Dask scheduler at '{shown(address)}' has no workers: start some with '{start}'"
+        ) from None
     ours = metadata.version("fxviz")
     for worker, theirs in client.run(metadata.version, "fxviz", on_error="return").items():
         if theirs != ours:
             has = "no fxviz" if isinstance(theirs, Exception) else f"fxviz {theirs}"
-            raise UsageError(f"the Dask worker {worker} has {has}, and this is fxviz {ours}: install the same version there")
+            raise UsageError(
+                f"the Dask worker {worker} has {has}, and this is fxviz {ours}: install the same version there"
+            )
 
 
 def on_cluster(

@@ -103,7 +103,9 @@ def folder_for(output: str | None) -> Path:
     if output == STDOUT:
         raise UsageError("several figures do not fit on standard output: name a folder, as in -o figures/")
     if not names_folder(output) and (Path(output).suffix.lower() in SUFFIXES or _is_there(output)):
-        raise UsageError(f"'{shown(output)}' is one file, and several figures need a folder: name one, as in -o figures/")
+        raise UsageError(
+            f"'{shown(output)}' is one file, and several figures need a folder: name one, as in -o figures/"
+        )
     return Path(output)
 
 
@@ -153,7 +155,9 @@ def check_inputs(names: Mapping[str, str], folder: Path) -> None:
     graphs = {Path(model).resolve() for model in names if is_graph_file(model)}
     for name in names.values():
         if (folder / name).resolve() in graphs:
-            raise BadOutput(f"cannot write '{folder / name}': it is to be drawn, too; name another folder, as in -o figures/")
+            raise BadOutput(
+                f"cannot write '{folder / name}': it is to be drawn, too; name another folder, as in -o figures/"
+            )
 
 
 def renamed(names: Mapping[str, str]) -> Iterator[str]:

@@ -129,7 +129,9 @@ def _closed_in_the_end() -> Iterator[None]:
             get_reusable_executor().shutdown(kill_workers=True)
 
 
-def in_this_process(task: Callable[[Item], Result], items: Sequence[Item]) -> Generator[tuple[Item, Result], None, None]:
+def in_this_process(
+    task: Callable[[Item], Result], items: Sequence[Item]
+) -> Generator[tuple[Item, Result], None, None]:
     """Each item with its result.
 
     >>> list(in_this_process(abs, [1, -2]))

@@ -20,9 +20,7 @@ _ALWAYS = ("fxviz", "torch", "torchvision")
 _IMPORTABLE = (".py", ".pyc", ".so", ".pyd", ".pth", ".egg-link")
 """Files that can decide what an import brings."""
 
-_SETTINGS = (
-    "ACCELERATE_ CUDA_ FLASH_ HIP_ NPU_ PT_HPU_ PYTORCH ROCR_ TIMM_ TORCH_ TRANSFORMERS_ TRUST_REMOTE_CODE USE_ WORLD_SIZE XLA_"
-)
+_SETTINGS = "ACCELERATE_ CUDA_ FLASH_ HIP_ NPU_ PT_HPU_ PYTORCH ROCR_ TIMM_ TORCH_ TRANSFORMERS_ TRUST_REMOTE_CODE USE_ WORLD_SIZE XLA_"
 """Environment variables that change what the libraries build begin with one of these. Those of torch's compiler are not among
 them: it sets one itself when it is imported."""
 

@@ -25,7 +25,9 @@ def compare(
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(FORMS)}.")] = "table",
     target: Annotated[
         str | None,
-        output(f"Draw the second of two models, and what differs from the first, in place of the table: {choice(PICTURES)}."),
+        output(
+            f"Draw the second of two models, and what differs from the first, in place of the table: {choice(PICTURES)}."
+        ),
     ] = None,
     draw: Draw,
     run: Run,

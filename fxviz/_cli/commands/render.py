@@ -51,7 +51,9 @@ def render(
 def _render_one(model: str, target: str | None, many: Many, draw: Draw, run: Run, talk: Talk) -> None:
     many.check(draw)
     if many.form is not None:
-        raise UsageError(f"--format {shown(many.form)} is for a folder: name one (-o figures/), or the file with its suffix")
+        raise UsageError(
+            f"--format {shown(many.form)} is for a folder: name one (-o figures/), or the file with its suffix"
+        )
     options = draw.options()
     path = figure_target(target, model, draw)
     graph = graph_of(model, run, talk)

@@ -27,7 +27,9 @@ def summary(
         str | None, option("--sort", "KEY", f"{', '.join(SORTS)}. Default: the order of the run, with subtotals.")
     ] = None,
     top: Annotated[int | None, option("--top", "N", "Only the N largest, by parameters or by --sort.")] = None,
-    all: Annotated[bool, typer.Option("--all", help="Also layers without parameters: activations, pooling, dropout.")] = False,
+    all: Annotated[
+        bool, typer.Option("--all", help="Also layers without parameters: activations, pooling, dropout.")
+    ] = False,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
     run: Run,
     talk: Talk,

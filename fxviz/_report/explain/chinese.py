@@ -71,7 +71,9 @@ def memory(facts: Facts) -> list[str]:
     if facts.params:
         said.append(f"参数占 {_both(select.weights_bytes(memory))}。")
     if facts.buffers:
-        said.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {memory_text(phrases.buffers(facts))}。")
+        said.append(
+            f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {memory_text(phrases.buffers(facts))}。"
+        )
     if memory.largest:
         largest = memory.largest
         all_of_them = _both(select.activations_bytes(memory))
@@ -272,7 +274,9 @@ def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
         names, more = select.owners(facts)
         verb = "未到达" if graph.trace.failure else "没有用到"
         where = f"位于 {listed(names)}{' 等' * more}"
-        said.append(f"本次运行{verb}其中的{spaced(counted(facts.unused_params))}参数（{where}）；占比均相对于用到的参数。")
+        said.append(
+            f"本次运行{verb}其中的{spaced(counted(facts.unused_params))}参数（{where}）；占比均相对于用到的参数。"
+        )
     if shared := select.shared(facts):
         besides = f"，另有 {shared.count - 1} 个共享参数" if shared.count > 1 else ""
         said.append(f"{shared.name} 由 {listed(shared.readers)}{' 等' * shared.more} 共享{besides}；共享参数只计一次。")

@@ -56,7 +56,10 @@ class Explanation:
           - The weights take 64
             bytes.
         """
-        parts = ["\n".join(_lines(self.title, "", width)), *("\n".join(_block(section, width)) for section in self.sections)]
+        parts = [
+            "\n".join(_lines(self.title, "", width)),
+            *("\n".join(_block(section, width)) for section in self.sections),
+        ]
         return "\n\n".join(parts) + "\n"
 
     @property
@@ -72,7 +75,10 @@ class Explanation:
         """
         parts = [f"# {escaped(self.title)}"]
         for section in self.sections:
-            parts += [f"## {escaped(section.title)}", "\n".join(f"* {escaped(sentence)}" for sentence in section.sentences)]
+            parts += [
+                f"## {escaped(section.title)}",
+                "\n".join(f"* {escaped(sentence)}" for sentence in section.sentences),
+            ]
         return "\n\n".join(parts) + "\n"
 
 

@@ -83,7 +83,9 @@ def memory(facts: Facts) -> list[str]:
         name = phrases.path(largest.path or largest.name)
         said.append(f"The activations take {all_of_them}: every tensor that an operation newly makes, for this input.")
         size = units.memory(largest.bytes)
-        which = f"The largest are {largest.equal} of {size} each, the first" if largest.equal > 1 else "The largest of them"
+        which = (
+            f"The largest are {largest.equal} of {size} each, the first" if largest.equal > 1 else "The largest of them"
+        )
         alone = "" if largest.equal > 1 else f", {size}"
         said.append(f"{which} leaves {name}: {units.shape(largest.shape)}{alone}.")
     return said
@@ -136,7 +138,9 @@ def _special(found: Sequence[Layer]) -> list[str]:
     said = [(count, way) for count, way in (*ways, (special.transposed, "transposed")) if count]
     if len(found) == 1:
         return [f"It is {listed(way for _, way in said)}."] if said else []
-    told = listed(f"{'all' if count == len(found) else count} {agreeing(count, 'is', 'are')} {way}" for count, way in said)
+    told = listed(
+        f"{'all' if count == len(found) else count} {agreeing(count, 'is', 'are')} {way}" for count, way in said
+    )
     return [f"{told[0].upper()}{told[1:]}."] if said else []
 
 
@@ -218,7 +222,9 @@ def blocks(facts: Facts) -> list[str]:
     said = []
     if facts.blocks:
         total = sum(block.count for block in facts.blocks)
-        said.append(f"{number(total, 'residual block')}: {listed(f'{b.count} {phrases.name(b.name)}' for b in facts.blocks)}.")
+        said.append(
+            f"{number(total, 'residual block')}: {listed(f'{b.count} {phrases.name(b.name)}' for b in facts.blocks)}."
+        )
     return [*said, *_shortcuts(facts), *_others(facts)]
 
 
@@ -250,7 +256,9 @@ def _failure(graph: ArchGraph) -> list[str]:
     if stopped is None:
         return []
     path, cls = stopped
-    return [f"The run stopped at {f'{path} ({cls})' if path else cls}: all that follows is said of what ran until then."]
+    return [
+        f"The run stopped at {f'{path} ({cls})' if path else cls}: all that follows is said of what ran until then."
+    ]
 
 
 def _layers(facts: Facts) -> list[str]:
@@ -262,7 +270,9 @@ def _layers(facts: Facts) -> list[str]:
     left_out += [number(len(found), KINDS[kind]) for kind in select.QUIET if (found := facts.of_kind(kind))]
     if left_out:
         are = "is" if len(left_out) == 1 and left_out[0].startswith("1 ") else "are"
-        said.append(f"Counted as papers do, each layer once and on the main way alone: not counted {are} {listed(left_out)}.")
+        said.append(
+            f"Counted as papers do, each layer once and on the main way alone: not counted {are} {listed(left_out)}."
+        )
     return [*said, *_depth(facts)]
 
 
@@ -355,7 +365,9 @@ def _largest(facts: Facts) -> list[str]:
     layer = select.largest(facts)
     if layer is None:
         return []
-    which = "The largest layer is" if layer.equal == 1 else f"The largest layers are {layer.equal} of one size, the first"
+    which = (
+        "The largest layer is" if layer.equal == 1 else f"The largest layers are {layer.equal} of one size, the first"
+    )
     weight = f", weight {layer.weight}" if layer.weight else ""
     return [f"{which} {layer.path} ({layer.name}{weight}): {layer.params} parameters, {layer.share}."]
 

@@ -66,12 +66,16 @@ def strides(layers: Iterable[Layer]) -> list[tuple[str, int]]:
 
 def paddings(layers: Iterable[Layer]) -> list[str]:
     """The paddings that convolutions have; nothing for one that is not told in numbers."""
-    return list(dict.fromkeys(stride(layer.geometry.padding) for layer in layers if layer.geometry and layer.geometry.padding))
+    return list(
+        dict.fromkeys(stride(layer.geometry.padding) for layer in layers if layer.geometry and layer.geometry.padding)
+    )
 
 
 def dilations(layers: Iterable[Layer]) -> list[tuple[str, int]]:
     """How many convolutions have which dilation above 1, most frequent first."""
-    counts = Counter(stride(layer.geometry.dilation) for layer in layers if layer.geometry and max(layer.geometry.dilation) > 1)
+    counts = Counter(
+        stride(layer.geometry.dilation) for layer in layers if layer.geometry and max(layer.geometry.dilation) > 1
+    )
     return counts.most_common()
 
 

@@ -162,7 +162,9 @@ def largest(facts: Facts) -> Largest | None:
     equal = sum(other.params == layer.params for other in facts.layers)
     weight = units.shape(layer.weight) if layer.weight else ""
     share = phrases.share_of(layer.params, facts)
-    return Largest(phrases.path(layer.path), phrases.name(layer.name), weight, units.hundredths(layer.params), share, equal)
+    return Largest(
+        phrases.path(layer.path), phrases.name(layer.name), weight, units.hundredths(layer.params), share, equal
+    )
 
 
 def owners(facts: Facts) -> tuple[list[str], bool]:
@@ -186,7 +188,9 @@ def shared(facts: Facts) -> Shared | None:
     if not facts.shared:
         return None
     first, readers = next(iter(facts.shared.items()))
-    return Shared(phrases.path(first), list(map(phrases.path, readers[:_NAMED])), len(readers) > _NAMED, len(facts.shared))
+    return Shared(
+        phrases.path(first), list(map(phrases.path, readers[:_NAMED])), len(readers) > _NAMED, len(facts.shared)
+    )
 
 
 @dataclass(frozen=True)

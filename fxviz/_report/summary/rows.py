@@ -155,7 +155,9 @@ def to_depth(rows: Sequence[Row], graph: ArchGraph, depth: int) -> tuple[Row, ..
         groups[".".join(parts(row.name)[:depth])].append(row)
     deeper = {path for path, group in groups.items() if any(row.name != path for row in group)}
     modules = _modules(graph, deeper)
-    return tuple(row for path, group in groups.items() for row in ([_whole(path, group, modules)] if path in deeper else group))
+    return tuple(
+        row for path, group in groups.items() for row in ([_whole(path, group, modules)] if path in deeper else group)
+    )
 
 
 def _whole(path: str, group: Sequence[Row], modules: dict[str, Row]) -> Row:
@@ -225,7 +227,8 @@ def _together(placed: Sequence[Placed]) -> list[Placed]:
     """The rows of each module next to each other, each module in the place of its first row."""
     first: dict[Parts, int] = {}
     places = [
-        (*(first.setdefault(path, place) for path in reversed(tuple(item.around))), place) for place, item in enumerate(placed)
+        (*(first.setdefault(path, place) for path in reversed(tuple(item.around))), place)
+        for place, item in enumerate(placed)
     ]
     return [placed[order[-1]] for order in sorted(places)]
 

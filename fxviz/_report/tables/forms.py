@@ -164,7 +164,12 @@ def tex(table: Table) -> str:
     \end{tabular}
     """
     shown = strips(table, "latex")
-    head = (f"% {printable(table.title)}", r"% \usepackage{booktabs}", f"\\begin{{tabular}}{{{_sides(shown)}}}", r"\toprule")
+    head = (
+        f"% {printable(table.title)}",
+        r"% \usepackage{booktabs}",
+        f"\\begin{{tabular}}{{{_sides(shown)}}}",
+        r"\toprule",
+    )
     notes = (f"% {printable(note)}" for note in table.notes)
     return "\n".join((*head, *_tex_rows(table, shown), r"\bottomrule", r"\end{tabular}", *notes)) + "\n"
 

@@ -97,5 +97,7 @@ def parts(index: Path) -> list[Path]:
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         beside = False
     if not beside:
-        raise UsageError(f"cannot load '{shown(str(index))}': it has no \"weight_map\" of files beside it; name one of them")
+        raise UsageError(
+            f"cannot load '{shown(str(index))}': it has no \"weight_map\" of files beside it; name one of them"
+        )
     return [index.with_name(name) for name in names]

@@ -50,7 +50,9 @@ def read(path: str, values: bool) -> dict[str, Any]:
         raise UsageError(f"{where}: {_refused(str(error))}; {_ALONE}") from None
     except Exception as error:
         if "quantized" in str(error):
-            raise UsageError(f"{where}: it holds quantized tensors; give the weights as they were before that") from error
+            raise UsageError(
+                f"{where}: it holds quantized tensors; give the weights as they were before that"
+            ) from error
         raise UsageError(f"{where}: torch.load cannot read it ({_said(error)}); get it again, or {_ALONE}") from error
     if not isinstance(found, Mapping):
         raise UsageError(f"{where}: it holds a {_kind(found)}, not tensors by name; {_ALONE}")

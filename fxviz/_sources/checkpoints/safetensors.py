@@ -41,9 +41,13 @@ def read(path: str, values: bool) -> dict[str, Any]:
             return {name: _described(path, name, file.get_slice(name)) for name in list(file.keys())}
     except library.SafetensorError as error:
         said = shown(str(error).rpartition(": ")[2])
-        raise UsageError(f"cannot load '{shown(path)}': it is no safetensors, or cut short ({said}); get it again") from None
+        raise UsageError(
+            f"cannot load '{shown(path)}': it is no safetensors, or cut short ({said}); get it again"
+        ) from None
     except (RuntimeError, MemoryError) as error:
-        raise UsageError(f"cannot load '{shown(path)}': {shown(str(error))}; device meta needs no memory for it") from error
+        raise UsageError(
+            f"cannot load '{shown(path)}': {shown(str(error))}; device meta needs no memory for it"
+        ) from error
 
 
 def _described(path: str, name: str, part: Any) -> Any:
