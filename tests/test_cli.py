@@ -108,7 +108,7 @@ def test_a_wrong_call_is_one_line_without_torch(in_tmp: Path, arguments: list[st
     assert os.listdir(in_tmp) == []
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"graph": {}}', '{"graph": {"schema": "fxviz._graph/1"}}', "not json"])
+@pytest.mark.parametrize("text", ["", "[]", '{"graph": {}}', '{"graph": {"schema": "fxviz.graph/1"}}', "not json"])
 def test_a_file_that_is_no_graph(fxviz: Call, in_tmp: Path, text: str) -> None:
     Path("bad.json").write_text(text)
     refused(fxviz("render", "bad.json", "-o", "out.svg"), "cannot read 'bad.json'", "fxviz trace MODEL -o bad.json")

@@ -43,7 +43,7 @@ def test_each_form_is_what_it_claims_to_be(figure: Figure, tiny: ArchGraph, tmp_
     assert figure.dot.startswith("digraph") and "flowchart TB" in figure.mermaid
     assert ArchGraph.load(figure.save(tmp_path / "net.json")) == tiny
     assert set(nx.parse_graphml(figure.graphml)) == {node.id for node in tiny.nodes}
-    assert json.loads(figure.json)["graph"]["schema"] == "fxviz._graph/1"
+    assert json.loads(figure.json)["graph"]["schema"] == "fxviz.graph/1"
 
 
 def test_the_scale_is_that_of_the_pixels(figure: Figure, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-SCHEMA = "fxviz._graph/1"
+SCHEMA = "fxviz.graph/1"
 NODE_KINDS = ("input", "module", "function", "method", "parameter", "output")
 RESIDUAL_KINDS = ("identity", "projection", "resample")
 """Kinds of skips that end in an addition."""
