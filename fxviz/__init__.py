@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fxviz._api import compare, diff, explain, inform, render, summarize, trace
-    from fxviz._errors import FxvizError
+    from fxviz._errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph import ArchGraph
     from fxviz._graph.values import Information
     from fxviz._render.figure import Figure, RenderOptions
@@ -26,12 +26,15 @@ if TYPE_CHECKING:
 __all__ = [
     "ArchGraph",
     "Comparison",
+    "EngineError",
     "Explanation",
     "Figure",
     "FxvizError",
     "Information",
     "RenderOptions",
     "Summary",
+    "TraceError",
+    "UsageError",
     "__version__",
     "compare",
     "diff",
@@ -45,12 +48,15 @@ __all__ = [
 _HOMES = {
     "ArchGraph": "fxviz._graph",
     "Comparison": "fxviz._report.comparison",
+    "EngineError": "fxviz._errors",
     "Explanation": "fxviz._report.explain",
     "Figure": "fxviz._render.figure",
     "FxvizError": "fxviz._errors",
     "Information": "fxviz._graph.values",
     "RenderOptions": "fxviz._render.figure",
     "Summary": "fxviz._report.summary",
+    "TraceError": "fxviz._errors",
+    "UsageError": "fxviz._errors",
     "compare": "fxviz._api",
     "diff": "fxviz._api",
     "explain": "fxviz._api",

@@ -268,7 +268,7 @@ def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, **how: Any) -> 
     >>> as_graph("resnet18.json", device="cpu", batch=2)
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: 'resnet18.json' is traced already: leave device, batch out, or trace the model again with it
+    fxviz.UsageError: 'resnet18.json' is traced already: leave device, batch out, or trace the model again with it
     """
     saved = is_graph_file(model_or_graph)
     if how and (saved or isinstance(model_or_graph, ArchGraph)):

@@ -30,20 +30,16 @@ from typing import Any, NamedTuple
 
 
 class FxvizError(Exception):
-    """Something fxviz cannot do, said in one line.
+    """Base class of the errors that fxviz raises on purpose."""
 
-    >>> raise FxvizError("no such thing")
-    Traceback (most recent call last):
-    ...
-    fxviz._errors.FxvizError: no such thing
-    """
-
+    __module__ = "fxviz"
     exit_status = 1
 
 
 class UsageError(FxvizError):
     """The caller's mistake: a name, an option or a file that does not exist or does not fit."""
 
+    __module__ = "fxviz"
     exit_status = 2
 
 
@@ -62,6 +58,7 @@ class BadOutput(UsageError):
 class TraceError(FxvizError):
     """The model's own code failed while it was traced; ``failure`` says where, as a :class:`~fxviz._graph.Failure`, if known."""
 
+    __module__ = "fxviz"
     failure: object | None = None
 
 
@@ -71,6 +68,8 @@ class TimingError(TraceError):
 
 class EngineError(FxvizError):
     """The layout engine is missing, failed, or took too long."""
+
+    __module__ = "fxviz"
 
 
 class EngineTimeout(EngineError):
@@ -153,7 +152,7 @@ def optional_library(name: str, need: str, extra: str) -> Any:
     >>> optional_library("tipst", "cannot write .png: it needs", "export")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot write .png: it needs tipst, which is not installed: pip install "fxviz[export]"
+    fxviz.UsageError: cannot write .png: it needs tipst, which is not installed: pip install "fxviz[export]"
     """
     try:
         return importlib.import_module(name)

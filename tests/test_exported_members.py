@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
+import traceback
 from importlib.metadata import version
 
 import pytest
@@ -14,12 +16,15 @@ from conftest import ROOT
 PUBLIC = [
     "ArchGraph",
     "Comparison",
+    "EngineError",
     "Explanation",
     "Figure",
     "FxvizError",
     "Information",
     "RenderOptions",
     "Summary",
+    "TraceError",
+    "UsageError",
     "__version__",
     "compare",
     "diff",
@@ -54,3 +59,10 @@ def test_importing_the_package_loads_no_room() -> None:
     code = "import sys, fxviz; print(*[name for name in sys.modules if name.startswith('fxviz.')])"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
     assert loaded.split() == []
+
+
+@pytest.mark.parametrize("name", ["FxvizError", "UsageError", "TraceError", "EngineError"])
+def test_errors_are_shown_under_their_public_name_and_can_be_pickled(name: str) -> None:
+    error = getattr(fxviz, name)("too deep")
+    assert traceback.format_exception_only(error) == [f"fxviz.{name}: too deep\n"]
+    assert type(pickle.loads(pickle.dumps(error))) is type(error)

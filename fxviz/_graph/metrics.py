@@ -59,7 +59,7 @@ def metric_for(graph: ArchGraph, name: str) -> Metric:
     >>> metric_for(graph, "time")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
+    fxviz.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
     """
     if name == "time" and not any(node.time for node in graph.nodes):
         raise UsageError(

@@ -26,7 +26,7 @@ class TraceOptions:
     >>> TraceOptions(device="gpu")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no device 'gpu': choose meta, cpu, cuda or cuda:N
+    fxviz.UsageError: no device 'gpu': choose meta, cpu, cuda or cuda:N
     """
 
     device: str = "meta"

@@ -46,7 +46,7 @@ def lay_out(dot: str, engine: str | None = None, timeout: float = 60, simply: bo
     >>> lay_out("digraph {")
     Traceback (most recent call last):
     ...
-    fxviz._errors.EngineError: the layout engine 'graphviz-pure' failed: Error: <stdin>: syntax error in line 1
+    fxviz.EngineError: the layout engine 'graphviz-pure' failed: Error: <stdin>: syntax error in line 1
     """
     program = find_engine(engine)
     status, output, messages = _run([program, "-Tsvg", *(_SIMPLY if simply else ())], dot, timeout)
@@ -71,7 +71,7 @@ def find_engine(engine: str | None = None) -> str:
     >>> find_engine("no-such-engine")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no layout engine 'no-such-engine': neither a program's path nor a name on PATH
+    fxviz.UsageError: no layout engine 'no-such-engine': neither a program's path nor a name on PATH
     """
     if engine is not None:
         return _given(engine)

@@ -47,7 +47,7 @@ class RenderOptions:
     >>> RenderOptions(theme="sepia")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no theme 'sepia': choose auto, light or dark
+    fxviz.UsageError: no theme 'sepia': choose auto, light or dark
     """
 
     theme: str = "auto"

@@ -32,7 +32,7 @@ def source(reference: Reference) -> Source:
     >>> source(Reference("program", "nowhere.pt2"))
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot read 'nowhere.pt2': No such file or directory
+    fxviz.UsageError: cannot read 'nowhere.pt2': No such file or directory
     """
     path = reference.place
     _check_file(path)

@@ -101,7 +101,7 @@ class InputSpec:
         >>> InputSpec.parse("3x0x64")
         Traceback (most recent call last):
         ...
-        fxviz._errors.UsageError: no input '3x0x64': a size is 0; sizes are whole numbers from 1 on
+        fxviz.UsageError: no input '3x0x64': a size is 0; sizes are whole numbers from 1 on
         """
         found = _SPEC.fullmatch(text)
         if found is None:

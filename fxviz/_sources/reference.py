@@ -90,7 +90,7 @@ def parse(text: str) -> Reference:
     >>> parse("net.py:Net(act=gelu)")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'
+    fxviz.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'
     """
     _check_characters(text)
     if is_graph_file(text):

@@ -39,7 +39,7 @@ class Release:
         >>> Release("weights A", lambda: None, print, print, "44.7 MB").file()
         Traceback (most recent call last):
         ...
-        fxviz._errors.UsageError: weights A are not on this machine; --download (in Python download=True) fetches them (44.7 MB)
+        fxviz.UsageError: weights A are not on this machine; --download (in Python download=True) fetches them (44.7 MB)
         """
         found = self.cached()
         if found is None:
@@ -72,7 +72,7 @@ def downloading(label: str, place: str) -> Iterator[None]:
     ...     raise OSError("no route")
     Traceback (most recent call last):
     ...
-    fxviz._errors.FxvizError: cannot download weights A from example.org: OSError: no route; or name a file: --weights FILE
+    fxviz.FxvizError: cannot download weights A from example.org: OSError: no route; or name a file: --weights FILE
     """
     try:
         yield

@@ -168,7 +168,7 @@ def optional_library(name: str) -> Any:
     >>> optional_library("timn")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
+    fxviz.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
     """
     return _errors.optional_library(name, f"models called '{name}:...' need", name)
 

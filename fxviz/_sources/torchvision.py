@@ -131,7 +131,7 @@ def release(name: str, wanted: str) -> Release:
     >>> release("resnet18", "IMAGENET1K_V9")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (IMAGENET1K_V1), or name a file
+    fxviz.UsageError: resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (IMAGENET1K_V1), or name a file
     """
     weights = _weights(name)
     key = wanted.removeprefix(f"{weights.__name__}.")

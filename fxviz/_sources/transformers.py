@@ -196,7 +196,7 @@ def release(name: str, wanted: str) -> Release:
     >>> release("bert", "../x")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no weights '../x' of transformers:bert: name a file, or a repository: google-bert/bert-base-uncased
+    fxviz.UsageError: no weights '../x' of transformers:bert: name a file, or a repository: google-bert/bert-base-uncased
     """
     if not _REPOSITORY.fullmatch(wanted) or ".." in wanted:
         hint = "name a file, or a repository: google-bert/bert-base-uncased"

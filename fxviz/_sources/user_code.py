@@ -121,7 +121,7 @@ def import_file(path: str) -> ModuleType:
     >>> import_file("nowhere/net.py")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot read 'nowhere/net.py': No such file or directory
+    fxviz.UsageError: cannot read 'nowhere/net.py': No such file or directory
     """
     file = Path(path).absolute()
     source = _source(file, path)
@@ -205,7 +205,7 @@ def own_code(doing: str) -> Iterator[None]:
     ...     1 / 0
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot build 'net.py:Net' at ...: ZeroDivisionError: division by zero
+    fxviz.UsageError: cannot build 'net.py:Net' at ...: ZeroDivisionError: division by zero
     """
     try:
         with redirect_stdout(sys.stderr):

@@ -202,7 +202,7 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
     >>> check_call(make, Reference("file", "net.py", "make", (), {"act": "gelu"}))
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: 'net.py:make' needs depth: write 'net.py:make(act='gelu', depth=...)'
+    fxviz.UsageError: 'net.py:make' needs depth: write 'net.py:make(act='gelu', depth=...)'
     """
     try:
         signature = inspect.signature(target)

@@ -195,7 +195,7 @@ def check_available(device: str) -> None:
     >>> check_available("cuda:99")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
+    fxviz.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
     """
     check_device(device)
     index = int(device.partition(":")[2] or 0)

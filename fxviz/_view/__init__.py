@@ -70,7 +70,7 @@ def fold(
     >>> fold(graph, depth=0)
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no depth 0: give a whole number from 1 on
+    fxviz.UsageError: no depth 0: give a whole number from 1 on
     """
     if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
         raise UsageError(f"no depth {depth}: give a whole number from 1 on")

@@ -36,7 +36,7 @@ def check_language(lang: str) -> None:
     >>> check_language("fr")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no language 'fr': choose en or zh
+    fxviz.UsageError: no language 'fr': choose en or zh
     """
     if lang not in LANGUAGES:
         raise UsageError(f"no language '{lang}': choose {choice(tuple(LANGUAGES))}")

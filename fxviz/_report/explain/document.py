@@ -91,7 +91,7 @@ def check_form(form: str) -> None:
     >>> check_form("pdf")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no format 'pdf': choose text or markdown
+    fxviz.UsageError: no format 'pdf': choose text or markdown
     """
     if form not in FORMS:
         raise UsageError(f"no format '{form}': choose {choice(FORMS)}")

@@ -154,7 +154,7 @@ class SummaryOptions:
     >>> SummaryOptions(sort="size")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no order 'size': choose params, macs or name
+    fxviz.UsageError: no order 'size': choose params, macs or name
     """
 
     depth: int | None = None

@@ -51,7 +51,7 @@ def check_form(form: str) -> None:
     >>> check_form("excel")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: no format 'excel': choose table, markdown, csv, json or latex
+    fxviz.UsageError: no format 'excel': choose table, markdown, csv, json or latex
     """
     if form not in FORMS:
         raise UsageError(f"no format '{form}': choose {choice(FORMS)}")

@@ -47,7 +47,7 @@ def check_file(path: str) -> None:
     >>> check_file("weights.h5")
     Traceback (most recent call last):
     ...
-    fxviz._errors.UsageError: cannot load 'weights.h5': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json
+    fxviz.UsageError: cannot load 'weights.h5': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json
     """
     if not path.lower().endswith(SUFFIXES):
         raise UsageError(f"cannot load '{shown(path)}': weights are read from {choice(SUFFIXES)}")
