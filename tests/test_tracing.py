@@ -296,14 +296,16 @@ def test_macs_of_a_layer_with_spectral_norm() -> None:
 
 
 @pytest.mark.skipif(not hasattr(nn.functional, "grouped_mm"), reason="torch has no grouped_mm yet")
-def test_macs_of_a_product_in_groups() -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32])
+def test_macs_of_a_product_in_groups(dtype: torch.dtype) -> None:
     class Experts(nn.Module):
         def forward(self, rows: Tensor, weights: Tensor, ends: Tensor) -> Tensor:
             return nn.functional.grouped_mm(rows, weights, offs=ends)
 
-    rows, weights = torch.rand(16, 8).bfloat16(), torch.rand(2, 8, 32).bfloat16()
+    rows, weights = torch.rand(16, 8, dtype=dtype), torch.rand(2, 8, 32, dtype=dtype)
     graph = traced(Experts(), (rows, weights, torch.tensor([4, 16], dtype=torch.int32)))
-    assert graph.total_macs == 16 * 8 * 32
+    assert (graph.trace.method, graph.total_macs) == ("fake", 16 * 8 * 32)
+    assert [output.dtype for output in only(graph, "grouped_mm").outputs] == [str(dtype).removeprefix("torch.")]
 
 
 def test_macs_of_another_librarys_operation_are_unknown() -> None:
