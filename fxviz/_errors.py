@@ -1,19 +1,19 @@
-"""What fxviz says when something cannot be done.
+"""Define the errors that fxviz raises, and format the texts that their messages repeat.
 
 The tree::
 
     FxvizError              every error that fxviz raises on purpose
     |-- UsageError          the caller asked for something that does not exist or does not fit: exit status 2
-    |   |-- UnknownModel    no model of that name
+    |   |-- UnknownModel    there is no model of that name
     |   |-- BadGraphFile    a saved graph that cannot be read
     |   `-- BadOutput       a file that cannot be written
     |-- TraceError          the model's own code failed while it was traced: exit status 1
-    |   `-- TimingError     the model's steps cannot be timed one by one
+    |   `-- TimingError     the model's operations cannot be timed one by one
     |-- EngineError         the layout engine is missing or failed: exit status 1
-    |   `-- EngineTimeout   it took too long
-    `-- WorkerDied          the process that worked on a task died: exit status 1
+    |   `-- EngineTimeout   the layout engine took too long
+    `-- WorkerDied          a worker process died: exit status 1
 
-A message is one line that says what is wrong, where, what was given, what is allowed and what to do next.
+A message is one line: what is wrong, where, what was given, what is allowed, and what to do next.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import linecache
+import re
 import sys
 import sysconfig
 import traceback
@@ -28,12 +29,35 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+_SPELLINGS = re.compile("\x1f(.*?)\x1e(.*?)\x1f", re.DOTALL)
+
+
+def spelled(python: str, shell: str) -> str:
+    """Return a part of a message that reads one way in Python and another way on the command line.
+
+    >>> error = UsageError(f"leave out {spelled('time=True', '--time')}")
+    >>> print(error, "|", error.for_command_line)
+    leave out time=True | leave out --time
+    """
+    return f"\x1f{python}\x1e{shell}\x1f"
+
 
 class FxvizError(Exception):
     """Base class of the errors that fxviz raises on purpose."""
 
     __module__ = "fxviz"
     exit_status = 1
+
+    def __str__(self) -> str:
+        return _SPELLINGS.sub(r"\1", super().__str__())
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
+    @property
+    def for_command_line(self) -> str:
+        """Return the message with options spelled as flags."""
+        return _SPELLINGS.sub(r"\2", super().__str__())
 
 
 class UsageError(FxvizError):
@@ -44,44 +68,48 @@ class UsageError(FxvizError):
 
 
 class UnknownModel(UsageError):
-    """No model of that name is known."""
+    """A model name that no library knows."""
 
 
 class BadGraphFile(UsageError):
-    """A saved graph that is missing, cut short, or not one of ours."""
+    """A saved graph that is missing, truncated, or not a graph of fxviz."""
 
 
 class BadOutput(UsageError):
-    """A file that cannot be written, or a suffix that fxviz does not write."""
+    """An output file that cannot be written, or a suffix that fxviz does not support."""
 
 
 class TraceError(FxvizError):
-    """The model's own code failed while it was traced; ``failure`` says where, as a :class:`~fxviz._graph.Failure`, if known."""
+    """A failure of the model's own code while it was traced.
+
+    Attributes:
+        failure: where it failed, a :class:`~fxviz._graph.Failure`; None if that is not known.
+    """
 
     __module__ = "fxviz"
     failure: object | None = None
 
 
 class TimingError(TraceError):
-    """The model's steps cannot be timed one by one."""
+    """A model whose operations cannot be timed one by one."""
 
 
 class EngineError(FxvizError):
-    """The layout engine is missing, failed, or took too long."""
+    """A layout engine that is missing, failed, or took too long."""
 
     __module__ = "fxviz"
 
 
 class EngineTimeout(EngineError):
-    """The layout engine took too long."""
+    """A layout engine that took too long."""
 
 
 class WorkerDied(FxvizError):
-    """The process that worked on a task was killed, or ended itself."""
+    """A worker process that was killed or exited."""
 
 
 def choice(words: Sequence[str]) -> str:
-    """Words of which one is to be chosen, as a message names them.
+    """Join the words of a choice with commas and "or".
 
     >>> choice((".svg", ".png", ".dot")), choice((".json",))
     ('.svg, .png or .dot', '.json')
@@ -90,17 +118,17 @@ def choice(words: Sequence[str]) -> str:
 
 
 _SHOWN = 80
-"""Characters of a text that a message repeats."""
+"""Most characters of a text that a message repeats."""
 
 _PATH = 60
-"""Characters of a path that a sentence repeats."""
+"""Most characters of a path that a sentence repeats."""
 
 _PARAMETERS = 300
-"""Characters of a function's parameters that a message repeats."""
+"""Most characters of a function's parameters that a message repeats."""
 
 
 def printable(text: str) -> str:
-    r"""The same text where each sign that is none, or would move the cursor, is written as an escape.
+    r"""Escape characters that are not printable, such as those that move the cursor.
 
     >>> printable("a\n\x1b[2Jé")
     'a\\n\\x1b[2Jé'
@@ -109,7 +137,7 @@ def printable(text: str) -> str:
 
 
 def shown(text: str, longest: int = _SHOWN) -> str:
-    r"""A user's text as a message repeats it: short, on one line.
+    r"""Shorten a user's text to one line of a message.
 
     >>> shown("a\nb"), len(shown("a" * 1000))
     ('a\\nb', 80)
@@ -118,7 +146,7 @@ def shown(text: str, longest: int = _SHOWN) -> str:
 
 
 def short_path(path: str, longest: int = _PATH) -> str:
-    """A dotted path as a sentence repeats it: of one that would fill the line the end, which tells more.
+    """Shorten a dotted path for a sentence; of a long one, keep the end, which says more.
 
     >>> short_path("layer4"), len(short_path("x" * 1000)), short_path("encoder.layers.0.attention.out_proj", 16)
     ('layer4', 60, '…ention.out_proj')
@@ -127,7 +155,7 @@ def short_path(path: str, longest: int = _PATH) -> str:
 
 
 def parameters(signature: inspect.Signature) -> str:
-    """The parameters in parentheses, without types.
+    """Format the parameters of a signature in parentheses, without types.
 
     >>> def make(depth: int = 2, *, act: str = "relu") -> None: ...
     >>> parameters(inspect.signature(make))
@@ -139,15 +167,15 @@ def parameters(signature: inspect.Signature) -> str:
 
 
 def optional_library(name: str, need: str, extra: str) -> Any:
-    """The library called ``name``.
+    """Import an optional library.
 
     Args:
-        name: of the library, as it is imported.
-        need: what cannot be had without it, up to the name: "cannot write .png: it needs".
-        extra: of fxviz, which brings the library.
+        name: the name under which the library is imported.
+        need: the beginning of the message if it is missing: "cannot write .png: it needs".
+        extra: the extra of fxviz that installs the library.
 
     Raises:
-        UsageError: it is not installed; the message says how to get it.
+        UsageError: the library is not installed; the message says how to install it.
 
     >>> optional_library("tipst", "cannot write .png: it needs", "export")
     Traceback (most recent call last):
@@ -163,25 +191,25 @@ def optional_library(name: str, need: str, extra: str) -> Any:
 
 
 _LONGEST = 300
-"""Characters of an error's message that are repeated."""
+"""Most characters of an error's message that are repeated."""
 
 _INSTALLED = ("site-packages", "dist-packages")
 _OURS = str(Path(__file__).parent)
 _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
 _SCRIPTED = "The following operation failed in the TorchScript interpreter"
-"""So begins the message of scripted code; what failed stands in its last line."""
+"""Start of a message of scripted code, whose last line names the error."""
 
 
 class Line(NamedTuple):
-    """A line of code: its file as Python names it, its number from 1, its text."""
+    """A line of code: its file as Python names it, its number (the first is 1), and its text."""
 
     file: str = ""
     number: int = 0
     code: str = ""
 
     def __str__(self) -> str:
-        """Where to look, as short as it can be said: relative to the current folder, or to the installed packages.
+        """Format the place briefly: relative to the current directory, or to the installed packages.
 
         >>> str(Line("/usr/lib/python3/site-packages/torch/__init__.py", 7, "x = 1"))
         "torch/__init__.py:7, 'x = 1'"
@@ -192,9 +220,9 @@ class Line(NamedTuple):
 
 
 def blamed_line(error: BaseException) -> Line:
-    """The innermost line of the user's own code that led to ``error``; without one, of a library's that is not torch.
+    """Return the innermost line of the user's own code that led to ``error``, else that of a library other than torch.
 
-    The standard library, what is installed as a package, torch and fxviz are not the user's own.
+    The standard library, installed packages, torch and fxviz are not the user's own code.
 
     >>> blamed_line(ValueError("never raised"))
     Line(file='', number=0, code='')
@@ -207,7 +235,7 @@ def blamed_line(error: BaseException) -> Line:
 
 
 def text_of(error: BaseException) -> str:
-    """The message of an error; "" if it cannot tell."""
+    """Return the message of an error, or "" if it cannot be formatted."""
     try:
         return (error.msg if isinstance(error, SyntaxError) else str(error)).strip()
     except Exception:
@@ -215,7 +243,7 @@ def text_of(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """The class of an error and the line of its message that says most: the first, of scripted code the last.
+    """Return the class of an error and the most telling line of its message: the first, or the last of scripted code.
 
     >>> first_line(ValueError("no\\nmore")), first_line(SystemExit())
     ('ValueError: no', 'SystemExit')
@@ -228,7 +256,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _lines(error: BaseException) -> Iterator[Line]:
-    """From the outermost; only those whose text can be shown."""
+    """Return the lines of a traceback whose code is known, outermost first."""
     for frame, number in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         code = linecache.getline(file, number, frame.f_globals).strip()
@@ -237,7 +265,7 @@ def _lines(error: BaseException) -> Iterator[Line]:
 
 
 def _torch() -> tuple[str, ...]:
-    """The folder of torch, if that is imported."""
+    """Return the directory of torch if it is imported."""
     file = getattr(sys.modules.get("torch"), "__file__", None)
     return (str(Path(file).parent),) if file else ()
 

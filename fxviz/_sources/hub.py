@@ -1,4 +1,4 @@
-"""Files of the Hugging Face hub: in its cache on this machine, or downloaded by its own library."""
+"""Find files of the Hugging Face hub in its cache, or download them with its own library."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from fxviz._sources.checkpoints import parts
 from fxviz._sources.releases import downloading
 
 SINGLE = ("model.safetensors", "pytorch_model.bin")
-"""Files that hold all weights of a repository; the first is data only."""
+"""Files that hold all weights of a repository; the first contains data only."""
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
-"""Files that name those over which large weights are spread."""
+"""Files that list the shards of large weights."""
 
 
 def cached(repository: str, names: Sequence[str]) -> Path | None:
-    """The first of these files that is in the cache, with all that an index names; None if none is."""
+    """Return the first of these files that is in the cache, with all shards if it is an index; None if none is."""
     for name in names:
         found = _cached(repository, name)
         if found is not None and (name not in INDEXES or all(part.exists() for part in parts(found))):
@@ -33,36 +33,36 @@ def _cached(repository: str, name: str) -> Path | None:
 
 
 def fetch(repository: str, names: Sequence[str], progress: bool) -> None:
-    """Download the first of these files that the repository has, and all that an index names.
+    """Download the first of these files that the repository has, with all shards if it is an index.
 
     Raises:
-        FxvizError: that fails.
+        FxvizError: the download failed.
     """
-    with downloading(f"the weights of {repository}", "the Hugging Face hub"), _bars(progress):
-        found = _first(repository, names)
+    with downloading(f"the weights of {repository}", "the Hugging Face hub"), _progress_bars(progress):
+        found = _download_first(repository, names)
         for part in parts(found) if found.name in INDEXES else []:
-            _fetched(repository, part.name)
+            _download(repository, part.name)
 
 
-def _first(repository: str, names: Sequence[str]) -> Path:
-    """The last name is tried without excuse: its error is the one to tell."""
+def _download_first(repository: str, names: Sequence[str]) -> Path:
+    """Download the first file that exists; if none does, the error is that of the last name."""
     from huggingface_hub.errors import EntryNotFoundError
 
     for name in names[:-1]:
         try:
-            return _fetched(repository, name)
+            return _download(repository, name)
         except EntryNotFoundError:
             continue
-    return _fetched(repository, names[-1])
+    return _download(repository, names[-1])
 
 
-def _fetched(repository: str, name: str) -> Path:
+def _download(repository: str, name: str) -> Path:
     identity, _, revision = repository.partition("@")
     return Path(_library().hf_hub_download(identity, name, revision=revision or None))
 
 
 @contextmanager
-def _bars(progress: bool) -> Iterator[None]:
+def _progress_bars(progress: bool) -> Iterator[None]:
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
     if progress or are_progress_bars_disabled():
@@ -76,7 +76,7 @@ def _bars(progress: bool) -> Iterator[None]:
 
 
 def _library() -> Any:
-    """huggingface_hub, which timm and transformers bring along."""
+    """Import huggingface_hub, which timm and transformers depend on."""
     import huggingface_hub
 
     return huggingface_hub

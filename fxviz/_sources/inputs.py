@@ -1,4 +1,4 @@
-"""What a model is called with, and the grammar in which a command line says it: ``ids=1x128:int64[0,1000]``."""
+"""Describe the inputs of a model, and parse them from a command line: ``ids=1x128:int64[0,1000]``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from fxviz._errors import UsageError
 from fxviz._graph import TensorInfo
 
 _BITS = {"int64": 63, "int32": 31, "int16": 15, "int8": 7, "uint8": 8}
-"""Whole-number dtypes, and the bits that their largest value takes."""
+"""The integer dtypes, and the number of bits of their largest value."""
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "complex64", "complex128", *_BITS, "bool")
-"""The dtypes that a dummy tensor can have."""
+"""The dtypes of dummy tensors."""
 
 _IMAGE_SIZES = 3
-"""An input of so many sizes, without name and dtype, is an image without batch axis."""
+"""An input with this many sizes, without a name and dtype, is an image without a batch axis."""
 
 _SPEC = re.compile(
     r"""
@@ -34,12 +34,12 @@ _GRAMMAR = "[NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:i
 
 @dataclass(frozen=True)
 class Dummy(TensorInfo):
-    """A tensor to make up: its sizes, its dtype, and the range of its values.
+    """A dummy tensor: its shape, its dtype, and the range of its values.
 
     Attributes:
-        low, high: values are drawn evenly from ``low`` up to, but not including, ``high``, as by ``torch.randint``.
-        is_open: whether its dtype is nobody's choice, so that it follows the weights'.
-        is_image: whether it was written without its first size, the batch.
+        low, high: the range from which values are drawn uniformly; ``high`` is excluded, as in ``torch.randint``.
+        is_open: whether the user chose no dtype, so that it follows the dtype of the weights.
+        is_image: whether it was written without its batch size.
     """
 
     low: float = 0
@@ -50,14 +50,14 @@ class Dummy(TensorInfo):
 
 @dataclass(frozen=True)
 class Arguments:
-    """What forward is called with. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside."""
+    """The arguments of forward; at any depth, each tensor may be replaced by a :class:`~fxviz.TensorInfo`."""
 
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, inputs: Any, kwargs: Mapping[str, Any] | None = None) -> Arguments:
-        """A tuple or list holds positional arguments, a mapping keywords, anything else is the one argument.
+        """Take a tuple or list as positional arguments, a mapping as keyword arguments, anything else as one argument.
 
         >>> Arguments.of({"x": 1}), Arguments.of([1, 2]), Arguments.of(1, {"y": 2})
         (Arguments(args=(), kwargs={'x': 1}), Arguments(args=(1, 2), kwargs={}), Arguments(args=(1,), kwargs={'y': 2}))
@@ -71,13 +71,13 @@ class Arguments:
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input as a command line says it.
+    """One input as written on a command line.
 
     Attributes:
         shape: its sizes, as written.
-        name: of forward's parameter; "" for a positional argument.
+        name: the parameter of forward; "" for a positional argument.
         dtype: one of ``DTYPES``; "" stands for float32.
-        low, high: the range of its values, both or none.
+        low, high: the range of its values; both or neither are given.
 
     >>> InputSpec.parse("ids=1x128:int64[0,1000]")
     InputSpec(shape=(1, 128), name='ids', dtype='int64', low=0, high=1000)
@@ -93,19 +93,19 @@ class InputSpec:
 
     @classmethod
     def parse(cls, text: str) -> InputSpec:
-        """Read ``[NAME=]SIZES[:DTYPE][[LOW,HIGH]]``.
+        """Parse ``[NAME=]SIZES[:DTYPE][[LOW,HIGH]]``.
 
         Raises:
-            UsageError: it is not of that form, or no tensor can be like that.
+            UsageError: it does not have that form, or there is no such tensor.
 
         >>> InputSpec.parse("3x0x64")
         Traceback (most recent call last):
         ...
-        fxviz.UsageError: no input '3x0x64': a size is 0; sizes are whole numbers from 1 on
+        fxviz.UsageError: invalid input '3x0x64': a size is 0; each size must be 1 or greater
         """
         found = _SPEC.fullmatch(text)
         if found is None:
-            raise UsageError(f"no input '{text}': write {_GRAMMAR}")
+            raise UsageError(f"invalid input '{text}': write {_GRAMMAR}")
         low, high = (None if found[key] is None else _number(found[key], text) for key in ("low", "high"))
         sizes = tuple(_size(size, text) for size in found["sizes"].split("x"))
         spec = cls(sizes, found["name"] or "", found["dtype"] or "", low, high)
@@ -113,17 +113,18 @@ class InputSpec:
         return spec
 
     def _check(self, text: str) -> None:
-        if not 0 < math.prod(self.shape) < 2**63:
-            what = "a size is 0" if 0 in self.shape else "more elements than torch can count"
-            raise UsageError(f"no input '{text}': {what}; sizes are whole numbers from 1 on")
+        if 0 in self.shape:
+            raise UsageError(f"invalid input '{text}': a size is 0; each size must be 1 or greater")
+        if math.prod(self.shape) >= 2**63:
+            raise _too_large(text)
         if self.dtype and self.dtype not in DTYPES:
-            raise UsageError(f"no input '{text}': there is no dtype '{self.dtype}'; choose {', '.join(DTYPES)}")
+            raise UsageError(f"invalid input '{text}': unknown dtype '{self.dtype}'; choose {', '.join(DTYPES)}")
         if self.low is None or self.high is None:
             return
         if self.dtype == "bool" or "complex" in self.dtype:
-            raise UsageError(f"no input '{text}': values of dtype {self.dtype} have no range; leave [...] out")
+            raise UsageError(f"invalid input '{text}': values of dtype {self.dtype} have no range; remove [...]")
         if not self.low < self.high:
-            raise UsageError(f"no input '{text}': its range is empty; write [LOW,HIGH] with LOW below HIGH")
+            raise UsageError(f"invalid input '{text}': the range is empty; in [LOW,HIGH], LOW must be less than HIGH")
         if self.dtype in _BITS:
             largest = 2 ** _BITS[self.dtype] - 1
             least = 0 if self.dtype == "uint8" else -largest - 1
@@ -131,7 +132,7 @@ class InputSpec:
                 isinstance(self.low, int) and isinstance(self.high, int) and least <= self.low and self.high <= largest
             ):
                 raise UsageError(
-                    f"no input '{text}': values of dtype {self.dtype} are whole, from {least} to {largest}"
+                    f"invalid input '{text}': values of dtype {self.dtype} are whole numbers from {least} to {largest}"
                 )
 
     def __str__(self) -> str:
@@ -142,11 +143,11 @@ class InputSpec:
 
     @property
     def is_image(self) -> bool:
-        """Whether it is one image without batch axis: three sizes, and neither a name nor a dtype."""
+        """Return whether it is an image without a batch axis: three sizes, and neither a name nor a dtype."""
         return len(self.shape) == _IMAGE_SIZES and not self.name and not self.dtype
 
     def tensor(self) -> TensorInfo:
-        """The tensor to make up: an image without batch axis gets one of 1.
+        """Return the dummy tensor; an image without a batch axis gets a batch of 1.
 
         >>> InputSpec.parse("3x64x64:float32").tensor(), InputSpec.parse("3x64x64").tensor().shape
         (TensorInfo(shape=(3, 64, 64), dtype='float32'), (1, 3, 64, 64))
@@ -160,26 +161,30 @@ class InputSpec:
 
 def _size(text: str, spec: str) -> int:
     if len(text) > 19:
-        raise UsageError(f"no input '{spec}': more elements than torch can count; sizes are whole numbers from 1 on")
+        raise _too_large(spec)
     return int(text)
 
 
+def _too_large(text: str) -> UsageError:
+    return UsageError(f"invalid input '{text}': it has more elements than torch can count; use smaller sizes")
+
+
 def _number(text: str, spec: str) -> float:
-    """A bound of a range: whole where it is written so."""
+    """Parse a bound of a range, as an integer if it is written as one."""
     try:
         number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else float(text)
     except ValueError:
-        raise UsageError(f"no input '{spec}': '{text}' is no number; write [LOW,HIGH]") from None
+        raise UsageError(f"invalid input '{spec}': '{text}' is not a number; write [LOW,HIGH]") from None
     if not math.isfinite(number):
-        raise UsageError(f"no input '{spec}': '{text}' is beyond what a float can hold")
+        raise UsageError(f"invalid input '{spec}': '{text}' is too large for a float")
     return number
 
 
 def arguments(texts: Iterable[str]) -> Arguments:
-    """The call that a command line describes: named inputs are keyword arguments, the others positional, in order.
+    """Parse the inputs of a command line: named ones are keyword arguments, the others positional, in order.
 
     Raises:
-        UsageError: one is not of the grammar, or two have the same name.
+        UsageError: one cannot be parsed, or two have the same name.
 
     >>> arguments(["7x7", "mask=1x64:bool"]).kwargs
     {'mask': TensorInfo(shape=(1, 64), dtype='bool')}
@@ -187,7 +192,7 @@ def arguments(texts: Iterable[str]) -> Arguments:
     specs = [InputSpec.parse(text) for text in texts]
     names = [spec.name for spec in specs if spec.name]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise UsageError(f"the input '{twice}' is given twice: give each name once")
+        raise UsageError(f"input '{twice}' is given twice: use each name once")
     return Arguments(
         tuple(spec.tensor() for spec in specs if not spec.name),
         {spec.name: spec.tensor() for spec in specs if spec.name},
@@ -195,12 +200,12 @@ def arguments(texts: Iterable[str]) -> Arguments:
 
 
 def batched(inputs: Arguments, batch: int) -> Arguments:
-    """The same call with a batch of another size: the first axis of each tensor, which is 1, becomes ``batch``.
+    """Set the batch size: the first size of each tensor, which must be 1, becomes ``batch``.
 
-    A list of tensors that do not begin with 1 is itself the batch (the images of a detector) and is repeated.
+    A list of tensors whose first size is not 1 is itself the batch (the images of a detector) and is repeated.
 
     Raises:
-        UsageError: ``batch`` is no whole number from 1 on, or a tensor has another batch already.
+        UsageError: ``batch`` is not a whole number of at least 1, or a tensor has another batch size already.
 
     >>> batched(Arguments((TensorInfo((1, 3, 8, 8), "float32"),)), 4).args[0].shape
     (4, 3, 8, 8)
@@ -208,12 +213,12 @@ def batched(inputs: Arguments, batch: int) -> Arguments:
     (3, 8, 8)
     """
     if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UsageError(f"no batch of {batch}: give a whole number from 1 on")
+        raise UsageError(f"invalid batch {batch!r}: must be a whole number, 1 or greater")
     return Arguments(_batched(inputs.args, batch), _batched(inputs.kwargs, batch))
 
 
 def in_dtype(inputs: Arguments, dtype: str, every: bool = False) -> Arguments:
-    """The same call with floating inputs of another dtype: those whose dtype is open, or ``every`` one.
+    """Change the dtype of floating-point inputs: of those whose dtype is open, or of ``every`` one.
 
     >>> in_dtype(arguments(["1x4", "1x4:float64", "ids=1x8:int64"]), "float16").args
     (Dummy(shape=(1, 4), dtype='float16', low=0, high=1, is_open=True), TensorInfo(shape=(1, 4), dtype='float64'))
@@ -234,7 +239,7 @@ def _batched(value: Any, batch: int) -> Any:
     if isinstance(value, TensorInfo):
         if value.shape[:1] != (1,):
             raise UsageError(
-                f"no batch of {batch}: an input has {value.shape} already; give it a first size of 1, or no batch"
+                f"cannot use batch {batch}: an input has shape {value.shape}; make the first size 1, or omit the batch"
             )
         return replace(value, shape=(batch, *value.shape[1:]))
     if isinstance(value, Mapping):
@@ -245,6 +250,6 @@ def _batched(value: Any, batch: int) -> Any:
         return type(value)(_batched(item, batch) for item in value)
     if hasattr(value, "expand"):
         raise UsageError(
-            f"no batch of {batch}: the inputs are tensors with a batch of their own; leave one of the two out"
+            f"cannot use batch {batch}: the inputs are tensors, which have a batch size already; omit one of the two"
         )
     return value

@@ -1,4 +1,4 @@
-"""Published weights that can be loaded: where they are on this machine, or how they get there."""
+"""Find published weights on this machine, or download them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fxviz._errors import FxvizError, UsageError, shown
+from fxviz._errors import FxvizError, UsageError, shown, spelled, spelled
 from fxviz._sources.source import Source
 
 
@@ -17,11 +17,11 @@ class Release:
     """Published weights of one name.
 
     Attributes:
-        label: what a message calls them: "resnet18's weights IMAGENET1K_V1".
-        cached: their file on this machine, None if it is not there.
-        fetch: download them; the argument says whether progress is shown on standard error.
-        source: tells the model that they are of; called when they are here.
-        size: of the download, "44.7 MB"; "" if that is not declared.
+        label: their name in messages: "resnet18's weights IMAGENET1K_V1".
+        cached: returns their file on this machine, None if it is not there.
+        fetch: downloads them; the argument says whether to show progress on standard error.
+        source: returns the source of their model; called once they are on this machine.
+        size: the size of the download, "44.7 MB"; "" if it is not declared.
     """
 
     label: str
@@ -31,27 +31,27 @@ class Release:
     size: str = ""
 
     def file(self) -> Path:
-        """Their file on this machine.
+        """Return their file on this machine.
 
         Raises:
-            UsageError: it is not here.
+            UsageError: they are not on this machine.
 
         >>> Release("weights A", lambda: None, print, print, "44.7 MB").file()
         Traceback (most recent call last):
         ...
-        fxviz.UsageError: weights A are not on this machine; --download (in Python download=True) fetches them (44.7 MB)
+        fxviz.UsageError: weights A are not on this machine; download=True downloads them (44.7 MB)
         """
         found = self.cached()
         if found is None:
             size = f" ({self.size})" if self.size else ""
             raise UsageError(
-                f"{self.label} are not on this machine; --download (in Python download=True) fetches them{size}"
+                f"{self.label} are not on this machine; {spelled('download=True', '--download')} downloads them{size}"
             )
         return found
 
 
 def megabytes(value: float | None) -> str:
-    """A size in megabytes as people write it, "" if it is not known.
+    """Format a size given in megabytes; "" if it is not known.
 
     >>> megabytes(44.661), megabytes(2416.643), megabytes(None)
     ('44.7 MB', '2.42 GB', '')
@@ -63,39 +63,41 @@ def megabytes(value: float | None) -> str:
 
 @contextmanager
 def downloading(label: str, place: str) -> Iterator[None]:
-    """Say in one line why a download failed.
+    """Turn an error during a download into one line.
 
     Raises:
-        FxvizError: it did.
+        FxvizError: the download failed.
 
     >>> with downloading("weights A", "example.org"):
     ...     raise OSError("no route")
     Traceback (most recent call last):
     ...
-    fxviz.FxvizError: cannot download weights A from example.org: OSError: no route; or name a file: --weights FILE
+    fxviz.FxvizError: cannot download weights A from example.org: OSError: no route; or name a file: weights=FILE
     """
     try:
         yield
     except Exception as error:
         first = (str(error).strip().splitlines() or [""])[0]
-        said = f"{type(error).__name__}: {shown(first, 200)}; or name a file: --weights FILE"
-        raise FxvizError(f"cannot download {label} from {shown(place, 200)}: {said}") from error
+        reason, file = f"{type(error).__name__}: {shown(first, 200)}", spelled("weights=FILE", "--weights FILE")
+        raise FxvizError(
+            f"cannot download {label} from {shown(place, 200)}: {reason}; or name a file: {file}"
+        ) from error
 
 
 _HASH = re.compile(r"-([a-f0-9]{8,})\.")
-"""In the name of a file: how the SHA-256 of its bytes begins."""
+"""The first digits of the SHA-256 of a file, as part of its name."""
 
 
 def cached(url: str) -> Path | None:
-    """The file behind ``url`` in torch.hub's folder, None if it is not there."""
+    """Return the file downloaded from ``url`` in torch.hub's directory, None if it is not there."""
     return file if (file := _file(url)).is_file() else None
 
 
 def fetch(label: str, url: str, progress: bool) -> None:
-    """Download the file behind ``url`` to torch.hub's folder, and check its hash where its name tells one.
+    """Download ``url`` to torch.hub's directory, and check the hash if the name of the file contains one.
 
     Raises:
-        FxvizError: that fails.
+        FxvizError: the download failed.
     """
     from torch import hub
 

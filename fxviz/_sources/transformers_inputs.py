@@ -1,4 +1,4 @@
-"""Dummy arguments for a transformers model: which ones its forward takes, and how its configuration sizes them."""
+"""Choose the dummy arguments of a transformers model from its forward, and their shapes from its configuration."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from fxviz._graph import TensorInfo
 from fxviz._sources.source import IMAGE
 
 TOKENS = 5
-"""Length of a dummy text, as in transformers' own ``DUMMY_INPUTS``."""
+"""Tokens of a dummy text, as in transformers' own ``DUMMY_INPUTS``."""
 
 _FRAMES = 100
-"""Time steps of a dummy spectrogram whose length the configuration leaves open: a second."""
+"""Time steps of a dummy spectrogram if the configuration declares none: one second."""
 
 _SAMPLES = 16000
-"""Samples of a dummy waveform: a second."""
+"""Samples of a dummy waveform: one second."""
 
 _PLACEHOLDER = re.compile(r"(image|video|audio|vision|speech)_token(_id|_index)?")
-"""A setting that says that a picture or sound stands for certain tokens of the text."""
+"""A setting that says which token of the text stands for an image or sound."""
 
 
 def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
-    """Keyword arguments of ``cls.forward``, by transformers' naming convention.
+    """Return the keyword arguments of ``cls.forward``, by transformers' naming convention.
 
-    Taken are the main input that the class declares, whatever has no default, the decoder's ids, and the other half of a
-    model of two modalities. Where a picture or sound takes the place of tokens in the text, text alone is given.
+    These are the main input that the class declares, all arguments without a default, the decoder's ids, and the second
+    input of a model of two modalities. If images or sounds replace tokens of the text, only text is used.
 
     Args:
-        cls: the model's class; it declares ``main_input_name``.
-        config: the model's configuration.
+        cls: the class of the model, which declares ``main_input_name``.
+        config: the configuration of the model.
 
     >>> class Encoder:
     ...     main_input_name = "pixel_values"
@@ -42,17 +42,17 @@ def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
     >>> arguments(Encoder, Config())
     {'pixel_values': TensorInfo(shape=(1, 1, 32, 32), dtype='float32')}
     """
-    sizes = {name: _size_of(name) for name in _wanted(cls, config)}
+    sizes = {name: _dummy_for(name) for name in _argument_names(cls, config)}
     settings = _Settings(config)
     return {name: size(settings) for name, size in sizes.items() if size is not None}
 
 
-def _wanted(cls: Any, config: Any) -> Iterator[str]:
-    """Names of the arguments to give, in the signature's order."""
+def _argument_names(cls: Any, config: Any) -> Iterator[str]:
+    """Return the names of the arguments to pass, in the order of the signature."""
     main = cls.main_input_name
     chosen = {main} if isinstance(main, str) else set(main)
     if not ("input_ids" in chosen and _has_placeholders(config)):
-        chosen |= _PARTNERS
+        chosen |= _OPTIONAL
     if getattr(config, "is_encoder_decoder", True):
         chosen.add("decoder_input_ids")
     for name, parameter in inspect.signature(cls.forward).parameters.items():
@@ -73,12 +73,12 @@ def _has_placeholders(config: Any) -> bool:
 
 @dataclass(frozen=True)
 class _Settings:
-    """A configuration with those in it."""
+    """A configuration and its nested configurations."""
 
     config: Any
 
     def first(self, *names: str, of: str = "", default: Any = None) -> Any:
-        """The first of these settings that is there: the outer configuration's, then those of the parts named ``of``."""
+        """Return the first of these settings: in the configuration itself, then in the nested ones named ``of``."""
         for part in self._parts(self.config, of):
             for name in names:
                 value = getattr(part, name, None)
@@ -95,7 +95,7 @@ class _Settings:
                 yield from self._parts(part, of)
 
     def image(self) -> tuple[int, int, int]:
-        """Channels, height and width of one image."""
+        """Return the channels, height and width of an image."""
         channels = self.first("num_channels", "in_channels", "in_chans", of="vision", default=3)
         size = self.first("image_size", "img_size", of="vision", default=IMAGE.shape[-1])
         if isinstance(size, dict):
@@ -104,7 +104,7 @@ class _Settings:
         return int(channels), int(sides[-2:][0]), int(sides[-1])
 
     def frames(self) -> int | None:
-        """Frames of a video clip; None for a model of images."""
+        """Return the frames of a video clip; None for a model of images."""
         frames: int | None = self.first("num_frames", "frames_per_clip", of="vision")
         return frames
 
@@ -131,7 +131,7 @@ def _video(settings: _Settings) -> TensorInfo:
 
 
 def _waveform(settings: _Settings) -> TensorInfo:
-    """Samples; (channels, samples) for codecs; a spectrogram where only that has a declared size."""
+    """Return samples, (channels, samples) for a codec, or a spectrogram if only its size is declared."""
     bins, length = settings.first("num_mel_bins"), settings.first("max_length")
     if bins and length:
         return _float(length, bins)
@@ -141,7 +141,7 @@ def _waveform(settings: _Settings) -> TensorInfo:
 
 
 def _spectrogram(settings: _Settings) -> TensorInfo:
-    """(time, features); (features, time) for an encoder with a fixed number of positions; an image of it."""
+    """Return (time, features), (features, time) for an encoder with a fixed number of positions, or an image of one."""
     features = settings.first("feature_projection_input_dim", of="audio")
     per_channel = settings.first("input_feat_per_channel", of="audio")
     if features or per_channel:
@@ -175,15 +175,15 @@ def _float(*sizes: int) -> TensorInfo:
     return TensorInfo((1, *sizes), "float32")
 
 
-_PARTNERS = {"bbox", "input_features", "input_ids", "input_values", "pixel_values", "visual_feats", "visual_pos"}
-"""Arguments that have a default in the signature and yet belong to a full run."""
+_OPTIONAL = {"bbox", "input_features", "input_ids", "input_values", "pixel_values", "visual_feats", "visual_pos"}
+"""Arguments that belong to a full run although they have a default."""
 
 
 def _spectrogram_mask(settings: _Settings) -> TensorInfo:
     return TensorInfo((1, _spectrogram(settings).shape[-1]), "int64")
 
 
-_SIZES: dict[str, Callable[[_Settings], TensorInfo]] = {
+_DUMMIES: dict[str, Callable[[_Settings], TensorInfo]] = {
     "bbox": _boxes,
     "hidden_states": _embeddings,
     "input_features": _spectrogram,
@@ -198,10 +198,10 @@ _SIZES: dict[str, Callable[[_Settings], TensorInfo]] = {
     "visual_feats": _regions,
     "visual_pos": _region_boxes,
 }
-"""What an argument of that name is everywhere in transformers."""
+"""The dummy tensor for each argument name of transformers."""
 
 
-def _size_of(name: str) -> Callable[[_Settings], TensorInfo] | None:
+def _dummy_for(name: str) -> Callable[[_Settings], TensorInfo] | None:
     if name.endswith(("input_ids", "attention_mask")):
         return _ids
-    return _embeddings if name.endswith("_embeds") else _SIZES.get(name)
+    return _embeddings if name.endswith("_embeds") else _DUMMIES.get(name)

@@ -1,4 +1,4 @@
-"""Files of weights: tensors by name, read without running anything that is in them."""
+"""Read the tensors in files of weights without running any code in them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from fxviz._sources.reference import CHECKPOINTS
 __all__ = ["SUFFIXES", "check_file", "is_checkpoint", "parts", "read"]
 
 State = dict[str, Any]
-"""Tensors by name; in a checkpoint of a training also further such dicts."""
+"""Tensors by name; in a training checkpoint also nested dicts of them."""
 
 _INDEX = ".index.json"
-"""Names the files that weights are spread over, ``model.safetensors.index.json``."""
+"""Suffix of a file that lists the shards of weights, ``model.safetensors.index.json``."""
 
 _READERS: dict[str, Callable[[str, bool], State]] = {
     suffix: safetensors.read if suffix == ".safetensors" else pickled.read for suffix in CHECKPOINTS
@@ -26,11 +26,11 @@ _READERS: dict[str, Callable[[str, bool], State]] = {
 SUFFIXES = (*_READERS, _INDEX)
 
 _UNREADABLE = (".pkl", ".h5", ".onnx", ".npz", ".msgpack", ".gguf", ".pt2", ".json", ".py")
-"""Suffixes of files that might be taken for one, too."""
+"""Suffixes of files that users may take for files of weights."""
 
 
 def is_checkpoint(text: str) -> bool:
-    """Whether ``text`` names a file of weights, not published weights by their name.
+    """Return whether ``text`` names a file of weights, not published weights.
 
     >>> is_checkpoint("out/model.SAFETENSORS"), is_checkpoint("IMAGENET1K_V1"), is_checkpoint("weights.h5")
     (True, False, True)
@@ -39,21 +39,21 @@ def is_checkpoint(text: str) -> bool:
 
 
 def check_file(path: str) -> None:
-    """Refuse a file that is not there or of another kind, before anything heavy is imported.
+    """Refuse a file that is missing or of another kind, before anything heavy is imported.
 
     Raises:
-        UsageError: it cannot be opened, or has not one of ``SUFFIXES``.
+        UsageError: it cannot be opened, or has none of ``SUFFIXES``.
 
     >>> check_file("weights.h5")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: cannot load 'weights.h5': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json
+    fxviz.UsageError: cannot load 'weights.h5': the suffix must be .safetensors, .pt, .pth, .bin, .ckpt or .index.json
     """
     if not path.lower().endswith(SUFFIXES):
-        raise UsageError(f"cannot load '{shown(path)}': weights are read from {choice(SUFFIXES)}")
+        raise UsageError(f"cannot load '{shown(path)}': the suffix must be {choice(SUFFIXES)}")
     try:
         if Path(path).is_fifo():
-            raise UsageError(f"cannot load '{shown(path)}': it is a pipe, not a file; save what comes out of it")
+            raise UsageError(f"cannot load '{shown(path)}': it is a pipe, not a file; save its content to a file")
         with Path(path).open("rb"):
             pass
     except (OSError, ValueError) as error:
@@ -61,24 +61,24 @@ def check_file(path: str) -> None:
 
 
 def read(path: str, values: bool) -> State:
-    """The tensors in a file by name; whatever else it holds is left out.
+    """Read the tensors in a file by name, and nothing else.
 
     Args:
-        path: of a file that :func:`check_file` lets through.
-        values: whether the values are read. If not, the tensors hold no memory (they are on the meta device), and of the file
-            only what describes them is read.
+        path: the path of a file that :func:`check_file` accepts.
+        values: whether the values are read. If not, the tensors hold no memory (they are on the meta device), and only
+            their description is read from the file.
 
     Raises:
-        UsageError: it is cut short, of another kind, or would have to be unpickled.
+        UsageError: it is truncated, of another kind, or would have to be unpickled.
     """
     check_file(path)
     if path.lower().endswith(_INDEX):
-        return _spread(Path(path), values)
+        return _read_shards(Path(path), values)
     return _READERS[Path(path).suffix.lower()](path, values)
 
 
-def _spread(index: Path, values: bool) -> State:
-    """The tensors of all files that ``index`` names; they lie beside it."""
+def _read_shards(index: Path, values: bool) -> State:
+    """Read the tensors of all shards that ``index`` lists."""
     state: State = {}
     for part in parts(index):
         state |= read(str(part), values)
@@ -86,10 +86,10 @@ def _spread(index: Path, values: bool) -> State:
 
 
 def parts(index: Path) -> list[Path]:
-    """The files that weights are spread over.
+    """Return the shards that ``index`` lists.
 
     Raises:
-        UsageError: the index cannot be read, or leads elsewhere than to files beside it.
+        UsageError: the index cannot be read, or lists a file that is not beside it.
     """
     try:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
@@ -98,6 +98,6 @@ def parts(index: Path) -> list[Path]:
         beside = False
     if not beside:
         raise UsageError(
-            f"cannot load '{shown(str(index))}': it has no \"weight_map\" of files beside it; name one of them"
+            f"cannot load '{shown(str(index))}': it has no \"weight_map\" of files beside it; name a file of weights"
         )
     return [index.with_name(name) for name in names]

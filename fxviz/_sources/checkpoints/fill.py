@@ -1,4 +1,4 @@
-"""A model with the tensors of a checkpoint in place of its own."""
+"""Load the tensors of a checkpoint into a model, and match their names to those of the model."""
 
 from __future__ import annotations
 
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Place = tuple[Any, str, str]
-"""A module, the name of one of its parameters or buffers, and that name from the model on."""
+"""A module, the name of one of its parameters or buffers, and its full name in the model."""
 
 
 def fill(module: nn.Module, state: dict[str, Any], name: str) -> WeightsInfo:
-    """Put the tensors of a checkpoint into ``module``: sizes and dtypes are those of the file from then on.
+    """Load the tensors of a checkpoint into ``module``, which takes over their sizes and dtypes.
 
-    Tied parameters stay tied: of several tensors for one the first is taken, the others are unexpected. Where the tensors have
-    no memory, buffers keep their values and take over the dtype alone. If all the file has one floating dtype, what it does
-    not hold gets it, too.
+    Tied parameters stay tied: of several tensors for one parameter, the first is loaded and the others are
+    unexpected. If the tensors have no memory, buffers keep their values and take over the dtype only. If all
+    floating-point tensors of the file have one dtype, those that are missing get that dtype, too.
 
     Args:
-        module: fxviz's own.
-        state: the tensors by name, as :func:`~fxviz._sources.checkpoints.read` gives them.
-        name: of the file or of the published weights, for messages.
+        module: a module that fxviz built.
+        state: the tensors by name, as :func:`~fxviz._sources.checkpoints.read` returns them.
+        name: the name of the file or of the published weights, for messages.
 
     Raises:
-        UsageError: sizes differ, the weights are packed, or nothing fits.
+        UsageError: sizes differ, the weights are quantized, or no name matches.
 
     >>> import torch
     >>> model = torch.nn.Linear(2, 3)
@@ -46,9 +46,9 @@ def fill(module: nn.Module, state: dict[str, Any], name: str) -> WeightsInfo:
     found = fit(state, own.keys())
     for key, given in found.tensors.items():
         if key in own:
-            _check(where, key, given, own[key])
+            _check_tensor(where, key, given, own[key])
     ties = _ties(module)
-    missing, unexpected = _loaded(module, found, own, where)
+    missing, unexpected = _load(module, found, own, where)
     if found.tensors.keys() <= set(unexpected):
         raise UsageError(f"{where}: {_nothing_fits(found, list(own))}")
     _tie(ties, missing)
@@ -56,12 +56,13 @@ def fill(module: nn.Module, state: dict[str, Any], name: str) -> WeightsInfo:
     if len(dtypes) == 1:
         _convert(module, set(found.tensors) - set(unexpected), next(iter(dtypes)))
     main = max(dtypes, key=lambda dtype: dtypes[dtype], default="")
-    names = tuple(found.names.get(key, key) for key in (*unexpected, *_left_over(found, ties)))
-    return WeightsInfo(name, str(main).removeprefix("torch."), found.part, found.prefix, _lacking(missing, ties), names)
+    names = tuple(found.names.get(key, key) for key in (*unexpected, *_ignored(found, ties)))
+    dtype = str(main).removeprefix("torch.")
+    return WeightsInfo(name, dtype, found.part, found.prefix, _missing_names(missing, ties), names)
 
 
 def _tensors_of(module: nn.Module, where: str) -> dict[str, Tensor]:
-    """Parameters and buffers under the names that the model saves them by."""
+    """Return the parameters and buffers by their names in the state_dict of the model."""
     from torch import Tensor
 
     with own_code(where):
@@ -69,17 +70,17 @@ def _tensors_of(module: nn.Module, where: str) -> dict[str, Tensor]:
     return {key: value for key, value in saved.items() if isinstance(value, Tensor)}
 
 
-def _check(where: str, key: str, given: Tensor, own: Tensor) -> None:
-    """Refuse a tensor of other sizes than the model's, or one that is packed."""
+def _check_tensor(where: str, key: str, given: Tensor, own: Tensor) -> None:
+    """Refuse a tensor whose sizes differ from those in the model, or one that is quantized."""
     from torch.nn.parameter import is_lazy
 
     if is_lazy(own):
         return
     if _computes(own) and not _computes(given):
-        packed = f"'{shown(key)}' is {_dtype(given)} there, quantized or packed, and computed with in {_dtype(own)}"
-        raise UsageError(f"{where}: {packed}; give the weights as they were before that")
+        packed = f"'{shown(key)}' is {_dtype(given)} in the file, quantized or packed, but {_dtype(own)} in the model"
+        raise UsageError(f"{where}: {packed}; use the weights from before quantization")
     if given.shape != own.shape:
-        sizes = f"'{shown(key)}' is {shape(given.shape)} there and {shape(own.shape)} in the model"
+        sizes = f"'{shown(key)}' is {shape(given.shape)} in the file, but {shape(own.shape)} in the model"
         raise UsageError(
             f"{where}: {sizes}; build the model with the sizes of the weights, as in"
             " 'torchvision.models:resnet18(num_classes=10)' or 'net.py:Net(...)'"
@@ -94,9 +95,9 @@ def _dtype(tensor: Tensor) -> str:
     return str(tensor.dtype).removeprefix("torch.")
 
 
-def _loaded(module: nn.Module, found: Fit, own: dict[str, Tensor], where: str) -> tuple[list[str], list[str]]:
-    """Load as ``load_state_dict`` does, so that the modules' own ways of it count; what is missing, and what is too much."""
-    tensors = {key: _kept(tensor, own.get(key)) for key, tensor in found.tensors.items()}
+def _load(module: nn.Module, found: Fit, own: dict[str, Tensor], where: str) -> tuple[list[str], list[str]]:
+    """Load with ``load_state_dict``, which modules may override; return the missing and the unexpected names."""
+    tensors = {key: _tensor_for(tensor, own.get(key)) for key, tensor in found.tensors.items()}
     with own_code(where):
         try:
             result = module.load_state_dict(tensors, strict=False, assign=True)
@@ -106,8 +107,8 @@ def _loaded(module: nn.Module, found: Fit, own: dict[str, Tensor], where: str) -
     return list(result.missing_keys), list(result.unexpected_keys)
 
 
-def _kept(given: Tensor, own: Tensor | None) -> Tensor:
-    """What is put into the model: a buffer keeps its values where the file's are not read."""
+def _tensor_for(given: Tensor, own: Tensor | None) -> Tensor:
+    """Return the tensor to load: a buffer keeps its values if those of the file are not read."""
     from torch import nn
 
     if own is None or isinstance(own, nn.Parameter) or own.is_meta or not given.is_meta:
@@ -119,14 +120,14 @@ def _nothing_fits(found: Fit, own: list[str]) -> str:
     if not own:
         return "the model has no parameters"
     if not found.tensors:
-        return "the file holds no tensors by name"
+        return "the file contains no tensors by name"
     first = shown(next(iter(found.names.values())))
-    said = f"none of its {len(found.tensors)} names is one of the model's (there '{first}', here '{own[0]}')"
-    return f"{said}; name the model that these weights are of"
+    names = f"the file has '{first}', the model has '{own[0]}'"
+    return f"none of its {len(found.tensors)} names is in the model ({names}); name the model of these weights"
 
 
 def _ties(module: nn.Module) -> list[list[Place]]:
-    """The places of each parameter that stands in several."""
+    """Return the places of each parameter that has several."""
     places: defaultdict[int, list[Place]] = defaultdict(list)
     for path, part in module.named_modules(remove_duplicate=False):
         for name, parameter in part.named_parameters(recurse=False, remove_duplicate=False):
@@ -135,7 +136,7 @@ def _ties(module: nn.Module) -> list[list[Place]]:
 
 
 def _tie(ties: list[list[Place]], missing: list[str]) -> None:
-    """Put one parameter into the places that had one before, the first that was loaded."""
+    """Tie parameters again that were tied before, to the first that was loaded."""
     for places in ties:
         owner, name, _ = next((place for place in places if place[2] not in missing), places[0])
         parameter = getattr(owner, name)
@@ -143,20 +144,20 @@ def _tie(ties: list[list[Place]], missing: list[str]) -> None:
             setattr(other, key, parameter)
 
 
-def _left_over(found: Fit, ties: list[list[Place]]) -> list[str]:
-    """Names of tensors for a parameter that got another tensor of the file."""
+def _ignored(found: Fit, ties: list[list[Place]]) -> list[str]:
+    """Return the names of tensors for a tied parameter that another tensor of the file was loaded into."""
     given = [[key for _, _, key in places if key in found.tensors] for places in ties]
     return [key for keys in given for key in keys[1:] if found.tensors[key] is not found.tensors[keys[0]]]
 
 
-def _lacking(missing: list[str], ties: list[list[Place]]) -> tuple[str, ...]:
-    """What is missing under each of its names."""
+def _missing_names(missing: list[str], ties: list[list[Place]]) -> tuple[str, ...]:
+    """Return the names of parameters that are missing under each of their names."""
     aliases = {place[2]: {other[2] for other in places} for places in ties for place in places}
     return tuple(key for key in missing if aliases.get(key, {key}) <= set(missing))
 
 
 def _dtypes(found: Fit, unexpected: list[str]) -> Counter[Any]:
-    """Elements of each floating dtype among what was loaded."""
+    """Count the elements of each floating-point dtype that were loaded."""
     counts: Counter[Any] = Counter()
     for key, tensor in found.tensors.items():
         if tensor.is_floating_point() and key not in unexpected:
@@ -165,7 +166,7 @@ def _dtypes(found: Fit, unexpected: list[str]) -> Counter[Any]:
 
 
 def _convert(module: nn.Module, loaded: set[str], dtype: Any) -> None:
-    """What was not loaded gets the dtype of what was, as by ``module.to(dtype)``."""
+    """Convert what was not loaded to the dtype of what was, as ``module.to(dtype)`` does."""
     for owner, name, key in _floating(module):
         tensor = getattr(owner, name)
         if key not in loaded and tensor.dtype != dtype and tensor.is_floating_point():
@@ -173,7 +174,7 @@ def _convert(module: nn.Module, loaded: set[str], dtype: Any) -> None:
 
 
 def _floating(module: nn.Module) -> Iterator[Place]:
-    """All parameters and buffers, also those that no checkpoint holds."""
+    """Return all parameters and buffers, including those that are not saved."""
     from torch.nn.parameter import is_lazy
 
     for path, part in module.named_modules():
@@ -183,19 +184,19 @@ def _floating(module: nn.Module) -> Iterator[Place]:
                 yield part, name, f"{path}.{name}" if path else name
 
 
-_OLD = {"gamma": "weight", "beta": "bias"}
-"""How TensorFlow calls the parameters of a norm, and models that came from there."""
+_TENSORFLOW = {"gamma": "weight", "beta": "bias"}
+"""Names of the parameters of a norm in TensorFlow and in models converted from it."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """The tensors of a checkpoint under the model's names.
+    """The tensors of a checkpoint by their names in the model.
 
     Attributes:
-        tensors: by the model's name for them; those that it has no name for are among them under the file's own.
-        names: what each is called in the file.
-        part: where in the checkpoint they stood ("state_dict"), "" for its top.
-        prefix: what the file's names begin with and the model's do not ("module.").
+        tensors: by their names in the model; those without one, by their names in the file.
+        names: their names in the file.
+        part: the part of the checkpoint that contains them ("state_dict"), "" for its top level.
+        prefix: the prefix that only the names in the file have ("module.").
     """
 
     tensors: dict[str, Any]
@@ -205,13 +206,14 @@ class Fit:
 
 
 def fit(state: Mapping[str, Any], own: Set[str]) -> Fit:
-    """The part of a checkpoint that fits a model best, the first of equals.
+    """Return the part of a checkpoint that fits a model best, the first if several do.
 
     Args:
-        state: what the file holds; tensors are whatever is no mapping.
-        own: the model's names.
+        state: the content of the file, in which everything but mappings is a tensor.
+        own: the names of the model.
 
-    >>> found = fit({"epoch": {}, "state_dict": {"module.fc.weight": 1, "module.norm.gamma": 2}}, {"fc.weight", "norm.weight"})
+    >>> state = {"epoch": {}, "state_dict": {"module.fc.weight": 1, "module.norm.gamma": 2}}
+    >>> found = fit(state, {"fc.weight", "norm.weight"})
     >>> found.tensors, found.part, found.prefix
     ({'fc.weight': 1, 'norm.weight': 2}, 'state_dict', 'module.')
     """
@@ -220,7 +222,7 @@ def fit(state: Mapping[str, Any], own: Set[str]) -> Fit:
 
 
 def _parts(state: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """The mappings in a checkpoint that hold tensors, the outer ones first."""
+    """Return the mappings in a checkpoint that contain tensors, outer ones first."""
     if tensors := {name: value for name, value in state.items() if not isinstance(value, Mapping)}:
         yield place, tensors
     for name, value in state.items():
@@ -234,19 +236,19 @@ def _fit(tensors: Mapping[str, Any], own: Set[str], part: str) -> Fit:
     if len(bare) < len(tensors):  # "module.fc" and "fc", both
         prefix, bare = "", {name: name for name in tensors}
     spelled = _spellings(own - bare.keys())
-    names = {name if name in own else spelled.get(_loose(name), name): given for name, given in bare.items()}
+    names = {name if name in own else spelled.get(_normalized(name), name): given for name, given in bare.items()}
     return Fit({name: tensors[given] for name, given in names.items()}, names, part, prefix)
 
 
 def _prefix(tensors: Mapping[str, Any], own: Set[str]) -> str:
-    """What at least half of the names begin with, and after which most of them are the model's."""
-    known = set(map(_loose, own))
+    """Return the prefix of at least half of the names without which most of them are names of the model."""
+    known = set(map(_normalized, own))
     counts: Counter[str] = Counter()
     common: Counter[str] = Counter()
     for name in tensors:
         for prefix in _prefixes(name):
             common[prefix] += 1
-            counts[prefix] += _loose(name.removeprefix(prefix)) in known
+            counts[prefix] += _normalized(name.removeprefix(prefix)) in known
     best = max(counts, key=lambda prefix: (counts[prefix] if common[prefix] * 2 >= len(tensors) else -1, -len(prefix)))
     return best
 
@@ -262,17 +264,17 @@ def _prefixes(name: str) -> Iterator[str]:
             yield name[: place + 1]
 
 
-def _loose(name: str) -> str:
-    """A name without what spellings differ in: "norm.1.weight" is "norm1.weight", "norm.gamma" is "norm.weight".
+def _normalized(name: str) -> str:
+    """Normalize the spelling of a name: "norm.1.weight" is "norm1.weight", "norm.gamma" is "norm.weight".
 
-    >>> _loose("denselayer1.norm.1.gamma")
+    >>> _normalized("denselayer1.norm.1.gamma")
     'denselayer1norm1.weight'
     """
     path, _, last = name.rpartition(".")
-    return f"{path.replace('.', '')}.{_OLD.get(last, last)}"
+    return f"{path.replace('.', '')}.{_TENSORFLOW.get(last, last)}"
 
 
 def _spellings(own: Set[str]) -> dict[str, str]:
-    """The model's names by their loose form, where that is one name's alone."""
-    counts = Counter(map(_loose, own))
-    return {_loose(name): name for name in own if counts[_loose(name)] == 1}
+    """Return the names of the model by their normalized spelling, if it is unique."""
+    counts = Counter(map(_normalized, own))
+    return {_normalized(name): name for name in own if counts[_normalized(name)] == 1}

@@ -1,4 +1,4 @@
-"""Files of the format safetensors: a description of the tensors, then their bytes."""
+"""Read files of the format safetensors: a description of the tensors, then their bytes."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-"""torch's names of the format's dtypes (https://huggingface.co/docs/safetensors/en/metadata_parsing)."""
+"""torch's names of the dtypes of the format (https://huggingface.co/docs/safetensors/en/metadata_parsing)."""
 
 
 def read(path: str, values: bool) -> dict[str, Any]:
-    """The tensors in a file by name; without ``values`` only the description is read, and no tensor holds memory.
+    """Read the tensors in a file by name; without ``values``, only the description, and no tensor holds memory.
 
     Raises:
         UsageError: the library is not installed, or the file is damaged.
@@ -40,13 +40,13 @@ def read(path: str, values: bool) -> dict[str, Any]:
                 return {name: file.get_tensor(name) for name in list(file.keys())}
             return {name: _described(path, name, file.get_slice(name)) for name in list(file.keys())}
     except library.SafetensorError as error:
-        said = shown(str(error).rpartition(": ")[2])
+        reason = shown(str(error).rpartition(": ")[2])
         raise UsageError(
-            f"cannot load '{shown(path)}': it is no safetensors, or cut short ({said}); get it again"
+            f"cannot load '{shown(path)}': it is not a safetensors file, or is truncated ({reason}); download it again"
         ) from None
     except (RuntimeError, MemoryError) as error:
         raise UsageError(
-            f"cannot load '{shown(path)}': {shown(str(error))}; device meta needs no memory for it"
+            f"cannot load '{shown(path)}': {shown(str(error))}; on device meta, no memory is needed"
         ) from error
 
 
@@ -55,6 +55,6 @@ def _described(path: str, name: str, part: Any) -> Any:
 
     dtype = getattr(torch, _DTYPES.get(part.get_dtype(), ""), None)
     if dtype is None:
-        known = f"'{shown(name)}' is of dtype {shown(str(part.get_dtype()))}, which torch {torch.__version__} has not"
-        raise UsageError(f"cannot load '{shown(path)}': {known}; give the weights in another dtype")
+        reason = f"'{shown(name)}' has the dtype {shown(str(part.get_dtype()))}, unknown to torch {torch.__version__}"
+        raise UsageError(f"cannot load '{shown(path)}': {reason}; convert the weights to another dtype")
     return torch.empty(part.get_shape(), dtype=dtype, device="meta")
