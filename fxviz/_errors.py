@@ -19,6 +19,7 @@ A message is one line: what is wrong, where, what was given, what is allowed, an
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 import linecache
 import re
@@ -188,6 +189,25 @@ def optional_library(name: str, need: str, extra: str) -> Any:
         if error.name != name:
             raise
         raise UsageError(f'{need} {name}, which is not installed: pip install "fxviz[{extra}]"') from None
+
+
+def require_torch(need: str, name: str = "torch") -> None:
+    """Raise an error if torch is not installed, without importing it: saved graphs are drawn without it.
+
+    Args:
+        need: the beginning of the message: "cannot trace 'vgg11': it needs".
+        name: "torch" or "torchvision".
+
+    Raises:
+        UsageError: it is not installed; the message says what to install.
+
+    >>> require_torch("cannot trace 'vgg11': it needs", "torchvisiom")
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: cannot trace 'vgg11': it needs torchvisiom, which is not installed: pip install torch torchvision
+    """
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(f"{need} {name}, which is not installed: pip install torch torchvision")
 
 
 _LONGEST = 300
