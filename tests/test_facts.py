@@ -18,7 +18,7 @@ import fxviz
 from fxviz._analysis import Facts, annotate, facts_of
 from fxviz._analysis.blocks import blocks_of
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
-from fxviz._graph.index import Links, Modules
+from fxviz._graph.index import Index
 from models import traced
 from random_graphs import Net, graphs, planted_nets
 
@@ -426,10 +426,10 @@ def test_looking_for_blocks_takes_as_many_steps_as_there_are_blocks(monkeypatch:
         with net.scope(str(place)):
             x = net.call("add", x, net.layer("Conv2d", x))
     net.output(x)
-    links, walks = Links(annotate(net.graph())), []
-    around = Modules.around
-    monkeypatch.setattr(Modules, "around", lambda self, scope: walks.append(scope) or around(self, scope))
-    assert sum(block.count for block in blocks_of(links)) == 100
+    graph, walks = annotate(net.graph()), []
+    around = Index.around
+    monkeypatch.setattr(Index, "around", lambda self, scope: walks.append(scope) or around(self, scope))
+    assert sum(block.count for block in blocks_of(graph)) == 100
     assert len(walks) < 1000
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
+from dataclasses import fields, replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -111,25 +114,71 @@ def test_networkx_reads_what_is_saved(graph: ArchGraph) -> None:
 
 
 @given(graphs())
-def test_the_flow_has_one_edge_for_each_joined_pair(graph: ArchGraph) -> None:
-    flow = graph.flow()
-    assert list(flow) == [node.id for node in graph.nodes]
-    assert set(flow.edges) == {(edge.source, edge.target) for edge in graph.edges}
+def test_what_is_saved_is_what_networkx_writes(graph: ArchGraph) -> None:
+    written = nx.node_link_data(graph.to_networkx(), edges="edges")
+    assert json.dumps(json.loads(graph.to_json())) == json.dumps(written)
 
 
 @given(graphs())
-def test_what_each_node_reads_and_what_reads_it(graph: ArchGraph) -> None:
-    rich = graph.to_networkx()
+def test_the_index_knows_the_nodes_that_each_node_reads_and_is_read_by(graph: ArchGraph) -> None:
+    rich, index = graph.to_networkx(), graph.index
     ids = [node.id for node in graph.nodes]
-    assert list(graph.sources) == list(graph.users) == list(graph.edges_to) == ids
+    assert list(index.sources) == list(index.users) == list(index.edges_to) == list(index.position) == ids
     for name in ids:
-        assert list(graph.sources[name]) == [
-            source for source in ids for _ in range(rich.number_of_edges(source, name))
-        ]
-        assert list(graph.users[name]) == [user for user in ids for _ in range(rich.number_of_edges(name, user))]
-        assert {(edge.source, edge.slot) for edge in graph.edges_to[name]} == {
-            (source, slot) for source, _, slot in rich.in_edges(name, data="slot")
-        }
+        assert list(index.sources[name]) == sorted(rich.predecessors(name), key=ids.index)
+        assert list(index.users[name]) == sorted(rich.successors(name), key=ids.index)
+        read = [(edge.source, edge.slot) for edge in index.edges_to[name]]
+        assert sorted(read) == sorted((source, slot) for source, _, slot in rich.in_edges(name, data="slot"))
+
+
+@given(graphs())
+def test_the_index_knows_the_nodes_between_two(graph: ArchGraph) -> None:
+    rich, ids = graph.to_networkx(), [node.id for node in graph.nodes]
+    for fork, join in combinations(ids, 2):
+        between = list(graph.index.between(fork, join))
+        assert len(between) == len(set(between))
+        assert set(between) == nx.descendants(rich, fork) & nx.ancestors(rich, join)
+
+
+@given(graphs())
+def test_the_index_knows_the_steps_of_each_module_call(graph: ArchGraph) -> None:
+    index = graph.index
+
+    def nodes_in(scope: int) -> list[str]:
+        steps = ([step.id] if isinstance(step, Node) else nodes_in(step.id) for step in index.steps[scope])
+        return [name for names in steps for name in names]
+
+    for scope in graph.scopes:
+        inside = [node.id for node in graph.nodes if scope in index.around(node.scope)]
+        assert list(index.inside[scope.id]) == inside
+        assert sorted(nodes_in(scope.id)) == sorted(inside)
+        starts = [step.id if isinstance(step, Node) else index.inside[step.id][0] for step in index.steps[scope.id]]
+        assert starts == sorted(starts, key=index.position.__getitem__)
+        calls = {step.id for step in index.steps[scope.id] if isinstance(step, Scope)}
+        assert calls == {call.id for call in graph.scopes if call.parent == scope.id and index.inside[call.id]}
+    for one, other in combinations(graph.scopes, 2):
+        common = [scope for scope in index.around(one.id) if scope in index.around(other.id)]
+        assert index.around_all({one.id, other.id}) == common[0]
+
+
+def test_the_index_is_built_once_and_never_saved(tiny: ArchGraph) -> None:
+    assert tiny.index is tiny.index
+    assert tiny.index.sources is tiny.index.sources
+    again = pickle.loads(pickle.dumps(tiny))
+    assert again == tiny
+    assert vars(again).keys() == {field.name for field in fields(ArchGraph)}
+    assert again.index.sources == tiny.index.sources
+
+
+@pytest.mark.parametrize("name", ["x" * 1000, "\x00" * 1000, "two\nlines", "", "\U0001f600" * 1000], ids=repr)
+def test_a_graph_is_shown_in_one_short_line(tiny: ArchGraph, name: str) -> None:
+    text = repr(replace(tiny, model=replace(tiny.model, name=name)))
+    assert len(text) <= 200 and text.isprintable()
+    assert text.startswith("<ArchGraph ") and text.endswith(f" {len(tiny.nodes)} nodes, 2,714 parameters, 1 skip>")
+
+
+def test_a_short_line_of_a_model(resnet18: ArchGraph) -> None:
+    assert repr(resnet18) == "<ArchGraph resnet18: 71 nodes, 11,689,512 parameters, 8 skips>"
 
 
 def test_the_order_of_edges_given_does_not_matter(tiny: ArchGraph) -> None:
@@ -177,7 +226,7 @@ def test_every_field_is_in_the_documentation(tiny: ArchGraph) -> None:
 )
 def test_a_reference_that_leads_nowhere_is_refused(tiny: ArchGraph, change: dict[str, Any]) -> None:
     parts: dict[str, Any] = {"nodes": (Node("a", "module", "Conv2d", "a"),), "edges": (), "skips": ()}
-    with pytest.raises(ValueError, match=r"unknown kind|is not there|leads back|is there twice"):
+    with pytest.raises(ValueError, match=r"unknown kind|does not exist|leads backward|duplicate node"):
         ArchGraph(tiny.model, tiny.trace, scopes=tiny.scopes, parameters=(), **{**parts, **change})
 
 
@@ -195,57 +244,65 @@ SCOPE_0 = SCOPE | {"id": 0, "parent": None}
 @pytest.mark.parametrize(
     ("path", "value", "said"),
     [
-        ("nodes.1.op", -1, "node 'conv': 'op' is -1, not a text"),
-        ("nodes.1.path", [], "node 'conv': 'path' is [], not a text"),
-        ("nodes.1.settings", None, "node 'conv': 'settings' is null, not an object"),
+        ("nodes.1.op", -1, "node 'conv': 'op' must be a string, not -1"),
+        ("nodes.1.path", [], "node 'conv': 'path' must be a string, not []"),
+        ("nodes.1.settings", None, "node 'conv': 'settings' must be an object, not null"),
         (
             "nodes.1.settings.stride",
             {},
-            "node 'conv': 'settings' 'stride' is an object, not a number, a text, true, false",
+            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null or a list of these, not an object",
         ),
         (
             "nodes.1.settings.stride",
             [2, [{}]],
-            "node 'conv': 'settings' 'stride' is [2, [{}]], not a number, a text, true",
+            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null or a list of these, not [2, [{}]]",
         ),
-        ("nodes.1.params", "x", "node 'conv': 'params' is 'x', not a whole number from 0 on"),
-        ("nodes.1.params", float("nan"), "node 'conv': 'params' is nan, not a whole number"),
-        ("nodes.1.params", 1e308, "node 'conv': 'params' is 1e+308, not a whole number"),
-        ("nodes.1.params", 10**400, "node 'conv': 'params' is a number beyond 64 bits, not a whole number"),
-        ("nodes.1.params", -1, "node 'conv': 'params' is -1, not a whole number"),
-        ("nodes.1.params", True, "node 'conv': 'params' is True, not a whole number"),
-        ("nodes.1.macs", [], "node 'conv': 'macs' is [], not a whole number"),
-        ("nodes.1.time", [None], "node 'conv': 'time' is [None], not a number of seconds"),
-        ("nodes.1.time", float("nan"), "node 'conv': 'time' is nan, not a number of seconds"),
-        ("nodes.1.uses", "weight", "node 'conv': 'uses' is 'weight', not a list of texts"),
-        ("nodes.1.kind", None, "node 'conv': 'kind' is null, not one of input, module,"),
-        ("nodes.1.id", 7, "'id' is 7, not a text"),
-        ("nodes.1", 7, "'nodes' 1 is 7, not an object"),
-        ("nodes.1.outputs.0.dtype", None, "node 'conv': 'outputs' 0: 'dtype' is null, not a text"),
-        ("nodes.1.outputs.0.shape", ["a"], "node 'conv': 'outputs' 0: 'shape' is ['a'], not a list of sizes"),
-        ("nodes.1.outputs.0.shape", [-1], "node 'conv': 'outputs' 0: 'shape' is [-1], not a list of sizes"),
-        ("nodes.1.outputs.0.shape", [2**40, 2**40], "not a list of sizes"),
-        ("nodes.1.scope", 5, "node 'conv' ran in scope 5, which is not there"),
-        ("graph.scopes", [], "there is no scope 0"),
-        ("graph.scopes.0.parent", -1, "'scopes' 0: 'parent' is -1, not a whole number"),
-        ("graph.scopes.0.parent", 0, "scope 0 has the parent 0, and must have none"),
-        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": 1}], "scope 1 has the parent 1, and must have a scope before it"),
-        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": 2}, SCOPE | {"id": 2, "parent": 1}], "scope 1 has the parent 2"),
-        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": None}], "scope 1 has the parent None"),
-        ("graph.scopes", [SCOPE_0, SCOPE, SCOPE], "scope 1 is there twice"),
-        ("graph.skips.0.join", "nowhere", "the skip from 'x' to 'nowhere' names 'nowhere', which is not there"),
+        ("nodes.1.params", "x", "node 'conv': 'params' must be a non-negative integer, not 'x'"),
+        ("nodes.1.params", float("nan"), "node 'conv': 'params' must be a non-negative integer, not nan"),
+        ("nodes.1.params", 1e308, "node 'conv': 'params' must be a non-negative integer, not 1e+308"),
+        (
+            "nodes.1.params",
+            10**400,
+            "node 'conv': 'params' must be a non-negative integer, not a number beyond 64 bits",
+        ),
+        ("nodes.1.params", -1, "node 'conv': 'params' must be a non-negative integer, not -1"),
+        ("nodes.1.params", True, "node 'conv': 'params' must be a non-negative integer, not True"),
+        ("nodes.1.macs", [], "node 'conv': 'macs' must be a non-negative integer, not []"),
+        ("nodes.1.time", [None], "node 'conv': 'time' must be a number of seconds, not [None]"),
+        ("nodes.1.time", float("nan"), "node 'conv': 'time' must be a number of seconds, not nan"),
+        ("nodes.1.uses", "weight", "node 'conv': 'uses' must be a list of strings, not 'weight'"),
+        ("nodes.1.kind", None, "node 'conv': 'kind' must be one of input, module,"),
+        ("nodes.1.id", 7, "'id' must be a string, not 7"),
+        ("nodes.1", 7, "'nodes' 1 must be an object, not 7"),
+        ("nodes.1.outputs.0.dtype", None, "node 'conv': 'outputs' 0: 'dtype' must be a string, not null"),
+        ("nodes.1.outputs.0.shape", ["a"], "node 'conv': 'outputs' 0: 'shape' must be a list of sizes, not ['a']"),
+        ("nodes.1.outputs.0.shape", [-1], "node 'conv': 'outputs' 0: 'shape' must be a list of sizes, not [-1]"),
+        ("nodes.1.outputs.0.shape", [2**40, 2**40], "must be a list of sizes"),
+        ("nodes.1.scope", 5, "node 'conv' ran in scope 5, which does not exist"),
+        ("graph.scopes", [], "scope 0, the model itself, is missing"),
+        ("graph.scopes.0.parent", -1, "'scopes' 0: 'parent' must be a non-negative integer, not -1"),
+        ("graph.scopes.0.parent", 0, "invalid parent 0 of scope 0: must be null"),
+        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": 1}], "invalid parent 1 of scope 1: must be an earlier scope"),
+        (
+            "graph.scopes",
+            [SCOPE_0, SCOPE | {"parent": 2}, SCOPE | {"id": 2, "parent": 1}],
+            "invalid parent 2 of scope 1",
+        ),
+        ("graph.scopes", [SCOPE_0, SCOPE | {"parent": None}], "invalid parent None of scope 1"),
+        ("graph.scopes", [SCOPE_0, SCOPE, SCOPE], "duplicate scope 1"),
+        ("graph.skips.0.join", "nowhere", "the skip from 'x' to 'nowhere' names node 'nowhere', which does not exist"),
         (
             "graph.skips.0.through",
             ["nowhere"],
-            "the skip from 'x' to 'add' leads through 'nowhere', which is not there",
+            "the skip from 'x' to 'add' passes node 'nowhere', which does not exist",
         ),
-        ("graph.trace.guessed", {"nonzero": "x"}, "'guessed': 'nonzero' is 'x', not a whole number"),
-        ("graph.trace.inputs.x.shape", 3, "'inputs': 'x': 'shape' is 3, not a list of sizes"),
-        ("graph.parameters.0.trainable", 1, "'parameters' 0: 'trainable' is 1, not true or false"),
-        ("graph.model.name", None, "'model': 'name' is null, not a text"),
-        ("edges.0.source", "nowhere", "the edge from 'nowhere' to 'conv' names 'nowhere', which is not there"),
-        ("edges.0.source", "fc", "the edge from 'fc' to 'conv' leads back"),
-        ("edges", None, "'edges' is null, not a list"),
+        ("graph.trace.guessed", {"nonzero": "x"}, "'guessed': 'nonzero' must be a non-negative integer, not 'x'"),
+        ("graph.trace.inputs.x.shape", 3, "'inputs': 'x': 'shape' must be a list of sizes, not 3"),
+        ("graph.parameters.0.trainable", 1, "'parameters' 0: 'trainable' must be true or false, not 1"),
+        ("graph.model.name", None, "'model': 'name' must be a string, not null"),
+        ("edges.0.source", "nowhere", "the edge from 'nowhere' to 'conv' names node 'nowhere', which does not exist"),
+        ("edges.0.source", "fc", "the edge from 'fc' to 'conv' leads backward"),
+        ("edges", None, "'edges' must be a list, not null"),
     ],
 )
 def test_a_wrong_field_is_named(tiny: ArchGraph, tmp_path: Path, path: str, value: Any, said: str) -> None:
@@ -255,7 +312,7 @@ def test_a_wrong_field_is_named(tiny: ArchGraph, tmp_path: Path, path: str, valu
 
 
 def test_a_number_too_long_to_read(tmp_path: Path) -> None:
-    refused(tmp_path, "9" * 5000, "it is not whole JSON|it holds no graph")
+    refused(tmp_path, "9" * 5000, "it is not valid JSON|it is not an fxviz graph")
 
 
 def test_settings_nested_too_deeply(tiny: ArchGraph, tmp_path: Path) -> None:
@@ -264,7 +321,7 @@ def test_settings_nested_too_deeply(tiny: ArchGraph, tmp_path: Path) -> None:
 
 
 def test_a_networkx_graph_of_another_kind() -> None:
-    with pytest.raises(BadGraphFile, match="the graph is damaged: the graph has no 'model'"):
+    with pytest.raises(BadGraphFile, match="invalid graph: the graph has no 'model'"):
         ArchGraph.from_networkx(nx.MultiDiGraph())
 
 
@@ -276,33 +333,37 @@ def test_only_json_is_saved(tiny: ArchGraph, tmp_path: Path) -> None:
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_file_cut_short(tiny: ArchGraph, tmp_path: Path, share: float) -> None:
     text = tiny.to_json()
-    refused(tmp_path, text[: int(len(text) * share)], "it is not whole JSON")
+    refused(tmp_path, text[: int(len(text) * share)], "it is not valid JSON")
 
 
 @pytest.mark.parametrize(
     "text", ["[]", "{}", "3", "null", '"graph"', '{"graph": []}', '{"graph": {"schema": "fxviz._graph/9"}}']
 )
 def test_json_of_another_kind(tmp_path: Path, text: str) -> None:
-    refused(tmp_path, text, "its schema is|it holds no graph")
+    refused(tmp_path, text, "unknown schema|it is not an fxviz graph")
 
 
 def test_a_graph_of_another_program(tmp_path: Path) -> None:
-    refused(tmp_path, json.dumps(nx.node_link_data(nx.path_graph(3), edges="edges")), "its schema is None")
+    refused(
+        tmp_path,
+        json.dumps(nx.node_link_data(nx.path_graph(3), edges="edges")),
+        "unknown schema null: must be 'fxviz.graph/1'",
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [('{"graph": ', "it is not whole JSON"), ("[]", "it holds no graph"), ("[" * 100_000, "not whole JSON")],
+    [('{"graph": ', "it is not valid JSON"), ("[]", "it is not an fxviz graph"), ("[" * 100_000, "not valid JSON")],
 )
 def test_a_text_that_is_no_graph(text: str, said: str) -> None:
-    with pytest.raises(BadGraphFile, match=f"the graph is damaged: .*{said}"):
+    with pytest.raises(BadGraphFile, match=f"invalid graph: .*{said}"):
         ArchGraph.from_json(text)
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "bad.json"
     path.write_bytes(b"\xff\xfe\x00{")
-    with pytest.raises(BadGraphFile, match="it is not whole JSON"):
+    with pytest.raises(BadGraphFile, match="it is not valid JSON"):
         ArchGraph.load(path)
 
 

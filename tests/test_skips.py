@@ -333,9 +333,10 @@ class BruteForce:
     """The rules by listing every path, with networkx; for graphs of :func:`random_graphs.graphs` only."""
 
     def __init__(self, graph: ArchGraph) -> None:
-        from_input = nx.descendants(graph.flow(), "x") | {"x"}
+        flow = nx.DiGraph(graph.to_networkx())
+        from_input = nx.descendants(flow, "x") | {"x"}
         names = [node.id for node in graph.nodes if node.id in from_input and node.kind != "output"]
-        self.flow: nx.DiGraph = graph.flow().subgraph(names)
+        self.flow: nx.DiGraph = flow.subgraph(names)
         self.above = nx.immediate_dominators(self.flow, "x")
         self.node, self.position = graph.by_id, {name: place for place, name in enumerate(names)}
 
@@ -426,7 +427,7 @@ def test_brute_force_finds_the_same(graph: ArchGraph) -> None:
 @given(graphs(30))
 def test_two_ways_lead_from_fork_to_join(graph: ArchGraph) -> None:
     """One of them is ``through``, in the order it ran; the other is the body, which passes something else."""
-    flow, position = graph.flow(), {node.id: place for place, node in enumerate(graph.nodes)}
+    flow, position = nx.DiGraph(graph.to_networkx()), graph.index.position
     for skip in find_skips(graph).skips:
         own_way = flow.subgraph({skip.fork, skip.join, *skip.through})
         assert nx.has_path(own_way, skip.fork, skip.join)

@@ -16,7 +16,6 @@ from fxviz._analysis.parts import amount, core_of, opened_in, parts_of, shared_b
 from fxviz._analysis.resolution import shrinking, stages_of, steps_of
 from fxviz._analysis.skips import find_skips
 from fxviz._graph import ArchGraph, Node
-from fxviz._graph.index import Links
 
 __all__ = ["Facts", "annotate", "count_params", "facts_of", "find_skips"]
 
@@ -86,12 +85,11 @@ def facts_of(graph: ArchGraph) -> Facts:
     >>> facts.weighted, facts.kinds["linear"].share, facts.memory.weights
     (1, 1.0, 64)
     """
-    links = Links(graph)
-    places = places_of(links)
-    layers = layers_of(links, places)
-    way = main_way(links, layers)
-    beside = places.keys() | inside_attention(links, layers)
-    steps = shrinking(links, layers, [name for name in way if name not in beside])
+    places = places_of(graph)
+    layers = layers_of(graph, places)
+    way = main_way(graph, layers)
+    beside = places.keys() | inside_attention(graph, layers)
+    steps = shrinking(graph, layers, [name for name in way if name not in beside])
     parts = parts_of(graph, opened_in(graph))
     return Facts(
         params=graph.total_params,
@@ -110,12 +108,12 @@ def facts_of(graph: ArchGraph) -> Facts:
         largest=max((layer for layer in layers if layer.params), key=lambda layer: layer.params, default=None),
         depth=depth_of(way, layers),
         steps=steps_of(steps),
-        stages=stages_of(links, layers, steps),
-        blocks=blocks_of(links),
-        attention=attention_of(links, layers),
+        stages=stages_of(graph, layers, steps),
+        blocks=blocks_of(graph),
+        attention=attention_of(graph, layers),
         skips=graph.skip_counts,
         skip_params=skip_params(graph),
-        memory=memory_of(links),
+        memory=memory_of(graph),
     )
 
 

@@ -3,134 +3,148 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
 from fxviz._analysis.facts import WEIGHTED, Attention, Blocks, Depth, Layer
-from fxviz._graph import RESIDUAL_KINDS, Node, Scope, Skip
-from fxviz._graph.index import Links, Modules
-from fxviz._graph.operations import is_softmax, plain_name
+from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node, Scope, Skip, SkipKind
+from fxviz._graph.index import Index
+from fxviz._graph.operations import is_masking, is_passing, is_scaling, is_softmax, is_view, plain_name
 
+_FAR = 12
+"""Steps after which a walk through views and masks ends."""
+
+_PASSED = is_view, is_masking, is_scaling, is_passing
 _PRODUCTS = ("matmul", "bmm", "baddbmm", "einsum")
 
 
-def blocks_of(links: Links) -> tuple[Blocks, ...]:
+def blocks_of(graph: ArchGraph) -> tuple[Blocks, ...]:
     """The residual blocks by class: the smallest modules that hold the body and the join of a residual skip.
 
     A module around one block is the block, with the skips of both: BERT's layer around its attention. One around several
     blocks is none, and neither is the model itself.
     """
-    modules = links.modules
-    held: dict[int, Counter[str]] = defaultdict(Counter)
-    for skip in links.graph.skips:
-        block = _block(skip, links, modules)
+    index = graph.index
+    held: dict[int, Counter[SkipKind]] = defaultdict(Counter)
+    for skip in graph.skips:
+        block = _block(skip, index)
         if block is not None and block.id:
             held[block.id][skip.kind] += 1
-    inner = _inside(held, modules)
+    inner = _inside(held, index)
     for scope, blocks in inner.items():
         if len(blocks) == 1:
             held[scope] += held[blocks[0]]
     parts = {blocks[0] for blocks in inner.values() if len(blocks) == 1}
-    by_class: dict[str, list[Counter[str]]] = defaultdict(list)
+    by_class: dict[str, list[Counter[SkipKind]]] = defaultdict(list)
     for scope, skips in sorted(held.items()):
         if scope not in parts and len(inner[scope]) < 2:
-            by_class[modules.scopes[scope].class_name].append(skips)
+            by_class[index.scopes[scope].class_name].append(skips)
     return tuple(Blocks(name, len(found), dict(sum(found, Counter()))) for name, found in by_class.items())
 
 
-def _inside(blocks: Collection[int], modules: Modules) -> dict[int, list[int]]:
+def _inside(blocks: Collection[int], index: Index) -> dict[int, list[int]]:
     """For each block those inside it, at any depth."""
     inner: dict[int, list[int]] = {block: [] for block in blocks}
     for block in blocks:
-        for scope in modules.around(block):
+        for scope in index.around(block):
             if scope.id != block and scope.id in inner:
                 inner[scope.id].append(block)
     return inner
 
 
-def _block(skip: Skip, links: Links, modules: Modules) -> Scope | None:
+def _block(skip: Skip, index: Index) -> Scope | None:
     if skip.kind not in RESIDUAL_KINDS:
         return None
-    by_id = links.graph.by_id
-    return modules.over({by_id[name].scope for name in chain((skip.join,), links.between(skip.fork, skip.join))})
+    body = chain((skip.join,), index.between(skip.fork, skip.join))
+    return index.around_all({index.by_id[name].scope for name in body})
 
 
-def attention_of(links: Links, layers: tuple[Layer, ...]) -> Attention | None:
+def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | None:
     """Where attention is computed: by a module, by torch's function, or by products around a softmax.
 
     Heads are the module's setting ``num_heads``, else the third size from the end of the scores or of the result.
     """
-    cores = list(_cores(links, layers))
+    cores = list(_cores(graph, layers))
     if not cores:
         return None
-    modules = links.modules
     blocks: dict[str, set[int]] = defaultdict(set)
-    siblings = Counter((scope.parent, scope.cls) for scope in links.graph.scopes)
+    siblings = Counter((scope.parent, scope.cls) for scope in graph.scopes)
     for core, _ in cores:
         repeated = (
             scope
-            for scope in modules.around(core.scope)
+            for scope in graph.index.around(core.scope)
             if siblings[scope.parent, scope.cls] > 1 and not scope.sequential
         )
         if (block := next(repeated, None)) is not None:
             blocks[block.class_name].add(block.id)
     heads = dict.fromkeys(heads for _, heads in cores if heads)
-    widths = dict.fromkeys(width for core, heads in cores if (width := _width(core, heads, links)))
+    widths = dict.fromkeys(width for core, heads in cores if (width := _width(core, heads, graph.index)))
     return Attention(len(cores), tuple(heads), tuple(widths), {name: len(found) for name, found in blocks.items()})
 
 
-def inside_attention(links: Links, layers: tuple[Layer, ...]) -> set[str]:
+def inside_attention(graph: ArchGraph, layers: tuple[Layer, ...]) -> set[str]:
     """The nodes in modules whose own code computes attention; what it pools are keys and values, not feature maps."""
-    scopes = {core.scope for core, _ in _cores(links, layers) if core.kind != "module" and core.scope}
-    return {name for scope in scopes for name in links.modules.inside(scope)}
+    scopes = {core.scope for core, _ in _cores(graph, layers) if core.kind != "module" and core.scope}
+    return {name for scope in scopes for name in graph.index.inside[scope]}
 
 
-def _cores(links: Links, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, int]]:
+def _cores(graph: ArchGraph, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, int]]:
     """The nodes that compute attention with their heads, 0 where those are not known."""
     inside = {call for layer in layers if layer.kind == "attention" for call in layer.calls}
-    for node in links.graph.nodes:
+    for node in graph.nodes:
         if node.id in inside:
             heads = node.settings.get("num_heads", 0)
             yield node, heads if isinstance(heads, int) else 0
-        elif plain_name(node.op) == "scaleddotproductattention" or _is_softmax_of_scores(node, links):
+        elif plain_name(node.op) == "scaleddotproductattention" or _is_softmax_of_scores(node, graph.index):
             shape = node.outputs[0].shape if node.outputs else ()
             yield node, shape[-3] if len(shape) > 3 else 0
 
 
-def _is_softmax_of_scores(node: Node, links: Links) -> bool:
-    return is_softmax(node) and all(way(node, _multiplies) is not None for way in (links.back_to, links.on_to))
+def _is_softmax_of_scores(node: Node, index: Index) -> bool:
+    return is_softmax(node) and all(_nearest_product(node, way, index) for way in (index.sources, index.users))
+
+
+def _nearest_product(start: Node, way: Mapping[str, Iterable[str]], index: Index) -> Node | None:
+    """Return the nearest matrix product along the sources or users, past nothing but views, masks, scaling and dropout."""
+    waiting, seen = [start.id], {start.id}
+    for _ in range(_FAR):
+        reached = [index.by_id[name] for passed in waiting for name in way[passed] if name not in seen]
+        if found := next(filter(_multiplies, reached), None):
+            return found
+        seen.update(node.id for node in reached)
+        waiting = [node.id for node in reached if any(passes(node) for passes in _PASSED)]
+    return None
 
 
 def _multiplies(node: Node) -> bool:
     return not node.uses and plain_name(node.op) in _PRODUCTS
 
 
-def _width(core: Node, heads: int, links: Links) -> int:
+def _width(core: Node, heads: int, index: Index) -> int:
     """The last size of what a module returns; else heads times the last size of the result; 0 where that is not known."""
-    result = links.on_to(core, _multiplies) if is_softmax(core) else core
+    result = _nearest_product(core, index.users, index) if is_softmax(core) else core
     if result is None or not result.outputs or not result.outputs[0].shape:
         return 0
     size = result.outputs[0].shape[-1]
     return size if core.kind == "module" and not is_softmax(core) else heads * size
 
 
-def main_way(links: Links, layers: tuple[Layer, ...]) -> tuple[str, ...]:
+def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     """The nodes along the longest chain of weighted layers, from an input on; of equal ways the first that is read.
 
     >>> from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TraceInfo
     >>> nodes = (Node("x", "input", "x", "x"), Node("relu", "module", "ReLU", "relu"))
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
-    >>> main_way(Links(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ())), ())
+    >>> main_way(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ()), ())
     ('x', 'relu')
     """
     counted = _counted(layers)
     longest: dict[str, tuple[int, int]] = {}
     above: dict[str, str | None] = {}
-    for node in links.graph.nodes:
-        sources = links.sources.get(node.id, ())
-        before = max(sources, key=lambda source: longest[source.id][0], default=None)
-        above[node.id] = None if before is None else before.id
-        layers_until, steps_until = (0, 0) if before is None else longest[before.id]
+    for node in graph.nodes:
+        before = max(graph.index.sources[node.id], key=lambda source: longest[source][0], default=None)
+        above[node.id] = before
+        layers_until, steps_until = (0, 0) if before is None else longest[before]
         longest[node.id] = layers_until + (node.id in counted), steps_until + 1
     end = max(longest, key=longest.__getitem__, default=None)
     way = []

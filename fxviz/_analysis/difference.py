@@ -142,26 +142,25 @@ class Difference:
 
 
 def _readers(graph: ArchGraph) -> dict[str, str]:
-    paths = {scope.id: scope.path for scope in graph.scopes}
     found: dict[str, str] = {}
     for node in graph.nodes:
         for name in node.uses if node.kind == "parameter" else ():
-            if name.rpartition(".")[0] == paths[node.scope]:
+            if name.rpartition(".")[0] == graph.index.scopes[node.scope].path:
                 found.setdefault(name, _reader(graph, node.id))
     return found
 
 
 def _reader(graph: ArchGraph, name: str) -> str:
     """The first step that does more with what ``name`` returns than to look at it in another way."""
-    users = graph.users[name]
+    users = graph.index.users[name]
     while users and is_view(graph.by_id[users[0]]):
-        users = graph.users[users[0]]
+        users = graph.index.users[users[0]]
     return users[0] if users else name
 
 
 def _arguments(graph: ArchGraph, name: str) -> list[str]:
     """What a step reads, in the order of its arguments; those with names behind the others."""
-    return [edge.source for edge in sorted(graph.edges_to[name], key=lambda edge: _place(edge.slot))]
+    return [edge.source for edge in sorted(graph.index.edges_to[name], key=lambda edge: _place(edge.slot))]
 
 
 def _place(slot: str) -> list[tuple[int, str]]:

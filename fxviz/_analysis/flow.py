@@ -1,14 +1,14 @@
-"""The flow of activations through a graph, and the questions that skip connections ask about it."""
+"""The flow of activations through a graph, and the walks along it that find skip connections."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
-from fxviz._graph import Edge, Node
+from fxviz._graph import ArchGraph
+from fxviz._graph.index import immediate_dominators
 from fxviz._graph.operations import Role, makes_constant, plain_name, role_of
 
 _LONGEST_WAY = 24
@@ -16,62 +16,51 @@ _LARGEST_REGION = 40
 
 
 class Way(NamedTuple):
-    """A way back from a join: where it begins, and the nodes it passes from there, in the order they ran."""
+    """A path back from a join: its first node, and the nodes that follow there, in the order of the run."""
 
     start: str
     through: tuple[str, ...]
     roles: tuple[Role, ...]
 
 
-@dataclass(frozen=True)
-class Flow:
-    """Which activation becomes which. An activation is what depends on an input's values; weights and constants are not.
+class Activations:
+    """The nodes whose values depend on an input, and the flow between them; weights and constants are left out.
 
-    >>> row = ("x", "input", "x", "x"), ("w", "parameter", "Parameter", "w"), ("mul", "function", "mul", "")
-    >>> flow = Flow(tuple(Node(*facts) for facts in row), (Edge("x", "mul", "0"), Edge("w", "mul", "1")))
+    >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TraceInfo
+    >>> nodes = Node("x", "input", "x", "x"), Node("w", "parameter", "Parameter", "w"), Node("mul", "function", "mul", "")
+    >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
+    >>> edges = Edge("x", "mul", "0"), Edge("w", "mul", "1")
+    >>> flow = Activations(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, edges, scopes, ()))
     >>> flow.sources
     {'x': (), 'mul': ('x',)}
     >>> flow.role("mul")
     'scale'
     """
 
-    nodes: tuple[Node, ...]
-    edges: tuple[Edge, ...]
-
-    @cached_property
-    def node(self) -> dict[str, Node]:
-        """Nodes by id."""
-        return {node.id: node for node in self.nodes}
-
-    @cached_property
-    def position(self) -> dict[str, int]:
-        """When each node ran. Every node ran after those it reads."""
-        return {node.id: place for place, node in enumerate(self.nodes)}
+    def __init__(self, graph: ArchGraph) -> None:
+        self.index = graph.index
+        self.node = graph.index.by_id
+        self.position = graph.index.position
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """The activations that each activation is made from, each once. Outputs are left out."""
+        """Return the activations that each activation is made from, each once. Outputs are left out."""
         sources: dict[str, tuple[str, ...]] = {}
-        for node in self.nodes:
-            read = tuple(dict.fromkeys(source for source in self._arguments.get(node.id, ()) if source in sources))
+        for name, node in self.node.items():
+            read = tuple(dict.fromkeys(source for source in self._arguments(name) if source in sources))
             made_from_activations = bool(read) and node.kind not in ("parameter", "output") and not makes_constant(node)
             if node.kind == "input" or made_from_activations:
-                sources[node.id] = read
+                sources[name] = read
         return sources
 
-    @cached_property
-    def _arguments(self) -> dict[str, list[str]]:
-        """What each node reads. A read after a write, of the old value and the writer, is a view of the writer alone."""
-        arguments: dict[str, list[str]] = {}
-        for edge in self.edges:
-            if edge.slot == "0" and plain_name(self.node[edge.target].op) == "readafterwrite":
-                continue
-            arguments.setdefault(edge.target, []).append(edge.source)
-        return arguments
+    def _arguments(self, name: str) -> list[str]:
+        """Return what a node reads. A read after a write, of the old value and the writer, is a view of the writer alone."""
+        is_reread = plain_name(self.node[name].op) == "readafterwrite"
+        return [edge.source for edge in self.index.edges_to[name] if not (is_reread and edge.slot == "0")]
 
     @cached_property
     def users(self) -> dict[str, tuple[str, ...]]:
-        """The activations made from each activation."""
+        """Return the activations made from each activation."""
         users: dict[str, list[str]] = {name: [] for name in self.sources}
         for name, sources in self.sources.items():
             for source in sources:
@@ -80,26 +69,26 @@ class Flow:
 
     @cached_property
     def _roles(self) -> dict[str, Role]:
-        read = {name: sum(source in self.sources for source in sources) for name, sources in self._arguments.items()}
-        return {name: role_of(self.node[name], read.get(name, 0)) for name in self.sources}
+        read = {name: sum(source in self.sources for source in self._arguments(name)) for name in self.sources}
+        return {name: role_of(self.node[name], read[name]) for name in self.sources}
 
     def role(self, name: str) -> Role:
-        """What the node does to its activations."""
+        """Return what a node does to its activations."""
         return self._roles[name]
 
     def shape(self, name: str) -> tuple[int, ...] | None:
-        """The sizes of the one tensor the node returns; None if it returns several or none."""
+        """Return the shape of the one tensor that a node returns; None if it returns several or none."""
         outputs = self.node[name].outputs
         return outputs[0].shape if len(outputs) == 1 else None
 
     def is_floating(self, name: str) -> bool:
-        """Whether the node returns real numbers, as far as is known: ids, masks and positions are no features."""
+        """Return whether a node may return real numbers: ids, masks and positions are no features."""
         outputs = self.node[name].outputs
         return not outputs or any(tensor.is_floating for tensor in outputs)
 
     @cached_property
     def _ancestors(self) -> dict[str, int]:
-        """The ancestors of each activation as the bits of one integer: bit p stands for the node at position p.
+        """Return the ancestors of each activation as the bits of one integer: bit p stands for the node at position p.
 
         A graph of 5,000 nodes needs 2 MB of them and a few milliseconds, where sets would take 12 million entries.
         """
@@ -112,11 +101,11 @@ class Flow:
         return ancestors
 
     def is_ancestor(self, early: str, late: str) -> bool:
-        """Whether data flows from ``early`` to ``late``, two different nodes."""
+        """Return whether data flows from ``early`` to ``late``, two different nodes."""
         return bool(self._ancestors[late] >> self.position[early] & 1)
 
     def between(self, start: str, end: str) -> Iterator[str]:
-        """The nodes on all ways from ``start`` to ``end``, without ``start``, with ``end``, latest way first."""
+        """Return the nodes on all paths from ``start`` to ``end``, without ``start``, with ``end``, latest path first."""
         seen, waiting = {start, end}, [end]
         while waiting:
             name = waiting.pop()
@@ -126,37 +115,34 @@ class Flow:
             waiting.extend(inner)
 
     @cached_property
-    def dominators(self) -> dict[str, str | None]:
-        """The last node that all data for a node has passed (its immediate dominator); None if there is no such node.
-
-        In the order they ran, a node's dominator is where the dominators of all its sources meet.
-        """
-        above: dict[str, str | None] = {}
-        depth: dict[str | None, int] = {None: 0}
-        for name, sources in self.sources.items():
-            meeting: str | None = sources[0] if sources else None
-            for source in sources[1:]:
-                meeting = _meet(meeting, source, above, depth)
-            above[name] = meeting
-            depth[name] = depth[meeting] + 1
-        return above
+    def dominators(self) -> dict[str, str]:
+        """Return the last node that all data for a node has passed (its immediate dominator), for nodes that have one."""
+        position, above_inputs = self.position, -1
+        successors = {position[name]: [position[user] for user in users] for name, users in self.users.items()}
+        successors[above_inputs] = [position[name] for name, sources in self.sources.items() if not sources]
+        names = list(position)
+        dominators = immediate_dominators(successors, above_inputs)
+        return {names[node]: names[above] for node, above in dominators.items() if above != above_inputs}
 
     def ways_back(self, end: str, most_compute: int = 1) -> Iterator[Way]:
-        """The ways from earlier and earlier nodes to ``end`` (which counts as passed unless it is the start itself).
+        """Return the paths to ``end`` from earlier and earlier nodes. A path passes its end, unless it starts there.
 
-        A way passes nodes with one source; where data splits and meets again it jumps over the whole region to its
-        dominator. It passes at most ``most_compute`` nodes that compute, and is not followed for ever.
+        A path passes nodes with one source; where data splits and meets again, it jumps over the whole region to its
+        dominator. It passes at most ``most_compute`` nodes that compute, and is of limited length.
 
+        >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TraceInfo
         >>> chain = ("x", "input"), ("fc", "module"), ("relu", "module")
         >>> nodes = tuple(Node(name, kind, name, name, macs=4 if name == "fc" else 0) for name, kind in chain)
-        >>> flow = Flow(nodes, (Edge("x", "fc", "0"), Edge("fc", "relu", "0")))
+        >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
+        >>> edges = Edge("x", "fc", "0"), Edge("fc", "relu", "0")
+        >>> flow = Activations(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, edges, scopes, ()))
         >>> [(way.start, way.through) for way in flow.ways_back("relu")]
         [('relu', ()), ('fc', ('relu',)), ('x', ('fc', 'relu'))]
         """
         way = Way(end, (), ())
         for _ in range(_LONGEST_WAY):
             yield way
-            start = self.dominators[way.start]
+            start = self.dominators.get(way.start)
             if start is None:
                 return
             passed = self._region(start, way.start)
@@ -165,16 +151,6 @@ class Flow:
                 return
 
     def _region(self, start: str, end: str) -> tuple[str, ...]:
-        """What lies between a node and its dominator, in the order it ran; nothing if that is too much to be passed over."""
+        """Return the nodes between a node and its dominator, in the order of the run; none if they are too many to pass."""
         region = list(islice(self.between(start, end), _LARGEST_REGION + 1))
         return tuple(sorted(region, key=self.position.__getitem__)) if len(region) <= _LARGEST_REGION else ()
-
-
-def _meet(one: str | None, other: str | None, above: dict[str, str | None], depth: dict[str | None, int]) -> str | None:
-    """The last node above both in the tree of dominators."""
-    while one != other:
-        if depth[one] < depth[other]:
-            one, other = other, one
-        assert one is not None
-        one = above[one]
-    return one

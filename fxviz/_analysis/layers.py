@@ -10,7 +10,7 @@ from typing import Any
 
 from fxviz._analysis.facts import Geometry, Kind, Layer, Place
 from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node
-from fxviz._graph.index import Links, Owners
+from fxviz._graph.index import Index
 from fxviz._graph.operations import is_norm, is_view, plain_name
 
 _RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu", "lstmcell", "grucell", "rnntanhcell", "rnnrelucell")
@@ -27,7 +27,7 @@ _PLACES = {
 """At which place a function that convolves takes what a module has by name; its dimensions are left out of its own name."""
 
 
-def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
+def layers_of(graph: ArchGraph, places: Mapping[str, Place]) -> tuple[Layer, ...]:
     """The layers in the order in which they ran first; calls of one module are one layer.
 
     >>> from fxviz._graph import ModelInfo, Parameter, Scope, TensorInfo, TraceInfo
@@ -35,23 +35,21 @@ def layers_of(links: Links, places: Mapping[str, Place]) -> tuple[Layer, ...]:
     ...           settings={"in_features": 4, "out_features": 4}, outputs=(TensorInfo((1, 4), "float32"),))
     >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), TraceInfo("meta", "fake", {}, "2.4.0", None), (fc,), (),
     ...                   (Scope(0, "", "Tiny", 0, None),), (Parameter("fc.weight", (4, 4), "float32", True),))
-    >>> [(layer.path, layer.kind, layer.place, layer.weight) for layer in layers_of(Links(graph), {})]
+    >>> [(layer.path, layer.kind, layer.place, layer.weight) for layer in layers_of(graph, {})]
     [('fc', 'linear', 'main', (4, 4))]
     """
-    graph = links.graph
-    shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
-    owners = Owners(graph)
-    pairs = list(_pairs(graph, owners))
+    index = graph.index
+    pairs = list(_pairs(graph))
     read: dict[str, list[str]] = defaultdict(list)
     for holder, runner in pairs:
         read[runner.id] += holder.uses
     groups: dict[tuple[str, ...], list[tuple[Node, Node]]] = defaultdict(list)
     for holder, runner in pairs:
-        groups[_identity(holder, runner, read[runner.id], owners)].append((holder, runner))
+        groups[_identity(holder, runner, read[runner.id], index)].append((holder, runner))
     functions = Counter(path for path, *read in groups if read)
     params = _params_of(groups.values())
     return tuple(
-        _layer(_path(key, functions[key[0]]), group, amount, shapes, places, links)
+        _layer(_path(key, functions[key[0]]), group, amount, places, index)
         for (key, group), amount in zip(groups.items(), params, strict=True)
     )
 
@@ -65,26 +63,26 @@ def _params_of(groups: Iterable[list[tuple[Node, Node]]]) -> Iterator[int]:
         yield sum(held.values())
 
 
-def _pairs(graph: ArchGraph, owners: Owners) -> Iterator[tuple[Node, Node]]:
+def _pairs(graph: ArchGraph) -> Iterator[tuple[Node, Node]]:
     """Each node that holds parameters, with each node that computes with them: itself, or the functions that read them."""
     readers: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
         if node.kind in ("function", "method") and not is_view(node) and _kind(node, [], ()) != "other":
-            for argument in owners.arguments(node):
+            for argument in graph.index.parameters_read(node):
                 readers[argument.id].append(node)
     for node in graph.nodes:
         if node.uses:
             yield from ((node, reader) for reader in readers.get(node.id, [node]))
 
 
-def _identity(holder: Node, runner: Node, read: list[str], owners: Owners) -> tuple[str, ...]:
+def _identity(holder: Node, runner: Node, read: list[str], index: Index) -> tuple[str, ...]:
     """What makes nodes one layer, its path first: a module's path; for a function all that it reads; else the parameter.
 
     A function's path is that of the module whose weight it reads; parameters that stand for themselves are named instead.
     """
     if holder.kind != "parameter" or runner is holder:
         return (holder.path,)
-    return (owners.layer_of(read[0]) or ", ".join(read), *read)
+    return (index.layer_of(read[0]) or ", ".join(read), *read)
 
 
 def _path(identity: tuple[str, ...], functions: int) -> str:
@@ -97,13 +95,13 @@ def _layer(
     path: str,
     pairs: list[tuple[Node, Node]],
     params: int,
-    shapes: Mapping[str, tuple[int, ...]],
     places: Mapping[str, Place],
-    links: Links,
+    index: Index,
 ) -> Layer:
     runners = list({runner.id: runner for _, runner in pairs}.values())
     names = dict.fromkeys(name for holder, _ in pairs for name in holder.uses)
-    weights = sorted((shapes[name] for name in names if name in shapes), key=prod, reverse=True)
+    shapes = (index.parameters[name].shape for name in names if name in index.parameters)
+    weights = sorted(shapes, key=prod, reverse=True)
     first, weight = runners[0], weights[0] if weights else None
     kind = _kind(first, weights, tuple(names))
     macs = [node.macs for node in runners]
@@ -117,7 +115,7 @@ def _layer(
         macs=None if None in macs else sum(count or 0 for count in macs),
         weight=weight,
         geometry=_geometry(first, weight) if kind == "convolution" else None,
-        features=_features(first, weight, links) if kind == "linear" else None,
+        features=_features(first, weight, index) if kind == "linear" else None,
     )
 
 
@@ -204,27 +202,27 @@ def _sizes(value: Any, dims: int) -> tuple[int, ...]:
     return sizes if len(sizes) == dims else sizes * dims
 
 
-def _features(node: Node, weight: tuple[int, ...] | None, links: Links) -> tuple[int, int] | None:
+def _features(node: Node, weight: tuple[int, ...] | None, index: Index) -> tuple[int, int] | None:
     inner, outer = (_whole(node.settings.get(name)) for name in ("in_features", "out_features"))
     if inner is not None and outer is not None:
         return inner, outer
-    read, made = links.read(node), node.outputs[:1]
+    read, made = index.tensor_read(node), node.outputs[:1]
     if read is not None and made and read.shape and made[0].shape:
         return read.shape[-1], made[0].shape[-1]
     return (weight[1], weight[0]) if weight is not None and len(weight) == 2 else None
 
 
-def places_of(links: Links) -> dict[str, Place]:
+def places_of(graph: ArchGraph) -> dict[str, Place]:
     """The nodes beside the main way: those that a residual shortcut passes, those inside a gate.
 
     Layers on shortcuts are not counted, as He et al. do (arXiv:1512.03385, table 1).
     """
     places: dict[str, Place] = {}
-    for skip in links.graph.skips:
+    for skip in graph.skips:
         if skip.kind in RESIDUAL_KINDS:
             places.update(dict.fromkeys(skip.through, "shortcut"))
         elif skip.kind == "gate":
-            gate = set(links.between(skip.fork, skip.join)) - set(skip.through)
+            gate = set(graph.index.between(skip.fork, skip.join)) - set(skip.through)
             places.update(dict.fromkeys(gate, "gate"))
     return places
 

@@ -54,8 +54,7 @@ def match(old: ArchGraph, new: ArchGraph) -> Difference:
 
 
 def _in_order(old: ArchGraph, removed: Sequence[Removed]) -> list[Removed]:
-    place = {node.id: number for number, node in enumerate(old.nodes)}
-    return sorted(removed, key=lambda lost: place[lost.nodes[0].id])
+    return sorted(removed, key=lambda lost: old.index.position[lost.nodes[0].id])
 
 
 def _check_family(difference: Difference) -> None:
@@ -304,26 +303,22 @@ class Tree:
     """The steps in every module call of a graph. Trees that share ``numbers`` have comparable signatures."""
 
     def __init__(self, graph: ArchGraph, numbers: dict[Hashable, int]) -> None:
-        self._shapes = {parameter.name: parameter.shape for parameter in graph.parameters}
+        self._index = graph.index
         self._numbers = numbers
-        self.scopes = {scope.id: scope for scope in graph.scopes}
-        self.children: dict[int, list[Step]] = defaultdict(list)
-        self._build(graph)
-
-    def _build(self, graph: ArchGraph) -> None:
-        """From the innermost module calls out; a call stands where its first step ran."""
-        place = {node.id: number for number, node in enumerate(graph.nodes)}
-        for node in graph.nodes:
-            self.children[node.scope].append(self._leaf(node))
-        for scope in reversed(graph.scopes):
-            inside = self.children[scope.id]
-            inside.sort(key=lambda step: place[step.nodes[0].id])
+        self.children: dict[int, list[Step]] = {}
+        calls: dict[int, Step] = {}
+        for scope in reversed(graph.scopes):  # the innermost first
+            inside = [
+                calls[step.id] if isinstance(step, Scope) else self._leaf(step) for step in self._index.steps[scope.id]
+            ]
+            self.children[scope.id] = inside
             if inside and scope.parent is not None:
-                self.children[scope.parent].append(self._call(scope, inside))
+                calls[scope.id] = self._call(scope, inside)
 
     def sizes(self, node: Node) -> dict[str, tuple[int, ...]]:
         """The shape of each parameter that a node reads, by its name in the layer."""
-        return {name.removeprefix(node.path): self._shapes[name] for name in node.uses if name in self._shapes}
+        parameters = self._index.parameters
+        return {name.removeprefix(node.path): parameters[name].shape for name in node.uses if name in parameters}
 
     def _number(self, facts: Hashable) -> int:
         return self._numbers.setdefault(facts, len(self._numbers))

@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from math import ceil, prod
 
 from fxviz._analysis.facts import Memory, Tensor
-from fxviz._graph import Node, TensorInfo
-from fxviz._graph.index import Links
+from fxviz._graph import ArchGraph, Node, TensorInfo
 from fxviz._graph.operations import is_passing, plain_name, shares_memory, turns
 
 _FP32 = 4
@@ -47,11 +46,10 @@ def size_fp32(tensor: TensorInfo) -> int:
     return prod(tensor.shape) * _FP32 if tensor.is_floating else size_of(tensor)
 
 
-def memory_of(links: Links) -> Memory:
-    """The bytes that weights take, and those of all activations of the run together."""
-    graph = links.graph
+def memory_of(graph: ArchGraph) -> Memory:
+    """Add up the bytes of all weights, and of all activations of the run."""
     weights = [TensorInfo(parameter.shape, parameter.dtype) for parameter in graph.parameters]
-    made = list(activations(links))
+    made = list(activations(graph))
     return Memory(
         sum(map(size_of, weights)),
         sum(map(size_fp32, weights)),
@@ -78,7 +76,7 @@ def _dtypes(tensors: Iterable[TensorInfo]) -> frozenset[str]:
     return frozenset(tensor.dtype for tensor in tensors if tensor.is_floating or "complex" in tensor.dtype)
 
 
-def activations(links: Links) -> Iterator[tuple[Node, TensorInfo]]:
+def activations(graph: ArchGraph) -> Iterator[tuple[Node, TensorInfo]]:
     """Every tensor that an operation newly makes, for the batch as traced, with the operation.
 
     Views make none (the list is torch's own), nor do in-place operations, nor what hands its input on (dropout at inference,
@@ -88,33 +86,31 @@ def activations(links: Links) -> Iterator[tuple[Node, TensorInfo]]:
     backward pass, inference frees what is read no more.
     """
     turned: set[str] = set()
-    for node in links.graph.nodes:
+    for node in graph.nodes:
         if node.kind not in ("module", "function", "method") or not node.outputs:
             continue
-        views = _makes_none(node, links, turned)
-        if views and _is_turned(node, links, turned):
+        views = _makes_none(node, graph, turned)
+        if views and _is_turned(node, graph, turned):
             turned.add(node.id)
         if not views:
             yield from ((node, tensor) for tensor in node.outputs)
 
 
-def _is_turned(node: Node, links: Links, turned: set[str]) -> bool:
-    return turns(node) or any(source.id in turned for source in links.sources.get(node.id, ())[:1])
+def _is_turned(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
+    return turns(node) or any(source in turned for source in graph.index.sources[node.id][:1])
 
 
-def _makes_none(node: Node, links: Links, turned: set[str]) -> bool:
-    name, slots = plain_name(node.op), links.slots.get(node.id, {})
-    if name == "getitem":
-        return not any(
-            source.outputs for slot, source in slots.items() if slot != "0"
-        )  # an index that is a tensor copies
+def _makes_none(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
+    name, index = plain_name(node.op), graph.index
+    if name == "getitem":  # an index that is a tensor copies
+        return not any(source.outputs for slot, source in index.arguments(node).items() if slot != "0")
     if _is_in_place(node) or shares_memory(node):
         return True
     if name in _COPIES_IF_TURNED:
-        return not any(source.id in turned for source in links.sources.get(node.id, ()))
+        return turned.isdisjoint(index.sources[node.id])
     if name in _COPIES_IF_CAST:
-        return links.read(node) == node.outputs[0]
-    return is_passing(node) and not (links.graph.trace.training and name != "identity")
+        return index.tensor_read(node) == node.outputs[0]
+    return is_passing(node) and not (graph.trace.training and name != "identity")
 
 
 def _is_in_place(node: Node) -> bool:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from fxviz._analysis.facts import Amount, Layer, Part
 from fxviz._graph import ArchGraph, Node
-from fxviz._graph.index import Owners
+from fxviz._graph.index import Index
 
 _CORE = Fraction(8, 10)
 
@@ -57,9 +57,8 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     params = sums(sizes, paths)
     macs: dict[str, int] = defaultdict(int)
     times: dict[str, float] = defaultdict(float)
-    owners = Owners(graph)
     for node in graph.nodes:
-        part = part_of(step_name(node, owners), paths)
+        part = part_of(step_name(node, graph.index), paths)
         macs[part] += node.macs or 0
         times[part] += node.time or 0
     amounts = {
@@ -69,9 +68,9 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     return tuple(Part(path, held) for path, held in amounts.items() if held.params or held.macs or held.time_share)
 
 
-def step_name(node: Node, owners: Owners) -> str:
+def step_name(node: Node, index: Index) -> str:
     """The dotted name under which a step counts: inside the module or at the parameter that it belongs to, else its own."""
-    owner = owners.owner_of(node)
+    owner = index.owner_of(node)
     if owner is not None and owner[0] == "parameter":
         return _computed(owner[1])
     return f"{node.path if owner is None else owner[1]}.{node.op}".lstrip(".")

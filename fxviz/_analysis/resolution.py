@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from fxviz._analysis.facts import Layer, Stage, Step
-from fxviz._graph import Node
-from fxviz._graph.index import Links
+from fxviz._graph import ArchGraph, Node, TensorInfo
+from fxviz._graph.index import Index
 from fxviz._graph.operations import plain_name
 
 _SMALLER = 0.75
@@ -17,7 +17,7 @@ Shrinking = dict[str, Step]
 """The nodes behind which feature maps are smaller, in the order of the run."""
 
 
-def shrinking(links: Links, layers: Iterable[Layer], way: Iterable[str]) -> Shrinking:
+def shrinking(graph: ArchGraph, layers: Iterable[Layer], way: Iterable[str]) -> Shrinking:
     """The nodes on the main way behind which feature maps are smaller.
 
     Feature maps have the batch of what the first convolution reads: heads of attention and regions of an image are folded into
@@ -27,10 +27,16 @@ def shrinking(links: Links, layers: Iterable[Layer], way: Iterable[str]) -> Shri
     patch merging of Swin transformers does.
     """
     convolutions = {call: layer for layer in layers if layer.kind == "convolution" for call in layer.calls}
-    nodes = [links.graph.by_id[name] for name in way]
-    batch = next((read.shape[:1] for node in nodes if node.id in convolutions and (read := links.read(node))), None)
-    found = [node for node in nodes if batch is not None and (read := links.read(node)) and read.shape[:1] == batch]
-    steps = {node.id: _step(node, links, convolutions.get(node.id)) for node in found}
+    nodes = [graph.by_id[name] for name in way]
+    batch = next(
+        (read.shape[:1] for node in nodes if node.id in convolutions and (read := graph.index.tensor_read(node))), None
+    )
+    found = [
+        node
+        for node in nodes
+        if batch is not None and (read := graph.index.tensor_read(node)) and read.shape[:1] == batch
+    ]
+    steps = {node.id: _step(node, graph, convolutions.get(node.id)) for node in found}
     return {name: step for name, step in steps.items() if step is not None}
 
 
@@ -42,8 +48,8 @@ def steps_of(steps: Shrinking) -> tuple[Step, ...]:
     return tuple(found.values())
 
 
-def _step(node: Node, links: Links, convolution: Layer | None) -> Step | None:
-    read, made = links.read(node), node.outputs
+def _step(node: Node, graph: ArchGraph, convolution: Layer | None) -> Step | None:
+    read, made = graph.index.tensor_read(node), node.outputs
     if read is None or len(made) != 1 or len(read.shape) != len(made[0].shape) or len(read.shape) < 3:
         return None
     pairs = list(zip(read.shape, made[0].shape, strict=True))
@@ -70,7 +76,7 @@ def _stride(value: Any) -> tuple[int, ...]:
     return sizes if all(isinstance(size, int) for size in sizes) else ()
 
 
-def stages_of(links: Links, layers: Iterable[Layer], steps: Shrinking) -> tuple[Stage, ...]:
+def stages_of(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> tuple[Stage, ...]:
     """The channels of the feature maps at each size, just before they get smaller, until they grow again.
 
     Where a block makes them smaller these are the channels that enter the block, as it may widen them first. Behind the last
@@ -79,51 +85,52 @@ def stages_of(links: Links, layers: Iterable[Layer], steps: Shrinking) -> tuple[
     convolutions = {layer.calls[0] for layer in layers if layer.kind == "convolution" and layer.place == "main"}
     stages: list[Stage] = []
     started = False
-    for node in links.graph.nodes:
+    for node in graph.nodes:
         step = steps.get(node.id)
         if step is not None and started and step.cause != "slicing":
             if any(now > before for now, before in zip(step.before, stages[-1].size if stages else (), strict=False)):
                 return tuple(stages)
-            channels = _channels(node, step, links, steps)
+            channels = _channels(node, step, graph, steps)
             if channels and (not stages or stages[-1].size != step.before):
                 stages.append(Stage(step.before, channels))
         started = started or node.id in convolutions
-    return (*stages, *_last(links, layers, steps))
+    return (*stages, *_last(graph, layers, steps))
 
 
-def _channels(node: Node, step: Step, links: Links, steps: Shrinking) -> int | None:
+def _channels(node: Node, step: Step, graph: ArchGraph, steps: Shrinking) -> int | None:
     """The channels of what enters the outermost block that holds this change of size and no other."""
-    read = links.read(node)
+    index = graph.index
+    read = index.tensor_read(node)
     if step.cause == "convolution":
-        for scope in links.modules.around(node.scope):
-            inside = links.modules.inside(scope.id)
-            sizes = {(steps[name].before, steps[name].after) for name in inside & steps.keys()}
+        for scope in index.around(node.scope):
+            inside = index.inside[scope.id]
+            sizes = {(steps[name].before, steps[name].after) for name in inside if name in steps}
             if not scope.id or len(sizes) > 1:
                 break
             if not scope.sequential:
-                read = _entering(inside, step, links) or read
+                read = _entering(inside, step, index) or read
     return read.shape[1] if read is not None else None
 
 
-def _entering(inside: set[str], step: Step, links: Links) -> Any:
-    """The first tensor of the size before the change that comes from outside."""
-    for node in links.graph.nodes:
-        if node.id in inside:
-            for source in links.sources.get(node.id, ()):
-                if source.id not in inside and len(source.outputs) == 1 and source.outputs[0].shape[2:] == step.before:
-                    return source.outputs[0]
+def _entering(inside: Collection[str], step: Step, index: Index) -> TensorInfo | None:
+    """Return the first tensor of the size before the change that comes from outside."""
+    names = set(inside)
+    for name in inside:
+        for source in (index.by_id[source] for source in index.sources[name] if source not in names):
+            if len(source.outputs) == 1 and source.outputs[0].shape[2:] == step.before:
+                return source.outputs[0]
     return None
 
 
-def _last(links: Links, layers: Iterable[Layer], steps: Shrinking) -> Iterator[Stage]:
+def _last(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> Iterator[Stage]:
     """The channels of the last feature maps behind the last change of size, before they grow again, if all that follows depends
     on them: not those of one head of several."""
     if not steps or max(last := list(steps.values())[-1].after) == 1:
         return
     calls = {call for layer in layers if layer.kind == "convolution" and layer.place == "main" for call in layer.calls}
     convolved, channels = False, 0
-    necks = links.necks
-    for node in links.graph.nodes[links.position[list(steps)[-1]] :]:
+    necks = _necks(graph)
+    for node in graph.nodes[graph.index.position[list(steps)[-1]] :]:
         if len(node.outputs) == 1 and len(shape := node.outputs[0].shape) == len(last) + 2:
             convolved = convolved or (node.id in calls and shape[2:] == last)
             if node.id in necks and shape[2:] != last:
@@ -132,3 +139,23 @@ def _last(links: Links, layers: Iterable[Layer], steps: Shrinking) -> Iterator[S
                 channels = shape[1]
     if convolved and channels:
         yield Stage(last, channels)
+
+
+def _necks(graph: ArchGraph) -> frozenset[str]:
+    """Return the nodes on every path from an input to the output: no edge passes them by."""
+    index = graph.index
+    led = {node.id for node in graph.nodes if node.kind == "input"}
+    needed = {node.id for node in graph.nodes if node.kind == "output"}
+    for node in graph.nodes:
+        if not led.isdisjoint(index.sources[node.id]):
+            led.add(node.id)
+    for node in reversed(graph.nodes):
+        if not needed.isdisjoint(index.users[node.id]):
+            needed.add(node.id)
+    places = {name: place for name, place in index.position.items() if name in led and name in needed}
+    reach, necks = 0, []
+    for name, place in places.items():
+        if place >= reach:
+            necks.append(name)
+        reach = max(reach, *(places.get(user, 0) for user in index.users[name]), 0)
+    return frozenset(necks)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from fxviz._analysis.flow import Flow, Way
-from fxviz._graph import ArchGraph, Skip
-from fxviz._graph.operations import cuts, is_masking, is_softmax, plain_name, squashes
+from fxviz._analysis.flow import Activations, Way
+from fxviz._graph import ArchGraph, Skip, SkipKind
+from fxviz._graph.operations import Role, cuts, is_masking, is_softmax, plain_name, squashes
 
 _SOFTMAX_WITHIN = 8
-_PREFERENCE = ("identity", "resample", "projection", "gate", "concat")
+_PREFERENCE: tuple[SkipKind, ...] = ("identity", "resample", "projection", "gate", "concat")
 
 
 def find_skips(graph: ArchGraph) -> ArchGraph:
@@ -50,13 +50,13 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     >>> find_skips(graph).skips
     (Skip(kind='identity', fork='x', join='add', through=()),)
     """
-    flow = Flow(graph.nodes, graph.edges)
+    flow = Activations(graph)
     failed = graph.trace.failure.node if graph.trace.failure else None
     skips = (_skip_at(flow, node.id) for node in graph.nodes if node.id != failed)
     return replace(graph, skips=tuple(skip for skip in skips if skip is not None))
 
 
-def _skip_at(flow: Flow, join: str) -> Skip | None:
+def _skip_at(flow: Activations, join: str) -> Skip | None:
     node, sides = flow.node[join], flow.sources.get(join, ())
     finder = {"add": _residual, "mul": _gate, "cat": _concat}.get(plain_name(node.op))
     if finder is None or len(sides) < 2 or node.uses or not flow.is_floating(join):
@@ -67,7 +67,7 @@ def _skip_at(flow: Flow, join: str) -> Skip | None:
 # Additions
 
 
-def _residual(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+def _residual(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
     if len(sides) != 2 or len(flow.shape(join) or ()) < 2 or _are_scores(flow, join):
         return None
     found = [
@@ -82,12 +82,12 @@ def _residual(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
     return None if is_reinjection else skip
 
 
-def _rank(flow: Flow, skip: Skip, body_end: str) -> tuple[int, int, int]:
+def _rank(flow: Activations, skip: Skip, body_end: str) -> tuple[int, int, int]:
     """The plainer and shorter way is the skip; that the order of the operands plays no part, positions decide the rest."""
     return _PREFERENCE.index(skip.kind), len(skip.through), flow.position[body_end]
 
 
-def _are_scores(flow: Flow, join: str) -> bool:
+def _are_scores(flow: Activations, join: str) -> bool:
     """Whether the sum reaches a softmax, whose result is then used, through nothing but scaling and masking."""
     frontier = {join}
     for _ in range(_SOFTMAX_WITHIN):
@@ -98,12 +98,12 @@ def _are_scores(flow: Flow, join: str) -> bool:
     return False
 
 
-def _keeps_scores(flow: Flow, name: str) -> bool:
+def _keeps_scores(flow: Activations, name: str) -> bool:
     is_cat = plain_name(flow.node[name].op) == "cat"
     return is_masking(flow.node[name]) or (flow.role(name) in ("view", "scale") and not is_cat)
 
 
-def _shortcut(flow: Flow, join: str, side: str, body_end: str) -> Skip | None:
+def _shortcut(flow: Activations, join: str, side: str, body_end: str) -> Skip | None:
     """The skip that arrives at ``side``, past the body that ends in ``body_end``."""
     if flow.shape(side) != flow.shape(join):
         return None
@@ -112,7 +112,7 @@ def _shortcut(flow: Flow, join: str, side: str, body_end: str) -> Skip | None:
     return Skip(kind, way.start, join, way.through) if way and kind else None
 
 
-def _way_from_fork(flow: Flow, side: str, other: str) -> Way | None:
+def _way_from_fork(flow: Activations, side: str, other: str) -> Way | None:
     """The way to ``side`` from the nearest feature tensor that ``other`` is made from too."""
     for way in flow.ways_back(side):
         if not flow.is_floating(way.start):
@@ -122,7 +122,7 @@ def _way_from_fork(flow: Flow, side: str, other: str) -> Way | None:
     return None
 
 
-def _shortcut_kind(flow: Flow, way: Way, body_end: str) -> str | None:
+def _shortcut_kind(flow: Activations, way: Way, body_end: str) -> SkipKind | None:
     if set(way.roles) <= {"view", "scale"}:
         return "identity" if _passes(flow, way.start, body_end, "compute", "norm", "resample") else None
     if "compute" in way.roles:
@@ -133,12 +133,12 @@ def _shortcut_kind(flow: Flow, way: Way, body_end: str) -> str | None:
     return "resample" if resamples else "projection"
 
 
-def _passes(flow: Flow, start: str, end: str, *roles: str) -> bool:
+def _passes(flow: Activations, start: str, end: str, *roles: Role) -> bool:
     """Whether a node with one of the roles lies on the ways from ``start`` to ``end``; looks no further than needed."""
     return any(flow.role(name) in roles for name in flow.between(start, end))
 
 
-def _layers_in_a_row(flow: Flow, start: str, end: str) -> int:
+def _layers_in_a_row(flow: Activations, start: str, end: str) -> int:
     """How many nodes that compute lie on the deepest way from ``start`` to ``end``."""
     depth = {start: 0}
     for name in sorted(flow.between(start, end), key=flow.position.__getitem__):
@@ -149,7 +149,7 @@ def _layers_in_a_row(flow: Flow, start: str, end: str) -> int:
 # Multiplications
 
 
-def _gate(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
     if len(sides) != 2:
         return None
     found = [
@@ -160,7 +160,7 @@ def _gate(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
     return min(found, key=lambda pair: _rank(flow, *pair))[0] if found else None
 
 
-def _squashing_end(flow: Flow, weight: str) -> str | None:
+def _squashing_end(flow: Activations, weight: str) -> str | None:
     """The sigmoid-like node that ``weight`` is, but for views, resampling and scaling. ``relu6(...) / 6`` is one too."""
     scaled = False
     for way in flow.ways_back(weight, most_compute=0):
@@ -173,7 +173,7 @@ def _squashing_end(flow: Flow, weight: str) -> str | None:
     return None
 
 
-def _way_past_gate(flow: Flow, side: str, weight: str) -> Way | None:
+def _way_past_gate(flow: Activations, side: str, weight: str) -> Way | None:
     """The way to ``side`` from the fork, if the gate computes its weights from there.
 
     In a gated linear unit one layer may compute both factors, which are then cut out of its result: the fork is what
@@ -189,14 +189,14 @@ def _way_past_gate(flow: Flow, side: str, weight: str) -> Way | None:
     return None
 
 
-def _computes_from(flow: Flow, fork: str, end: str) -> bool:
+def _computes_from(flow: Activations, fork: str, end: str) -> bool:
     return flow.is_ancestor(fork, end) and _passes(flow, fork, end, "compute")
 
 
 # Concatenations
 
 
-def _concat(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
+def _concat(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
     """The concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
     bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
 
@@ -213,7 +213,7 @@ def _concat(flow: Flow, join: str, sides: tuple[str, ...]) -> Skip | None:
     return Skip("concat", nearest.start, join, nearest.through) if nearest else None
 
 
-def _rearrangements(flow: Flow, side: str, is_token: bool) -> Iterator[Way]:
+def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Way]:
     """The feature tensors that ``side`` is, as they are or rearranged. A token cut out of a sequence stands for none."""
     for way in flow.ways_back(side, most_compute=0):
         is_cut_out = is_token and any(cuts(flow.node[name]) for name in way.through)

@@ -1,205 +1,196 @@
-"""Who reads what in a graph, and short walks along it."""
+"""One index of a graph: its nodes, module calls and parameters, looked up from every side."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from fxviz._graph import ArchGraph, Node, Scope, TensorInfo
-from fxviz._graph.operations import is_masking, is_passing, is_scaling, is_view
+from fxviz._graph.operations import is_view
+from fxviz._graph.values import Edge, Node, Parameter, Scope, TensorInfo
 
-_FAR = 12
-"""Steps after which a walk through views and masks ends."""
+if TYPE_CHECKING:
+    from fxviz._graph.archgraph import ArchGraph
+
+Owner = tuple[Literal["layer", "parameter"], str]
+"""The owner of a step: a module by its path, or a parameter that stands for itself by its name."""
 
 
-class Links:
-    """A graph's data flow, looked up from both ends.
+class Index:
+    """The lookups of one graph, reached as ``graph.index``. Each is built when it is first used, and then kept.
 
-    >>> from fxviz._graph import Edge, ModelInfo, Scope, TraceInfo
+    >>> from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
-    >>> nodes = (Node("x", "input", "x", "x"), Node("relu", "module", "ReLU", "relu"))
-    >>> graph = ArchGraph(
-    ...     ModelInfo("tiny", "python", "Tiny"), trace, nodes, (Edge("x", "relu", "0"),), (Scope(0, "", "Tiny", 0, None),), ()
-    ... )
-    >>> [node.id for node in Links(graph).sources["relu"]], [node.id for node in Links(graph).users["x"]]
-    (['x'], ['relu'])
-    """
-
-    def __init__(self, graph: ArchGraph) -> None:
-        self.graph = graph
-        self.modules = Modules(graph)
-        by_id = graph.by_id
-        self.sources = {name: [by_id[source] for source in sources] for name, sources in graph.sources.items()}
-        self.users = {name: [by_id[user] for user in users] for name, users in graph.users.items()}
-        self.slots = {name: {edge.slot: by_id[edge.source] for edge in edges} for name, edges in graph.edges_to.items()}
-
-    @cached_property
-    def position(self) -> dict[str, int]:
-        """When each node ran."""
-        return {node.id: place for place, node in enumerate(self.graph.nodes)}
-
-    @cached_property
-    def necks(self) -> frozenset[str]:
-        """The nodes through which all ways from an input to the output lead: no edge passes them by."""
-        nodes = self.graph.nodes
-        led, needed = (
-            {node.id for node in nodes if node.kind == "input"},
-            {node.id for node in nodes if node.kind == "output"},
-        )
-        for node in nodes:
-            if any(source.id in led for source in self.sources.get(node.id, ())):
-                led.add(node.id)
-        for node in reversed(nodes):
-            if any(user.id in needed for user in self.users.get(node.id, ())):
-                needed.add(node.id)
-        places = {name: place for name, place in self.position.items() if name in led and name in needed}
-        reach, necks = 0, []
-        for name, place in places.items():
-            if place >= reach:
-                necks.append(name)
-            reach = max(reach, *(places.get(user.id, 0) for user in self.users.get(name, ())), 0)
-        return frozenset(necks)
-
-    def read(self, node: Node) -> TensorInfo | None:
-        """The tensor that a node works on: what its first argument returned, where that is one tensor."""
-        slots = self.slots.get(node.id, {})
-        source = slots.get("0") or slots.get("input") or next(iter(slots.values()), None)
-        return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
-
-    def back_to(self, node: Node, wanted: Callable[[Node], bool]) -> Node | None:
-        """The nearest node before ``node`` that is wanted, past nothing but views, masks, scaling and dropout."""
-        return self._nearest(node, wanted, self.sources)
-
-    def on_to(self, node: Node, wanted: Callable[[Node], bool]) -> Node | None:
-        """The nearest node behind ``node`` that is wanted, past nothing but views, masks, scaling and dropout."""
-        return self._nearest(node, wanted, self.users)
-
-    def _nearest(self, start: Node, wanted: Callable[[Node], bool], links: dict[str, list[Node]]) -> Node | None:
-        waiting, seen = [start], {start.id}
-        for _ in range(_FAR):
-            reached = [node for passed in waiting for node in links.get(passed.id, ()) if node.id not in seen]
-            if found := next(filter(wanted, reached), None):
-                return found
-            seen.update(node.id for node in reached)
-            waiting = [
-                node for node in reached if is_view(node) or is_masking(node) or is_scaling(node) or is_passing(node)
-            ]
-        return None
-
-    def between(self, fork: str, join: str) -> Iterator[str]:
-        """The nodes on all ways from ``fork`` to ``join``, without these two, in no order."""
-        behind = self._reachable(fork, self.position[join])
-        waiting, seen = [join], {fork, join}
-        while waiting:
-            for source in self.sources.get(waiting.pop(), ()):
-                if source.id not in seen and source.id in behind:
-                    seen.add(source.id)
-                    waiting.append(source.id)
-                    yield source.id
-
-    def _reachable(self, fork: str, until: int) -> set[str]:
-        """The nodes that data from ``fork`` reaches before the position ``until``."""
-        waiting, seen = [fork], {fork}
-        while waiting:
-            for user in self.users.get(waiting.pop(), ()):
-                if user.id not in seen and self.position[user.id] < until:
-                    seen.add(user.id)
-                    waiting.append(user.id)
-        return seen
-
-
-class Modules:
-    """A graph's module calls, looked up from the inside out.
-
-    >>> from fxviz._graph import ModelInfo, TraceInfo
+    >>> nodes = Node("x", "input", "x", "x"), Node("relu", "module", "ReLU", "body.relu", scope=1)
     >>> scopes = Scope(0, "", "Net", 0, None), Scope(1, "body", "Body", 0, 0)
-    >>> graph = ArchGraph(ModelInfo("net", "python", "Net"), TraceInfo("meta", "fake", {}, "2.4.0", None), (), (), scopes, ())
-    >>> [scope.path for scope in Modules(graph).around(1)]
+    >>> net = ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ())
+    >>> net.index.sources["relu"], net.index.users["x"], net.index.inside[0], net.index.inside[1]
+    (('x',), ('relu',), ('x', 'relu'), ('relu',))
+    >>> [scope.path for scope in net.index.around(1)]
     ['body', '']
     """
 
     def __init__(self, graph: ArchGraph) -> None:
-        self._graph = graph
-        self.scopes = {scope.id: scope for scope in graph.scopes}
+        self.graph = graph
+
+    # ---------------------------------------------------------------- nodes
+
+    @cached_property
+    def by_id(self) -> dict[str, Node]:
+        """Return the nodes by id."""
+        return {node.id: node for node in self.graph.nodes}
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Return the place of each node in the order of the run. Every node follows those that it reads."""
+        return {node.id: place for place, node in enumerate(self.graph.nodes)}
+
+    @cached_property
+    def edges_to(self) -> dict[str, tuple[Edge, ...]]:
+        """Return the edges that lead to each node, in the order in which their sources ran."""
+        found: dict[str, list[Edge]] = {node.id: [] for node in self.graph.nodes}
+        for edge in self.graph.edges:
+            found[edge.target].append(edge)
+        return {name: tuple(edges) for name, edges in found.items()}
+
+    @cached_property
+    def sources(self) -> dict[str, tuple[str, ...]]:
+        """Return the nodes that each node reads, each once, in the order of the run."""
+        return {name: tuple(dict.fromkeys(edge.source for edge in edges)) for name, edges in self.edges_to.items()}
+
+    @cached_property
+    def users(self) -> dict[str, tuple[str, ...]]:
+        """Return the nodes that read each node, each once, in the order of the run."""
+        found: dict[str, list[str]] = {node.id: [] for node in self.graph.nodes}
+        for name, sources in self.sources.items():
+            for source in sources:
+                found[source].append(name)
+        return {name: tuple(users) for name, users in found.items()}
+
+    def arguments(self, node: Node) -> dict[str, Node]:
+        """Return the nodes that a node reads, by the slot in which it does."""
+        return {edge.slot: self.by_id[edge.source] for edge in self.edges_to[node.id]}
+
+    def main_argument(self, node: Node) -> Node | None:
+        """Return the node that a node works on: its first argument, ahead of what tells a size (``w.expand_as(x)``)."""
+        arguments = self.arguments(node)
+        return arguments.get("0") or arguments.get("input") or next(iter(arguments.values()), None)
+
+    def tensor_read(self, node: Node) -> TensorInfo | None:
+        """Return the tensor that a node works on; None if its main argument is not a single tensor."""
+        source = self.main_argument(node)
+        return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
+
+    def between(self, fork: str, join: str) -> Iterator[str]:
+        """Return the nodes on all paths from ``fork`` to ``join``, without these two, in no particular order."""
+        behind = self._reachable(fork, self.position[join])
+        waiting, seen = [join], {fork, join}
+        while waiting:
+            for source in self.sources[waiting.pop()]:
+                if source not in seen and source in behind:
+                    seen.add(source)
+                    waiting.append(source)
+                    yield source
+
+    def _reachable(self, fork: str, until: int) -> set[str]:
+        """Return the nodes that data from ``fork`` reaches before the position ``until``."""
+        waiting, seen = [fork], {fork}
+        while waiting:
+            for user in self.users[waiting.pop()]:
+                if user not in seen and self.position[user] < until:
+                    seen.add(user)
+                    waiting.append(user)
+        return seen
+
+    # ---------------------------------------------------------------- module calls
+
+    @cached_property
+    def scopes(self) -> dict[int, Scope]:
+        """Return the module calls by id."""
+        return {scope.id: scope for scope in self.graph.scopes}
+
+    @cached_property
+    def steps(self) -> dict[int, tuple[Node | Scope, ...]]:
+        """Return the steps of each module's forward, in order: its own nodes, and the calls in which other nodes ran."""
+        steps: dict[int, list[Node | Scope]] = {scope: [] for scope in self.scopes}
+        started: set[int] = set()
+        for node in self.graph.nodes:
+            step: Node | Scope = node
+            for scope in self.around(node.scope):
+                steps[scope.id].append(step)
+                if scope.id in started:
+                    break
+                started.add(scope.id)
+                step = scope
+        return {scope: tuple(found) for scope, found in steps.items()}
+
+    @cached_property
+    def inside(self) -> dict[int, tuple[str, ...]]:
+        """Return the nodes that ran in each module call, at any depth, in the order of the run."""
+        inside: dict[int, list[str]] = {scope: [] for scope in self.scopes}
+        for node in self.graph.nodes:
+            for scope in self.around(node.scope):
+                inside[scope.id].append(node.id)
+        return {scope: tuple(names) for scope, names in inside.items()}
 
     def around(self, scope: int | None) -> Iterator[Scope]:
-        """A module call and those that it runs in, from the inside out."""
+        """Return a module call and those that it runs in, innermost first."""
         while scope is not None:
             yield self.scopes[scope]
             scope = self.scopes[scope].parent
 
-    def over(self, scopes: set[int]) -> Scope:
-        """The smallest module call that holds all of ``scopes``."""
+    def around_all(self, scopes: Collection[int]) -> Scope:
+        """Return the smallest module call that holds all of these."""
         first, *others = scopes
-        common = [scope.id for scope in self.around(first)]
+        common = list(self.around(first))
         for other in others:
             ring = {scope.id for scope in self.around(other)}
-            common = [scope for scope in common if scope in ring]
-        return self.scopes[common[0]]
+            common = [scope for scope in common if scope.id in ring]
+        return common[0]
 
-    def inside(self, scope: int) -> set[str]:
-        """The nodes that ran in a module call, at any depth."""
-        return self._nodes[scope]
+    # ---------------------------------------------------------------- parameters
 
     @cached_property
-    def _nodes(self) -> dict[int, set[str]]:
-        nodes: dict[int, set[str]] = defaultdict(set)
-        for node in self._graph.nodes:
-            for scope in self.around(node.scope):
-                nodes[scope.id].add(node.id)
-        return nodes
-
-
-Owner = tuple[Literal["layer", "parameter"], str]
-"""Whose step it is: a module's, by its path, or that of a parameter which stands for itself, by its name."""
-
-
-class Owners:
-    """The modules that own a graph's parameters, and which steps belong to them.
-
-    >>> from fxviz._graph import ModelInfo, Parameter, Scope, TraceInfo
-    >>> names = "in_proj", "out_proj.weight"
-    >>> graph = ArchGraph(ModelInfo("net", "python", "Net"), TraceInfo("meta", "fake", {}, "2.4.0", None), (), (),
-    ...                   (Scope(0, "", "Net", 0, None),), tuple(Parameter(name, (4,), "float32", True) for name in names))
-    >>> [Owners(graph).layer_of(name) for name in names]
-    [None, 'out_proj']
-    """
-
-    def __init__(self, graph: ArchGraph) -> None:
-        self._graph = graph
-        owners = {_owner(parameter.name) for parameter in graph.parameters}
-        self._holders = {"", *(path for owner in owners for path in above(owner))}
-        self._sizes = {parameter.name: parameter.size for parameter in graph.parameters}
-
-    def layer_of(self, name: str) -> str | None:
-        """The path of the module that owns a parameter; None where other modules in it own some, too."""
-        path = _owner(name)
-        return None if path in self._holders else path
+    def parameters(self) -> dict[str, Parameter]:
+        """Return the parameters by name."""
+        return {parameter.name: parameter for parameter in self.graph.parameters}
 
     @cached_property
     def called(self) -> frozenset[str]:
-        """The paths of the modules that are called themselves."""
-        return frozenset(node.path for node in self._graph.nodes if node.kind == "module")
+        """Return the paths of the modules that are called themselves."""
+        return frozenset(node.path for node in self.graph.nodes if node.kind == "module")
 
-    def arguments(self, node: Node) -> Iterator[Node]:
-        """The parameters that a step reads as arguments, or views of them."""
-        for name in self._graph.sources[node.id]:
-            source = self._graph.by_id[name]
-            while is_view(source) and (viewed := self._viewed(source)) is not None:
+    @cached_property
+    def _holders(self) -> frozenset[str]:
+        """Return the paths of the modules that hold modules with parameters."""
+        owners = {_module_of(parameter.name) for parameter in self.graph.parameters}
+        return frozenset({"", *(path for owner in owners for path in above(owner))})
+
+    def layer_of(self, parameter: str) -> str | None:
+        """Return the path of the module that owns a parameter; None if modules inside it own some, too.
+
+        >>> from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
+        >>> parameters = tuple(Parameter(name, (4,), "float32", True) for name in ("in_proj", "out_proj.weight"))
+        >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+        >>> net = ArchGraph(ModelInfo("net", "python", "Net"), trace, (), (), (Scope(0, "", "Net", 0, None),), parameters)
+        >>> [net.index.layer_of(parameter.name) for parameter in parameters]
+        [None, 'out_proj']
+        """
+        path = _module_of(parameter)
+        return None if path in self._holders else path
+
+    def parameters_read(self, node: Node) -> Iterator[Node]:
+        """Return the parameters that a step reads as arguments, directly or through views; twice if two arguments are one."""
+        for edge in self.edges_to[node.id]:
+            source = self.by_id[edge.source]
+            while is_view(source) and (viewed := self.main_argument(source)) is not None:
                 source = viewed
             if source.kind == "parameter":
                 yield source
 
-    def _viewed(self, view: Node) -> Node | None:
-        """What a view shows: its first argument, whatever others tell its shape (``weight.expand_as(x)``)."""
-        edges = {edge.slot: edge.source for edge in self._graph.edges_to[view.id]}
-        name = next((edges[slot] for slot in ("0", "input") if slot in edges), next(iter(edges.values()), None))
-        return None if name is None else self._graph.by_id[name]
-
     def owner_of(self, node: Node) -> Owner | None:
-        """Whose step it is; None of a view, and where it reads no parameters or those of several owners.
+        """Return the owner of a step; None of a view, and if it reads no parameters or those of several owners.
 
         A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the largest
         parameter that stands for itself.
@@ -210,10 +201,10 @@ class Owners:
             return self._owner_of_parameter(node.uses[0]) if node.uses else None
         if node.kind not in ("function", "method") or is_view(node):
             return None
-        read = [name for argument in self.arguments(node) for name in argument.uses]
+        read = [name for parameter in self.parameters_read(node) for name in parameter.uses]
         paths = {self.layer_of(name) for name in read} - self.called
         if paths == {None}:
-            return "parameter", max(read, key=lambda name: (self.layer_of(name) is None, self._sizes.get(name, 0)))
+            return "parameter", max(read, key=lambda name: (self.layer_of(name) is None, self._size(name)))
         layers = paths - {None}
         return ("layer", str(layers.pop())) if len(layers) == 1 else None
 
@@ -221,17 +212,73 @@ class Owners:
         path = self.layer_of(name)
         return ("parameter", name) if path is None else ("layer", path)
 
+    def _size(self, name: str) -> int:
+        return self.parameters[name].size if name in self.parameters else 0
 
-def _owner(name: str) -> str:
-    return name.rpartition(".")[0]
+
+def _module_of(parameter: str) -> str:
+    return parameter.rpartition(".")[0]
 
 
 def above(path: str) -> Iterator[str]:
-    """The paths of the modules around one, the model's own last.
+    """Return the paths of the modules around one, the model's own last.
 
     >>> list(above("layer1.0.conv1"))
     ['layer1.0', 'layer1', '']
     """
     while path:
-        path = _owner(path)
+        path = path.rpartition(".")[0]
         yield path
+
+
+def immediate_dominators(successors: Mapping[int, Collection[int]], root: int) -> dict[int, int]:
+    """Return the immediate dominator of each node that can be reached from the root, which itself has none.
+
+    Args:
+        successors: for each node those that its edges lead to; nodes without edges may be left out.
+        root: the node at which all paths start.
+
+    Returns:
+        For each node the last one that lies on every path from the root to it.
+
+    Implements Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm" (2001).
+
+    >>> sorted(immediate_dominators({0: [1, 2], 1: [3], 2: [3], 3: [4]}, 0).items())
+    [(1, 0), (2, 0), (3, 0), (4, 3)]
+    """
+    order = _reverse_postorder(successors, root)
+    rank = {node: place for place, node in enumerate(order)}
+    predecessors: dict[int, list[int]] = defaultdict(list)
+    for node in order:
+        for successor in successors.get(node, ()):
+            predecessors[successor].append(node)
+    dominators = {root: root}
+    changed = True
+    while changed:
+        changed = False
+        for node in order[1:]:
+            first, *others = (source for source in predecessors[node] if source in dominators)
+            for other in others:
+                while first != other:
+                    if rank[first] > rank[other]:
+                        first = dominators[first]
+                    else:
+                        other = dominators[other]
+            changed |= dominators.get(node) != first
+            dominators[node] = first
+    del dominators[root]
+    return dominators
+
+
+def _reverse_postorder(successors: Mapping[int, Collection[int]], root: int) -> list[int]:
+    order, seen, path = [], {root}, [(root, iter(successors.get(root, ())))]
+    while path:
+        node, following = path[-1]
+        successor = next((each for each in following if each not in seen), None)
+        if successor is None:
+            order.append(node)
+            path.pop()
+        else:
+            seen.add(successor)
+            path.append((successor, iter(successors.get(successor, ()))))
+    return order[::-1]

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Literal
 
-from fxviz._graph import Node
+from fxviz._graph.values import Node
 
 Role = Literal["compute", "norm", "resample", "view", "scale", "other"]
 

@@ -1,4 +1,4 @@
-"""The way back from node-link data to a graph's values."""
+"""Convert a graph to node-link data, and check such data as it is read back."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import prod
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from fxviz._graph.values import (
     NODE_KINDS,
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Parts(TypedDict):
-    """What an :class:`~fxviz._graph.ArchGraph` is made of."""
+    """The fields of an :class:`~fxviz._graph.ArchGraph`."""
 
     model: ModelInfo
     trace: TraceInfo
@@ -42,16 +42,16 @@ class Parts(TypedDict):
 
 
 def parse(content: str | bytes) -> Parts:
-    """The parts of a graph that was saved as JSON.
+    """Read a graph that was saved as JSON.
 
     Raises:
-        ValueError: it is no whole JSON, or not a graph of this schema.
+        ValueError: the text is not valid JSON, or no graph of this schema.
         RecursionError: it is nested too deeply.
     """
     try:
         data = json.loads(content if isinstance(content, str) else content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"it is not whole JSON ({error})") from error
+        raise ValueError(f"it is not valid JSON ({error})") from error
     _check_schema(data)
     return read(data)
 
@@ -59,16 +59,16 @@ def parse(content: str | bytes) -> Parts:
 def _check_schema(data: Any) -> None:
     attributes = data.get("graph") if isinstance(data, dict) else None
     if not isinstance(attributes, dict):
-        raise ValueError("it holds no graph of fxviz")
+        raise ValueError("it is not an fxviz graph")
     if attributes.get("schema") != SCHEMA:
-        raise ValueError(f"its schema is {attributes.get('schema')!r}, not '{SCHEMA}'")
+        raise ValueError(f"unknown schema {_quoted(attributes.get('schema'))}: must be '{SCHEMA}'")
 
 
 def read(data: Mapping[str, Any]) -> Parts:
-    """The parts of a graph in node-link form.
+    """Read a graph in node-link form.
 
     Raises:
-        ValueError: a field is missing or of another kind.
+        ValueError: a field is missing or has an invalid value.
     """
     whole = Fields(data, "the file")
     graph = Fields(whole.raw("graph"), "the graph")
@@ -94,12 +94,12 @@ def read(data: Mapping[str, Any]) -> Parts:
 
 
 def _read_owner(parameter: Fields) -> str:
-    """Graphs that were saved before owners were written have none."""
+    """Read the owner, which graphs saved by early versions lack."""
     return parameter.text("owner") if "owner" in parameter.value else ""
 
 
 def _read_weights(model: Fields) -> WeightsInfo | None:
-    """A graph saved before there were weights to load says nothing of them."""
+    """Read the weights, which graphs saved by early versions lack."""
     if model.value.get("weights") is None:
         return None
     weights = model.inner("weights")
@@ -183,7 +183,7 @@ def _frozen(value: Any) -> Any:
 
 
 def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
-    """What is known of the model as a whole."""
+    """Return the attributes of a graph as a whole."""
     return {
         "schema": SCHEMA,
         "model": _model_attributes(graph.model),
@@ -222,7 +222,7 @@ def _model_attributes(model: ModelInfo) -> dict[str, Any]:
 
 
 def node_attributes(node: Node) -> dict[str, Any]:
-    """What is known of one step, without its id."""
+    """Return the attributes of a node, without its id."""
     return {
         "kind": node.kind,
         "op": node.op,
@@ -250,7 +250,7 @@ def _failure_attributes(failure: Failure) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Tuples as lists, so that what is saved and what is kept in memory are the same."""
+    """Return a value with lists for tuples, as JSON has it."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -262,22 +262,22 @@ def _renamed(attributes: dict[str, Any], old: str, new: str) -> dict[str, Any]:
     return {new if key == old else key: value for key, value in attributes.items()}
 
 
+_Choice = TypeVar("_Choice", bound=str)
+
 _LIMIT = 2**63
-"""No count is larger: torch counts in 64 bits."""
+"""Counts are smaller: torch counts in 64 bits."""
 
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of one thing in a file.
+    """The fields of one object in a file. Each method reads one of them.
 
     Args:
-        value: what stands in the file in its place.
-        where: what it is called in messages ("node 'conv1'").
-
-    Each method reads one field.
+        value: the object, as JSON has it.
+        where: its name in messages ("node 'conv1'").
 
     Raises:
-        ValueError: the field is missing, or of another kind.
+        ValueError: the field is missing or has an invalid value.
 
     >>> fields = Fields({"op": "Conv2d", "params": -1}, "node 'conv1'")
     >>> fields.text("op")
@@ -285,7 +285,7 @@ class Fields:
     >>> fields.count("params")
     Traceback (most recent call last):
     ...
-    ValueError: node 'conv1': 'params' is -1, not a whole number from 0 on
+    ValueError: node 'conv1': 'params' must be a non-negative integer, not -1
     """
 
     value: Any
@@ -293,28 +293,29 @@ class Fields:
 
     def __post_init__(self) -> None:
         if not isinstance(self.value, dict):
-            raise ValueError(f"{self.where} is {_said(self.value)}, not an object")
+            raise ValueError(f"{self.where} must be an object, not {_quoted(self.value)}")
 
     def raw(self, key: str) -> Any:
-        """A field of any kind."""
+        """Return a field of any type."""
         if key not in self.value:
             raise ValueError(f"{self.where} has no '{key}'")
         return self.value[key]
 
     def text(self, key: str) -> str:
-        return str(self._checked(key, isinstance(self.raw(key), str), "a text"))
+        return str(self._checked(key, isinstance(self.raw(key), str), "a string"))
 
     def text_or_none(self, key: str) -> str | None:
         return None if self.raw(key) is None else self.text(key)
 
-    def choice(self, key: str, allowed: Sequence[str]) -> str:
-        return str(self._checked(key, self.raw(key) in allowed, f"one of {', '.join(allowed)}"))
+    def choice(self, key: str, allowed: Sequence[_Choice]) -> _Choice:
+        value = self._checked(key, self.raw(key) in allowed, f"one of {', '.join(allowed)}")
+        return allowed[allowed.index(value)]
 
     def flag(self, key: str) -> bool:
         return bool(self._checked(key, isinstance(self.raw(key), bool), "true or false"))
 
     def count(self, key: str) -> int:
-        return int(self._checked(key, _is_count(self.raw(key)), "a whole number from 0 on"))
+        return int(self._checked(key, _is_count(self.raw(key)), "a non-negative integer"))
 
     def count_or_none(self, key: str) -> int | None:
         return None if self.raw(key) is None else self.count(key)
@@ -323,11 +324,11 @@ class Fields:
         value = self.raw(key)
         if value is None:
             return None
-        known = isinstance(value, float) or _is_count(value)
-        return float(self._checked(key, known and 0 <= value < _LIMIT, "a number of seconds"))
+        is_number = isinstance(value, float) or _is_count(value)
+        return float(self._checked(key, is_number and 0 <= value < _LIMIT, "a number of seconds"))
 
     def sizes(self, key: str) -> tuple[int, ...]:
-        """The sizes of a tensor, whose elements can be counted too."""
+        """Return the shape of a tensor; the number of its elements must be in range, too."""
         value = self.raw(key)
         good = isinstance(value, (list, tuple)) and all(map(_is_count, value)) and prod(value) < _LIMIT
         return tuple(self._checked(key, good, "a list of sizes"))
@@ -335,23 +336,23 @@ class Fields:
     def texts(self, key: str) -> tuple[str, ...]:
         value = self.raw(key)
         good = isinstance(value, (list, tuple)) and all(isinstance(item, str) for item in value)
-        return tuple(self._checked(key, good, "a list of texts"))
+        return tuple(self._checked(key, good, "a list of strings"))
 
     def settings(self, key: str) -> dict[str, Any]:
-        """Plain values by name: numbers, texts, true, false, null, and lists of such."""
+        """Return plain values by name: numbers, strings, booleans, null, and lists of these."""
         settings = self.inner(key).value
         for name, value in settings.items():
             if not _is_plain(value):
-                expected = "a number, a text, true, false, null or a list of such"
-                raise ValueError(f"{self.where}: '{key}' '{name}' is {_said(value)}, not {expected}")
+                expected = "a number, a string, true, false, null or a list of these"
+                raise ValueError(f"{self.where}: '{key}' '{name}' must be {expected}, not {_quoted(value)}")
         return dict(settings)
 
     def inner(self, key: str) -> Fields:
-        """The fields of an object in this one."""
+        """Return the fields of an object in this one."""
         return Fields(self.raw(key), f"{self.where}: '{key}'")
 
     def items(self, key: str, name: str = "") -> Iterator[Fields]:
-        """The objects in a list; each is called by its field ``name`` in messages, or by its place in the list."""
+        """Return the objects in a list. Messages name each by its field ``name``, or else by its place in the list."""
         value = self._checked(key, isinstance(self.raw(key), (list, tuple)), "a list")
         for place, item in enumerate(value):
             fields = Fields(item, f"{self.where}: '{key}' {place}")
@@ -359,7 +360,7 @@ class Fields:
 
     def _checked(self, key: str, good: bool, expected: str) -> Any:
         if not good:
-            raise ValueError(f"{self.where}: '{key}' is {_said(self.value[key])}, not {expected}")
+            raise ValueError(f"{self.where}: '{key}' must be {expected}, not {_quoted(self.value[key])}")
         return self.value[key]
 
 
@@ -373,9 +374,10 @@ def _is_plain(value: Any) -> bool:
     return value is None or isinstance(value, (bool, int, float, str))
 
 
-def _said(value: Any) -> str:
-    """
-    >>> _said(None), _said("a" * 50), _said({"a": 1})
+def _quoted(value: Any) -> str:
+    """Return a value as messages repeat it.
+
+    >>> _quoted(None), _quoted("a" * 50), _quoted({"a": 1})
     ('null', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...", 'an object')
     """
     if value is None:
@@ -384,5 +386,5 @@ def _said(value: Any) -> str:
         return "an object"
     if isinstance(value, int) and abs(value) >= _LIMIT:
         return "a number beyond 64 bits"
-    said = repr(value)
-    return said if len(said) <= 41 else f"{said[:38]}..."
+    text = repr(value)
+    return text if len(text) <= 41 else f"{text[:38]}..."

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
+
+from fxviz._errors import shown
+from fxviz._graph import units
 
 SCHEMA = "fxviz.graph/1"
-NODE_KINDS = ("input", "module", "function", "method", "parameter", "output")
-RESIDUAL_KINDS = ("identity", "projection", "resample")
+
+NodeKind = Literal["input", "module", "function", "method", "parameter", "output"]
+NODE_KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
+
+ResidualKind = Literal["identity", "projection", "resample"]
+RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)
 """Kinds of skips that end in an addition."""
 
-SKIP_KINDS = (*RESIDUAL_KINDS, "concat", "gate")
+SkipKind = Literal[ResidualKind, "concat", "gate"]
+SKIP_KINDS: tuple[SkipKind, ...] = get_args(SkipKind)
 
-SKIP_NOUNS = {
+SKIP_NOUNS: dict[SkipKind, str] = {
     "identity": "identity shortcut",
     "projection": "projection shortcut",
     "resample": "resampling shortcut",
@@ -59,7 +67,7 @@ class Node:
     """
 
     id: str
-    kind: str
+    kind: NodeKind
     op: str
     path: str
     cls: str | None = None
@@ -131,7 +139,7 @@ class Skip:
     for a projection. ``kind`` is one of ``SKIP_KINDS``.
     """
 
-    kind: str
+    kind: SkipKind
     fork: str
     join: str
     through: tuple[str, ...] = ()
@@ -258,7 +266,7 @@ class Published:
     facts: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Information:
     """What is known of a model beside its graph.
 
@@ -285,3 +293,7 @@ class Information:
     facts: tuple[tuple[str, str], ...] = ()
     published: tuple[Published, ...] = ()
     nothing_published: str = ""
+
+    def __repr__(self) -> str:
+        params = "" if self.params is None else f", {units.quantity(self.params, 'parameter')}"
+        return f"<Information {shown(self.model, 60)}: {shown(self.cls, 60)}{params}>"
