@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from fxviz._errors import UsageError, spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, Dummy
 from fxviz._trace.arguments import bound, fits, signature
@@ -51,10 +52,10 @@ def next_step(situation: Situation) -> str:
     >>> from fxviz._graph import Failure, TensorInfo
     >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
-    >>> next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))
-    'no inputs were given, so a 1×3×224×224 image was assumed: say by --input (in Python inputs=...) what forward(input) takes'
-    >>> next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))
-    '--partial draws what ran until then'
+    >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))))
+    no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(input) takes
+    >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))))
+    partial=True returns what ran until then
     """
     return next((step for rule in _RULES if (step := rule(situation))), "")
 
@@ -70,7 +71,7 @@ def _inputs_assumed(situation: Situation) -> str:
         return ""
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
     taken = f"forward{signature(situation.model)}"
-    said = f"no inputs were given, so a {assumed} image was assumed: say by --input (in Python inputs=...) what {taken} takes"
+    said = f"no inputs were given, so a {assumed} image was assumed: say with {spelled('inputs=...', '--input')} what {taken} takes"
     more = _ids_taken(situation) or _structure_taken(situation)
     return f"{said}; {more}" if more else said
 
@@ -82,7 +83,9 @@ def _ids_taken(situation: Situation) -> str:
         info.is_floating for info in failure.inputs[:1]
     ):
         return ""
-    return f"ids are whole numbers: --input {_name_of(situation)}=...:int64[0,{module.num_embeddings}]"
+    name, count = _name_of(situation), module.num_embeddings
+    python = f"inputs={{'{name}': torch.randint({count}, ...)}}"
+    return f"ids are whole numbers: {spelled(python, f'--input {name}=...:int64[0,{count}]')}"
 
 
 def _name_of(situation: Situation) -> str:
@@ -104,7 +107,7 @@ def _sizes_given(situation: Situation) -> str:
     if not shape or situation.given.kwargs or any(type(size) is not int for size in shape):
         return ""
     info = f"TensorInfo({tuple(shape)}, 'float32')"
-    return f"sizes are no tensors: pass inputs=torch.zeros({', '.join(map(str, shape))}), or fxviz._graph.{info}"
+    return f"sizes are no tensors: pass inputs=torch.zeros({', '.join(map(str, shape))}), or fxviz.{info}"
 
 
 def _others_taken(situation: Situation) -> str:
@@ -116,12 +119,13 @@ def _others_taken(situation: Situation) -> str:
 def _one_example(situation: Situation) -> str:
     if not situation.options.train or _ONE_EXAMPLE not in situation.stop.failure.message:
         return ""
-    return "in training mode it needs two examples or more: --batch 2"
+    return f"in training mode it needs two examples or more: {spelled('batch=2', '--batch 2')}"
 
 
 def _unrecordable(situation: Situation) -> str:
     path = situation.stop.unrecordable
-    return f"--leaf {path} records that module as one node, without what is inside" if path else ""
+    leaf = spelled(f"leaf={path!r}", f"--leaf {path}")
+    return f"{leaf} records that module as one node, without what is inside" if path else ""
 
 
 def _batch_added(situation: Situation) -> str:
@@ -137,7 +141,9 @@ def _batch_added(situation: Situation) -> str:
 def _what_ran(situation: Situation) -> str:
     if situation.options.partial or not situation.began:
         return ""
-    return f"--partial{' instead of --time' if situation.options.time else ''} draws what ran until then"
+    partial = spelled("partial=True", "--partial")
+    instead = f" instead of {spelled('time=True', '--time')}" if situation.options.time else ""
+    return f"{partial}{instead} {spelled('returns', 'draws')} what ran until then"
 
 
 _RULES: tuple[Callable[[Situation], str], ...] = (

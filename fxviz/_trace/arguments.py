@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fxviz._errors import TraceError, parameters
 from fxviz._graph import TensorInfo
 from fxviz._sources.inputs import Dummy
+from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import describe, tensors_in, with_parts
 

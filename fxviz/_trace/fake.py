@@ -7,7 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+
+from fxviz._sources.torch_private import FakeTensorMode, fake_strided, without_function_modes
 
 _PLAIN = (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
 """Classes of tensors that sizes, strides and dtype describe."""
@@ -19,12 +20,10 @@ def fake_of(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
     >>> fake_of(torch.empty(2, 3, device="meta"), FakeTensorMode())
     FakeTensor(..., size=(2, 3))
     """
-    with torch._C.DisableTorchFunction():  # torch makes it from a meta tensor, which is none of the model's
+    with without_function_modes():  # torch makes it from a meta tensor, which is none of the model's
         if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_quantized:
             return mode.from_tensor(tensor.detach())
-        with torch._C._DisableTorchDispatch():  # ten times as fast as from_tensor, and there may be thousands
-            bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
-        return FakeTensor(mode, bare, torch.device("cpu") if tensor.is_meta else tensor.device)
+        return fake_strided(tensor, mode, torch.device("cpu") if tensor.is_meta else tensor.device)
 
 
 Guess = Callable[..., Any]
@@ -39,7 +38,7 @@ def guess_of(func: Any) -> Guess | None:
     >>> guess_of(torch.ops.aten.add.Tensor) is None
     True
     """
-    return _GUESSES.get(str(func._overloadpacket))
+    return _GUESSES.get(str(func.overloadpacket))
 
 
 def _number(tensor: Tensor) -> bool | int | float | complex:

@@ -10,26 +10,25 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
+from torch.overrides import TorchFunctionMode
+
+from fxviz._sources.own_thread import patched
+from fxviz._sources.torch_private import (
+    DEPENDS_ON_DATA,
+    UNSUPPORTED_BY_FAKE,
     FakeTensor,
     FakeTensorMode,
-    UnsupportedFakeTensorException,
-    UnsupportedOperatorException,
+    TorchDispatchMode,
+    in_function_transform,
+    tree_map_only,
+    uncompiled,
 )
-from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
-
 from fxviz._trace.fake import fake_of, guess_of, quick
 from fxviz._trace.macs import macs_of
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 
-_DEPENDS_ON_DATA = (DynamicOutputShapeException, DataDependentOutputException)
-_BEYOND_FAKE = (*_DEPENDS_ON_DATA, UnsupportedOperatorException, UnsupportedFakeTensorException, NotImplementedError)
-
+_BEYOND_FAKE = (*DEPENDS_ON_DATA, *UNSUPPORTED_BY_FAKE, NotImplementedError)
 
 _READS_A_VALUE = ("aten._local_scalar_dense", "aten.equal")
 """Operations that take a number or a truth value out of a tensor."""
@@ -56,7 +55,7 @@ class FunctionMode(TorchFunctionMode):
         self._stand_ins = stand_ins
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self._tracer.recording and torch._C._functorch.peek_interpreter_stack() is None:
+        if self._tracer.recording and not in_function_transform():
             return self._tracer.call_function(func, self._stand_ins.call, args, kwargs or {})
         return self._stand_ins.call(func, *args, **(kwargs or {}))
 
@@ -166,7 +165,7 @@ class OperationMeter(TorchDispatchMode):
         except FAILURES as error:
             if self._tracer.recording:
                 self._tracer.blame(
-                    error, step=Step("call_function", func, *shown, {"op": func._overloadpacket.__name__})
+                    error, step=Step("call_function", func, *shown, {"op": func.overloadpacket.__name__})
                 )
             raise
         macs = macs_of(func, args, kwargs, result)
@@ -181,8 +180,8 @@ class OperationMeter(TorchDispatchMode):
                 return known
             return func(*args, **kwargs)
         except _BEYOND_FAKE as error:
-            name = str(func._overloadpacket)
-            guess = guess_of(func) if self._guessing and isinstance(error, _DEPENDS_ON_DATA) else None
+            name = str(func.overloadpacket)
+            guess = guess_of(func) if self._guessing and isinstance(error, DEPENDS_ON_DATA) else None
             if guess is None or self._stand_ins.fake_mode is None:
                 self.beyond.append(name)
                 raise
@@ -217,12 +216,8 @@ def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[Non
 
     def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            if type(module).__module__.startswith(
-                "torch._dynamo"
-            ):  # torch.compile's wrapper: what it compiled runs as written
-                written: Any = module._orig_mod
-                return written(*args, **kwargs)
-            return call(module, *args, **kwargs)
+            written = uncompiled(module)
+            return call(module, *args, **kwargs) if written is None else written(*args, **kwargs)
 
         if module is tracer.root and not tracer.begun:
             return enter(forward, args, kwargs)
@@ -234,8 +229,5 @@ def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[Non
             tracer.blame(error, module)
             raise
 
-    nn.Module.__call__ = traced_call  # type: ignore[method-assign]
-    try:
+    with patched(nn.Module, "__call__", traced_call):
         yield
-    finally:
-        nn.Module.__call__ = call  # type: ignore[method-assign]

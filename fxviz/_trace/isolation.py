@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
-from fxviz._trace.tensors import storage_of, tensors_in
+from fxviz._sources.own_thread import patched, printing_to_stderr
+from fxviz._sources.torch_private import TorchDispatchMode, storage_of, writes
+from fxviz._trace.tensors import tensors_in
 
 _CONTAINERS = (dict, list, set)
 
@@ -38,14 +39,14 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
     with ExitStack() as stack:
         stack.enter_context(_random_state(real))
         stack.enter_context(torch.set_grad_enabled(gradients))
-        stack.enter_context(_attention_in_full())
+        stack.enter_context(patched(torch.backends.mha, "get_fastpath_enabled", _no_fast_path))
         stack.enter_context(_gradients(model))
         if real:
             stack.enter_context(_buffer_values(model))
             stack.enter_context(_CopyOnWrite(model))
         stack.enter_context(_attributes(model))
         stack.enter_context(_mode(model, training))
-        stack.enter_context(redirect_stdout(sys.stderr))
+        stack.enter_context(printing_to_stderr())
         yield
 
 
@@ -65,15 +66,9 @@ def _random_state(real: bool) -> Iterator[None]:
             numpy.set_state(numbers)
 
 
-@contextmanager
-def _attention_in_full() -> Iterator[None]:
-    """MultiheadAttention's fast path is one opaque operation that hides its MACs: off while the model is traced."""
-    enabled = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(enabled)
+def _no_fast_path() -> bool:
+    """Switch off MultiheadAttention's fast path while the model is traced: one opaque operation would hide its MACs."""
+    return False
 
 
 @contextmanager
@@ -115,7 +110,7 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func._schema.is_mutable:
+        if writes(func):
             for tensor in tensors_in((args, kwargs)):
                 self._keep(tensor)
         return func(*args, **(kwargs or {}))
@@ -155,9 +150,18 @@ def _hold(container: Any, held: list[tuple[Any, Any]], seen: set[int]) -> None:
 
 
 def _restore(container: Any, items: Any) -> None:
-    if container or items:
+    if not _holds(container, items):
         container.clear()
         (container.extend if isinstance(container, list) else container.update)(items)
+
+
+def _holds(container: Any, items: Any) -> bool:
+    """Return whether a container still holds these very items in this order; then it is not touched."""
+    now, before = (
+        [part for pair in each.items() for part in pair] if isinstance(each, dict) else list(each)
+        for each in (container, items)
+    )
+    return len(now) == len(before) and all(one is other for one, other in zip(now, before, strict=True))
 
 
 @contextmanager

@@ -84,7 +84,7 @@ def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
     >>> macs_of(torch.ops.aten.mm.default, (a, b), {}, a @ b)
     30
     """
-    packet = func._overloadpacket
+    packet = func.overloadpacket
     if str(packet) in _FORMULAS:
         return _FORMULAS[str(packet)](*args, **kwargs)
     if packet in flop_registry:

@@ -11,13 +11,14 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.parameter import is_lazy
 
-from fxviz._errors import UsageError, text_of
-from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, TraceInfo
+from fxviz._errors import UsageError, spelled, text_of
+from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
 from fxviz._graph.options import TraceOptions, check_device
 from fxviz._sources.inputs import Arguments
+from fxviz._sources.own_thread import running_forward
+from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.arguments import materialized, named_inputs
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
@@ -93,6 +94,7 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     args, kwargs = materialized((given.args, given.kwargs), fake_mode, "cpu" if fake_mode else options.device)
     call = _RootCall(tracer, real=fake_mode is None)
     with ExitStack() as stack:
+        stack.enter_context(running_forward())
         stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients))
         stack.enter_context(fake_mode or nullcontext())
         stack.enter_context(meter)
@@ -170,7 +172,8 @@ def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> s
         return (
             f"{said}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
         )
-    return f"{said} in {'training' if options.train else 'eval'} mode{'' if options.train else ': it may with --train'}"
+    hint = f": it may with {spelled('train=True', '--train')}"
+    return f"{said} in {'training' if options.train else 'eval'} mode{'' if options.train else hint}"
 
 
 def _runs_for_real(model: nn.Module, device: str) -> bool:
@@ -239,10 +242,10 @@ def leaves(root: nn.Module, names: Iterable[str]) -> frozenset[nn.Module]:
 
 
 def _at(model: nn.Module, path: str) -> nn.Module | None:
-    found: nn.Module | None = model
+    found: Any = model
     for name in path.split(".") if path else ():
-        found = None if found is None else found._modules.get(name)
-    return found
+        found = getattr(found, name, None)
+    return found if isinstance(found, nn.Module) else None
 
 
 def _named(root: nn.Module, name: str) -> set[nn.Module]:
@@ -268,7 +271,7 @@ def _near(name: str, known: Iterable[str]) -> str:
     return f"; there are {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; it has none"
 
 
-_KINDS = {
+_KINDS: dict[str, NodeKind] = {
     "placeholder": "input",
     "call_module": "module",
     "call_function": "function",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,6 +15,8 @@ from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
+from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
+from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.failures import sentence
 from fxviz._trace.record import Recording, record, to_archgraph
@@ -88,7 +88,7 @@ def trace_module(
     ('fake', [('input', 0), ('Linear', 8), ('output', 0)])
     """
     given = Arguments.of(inputs)
-    with _quiet():
+    with one_at_a_time(), _quiet():
         attempt = _attempt(model, given, options, rebuild)
         stop = attempt.recording.stop
         if stop is not None:
@@ -172,15 +172,8 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """No log of each operation that fails on fake tensors, the error that is raised says enough; no news of changes to come."""
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    disabled, log.disabled = log.disabled, True
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", category=FutureWarning, module=_LIBRARIES)
-            warnings.filterwarnings("ignore", module=_OURS)
-            yield
-    finally:
-        log.disabled = disabled
+    with silenced(FAKE_TENSOR_LOGGER), ignored_warnings(FutureWarning, _LIBRARIES), ignored_warnings(module=_OURS):
+        yield
 
 
 def _torchvision_version() -> str | None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxviz._graph import TensorInfo
+from fxviz._sources.torch_private import storage_of, version_of
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
 _OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
@@ -114,19 +115,6 @@ def said(tensors: Iterable[TensorInfo]) -> str:
     '2×8 float32, a single bool'
     """
     return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in tensors)
-
-
-def version_of(tensor: Tensor) -> int:
-    """The counter that torch raises at every write; 0 for tensors that keep none (inference mode)."""
-    return 0 if tensor.is_inference() else tensor._version
-
-
-def storage_of(tensor: Tensor) -> int | None:
-    """What tells two views of the same memory; None for tensors without storage (sparse, nested)."""
-    try:
-        return int(tensor.untyped_storage()._cdata)
-    except (NotImplementedError, RuntimeError):
-        return None
 
 
 @dataclasses.dataclass

@@ -12,11 +12,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.rnn import PackedSequence
-from torch.utils._python_dispatch import _disable_current_modes
-from torch.utils._pytree import tree_leaves
 
-from fxviz._errors import TimingError, first_line
+from fxviz._errors import TimingError, first_line, spelled
 from fxviz._graph.options import TraceOptions
+from fxviz._sources.torch_private import tree_leaves, without_modes
 from fxviz._trace.isolation import undisturbed
 from fxviz._trace.record import Recording
 from fxviz._trace.tensors import describe, said, tensors_in
@@ -58,7 +57,7 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
     def once(replay: _Replay) -> dict[str, float]:
         """One run from the same state as all others: inputs, buffers, random numbers."""
         inputs = [tensor.clone() for tensor in recording.inputs.values()]
-        with undisturbed(model, True, options.train), nullcontext() if replay.watched else _disable_current_modes():
+        with undisturbed(model, True, options.train), nullcontext() if replay.watched else without_modes():
             return replay.timed(inputs)
 
     with undisturbed(
@@ -227,5 +226,6 @@ def _check_arguments(model: nn.Module, recording: Recording) -> None:
 def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str) -> TimingError:
     """What to raise: the way out is to time nothing, or the module that the step is in as a whole."""
     path = recording.tracer.scopes[node.meta["scope"]].path
-    whole = f", or take {path} as one node with leaf='{path}' (--leaf {path})" if path else ""
-    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out time=True (--time){whole}")
+    leaf, time = spelled(f"leaf={path!r}", f"--leaf {path}"), spelled("time=True", "--time")
+    whole = f", or take {path} as one node with {leaf}" if path else ""
+    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out {time}{whole}")

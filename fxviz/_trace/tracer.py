@@ -19,7 +19,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
-from fxviz._trace.tensors import Bindings, describe, tensors_in, version_of
+from fxviz._sources.torch_private import version_of
+from fxviz._trace.tensors import Bindings, describe, tensors_in
 
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
@@ -229,7 +230,7 @@ class ModelTracer(fx.Tracer):
         if not any(True for _ in tensors_in(result)):
             return
         with self.quiet():
-            name = func._overloadpacket.__name__
+            name = func.overloadpacket.__name__
             arguments = self.create_arg(args), self.create_arg(kwargs)
             node = self._record("call_function", func, *arguments, result, op=name, macs=macs)
             self._bind_result(node, result, [], [args[0]] if name.endswith("_") and args else [])

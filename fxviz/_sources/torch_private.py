@@ -1,0 +1,234 @@
+"""Every private name of torch that fxviz uses, with what replaces it in a torch that does not have it.
+
+No other file of fxviz names them; ``tests/test_architecture.py`` checks that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from fxviz._errors import FxvizError
+
+_KNOWN = "2.4 to 2.15"
+"""The versions of torch that fxviz was tried with."""
+
+
+def unknown_torch(name: str) -> FxvizError:
+    """Return the error for a private name that fxviz cannot do without, and that this torch does not have.
+
+    >>> str(unknown_torch("torch._C.Missing")).partition(": ")[2]
+    'it has no torch._C.Missing; install a newer fxviz, or torch 2.4 to 2.15'
+    """
+    return FxvizError(
+        f"fxviz does not know this version of torch ({torch.__version__}): it has no {name}; "
+        f"install a newer fxviz, or torch {_KNOWN}"
+    )
+
+
+def _optional(path: str) -> Any:
+    """Return what a dotted path below torch names, None if this torch does not have it."""
+    found: Any = torch
+    for name in path.split("."):
+        found = getattr(found, name, None)
+    return found
+
+
+# ------------------------------------------------------------------ fake tensors
+# Tensors with a shape and a dtype and without values. There is no public way to make them: without them nothing can be traced.
+
+try:
+    from torch._subclasses import fake_tensor as _fake_tensor
+    from torch._subclasses.fake_tensor import FakeTensor as FakeTensor
+    from torch._subclasses.fake_tensor import FakeTensorMode as FakeTensorMode
+except ImportError as error:
+    raise unknown_torch("torch._subclasses.fake_tensor.FakeTensorMode") from error
+
+
+FAKE_TENSOR_LOGGER = "torch._subclasses.fake_tensor"
+"""The logger to which torch reports each operation that fails on fake tensors. One of another name is not silenced."""
+
+
+def _failures(*names: str) -> tuple[type[Exception], ...]:
+    """Return the exceptions of these names; one that does not exist is not raised by this torch."""
+    found = (getattr(_fake_tensor, name, None) for name in names)
+    return tuple(each for each in found if isinstance(each, type) and issubclass(each, Exception))
+
+
+DEPENDS_ON_DATA = _failures("DynamicOutputShapeException", "DataDependentOutputException")
+"""Raised where a result depends on the values of a fake tensor. Without them nothing is guessed: the model runs for real."""
+
+UNSUPPORTED_BY_FAKE = _failures("UnsupportedOperatorException", "UnsupportedFakeTensorException")
+"""Raised where fake tensors do not support an operation. Others of torch's errors say so in their text."""
+
+
+def fake_strided(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tensor:
+    """Make a fake tensor with the sizes, strides and dtype of a plain one.
+
+    This is ten times as fast as ``mode.from_tensor``, which replaces it where the dispatch to modes cannot be switched off.
+    """
+    without_dispatch = _optional("_C._DisableTorchDispatch")
+    if without_dispatch is None:
+        return mode.from_tensor(tensor.detach()).to(device)
+    with without_dispatch():
+        bare = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
+    return FakeTensor(mode, bare, device)
+
+
+# ------------------------------------------------------------------ modes
+
+try:
+    from torch.utils._python_dispatch import TorchDispatchMode as TorchDispatchMode  # documented, without a public path
+except ImportError as error:
+    raise unknown_torch("torch.utils._python_dispatch.TorchDispatchMode") from error
+
+
+def without_function_modes() -> AbstractContextManager[Any]:
+    """Hide torch calls from function modes; there is no public way to do so, and a step of fxviz's own would be recorded."""
+    context = _optional("_C.DisableTorchFunction")
+    if context is None:
+        raise unknown_torch("torch._C.DisableTorchFunction")
+    entered: AbstractContextManager[Any] = context()
+    return entered
+
+
+def without_modes() -> AbstractContextManager[Any]:
+    """Switch all dispatch modes off, so that they do not slow down what is timed; they stay on where torch cannot do that."""
+    context = _optional("utils._python_dispatch._disable_current_modes") or nullcontext
+    entered: AbstractContextManager[Any] = context()
+    return entered
+
+
+def _no_interpreter() -> None:
+    return None
+
+
+_interpreter: Callable[[], Any] = _optional("_C._functorch.peek_interpreter_stack") or _no_interpreter
+
+
+def in_function_transform() -> bool:
+    """Return whether ``vmap`` or another function transform runs; without this its steps are recorded one by one."""
+    return _interpreter() is not None
+
+
+# ------------------------------------------------------------------ nested containers
+
+
+def _map_only(cls: type, change: Callable[[Any], Any], value: Any) -> Any:
+    """Replace ``tree_map_only``: only tuples, lists and dicts are entered, no classes that were registered with torch."""
+    if isinstance(value, cls):
+        return change(value)
+    if isinstance(value, (tuple, list)):
+        parts = [_map_only(cls, change, part) for part in value]
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    if type(value) is dict:
+        return {key: _map_only(cls, change, part) for key, part in value.items()}
+    return value
+
+
+def _leaves(value: Any) -> list[Any]:
+    """Replace ``tree_leaves``, with the same restriction."""
+    if isinstance(value, (tuple, list)):
+        return [leaf for part in value for leaf in _leaves(part)]
+    return _leaves(tuple(value.values())) if type(value) is dict else [value]
+
+
+tree_map_only: Callable[[Any, Callable[[Any], Any], Any], Any] = _optional("utils._pytree.tree_map_only") or _map_only
+"""Replace the parts of a nested container that are of one class."""
+
+tree_leaves: Callable[[Any], list[Any]] = _optional("utils._pytree.tree_leaves") or _leaves
+"""List the parts of a nested container."""
+
+
+def unflattened(leaves: list[Any], structure: Any) -> Any:
+    """Put leaves into a structure that an exported program declares; only torch can read that."""
+    unflatten = _optional("utils._pytree.tree_unflatten")
+    if unflatten is None:
+        raise unknown_torch("torch.utils._pytree.tree_unflatten")
+    return unflatten(leaves, structure)
+
+
+def structure_of(value: Any) -> Any:
+    """Return the structure of a nested container, to compare it with one that an exported program declares."""
+    structure = _optional("utils._pytree.tree_structure")
+    if structure is None:
+        raise unknown_torch("torch.utils._pytree.tree_structure")
+    return structure(value)
+
+
+# ------------------------------------------------------------------ tensors and operations
+
+
+def version_of(tensor: Tensor) -> int:
+    """Return the counter that torch raises at every write.
+
+    It is 0 for tensors that keep none (inference mode), and where torch has no counter: a write is then known by the
+    operation's name alone.
+    """
+    return 0 if tensor.is_inference() else int(getattr(tensor, "_version", 0))
+
+
+def storage_of(tensor: Tensor) -> int | None:
+    """Return a number that two views of the same memory share; None for tensors without storage (sparse, nested).
+
+    Where storages have no such number it is their address, which fake tensors do not have: a write through a view of one is
+    then not noticed.
+    """
+    try:
+        storage = tensor.untyped_storage()
+        number = getattr(storage, "_cdata", None)
+        return int(storage.data_ptr() if number is None else number) or None
+    except (NotImplementedError, RuntimeError):
+        return None
+
+
+def writes(func: Any) -> bool:
+    """Return whether an aten operation writes to an argument; without a schema its name says so (``add_``, ``add.out``).
+
+    >>> writes(torch.ops.aten.add_.Tensor), writes(torch.ops.aten.add.out), writes(torch.ops.aten.add.Tensor)
+    (True, True, False)
+    """
+    schema = getattr(func, "_schema", None)
+    if schema is None:
+        name, _, overload = str(func).removeprefix("aten.").partition(".")
+        return name.endswith("_") or overload.endswith("out")
+    return bool(schema.is_mutable)
+
+
+OpOverload: type = type(torch.ops.aten.alias.default)
+"""The class of aten operations such as ``aten.add.Tensor``."""
+
+
+def uncompiled(module: nn.Module) -> Any:
+    """Return the module that ``torch.compile`` wrapped into this one; None for any other module.
+
+    A torch that calls the wrapper otherwise has it traced as it is: then compiled code is called, which cannot be recorded.
+
+    >>> layer = nn.ReLU()
+    >>> uncompiled(torch.compile(layer)) is layer, uncompiled(layer)
+    (True, None)
+    """
+    if not type(module).__module__.startswith("torch._dynamo"):
+        return None
+    return getattr(module, "_orig_mod", None)
+
+
+# ------------------------------------------------------------------ files
+
+
+def archive_reader(file: Any) -> Any:
+    """Return torch's own reader of an archive, to see what it would load.
+
+    Without that, files of exported programs cannot be checked, and none is read.
+
+    Raises:
+        RuntimeError: the file is not an archive of torch's layout.
+    """
+    reader = _optional("_C.PyTorchFileReader")
+    if reader is None:
+        raise unknown_torch("torch._C.PyTorchFileReader")
+    return reader(file)
