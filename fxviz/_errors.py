@@ -119,13 +119,13 @@ def choice(words: Sequence[str]) -> str:
 
 
 _SHOWN = 80
-"""Most characters of a text that a message repeats."""
+"""Maximum length of a text in a message."""
 
 _PATH = 60
-"""Most characters of a path that a sentence repeats."""
+"""Maximum length of a path in a sentence."""
 
 _PARAMETERS = 300
-"""Most characters of a function's parameters that a message repeats."""
+"""Maximum length of a function's parameters in a message."""
 
 
 def printable(text: str) -> str:
@@ -211,7 +211,7 @@ def require_torch(need: str, name: str = "torch") -> None:
 
 
 _LONGEST = 300
-"""Most characters of an error's message that are repeated."""
+"""Maximum length of another error's message in a message."""
 
 _INSTALLED = ("site-packages", "dist-packages")
 _OURS = str(Path(__file__).parent)

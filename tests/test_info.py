@@ -1,4 +1,4 @@
-"""``fxviz info``: documentation, origin, published weights; nothing is run, nothing downloaded."""
+"""``fxviz info``: documentation, origin, published weights; nothing is run or downloaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from conftest import ROOT, Result, usable
 from fxviz import inform
 from fxviz._graph import ArchGraph, WeightsInfo
 from fxviz._graph.values import Information, Metric, Published
-from fxviz._report.info import readable, words
+from fxviz._report.info import readable, to_text
 
 Call = Callable[..., Result]
 
@@ -77,7 +77,7 @@ def net(in_tmp: Path) -> None:
 
 
 def rows(text: str, indent: int = 2) -> dict[str, str]:
-    """The lines of a table: what stands before the gap, and behind it."""
+    """Split the lines of a table into labels and values."""
     lines = [line[indent:] for line in text.splitlines() if len(line) - len(line.lstrip()) == indent]
     return {label: value.strip() for label, _, value in (line.partition("  ") for line in lines) if value}
 
@@ -118,7 +118,7 @@ KNOWN = Information(
 
 @pytest.mark.parametrize("width", [None, 120, 60])
 def test_the_words(width: int | None, golden: Callable[[str, str], None]) -> None:
-    text = words(KNOWN, "Net.svg", width) + "\n"
+    text = to_text(KNOWN, "Net.svg", width) + "\n"
     golden(f"info_{width or 'piped'}.txt", text)
     for line in text.splitlines():
         whole = max(line.split(), key=len, default="")
@@ -127,7 +127,7 @@ def test_the_words(width: int | None, golden: Callable[[str, str], None]) -> Non
 
 
 def test_where_nothing_is_published_that_is_said() -> None:
-    text = words(replace(KNOWN, published=(), documentation=" ", nothing_published="None at all."), "a.svg")
+    text = to_text(replace(KNOWN, published=(), documentation=" ", nothing_published="None at all."), "a.svg")
     assert text.endswith("\n\nPublished weights\n\n  None at all.")
     assert "Documentation" not in text
 
@@ -135,7 +135,7 @@ def test_where_nothing_is_published_that_is_said() -> None:
 def test_hostile_texts_are_harmless() -> None:
     evil = "\x1b[2J\rgone\x9b"
     weights = Published(evil, metrics=(Metric(evil, evil, 1.0),), facts=((evil, evil),))
-    text = words(Information(evil, evil, evil, evil, 1, evil, 1, ((evil, evil),), (weights,), evil), evil)
+    text = to_text(Information(evil, evil, evil, evil, 1, evil, 1, ((evil, evil),), (weights,), evil), evil)
     assert all(line.isprintable() for line in text.split("\n"))
 
 
@@ -173,10 +173,10 @@ def test_a_model_of_torchvision(fxviz: Call) -> None:
         in result.out
     )
     declared = rows(result.out.partition("Published weights")[2], 4)
-    assert declared["parameters"] == "11,689,512 declared, as fxviz counts"
+    assert declared["parameters"] == "11,689,512 declared; fxviz counts the same"
     operations = f"{weights.meta['_ops']:g}"
-    assert (
-        declared["operations"] == f"{operations} GFLOPS declared, which count a multiply-add once: {operations} GMACs"
+    assert declared["operations"] == (
+        f"{operations} GFLOPS declared, counting a multiply-add as one operation: {operations} GMACs"
     )
     assert declared["ImageNet-1K"] == ", ".join(
         f"{key} {value:g}" for key, value in weights.meta["_metrics"]["ImageNet-1K"].items()
@@ -199,7 +199,7 @@ def test_all_weights_of_a_model_and_which_of_them_are_here(
 
 
 def test_what_is_declared_otherwise_than_counted(fxviz: Call) -> None:
-    """torchvision declares a detector with frozen norms, whose numbers are buffers; without weights they are parameters."""
+    """The declared detector has frozen norms, whose numbers are buffers; without weights they are parameters."""
     out = fxviz("info", "fasterrcnn_resnet50_fpn").out
     assert "41,755,286 declared; fxviz counts 41,808,406, 53,120 more\n" in out
 
@@ -267,7 +267,7 @@ def test_a_program(fxviz: Call, in_tmp: Path) -> None:
 def test_a_saved_graph_is_told_without_torch(in_tmp: Path, tiny: ArchGraph) -> None:
     weights = WeightsInfo("weights of mine.pt", "float16")
     replace(tiny, model=replace(tiny.model, weights=weights)).save("a graph.json")
-    code = "import sys; from fxviz._cli import main; status = main(['info', 'a graph.json']); assert 'torch' not in sys.modules"
+    code = "import sys; from fxviz._cli import main; main(['info', 'a graph.json']); assert 'torch' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", code], text=True, capture_output=True, env={"PYTHONPATH": str(ROOT)}, check=True
     )

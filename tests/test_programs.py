@@ -1,4 +1,4 @@
-"""Exported programs: drawn as the models that they were exported from; nothing in the file is run or unpickled."""
+"""Exported programs are drawn as the models that they were exported from; nothing in the file is run or unpickled."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def test_loading_a_program_leaves_the_process_as_it_was(
 
 
 def changed(path: str, change: Callable[[str, bytes], bytes], **more: bytes) -> str:
-    """The archive at ``path`` with its members changed, and more of them."""
+    """Copy the archive at ``path`` with its members changed and others added."""
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     folder = next(iter(members)).partition("/")[0]
@@ -183,7 +183,7 @@ def nodes_of(description: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def described_anew(path: str, change: Callable[[dict[str, Any]], None]) -> str:
-    """The archive at ``path`` with the description of its program changed."""
+    """Copy the archive at ``path`` with the description of its program changed."""
 
     def edited(name: str, data: bytes) -> bytes:
         if not (name.endswith("exported_program.json") or "models/" in name):
@@ -210,7 +210,7 @@ def test_a_program_with_something_to_unpickle_is_refused() -> None:
         path, lambda name, data: bomb.getvalue() if "inputs" in name and not name.endswith(".json") else data
     )
     assert message(harmful) == (
-        "cannot load 'changed.pt2': it holds objects that would be unpickled, and fxviz unpickles nothing; "
+        "cannot load 'changed.pt2': it contains pickled objects, and fxviz unpickles nothing; "
         "export the model without them"
     )
     assert not Path("exploded").exists()
@@ -222,8 +222,8 @@ def test_a_program_with_something_to_unpickle_is_refused() -> None:
 def test_a_program_with_objects_or_libraries_is_refused_unread(member: str) -> None:
     harmful = changed(exported(Dynamic(), torch.zeros(3, 4)), lambda name, data: data, **{member: pickle.dumps(Bomb())})
     assert message(harmful) == (
-        f"cannot read 'changed.pt2': it holds '{member.rpartition('/')[2]}', which is code or would be unpickled; "
-        "fxviz runs and unpickles nothing from a file of data"
+        f"cannot read 'changed.pt2': it contains '{member.rpartition('/')[2]}', which is code or would be unpickled; "
+        "fxviz neither runs nor unpickles anything in a file"
     )
     assert not Path("exploded").exists()
 
@@ -239,7 +239,7 @@ def test_a_program_with_code_for_a_size_is_refused(code: str | int) -> None:
             else data
         )
 
-    assert message(changed(path, hurt)).startswith("cannot read 'changed.pt2': a size is given by code: ")
+    assert message(changed(path, hurt)).startswith("cannot read 'changed.pt2': a size is code: ")
     assert not Path("exploded").exists()
 
 
@@ -343,7 +343,8 @@ def test_a_program_that_calls_what_is_no_operation_is_refused(target: str, field
 
     path = exported(nn.Sequential(nn.ReLU()), torch.zeros(3, 4))
     said = message(described_anew(path, hurt))
-    assert said.startswith(f"cannot read 'changed.pt2': it calls what is no operation on tensors: {target[:20]}")
+    reason = "it calls something other than an operation on tensors"
+    assert said.startswith(f"cannot read 'changed.pt2': {reason}: {target[:20]}")
 
 
 def test_a_program_may_run_parts_of_it_and_operations_on_sizes() -> None:
@@ -459,24 +460,25 @@ def test_inputs_in_an_old_form_of_pickle_are_refused() -> None:
     harmful = changed(
         path, lambda name, data: pickle.dumps(Bomb()) if "inputs" in name and not name.endswith(".json") else data
     )
-    assert "which is not what torch.save writes" in message(harmful)
+    assert "which torch.save did not write" in message(harmful)
     assert not Path("exploded").exists()
 
 
 def test_two_parts_whose_names_torch_takes_for_one_are_refused() -> None:
     harmful = changed(exported(nn.Sequential(nn.ReLU()), torch.zeros(3, 4)), lambda name, data: data, x=b"", X=b"")
-    assert message(harmful).startswith("cannot read 'changed.pt2': two of its parts have the same name")
+    assert message(harmful).startswith("cannot read 'changed.pt2': two of its members have the same name")
 
 
 @names_its_tensors
 def test_what_torch_reads_of_two_archives_in_one_file_is_vetted() -> None:
-    """Python finds an archive's members by their distance from its end, torch by that from the beginning of the file."""
+    """Python finds a member by its distance from the end of the archive, torch by that from the start of the file."""
     path = exported(nn.Sequential(nn.ReLU()), torch.zeros(3, 4))
     good = Path(changed(path, lambda name, data: data)).read_bytes()
     bad = Path(changed(path, lambda name, data: data.replace(b"aten.relu.default", b"aten.relx.default"))).read_bytes()
     assert len(good) == len(bad)
     Path("double.pt2").write_bytes(bad + good)
-    assert message("double.pt2").startswith("cannot read 'double.pt2': it calls what is no operation on tensors: ")
+    reason = "it calls something other than an operation on tensors"
+    assert message("double.pt2").startswith(f"cannot read 'double.pt2': {reason}: ")
 
 
 def test_a_file_that_is_no_program_is_refused() -> None:
@@ -486,8 +488,8 @@ def test_a_file_that_is_no_program_is_refused() -> None:
     Path("text.pt2").write_text("hello")
     Path("half.pt2").write_bytes(whole[: len(whole) // 2])
     Path("folder.pt2").mkdir()
+    reason = "it is not an exported program, or is truncated; write it with torch.export.save"
     for name in ("weights", "empty", "text", "half"):
-        expected = f"cannot read '{name}.pt2': it is no exported program, or cut short; write it with torch.export.save"
-        assert message(f"{name}.pt2") == expected
+        assert message(f"{name}.pt2") == f"cannot read '{name}.pt2': {reason}"
     assert message("folder.pt2") == "cannot read 'folder.pt2': Is a directory"
     assert message("nowhere.pt2") == "cannot read 'nowhere.pt2': No such file or directory"

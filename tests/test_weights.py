@@ -1,4 +1,4 @@
-"""``--weights``: sizes, dtypes and bytes are those of the file, what does not fit is said, and nothing in a file is run."""
+"""``--weights``: sizes, dtypes and bytes are those of the file, misfits are reported, and no code of a file is run."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ CHECKED = ("conv.weight", "norm.weight", "head.weight", "head.bias")
 
 
 class Net(nn.Module):
-    """The same modules, to make weights of."""
+    """The modules of ``NET``, from which weights are made."""
 
     def __init__(self, classes: int = 4) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ def saved(file: str, tensors: Any) -> str:
 
 
 def loaded(model: str, file: str, **options: Any) -> tuple[WeightsInfo, dict[str, str]]:
-    """What is said of the weights, and the dtype of each parameter."""
+    """Load weights, and return the facts about them and the dtype of each parameter."""
     graph = trace(model, weights=file, **options)
     assert graph.model.weights is not None
     return graph.model.weights, {parameter.name: parameter.dtype for parameter in graph.parameters}
@@ -130,7 +130,7 @@ def test_a_file_of_weights_of_each_suffix(file: str) -> None:
 )
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_every_floating_dtype_is_kept(dtype: torch.dtype, suffix: str) -> None:
-    """float8 is not computed with by every operation, so a model whose run does not matter."""
+    """Not every operation supports float8: whether the run succeeds does not matter here."""
     file = saved(f"a{suffix}", {"weight": torch.zeros(2, 3).to(dtype), "bias": torch.zeros(2).to(dtype)})
     name = str(dtype).removeprefix("torch.")
     graph = trace("torch.nn:Linear(3, 2)", TensorInfo((1, 3), "float32"), weights=file, partial=True)
@@ -140,7 +140,8 @@ def test_every_floating_dtype_is_kept(dtype: torch.dtype, suffix: str) -> None:
 
 def test_a_complex_parameter_stays_complex() -> None:
     Path("wave.py").write_text(
-        "import torch\nfrom torch import nn\nclass Wave(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
+        "import torch\nfrom torch import nn\nclass Wave(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n"
         "        self.w = nn.Parameter(torch.zeros(3, dtype=torch.complex128))\n"
         "    def forward(self, x):\n        return self.w * x\n"
     )
@@ -163,7 +164,8 @@ def test_a_file_of_mixed_dtypes_keeps_each() -> None:
 
 def test_frozen_parameters_stay_frozen() -> None:
     Path("frozen.py").write_text(
-        "from torch import nn\ndef make():\n    net = nn.Linear(3, 2)\n    net.bias.requires_grad_(False)\n    return net\n"
+        "from torch import nn\ndef make():\n    net = nn.Linear(3, 2)\n"
+        "    net.bias.requires_grad_(False)\n    return net\n"
     )
     graph = trace("frozen.py:make", TensorInfo((1, 3), "float32"), weights=saved("a.pt", nn.Linear(3, 2).state_dict()))
     assert [(parameter.name, parameter.trainable) for parameter in graph.parameters] == [
@@ -174,7 +176,7 @@ def test_frozen_parameters_stay_frozen() -> None:
 
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 def test_on_a_device_that_computes_the_values_are_those_of_the_file(suffix: str) -> None:
-    """``Asks`` hands its weights to numpy, so it can only run for real, also where fake tensors were asked for."""
+    """``Sums`` converts its weights to numpy, so it runs for real even if fake tensors were requested."""
     tensors = {name: torch.full_like(value, 3) for name, value in state().items()}
     Path("sums.py").write_text(
         NET + "\nclass Sums(Net):\n    def forward(self, x):\n"
@@ -188,7 +190,7 @@ def test_on_a_device_that_computes_the_values_are_those_of_the_file(suffix: str)
 
 
 def test_a_fake_trace_takes_no_memory_for_a_file_of_50_gigabytes() -> None:
-    """It takes no room on the disk either: it is one hole."""
+    """The file is sparse, so that it takes no space on the disk, either."""
     pytest.importorskip("safetensors")
     outputs, inputs = 5000, 5_000_000
     header = {"weight": {"dtype": "F16", "shape": [outputs, inputs], "data_offsets": [0, 2 * inputs * outputs]}}
@@ -214,9 +216,10 @@ def _bytes_read() -> int:
 
 
 def test_a_buffer_keeps_its_values_and_takes_over_the_dtype() -> None:
-    """Tables of positions are read as values while a model runs on fake tensors."""
+    """A model that runs on fake tensors reads the values of its tables of positions."""
     Path("table.py").write_text(
-        "import torch\nfrom torch import nn\nclass Table(nn.Linear):\n    def __init__(self):\n        super().__init__(4, 4)\n"
+        "import torch\nfrom torch import nn\nclass Table(nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(4, 4)\n"
         "        self.register_buffer('sizes', torch.tensor([2, 3]))\n    def forward(self, x):\n"
         "        return super().forward(x).expand(*self.sizes.tolist(), 4)\n"
     )
@@ -324,13 +327,13 @@ def test_wrappers_are_taken_off_and_that_is_said(wrap: Any, part: str, prefix: s
 
 
 def test_a_prefix_of_a_few_names_is_none() -> None:
-    """The first layer of another model is no model."""
+    """A prefix must be that of at least half of the names."""
     tensors = {"0.weight": torch.ones(2, 3), "2.weight": torch.ones(2, 2), "4.weight": torch.ones(2, 2)}
-    assert "none of its 3 names is one of the model's" in refused("torch.nn:Linear(3, 2)", saved("a.pt", tensors))
+    assert "none of its 3 names is in the model" in refused("torch.nn:Linear(3, 2)", saved("a.pt", tensors))
 
 
 def test_old_spellings_are_understood() -> None:
-    """torchvision's DenseNet was saved with "norm.1" for what is "norm1" today; TensorFlow says gamma and beta."""
+    """torchvision's DenseNet was saved with "norm.1" instead of "norm1"; TensorFlow's names are gamma and beta."""
     tensors = {name: value.half() for name, value in models.densenet121(weights=None).state_dict().items()}
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in tensors.items()}
     assert old.keys() != tensors.keys()
@@ -344,7 +347,7 @@ def test_old_spellings_are_understood() -> None:
 
 @pytest.mark.parametrize("names", [("embed.weight",), ("head.weight",), ("embed.weight", "head.weight")])
 def test_tied_weights_stay_tied(names: tuple[str, ...]) -> None:
-    """A file may hold them once, under either name, or twice."""
+    """A file may contain them once, under either name, or twice."""
     tensors = dict.fromkeys(names, torch.zeros(10, 4).half())
     graph = trace("net.py:Tied", TensorInfo((1, 3), "int64"), weights=saved("a.pt", tensors))
     assert graph.total_params == 40
@@ -368,8 +371,8 @@ def test_other_sizes_are_refused_with_the_way_out(fxviz: Call) -> None:
     result = fxviz("trace", "net.py:Net", "--weights", saved("a.pt", state(classes=7)), "-o", "a.json")
     assert result.status == 2
     assert result.err == (
-        "fxviz: cannot load 'a.pt' into Net: 'head.weight' is 7×8 there and 4×8 in the model; build the model with the sizes "
-        "of the weights, as in 'torchvision.models:resnet18(num_classes=10)' or 'net.py:Net(...)'\n"
+        "fxviz: cannot load 'a.pt' into Net: 'head.weight' is 7×8 in the file, but 4×8 in the model; build the model "
+        "with the sizes of the weights, as in 'torchvision.models:resnet18(num_classes=10)' or 'net.py:Net(...)'\n"
     )
     assert not Path("a.json").exists()
     assert loaded("net.py:Net(classes=7)", "a.pt")[0].missing == ()
@@ -378,12 +381,12 @@ def test_other_sizes_are_refused_with_the_way_out(fxviz: Call) -> None:
 def test_weights_of_another_model_are_refused() -> None:
     saved("a.pt", {"blocks.0.attn.qkv.weight": torch.ones(3)})
     assert refused("net.py:Net", "a.pt") == (
-        "cannot load 'a.pt' into Net: none of its 1 names is one of the model's (there 'blocks.0.attn.qkv.weight', here "
-        "'conv.weight'); name the model that these weights are of"
+        "cannot load 'a.pt' into Net: none of its 1 names is in the model (the file has 'blocks.0.attn.qkv.weight', "
+        "the model has 'conv.weight'); name the model of these weights"
     )
     assert refused("net.py:Free", "a.pt") == "cannot load 'a.pt' into Free: the model has no parameters"
     saved("b.pt", {"epoch": 3, "lr": [0.1]})
-    assert "the file holds no tensors by name" in refused("net.py:Net", "b.pt")
+    assert "the file contains no tensors by name" in refused("net.py:Net", "b.pt")
 
 
 @pytest.mark.parametrize("packed", [torch.ones(4, 8, dtype=torch.int8), torch.ones(16, 1, dtype=torch.uint8)])
@@ -391,17 +394,17 @@ def test_quantized_weights_are_refused(packed: torch.Tensor) -> None:
     saved("a.pt", state() | {"head.weight": packed})
     dtype = str(packed.dtype).removeprefix("torch.")
     assert refused("net.py:Net", "a.pt") == (
-        f"cannot load 'a.pt' into Net: 'head.weight' is {dtype} there, quantized or packed, and computed with in float32; give "
-        "the weights as they were before that"
+        f"cannot load 'a.pt' into Net: 'head.weight' is {dtype} in the file, quantized or packed, but float32 in the "
+        "model; use the weights from before quantization"
     )
 
 
 @pytest.mark.filterwarnings("ignore:torch.quantize_per_tensor:UserWarning")
 def test_quantized_tensors_of_torch_are_refused() -> None:
     saved("a.pt", {"weight": torch.quantize_per_tensor(torch.ones(2, 3), 0.1, 0, torch.qint8), "bias": torch.ones(2)})
-    said = "cannot load 'a.pt': it holds quantized tensors; give the weights as they were before that"
+    said = "cannot load 'a.pt': it contains quantized tensors; use the weights from before quantization"
     assert refused("torch.nn:Linear(3, 2)", "a.pt") == said
-    with pytest.raises(UsageError, match="'weight' is qint8 there, quantized or packed"):
+    with pytest.raises(UsageError, match="'weight' is qint8 in the file, quantized or packed"):
         trace("torch.nn:Linear(3, 2)", TensorInfo((1, 3), "float32"), weights="a.pt", device="cpu")
 
 
@@ -442,7 +445,7 @@ def test_a_module_that_lives_on_behind_a_function_is_left_alone(folder: Path, mo
 
 
 def test_what_computes_its_weights_is_copied_too(folder: Path) -> None:
-    """torch copies no tensor that was computed, as the weight of ``weight_norm`` is before each run."""
+    """torch cannot copy computed tensors, such as the weight of ``weight_norm``."""
     (folder / "normed.py").write_text(
         "from torch import nn\ndef make():\n    return nn.utils.weight_norm(nn.Linear(4, 2))\n"
         "def lock():\n    net = nn.Linear(4, 2)\n    net.lock = __import__('threading').Lock()\n    return net\n"
@@ -481,7 +484,7 @@ def _scripted(file: str) -> None:
 
 
 def _scripted_with_a_tail(file: str) -> None:
-    """To Python, which looks how a file ends, it is no archive; to torch, which looks how it begins, it is one."""
+    """Write a file that is an archive for torch, which reads its start, but not for Python, which reads its end."""
     _scripted(file)
     with Path(file).open("ab") as end:
         end.write(b"PK\x05\x06")
@@ -501,37 +504,40 @@ def _cut(file: str) -> None:
     os.truncate(file, Path(file).stat().st_size // 2)
 
 
-ALONE = "save the weights alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"
-HELD = "to be unpickled, which may run code, and fxviz unpickles nothing but tensors"
+ALONE = "save only the weights, torch.save(model.state_dict(), 'weights.pt'), and use that file"
+REASON = "which may run code; fxviz unpickles only tensors"
 
 
 @pytest.mark.filterwarnings("ignore:`torch.jit:FutureWarning")
 @pytest.mark.parametrize(
     ("write", "said"),
     [
-        (lambda file: torch.save(Evil(), file), f"it holds 'posix.system' {HELD}; {ALONE}"),
+        (lambda file: torch.save(Evil(), file), f"it contains a pickled 'posix.system', {REASON}; {ALONE}"),
         (
             lambda file: torch.save({"state_dict": state(), "hook": Evil()}, file),
-            f"it holds 'posix.system' {HELD}; {ALONE}",
+            f"it contains a pickled 'posix.system', {REASON}; {ALONE}",
         ),
         (
             lambda file: torch.save(Evil(), file, _use_new_zipfile_serialization=False),
-            f"it holds 'posix.system' {HELD}; {ALONE}",
+            f"it contains a pickled 'posix.system', {REASON}; {ALONE}",
         ),
-        (lambda file: torch.save(nn.Linear(2, 2), file), f"it holds 'torch.nn.modules.linear.Linear' {HELD}; {ALONE}"),
+        (
+            lambda file: torch.save(nn.Linear(2, 2), file),
+            f"it contains a pickled 'torch.nn.modules.linear.Linear', {REASON}; {ALONE}",
+        ),
         (lambda file: Path(file).write_bytes(pickle.dumps(Evil())), f"...; {ALONE}"),
-        (_tar, f"it is of a form that torch before 0.4 wrote, read by unpickling; {ALONE}"),
-        (_scripted, f"it holds a scripted module, which is code; {ALONE}"),
-        (_scripted_with_a_tail, f"it holds a scripted module, which is code; {ALONE}"),
-        (_cut, f"it is cut short or damaged; get it again, or {ALONE}"),
-        (lambda file: Path(file).write_bytes(b""), f"it is no file that torch.save wrote; get it again, or {ALONE}"),
+        (_tar, f"it has the format of torch before 0.4, which is unpickled; {ALONE}"),
+        (_scripted, f"it contains a scripted module, which is code; {ALONE}"),
+        (_scripted_with_a_tail, f"it contains a scripted module, which is code; {ALONE}"),
+        (_cut, f"it is truncated or damaged; download it again, or {ALONE}"),
+        (lambda file: Path(file).write_bytes(b""), f"torch.save did not write it; download it again, or {ALONE}"),
         (
             lambda file: Path(file).write_text("epoch 3"),
-            f"it is no file that torch.save wrote; get it again, or {ALONE}",
+            f"torch.save did not write it; download it again, or {ALONE}",
         ),
-        (lambda file: torch.save(torch.ones(3), file), f"it holds a tensor, not tensors by name; {ALONE}"),
-        (_optimizer, f"it holds the state of an optimizer, not a model's weights; {ALONE}"),
-        (lambda file: torch.save([1], file), f"it holds a list, not tensors by name; {ALONE}"),
+        (lambda file: torch.save(torch.ones(3), file), f"it contains a tensor, not tensors by name; {ALONE}"),
+        (_optimizer, f"it contains the state of an optimizer, not the weights of a model; {ALONE}"),
+        (lambda file: torch.save([1], file), f"it contains a list, not tensors by name; {ALONE}"),
     ],
     ids="object hook legacy module pickle tar scripted tail cut empty text tensor optimizer list".split(),
 )
@@ -553,14 +559,14 @@ def test_a_damaged_safetensors(content: bytes) -> None:
     pytest.importorskip("safetensors")
     Path("a.safetensors").write_bytes(content)
     assert re.fullmatch(
-        r"cannot load 'a.safetensors': it is no safetensors, or cut short \(.+\); get it again",
+        r"cannot load 'a.safetensors': it is not a safetensors file, or is truncated \(.+\); download it again",
         refused("net.py:Net", "a.safetensors"),
     )
 
 
 def test_a_safetensors_cut_short() -> None:
     os.truncate(saved("a.safetensors", state()), 700)
-    assert "it is no safetensors, or cut short" in refused("net.py:Net", "a.safetensors")
+    assert "it is not a safetensors file, or is truncated" in refused("net.py:Net", "a.safetensors")
 
 
 def test_without_the_library_it_is_said_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -587,7 +593,7 @@ def test_weights_spread_over_files() -> None:
         '{"weight_map": 3}',
     ):
         Path("b.index.json").write_text(bad)
-        said = "cannot load 'b.index.json': it has no \"weight_map\" of files beside it; name one of them"
+        said = "cannot load 'b.index.json': it has no \"weight_map\" of files beside it; name a file of weights"
         assert refused("net.py:Net", "b.index.json") == said
 
 
@@ -603,9 +609,8 @@ def test_what_is_no_file(folder: Path) -> None:
         == f"cannot load 'notes.txt': it is a file of another kind; name a file: {one_of}"
     )
     os.mkfifo("pipe.pt")
-    assert (
-        refused("net.py:Net", "pipe.pt") == "cannot load 'pipe.pt': it is a pipe, not a file; save what comes out of it"
-    )
+    reason = "it is a pipe, not a file; save its content to a file"
+    assert refused("net.py:Net", "pipe.pt") == f"cannot load 'pipe.pt': {reason}"
     assert refused("net.py:Net", "nowhere/a.pt") == "cannot load 'nowhere/a.pt': No such file or directory"
 
 
@@ -631,7 +636,7 @@ def test_a_graph_saved_before_there_were_weights_is_read(tiny: ArchGraph) -> Non
 
 @pytest.fixture
 def hub(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder for torch.hub's files, and no way out of this machine."""
+    """Make an empty directory for torch.hub's files, and refuse connections to other machines."""
     monkeypatch.setattr(torch.hub, "_hub_dir", str(folder / "hub"))
     connect = socket.socket.connect
 
@@ -655,8 +660,7 @@ def test_published_weights_that_are_not_here_are_not_fetched_unasked(hub: Path, 
     result = fxviz("trace", "squeezenet1_1", "--weights", "DEFAULT", "-o", "-")
     assert (result.status, result.out) == (2, "")
     assert result.err == (
-        "fxviz: squeezenet1_1's weights IMAGENET1K_V1 are not on this machine; --download (in Python download=True) fetches "
-        "them (4.7 MB)\n"
+        "fxviz: squeezenet1_1's weights IMAGENET1K_V1 are not on this machine; --download downloads them (4.7 MB)\n"
     )
     assert not hub.exists()
 
@@ -672,7 +676,7 @@ def test_published_weights_that_are_here_are_loaded(name: str, hub: Path, squeez
 
 @pytest.fixture
 def server(folder: Path) -> Iterator[str]:
-    """Serves the folder ``served`` on this machine."""
+    """Serve the directory ``served`` on this machine."""
     (folder / "served").mkdir()
 
     class Quiet(SimpleHTTPRequestHandler):
@@ -758,7 +762,7 @@ def test_nothing_is_downloaded_for_no_weights() -> None:
 
 @pytest.fixture
 def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty cache of the hub, and no way out of this machine."""
+    """Make an empty cache of the Hugging Face hub, and go offline."""
     constants = pytest.importorskip("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
@@ -767,7 +771,7 @@ def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def repository(cache: Path, name: str) -> Path:
-    """The folder of a repository's files in the cache."""
+    """Make the directory of a repository's files in the cache."""
     place = cache / f"models--{name.replace('/', '--')}"
     files = place / "snapshots" / ("a" * 40)
     files.mkdir(parents=True)
@@ -778,7 +782,8 @@ def repository(cache: Path, name: str) -> Path:
 
 def test_timms_weights_by_tag(cache: Path) -> None:
     timm = usable("timm")
-    assert "timm:resnet18's weights a1_in1k are not on this machine; --download" in refused("timm:resnet18", "DEFAULT")
+    missing = "timm:resnet18's weights a1_in1k are not on this machine; download=True"
+    assert missing in refused("timm:resnet18", "DEFAULT")
     assert "timm:resnet18 has no weights 'mine': choose DEFAULT, a1_in1k," in refused("timm:resnet18", "mine")
     tensors = {
         name: value.half()
@@ -799,7 +804,7 @@ def test_a_repository_of_transformers_brings_its_configuration(cache: Path) -> N
     transformers = usable("transformers")
     name = "own/tiny"
     assert refused("transformers:bert", name) == (
-        "the weights 'own/tiny' of transformers:bert are not on this machine; --download (in Python download=True) fetches them"
+        "the weights 'own/tiny' of transformers:bert are not on this machine; download=True downloads them"
     )
     config = transformers.BertConfig(
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64, vocab_size=100
@@ -815,5 +820,7 @@ def test_a_repository_of_transformers_brings_its_configuration(cache: Path) -> N
         "bert",
         sum(p.numel() for p in transformers.BertModel(config).parameters()),
     )
-    assert refused("transformers:vit", name) == "'own/tiny' is of the type 'bert', not 'vit': write 'transformers:bert'"
-    assert "name a file, or a repository: google-bert/bert-base-uncased" in refused("transformers:bert", "../../etc")
+    assert refused("transformers:vit", name) == (
+        "'own/tiny' has the model type 'bert', not 'vit': write 'transformers:bert'"
+    )
+    assert "name a file or repository (google-bert/bert-base-uncased)" in refused("transformers:bert", "../../etc")

@@ -1,7 +1,7 @@
-"""From what a user names to a model that can be traced: ``"resnet18"`` or an ``nn.Module``.
+"""Resolve a model's name, or a module, to a source that can be built.
 
-torch is imported when a model is looked up or built, not before. What is named here is loaded on first use: how a name is taken
-apart (:mod:`fxviz._sources.reference`) is asked where no model is needed, too.
+torch is imported when a model is looked up or built. The names below are loaded on first use, because
+:mod:`fxviz._sources.reference` parses names where no model is needed.
 """
 
 from __future__ import annotations

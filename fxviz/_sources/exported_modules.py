@@ -1,8 +1,9 @@
-"""The modules of an exported program, under the classes and with the settings that they had when it was exported.
+"""Rebuild the modules of an exported program with their original classes and settings.
 
-``torch.export.unflatten`` brings back the hierarchy, but every module is an ``InterpreterModule`` that runs aten operations.
-Here each gets a class of its own that is called like the original, as the program remembers it; a layer's settings are read off
-the operation that it consists of; and an operation is called as the model's code would, without the name of its overload.
+``torch.export.unflatten`` restores the hierarchy, but every module is an ``InterpreterModule`` that runs aten
+operations. Here each module gets a class with the name of the original one, which the program records; the settings
+of a layer are read from its operation; and an operation is called as the model's code would call it, without the name
+of its overload.
 """
 
 from __future__ import annotations
@@ -14,19 +15,20 @@ from typing import Any
 
 import torch
 from torch import fx, nn
-from torch._ops import OpOverload
 from torch.export.unflatten import InterpreterModule, UnflattenedModule
-from torch.utils._pytree import tree_structure, tree_unflatten
+
+from fxviz._sources.torch_private import OpOverload, structure_of, unflattened
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
 _LIST = "torch.nn.modules.container.ModuleList"
-"""What a module was that has called modules in it and was never called itself."""
+"""The class of a module that was never called itself, but contains modules that were."""
 
 
 def modules_of(program: Any) -> nn.Module:
-    """The module that ``program`` was exported from, as far as it remembers.
+    """Rebuild the module that ``program`` was exported from.
 
-    >>> program = torch.export.export(nn.Sequential(nn.Conv2d(3, 8, 5, stride=2)), (torch.ones(1, 3, 9, 9),), strict=False)
+    >>> model = nn.Sequential(nn.Conv2d(3, 8, 5, stride=2))
+    >>> program = torch.export.export(model, (torch.ones(1, 3, 9, 9),), strict=False)
     >>> module = modules_of(program)
     >>> type(module).__name__, type(module[0]).__name__, module[0].kernel_size, module[0].stride
     ('Sequential', 'Conv2d', (5, 5), (2, 2))
@@ -38,37 +40,37 @@ def modules_of(program: Any) -> nn.Module:
         if isinstance(module, (InterpreterModule, UnflattenedModule)):
             for name, value in settings(module, _graph(module)).items():
                 setattr(module, name, value)
-            _call_packets(_graph(module))
+            _drop_overloads(_graph(module))
             module.__class__ = _class_of(module, classes.get(_without_calls(path), _LIST))
     return root
 
 
 def _classes(graph: fx.Graph) -> dict[str, str]:
-    """The class of each module that was called, by path."""
+    """Return the class of each module that was called, by path."""
     stacks = (node.meta.get("nn_module_stack", {}) for node in graph.nodes)
     return {_without_calls(path): str(cls) for stack in stacks for path, cls in stack.values()}
 
 
 def _without_calls(path: str) -> str:
-    """A path without the numbers of later calls: "block@1.conv" is "block.conv"."""
+    """Remove the numbers of later calls from a path: "block@1.conv" is "block.conv"."""
     return ".".join(part.partition("@")[0] for part in path.split("."))
 
 
 def _graph(module: Any) -> fx.Graph:
-    """What the module runs; empty for a list that is never called."""
+    """Return the graph that the module runs; it is empty for a list, which is never called."""
     graph: fx.Graph = module.graph
     return graph
 
 
-def _call_packets(graph: fx.Graph) -> None:
-    """Call ``aten.add`` where the program has ``aten.add.Tensor``: what the code of the model wrote."""
+def _drop_overloads(graph: fx.Graph) -> None:
+    """Call ``aten.add`` instead of ``aten.add.Tensor``, as the code of the model did."""
     for node in graph.nodes:
         if isinstance(node.target, OpOverload):
             node.target = node.target.overloadpacket
 
 
 def _class_of(module: nn.Module, name: str) -> type:
-    """A class for ``module`` that is called ``name`` and runs as before."""
+    """Make a class with the name ``name`` for ``module``, which runs as before."""
     place, _, bare = name.rpartition(".")
     names = {"__module__": place, "__qualname__": bare}
     if _is_sequence(module, name):
@@ -77,7 +79,7 @@ def _class_of(module: nn.Module, name: str) -> type:
 
 
 def _torch_class(module: nn.Module, name: str) -> tuple[type, ...]:
-    """The original, if it is one of torch's own with others in it: tracing takes some of those as one operation (attention)."""
+    """Return the original class if it is torch's and has submodules: some (attention) are traced as one operation."""
     place, _, bare = name.rpartition(".")
     original = getattr(sys.modules.get(place), bare, None) if place.startswith("torch.nn.") else None
     if not isinstance(original, type) or not issubclass(original, nn.Module):
@@ -86,7 +88,7 @@ def _torch_class(module: nn.Module, name: str) -> tuple[type, ...]:
 
 
 def _overridden(module: nn.Module) -> dict[str, Any]:
-    """Attributes of the class: names of arguments are the model's own, and no setting of a layer."""
+    """Return the attributes of the class: the argument names are those of the model, not settings of a layer."""
     if isinstance(module, InterpreterModule):
         return {"arg_names": vars(module).pop("arg_names", [])}
     names = _argument_names(module)
@@ -102,16 +104,16 @@ def _overridden(module: nn.Module) -> dict[str, Any]:
 
 
 def _argument_names(module: Any) -> list[str] | None:
-    """Names of the program's arguments, if each is one tensor or number."""
+    """Return the names of the program's arguments if each is a tensor or number, else None."""
     signature = module.module_call_graph[0].signature
     names = [str(node.target) for node in module.graph.nodes if node.op == "placeholder"]
-    args, kwargs = tree_unflatten(names, signature.in_spec)
+    args, kwargs = unflattened(names, signature.in_spec)
     flat = [*args, *kwargs.values()]
     return [str(name) for name in flat] if all(isinstance(value, str) for value in flat) else None
 
 
 def _is_sequence(module: nn.Module, name: str) -> bool:
-    """Whether it calls its parts one after the other, as ``nn.Sequential`` does."""
+    """Return whether it calls its children one after the other, as ``nn.Sequential`` does."""
     parts = [part for part, _ in module.named_children()]
     if not parts or not (name == _SEQUENTIAL or all(part.isdigit() for part in parts)):
         return False
@@ -130,13 +132,13 @@ def _is_sequence(module: nn.Module, name: str) -> bool:
 
 
 def _is_unary(module: Any) -> bool:
-    """Whether the program takes one argument and returns one value."""
+    """Return whether the program takes one argument and returns one value."""
     signature = module.module_call_graph[0].signature
-    return bool(signature.in_spec == tree_structure(((0,), {})) and signature.out_spec == tree_structure(0))
+    return bool(signature.in_spec == structure_of(((0,), {})) and signature.out_spec == structure_of(0))
 
 
 def inline_blocks(module: nn.Module, graph: fx.Graph) -> None:
-    """Write what stands in such blocks into ``graph``, which ``module`` runs; the blocks go.
+    """Inline the blocks of ``torch.no_grad`` and disabled autocast into ``graph``, which ``module`` runs.
 
     >>> import torch
     >>> class Net(torch.nn.Module):
@@ -168,7 +170,7 @@ def _is_block(node: fx.Node) -> bool:
 
 
 def _parts(node: fx.Node) -> tuple[fx.Node, tuple[Any, ...]]:
-    """The node that reads the block, and what the block is called with."""
+    """Return the node that reads the block, and the arguments of the block."""
     place = next(place for place, value in enumerate(node.args) if isinstance(value, fx.Node))
     reader = node.args[place]
     assert isinstance(reader, fx.Node)
@@ -176,7 +178,7 @@ def _parts(node: fx.Node) -> tuple[fx.Node, tuple[Any, ...]]:
 
 
 def _replace(graph: fx.Graph, node: fx.Node, body: fx.Graph, inputs: tuple[Any, ...]) -> None:
-    """Put the nodes of ``body`` in the place of ``node``, whose results are read one by one unless there is but one."""
+    """Replace ``node`` by the nodes of ``body``; if there are several results, each is read by a node of its own."""
     placeholders = [inner for inner in body.nodes if inner.op == "placeholder"]
     with graph.inserting_before(node):
         results: Any = graph.graph_copy(body, dict(zip(placeholders, inputs, strict=True)))
@@ -189,11 +191,11 @@ def _replace(graph: fx.Graph, node: fx.Node, body: fx.Graph, inputs: tuple[Any, 
 
 
 def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
-    """What ``layer``'s operation is called with, and the sizes of its weight, under the names that torch's own layers use.
+    """Return the arguments of ``layer``'s operation and the sizes of its weight, by the names that torch's layers use.
 
     Args:
-        layer: holds the parameters.
-        graph: what it runs; nothing is told of a module that has others in it.
+        layer: the module with the parameters.
+        graph: the graph that it runs; a module with submodules has no settings.
 
     >>> import torch
     >>> model = nn.Sequential(nn.Linear(4, 2), nn.MaxPool1d(2))
@@ -215,14 +217,14 @@ def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
 
 
 def _operation(graph: fx.Graph) -> fx.Node | None:
-    """The operation that a layer consists of: the one that takes a weight, else the only one."""
+    """Return the operation of a layer: the one with a weight, else the only one."""
     calls = [node for node in graph.nodes if isinstance(node.target, OpOverload)]
-    weighing = [node for node in calls if any(argument.name == "weight" for argument in node.target._schema.arguments)]
-    return next(iter(weighing), calls[0] if len(calls) == 1 else None)
+    weighted = [node for node in calls if any(argument.name == "weight" for argument in node.target._schema.arguments)]
+    return next(iter(weighted), calls[0] if len(calls) == 1 else None)
 
 
 def _shape(layer: nn.Module, weight: fx.Node) -> Sequence[int]:
-    """The sizes of a parameter, or of what a parametrization makes of several."""
+    """Return the shape of a parameter, or of a weight that a parametrization computes from several."""
     sizes: Sequence[int] = (
         layer.get_parameter(str(weight.target)) if weight.op == "get_attr" else weight.meta["val"]
     ).shape
@@ -230,7 +232,7 @@ def _shape(layer: nn.Module, weight: fx.Node) -> Sequence[int]:
 
 
 def _sizes(op: str, weight: Sequence[int], found: Mapping[str, Any]) -> dict[str, Any]:
-    """What torch's own layers call the sizes of their weight."""
+    """Return the sizes of a weight by the names that torch's layers use for them."""
     name = op.rpartition("::")[2]
     if name == "linear":
         return {"in_features": weight[1], "out_features": weight[0]}

@@ -1,13 +1,13 @@
-"""Whether a file of an exported program holds data only, told before torch reads it.
+"""Check that the file of an exported program contains only data, before torch reads it.
 
-torch's reader runs more than the program (``torch/_export/serde/serialize.py``, ``torch/export/pt2_archive/_package.py``,
-``torch/utils/_pytree.py``). Refused is what would run code or open a file as far as is known: objects to unpickle, compiled
-libraries, code for a size, operations that are no arithmetic, names that are no names (torch writes Python code with them), and
-modules to import for the structure of the inputs.
+torch's reader can run code of the file (``torch/_export/serde/serialize.py``, ``torch/export/pt2_archive/_package.py``,
+``torch/utils/_pytree.py``). This check refuses everything that is known to run code or to open a file: pickled objects,
+compiled libraries, code in place of a size, operations other than arithmetic, names that are not identifiers (torch
+writes Python code with them), and modules that the structure of the inputs would import.
 
-What is not guaranteed: that this list is complete for every torch to come; that torch's own reader of tensors, and its
-operations when a program is run on a device, bear any argument; and that a file takes little time or memory. Draw programs from
-sources that you trust.
+It does not guarantee that this list is complete for every future version of torch, that torch's reader of tensors and
+its operations can cope with any argument, or that a file needs little time and memory. Draw programs from sources that
+you trust.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from contextlib import suppress
 from typing import Any
 
 _CODE = re.compile(r"(?:.*/)?(?:opaque_obj|custom_obj).*|(?:.*/)?aotinductor/.*|.*\.(?:so|pyd|dll|dylib)", re.DOTALL)
-"""Members of the archive that would be unpickled or loaded as a library, in small letters."""
+"""Members of the archive that would be unpickled or loaded as a library, in lower case."""
 
 _TENSORS = re.compile(r"(?:weight|tensor)_\d+", re.ASCII)
-"""Members that hold the bytes of a tensor."""
+"""Members that contain the bytes of a tensor."""
 
 _UNWRITABLE = re.compile(r"[\"\\\x00-\x1f\x7f]")
-"""Signs that would end a name in the Python code that torch writes."""
+"""Characters that would end a name in the Python code that torch writes."""
 
 _FACTORIES = frozenset("list dict set tuple int float str bool".split())
-"""What a defaultdict among the inputs may make its values with."""
+"""The factories that a defaultdict among the inputs may have."""
 
 
 class Unsafe(Exception):
-    """The file asks for code to be run while it is read; the message says which."""
+    """A file that would run code while it is read; the message says which code."""
 
 
 def check_data_only(path: str) -> None:
-    """Refuse a file that torch could not read without running what is in it.
+    """Refuse a file that torch could not read without running code of the file.
 
-    torch has two readers of such archives, and one file may be a different archive to each: what each sees is checked.
+    torch has two readers of such archives, and may see different archives in one file: both views are checked.
 
     Raises:
-        Unsafe: it holds objects to unpickle, compiled code, or code in place of a size, a name or an operation.
-        zipfile.BadZipFile, ValueError, OSError: it is no archive of a program.
+        Unsafe: it contains pickled objects, compiled code, or code in place of a size, a name or an operation.
+        zipfile.BadZipFile, ValueError, OSError: it is not the archive of a program.
     """
     with zipfile.ZipFile(path) as archive:
         _check_members(archive.namelist(), archive.read)
@@ -56,26 +56,26 @@ def check_data_only(path: str) -> None:
 
 def torchs_reader(file: Any) -> Any:
     """None if the file has not the layout of torch's archives, which an older program has not."""
-    import torch
+    from fxviz._sources.torch_private import archive_reader
 
     try:
-        return torch._C.PyTorchFileReader(file)
+        return archive_reader(file)
     except RuntimeError:
         return None
 
 
 def _check_members(names: list[str], read: Callable[[str], bytes]) -> None:
     if not any("models/" in name or name.endswith("exported_program.json") for name in names):
-        raise ValueError("it holds no program")
-    if len({name.lower() for name in names}) < len(names):  # torch finds a member in small or large letters
-        raise Unsafe("two of its parts have the same name")
+        raise ValueError("it contains no program")
+    if len({name.lower() for name in names}) < len(names):  # torch ignores the case of a member's name
+        raise Unsafe("two of its members have the same name")
     for name in names:
         _check_member(name.lower(), lambda name=name: read(name))  # type: ignore[misc]
 
 
 def _check_member(name: str, read: Callable[[], bytes]) -> None:
     if _CODE.fullmatch(name):
-        raise Unsafe(f"it holds '{name.rpartition('/')[2]}', which is code or would be unpickled")
+        raise Unsafe(f"it contains '{name.rpartition('/')[2]}', which is code or would be unpickled")
     if name.endswith(".json") or "models/" in name:
         json.loads(read().decode("utf-8"), object_hook=_checked)
     elif name.endswith((".pt", ".pkl")):
@@ -83,26 +83,26 @@ def _check_member(name: str, read: Callable[[], bytes]) -> None:
 
 
 def _check_tensors(name: str, saved: bytes) -> None:
-    """What ``torch.save`` wrote: torch before 2.6 runs code of an older form of it, and of a scripted module in its place."""
+    """Refuse what ``torch.save`` does not write: torch before 2.6 runs code of older formats and scripted modules."""
     reader = torchs_reader(io.BytesIO(saved)) if saved.startswith(b"PK\x03\x04") else None
     if saved and (reader is None or "constants.pkl" in reader.get_all_records()):
-        raise Unsafe(f"it holds '{name.rpartition('/')[2]}', which is not what torch.save writes")
+        raise Unsafe(f"it contains '{name.rpartition('/')[2]}', which torch.save did not write")
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """One object of a program's description.
+    """Check one JSON object of a program's description.
 
     >>> _checked({"expr_str": "Add(Integer(1), Symbol('s77', positive=True))"})["expr_str"][:3]
     'Add'
     >>> _checked({"expr_str": "().__class__"})
     Traceback (most recent call last):
     ...
-    fxviz._sources.exported_vetting.Unsafe: a size is given by code: ().__class__
+    fxviz._sources.exported_vetting.Unsafe: a size is code: ().__class__
     """
     for key, value in fields.items():
-        allowed, said = _FIELDS.get(key, (None, ""))
-        if allowed is not None and not allowed(value):
-            raise Unsafe(f"{said}: {value}")
+        is_allowed, problem = _FIELDS.get(key, (None, ""))
+        if is_allowed is not None and not is_allowed(value):
+            raise Unsafe(f"{problem}: {value}")
     return fields
 
 
@@ -119,7 +119,7 @@ def _are_symbols(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    """A name in the code that torch writes; or what is known of a tensor that happens to be called "name"."""
+    """Return whether it is an identifier, or the description of a tensor that happens to have the key "name"."""
     return value in (None, "") or isinstance(value, dict) or (isinstance(value, str) and value.isidentifier())
 
 
@@ -136,7 +136,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _is_structure(value: Any) -> bool:
-    """A nested tuple, dict, ...: a text of JSON, with other such texts inside."""
+    """Return whether it describes nested containers: JSON, which may contain strings of JSON."""
     if not isinstance(value, str):
         return False
     try:
@@ -147,7 +147,7 @@ def _is_structure(value: Any) -> bool:
 
 
 def _without_modules(part: dict[str, Any]) -> dict[str, Any]:
-    """Refuse what would import a module: a value of an enumeration, or what makes the values of a defaultdict."""
+    """Refuse what would import a module: a member of an enum, or the factory of a defaultdict."""
     factory = (part.get("default_factory_module", "builtins"), part.get("default_factory_name", "list"))
     if "__enum__" in part or factory[0] != "builtins" or factory[1] not in _FACTORIES:
         raise Unsafe(f"the structure of its inputs would import a module: {part}")
@@ -159,13 +159,13 @@ def _without_modules(part: dict[str, Any]) -> dict[str, Any]:
 
 
 _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
-    "expr_str": (_is_size, "a size is given by code"),
-    "as_int": (_is_count, "a number is given by something else"),
-    "min_val": (_is_count, "a number is given by something else"),
-    "max_val": (_is_count, "a number is given by something else"),
-    "range_constraints": (_are_symbols, "a size has no name"),
-    "target": (_is_target, "it calls what is no operation on tensors"),
-    "as_operator": (_is_target, "it calls what is no operation on tensors"),
+    "expr_str": (_is_size, "a size is code"),
+    "as_int": (_is_count, "a number is not a whole number"),
+    "min_val": (_is_count, "a number is not a whole number"),
+    "max_val": (_is_count, "a number is not a whole number"),
+    "range_constraints": (_are_symbols, "the name of a size is not an identifier"),
+    "target": (_is_target, "it calls something other than an operation on tensors"),
+    "as_operator": (_is_target, "it calls something other than an operation on tensors"),
     "name": (_is_name, "a name is code"),
     "as_name": (_is_name, "a name is code"),
     "forward_arg_names": (_are_names, "a name is code"),
@@ -173,13 +173,13 @@ _FIELDS: dict[str, tuple[Callable[[Any], bool], str]] = {
         ("parameter_name", "buffer_name", "tensor_constant_name", "user_input_name", "fqn", "nn_module_stack"),
         (_is_path, "a name is code"),
     ),
-    "in_spec": (_is_structure, "the structure of its inputs is no structure"),
-    "out_spec": (_is_structure, "the structure of its outputs is no structure"),
-    "path_name": (lambda value: isinstance(value, str) and bool(_TENSORS.fullmatch(value)), "it unpickles"),
-    "use_pickle": (lambda value: value is False, "it holds objects that would be unpickled"),
-    "class_fqn": (lambda value: False, "it holds objects of a class"),
+    "in_spec": (_is_structure, "the structure of its inputs cannot be read"),
+    "out_spec": (_is_structure, "the structure of its outputs cannot be read"),
+    "path_name": (lambda value: isinstance(value, str) and bool(_TENSORS.fullmatch(value)), "it would unpickle"),
+    "use_pickle": (lambda value: value is False, "it contains pickled objects"),
+    "class_fqn": (lambda value: False, "it contains objects of a class"),
 }
-"""What the fields of a description may be, and what to say of another value."""
+"""The check for each field of a description, and the message if the check fails."""
 
 
 _OVERLOAD = re.compile(
@@ -188,7 +188,7 @@ _OVERLOAD = re.compile(
 """Libraries of operations on tensors."""
 
 _FILE_NAMES = frozenset(["filename", "file_name", "file", "path", "command", "url"])
-"""What the schema of an operation calls the name of a file."""
+"""Names of the arguments of operations that open a file."""
 
 _SYMBOLIC = frozenset(
     [
@@ -213,16 +213,17 @@ _HIGHER = frozenset(
 """Operations that run a part of the program, or one of the operations above."""
 
 _BLOCK = re.compile(r"torch\.(?:ops\.higher_order|_higher_order_ops\.wrap)\.(?P<name>\w+)")
-"""How they are written, the second by torch 2.4."""
+"""The spelling of their targets; the second is that of torch 2.4."""
 
 
 def is_operator(target: str) -> bool:
-    """Whether a program may call what is called ``target`` there.
+    """Return whether a program may call ``target``.
 
-    >>> is_operator("torch.ops.aten.relu.default"), is_operator("_operator.add"), is_operator("torch.ops.higher_order.cond")
-    (True, True, True)
-    >>> is_operator("torch.ops.aten.from_file.default"), is_operator("torch.hub.load"), is_operator("_operator.methodcaller")
-    (False, False, False)
+    >>> names = ("aten.relu.default", "higher_order.cond", "aten.from_file.default")
+    >>> [is_operator(f"torch.ops.{name}") for name in names]
+    [True, True, False]
+    >>> is_operator("_operator.add"), is_operator("_operator.methodcaller"), is_operator("torch.hub.load")
+    (True, False, False)
     """
     if target in _SYMBOLIC:
         return True
@@ -233,7 +234,7 @@ def is_operator(target: str) -> bool:
 
 
 def _computes(library: str, name: str, overload: str) -> bool:
-    """Whether there is such an operation, and none of its arguments names a file."""
+    """Return whether there is such an operation and none of its arguments names a file."""
     import torch
 
     if library == "torchvision":
@@ -245,19 +246,19 @@ def _computes(library: str, name: str, overload: str) -> bool:
 
 
 _LONGEST = 20_000
-"""Characters of a text."""
+"""Maximum length of an expression."""
 
 _DEEPEST = 150
-"""Levels of nesting."""
+"""Maximum depth of nesting."""
 
 _POWER = 64
-"""A number is raised to no higher power, in all its powers together, and shifted by no more bits."""
+"""Maximum power, of nested powers together, and maximum bits of a shift."""
 
 _BITS = 64
-"""A whole number has at most so many."""
+"""Maximum bits of an integer."""
 
 _SIGNS = re.compile(r"[\w(),.'=+\-*/%<>&|~ ]*", re.ASCII)
-"""No comment, no line end, no escape: sympy's tokens are those of the tree."""
+"""Neither comments, line ends nor escapes, so that sympy sees the same tokens as ``ast``."""
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
 _COUNTER = re.compile(r"\d{8}")
@@ -269,15 +270,15 @@ _VALUES = frozenset(["true", "false", "oo", "int_oo"])
 _ASSUMED = frozenset("positive negative nonnegative nonpositive nonzero zero integer real finite commutative".split())
 _RAISING = frozenset("Pow PowByNatural FloatPow LShift RShift".split())
 _FUNCTIONS = frozenset(
-    """Integer Rational Add Mul Max Min Mod Abs Eq Equality Ne Unequality Lt StrictLessThan Le LessThan Gt StrictGreaterThan
-    Ge GreaterThan And Or Not Piecewise ExprCondPair floor ceiling sqrt
+    """Integer Rational Add Mul Max Min Mod Abs Eq Equality Ne Unequality Lt StrictLessThan Le LessThan
+    Gt StrictGreaterThan Ge GreaterThan And Or Not Piecewise ExprCondPair floor ceiling sqrt
     FloorDiv CleanDiv CeilDiv ModularIndexing Where PythonMod CeilToInt FloorToInt FloatTrueDiv IntTrueDiv
     IsNonOverlappingAndDenseIndicator TruncToFloat TruncToInt RoundToInt RoundDecimal ToFloat Identity""".split()
 )
 
 
 def is_size(text: str) -> bool:
-    """Whether ``text`` is a size as torch writes it.
+    """Return whether ``text`` is a size as torch writes it.
 
     >>> is_size("Add(Integer(1), Symbol('s77', positive=True, integer=True))"), is_size("2*s0 + (s1//2)**2")
     (True, True)
@@ -294,7 +295,7 @@ def is_size(text: str) -> bool:
 
 
 def is_symbol(name: str) -> bool:
-    """Whether a symbol may be called ``name``; torch counts on from the largest number in such names.
+    """Return whether ``name`` may name a symbol; torch counts on from the largest number in such names.
 
     >>> is_symbol("s77"), is_symbol("batch"), is_symbol("s0.real"), is_symbol("u99999999999")
     (True, True, False, False)
@@ -303,7 +304,7 @@ def is_symbol(name: str) -> bool:
 
 
 def _is_term(node: ast.expr, levels: int, power: int) -> bool:
-    """Whether it is a size of at most so many ``levels``, whose powers are at most ``power`` together."""
+    """Return whether it is a size nested at most ``levels`` deep, whose powers multiply to at most ``power``."""
     if levels == 0:
         return False
     match node:
@@ -344,7 +345,7 @@ def _is_call(name: str, args: list[ast.expr], keywords: list[ast.keyword], level
 
 
 def _is_declared(name: str, keywords: list[ast.keyword]) -> bool:
-    """``Symbol('s0', positive=True)``."""
+    """Check ``Symbol('s0', positive=True)``."""
     assumed = all(
         keyword.arg in _ASSUMED and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, bool)
         for keyword in keywords
@@ -353,7 +354,7 @@ def _is_declared(name: str, keywords: list[ast.keyword]) -> bool:
 
 
 def _is_float(numeral: str, keywords: list[ast.keyword]) -> bool:
-    """``Float('0.5', precision=53)``."""
+    """Check ``Float('0.5', precision=53)``."""
     precise = all(keyword.arg == "precision" and (_whole(keyword.value) or _BITS + 1) <= _BITS for keyword in keywords)
     return bool(_NUMERAL.fullmatch(numeral)) and precise
 
@@ -364,7 +365,7 @@ def _is_raised(base: ast.expr, exponent: ast.expr, levels: int, power: int) -> b
 
 
 def _magnitude(exponent: ast.expr) -> float | None:
-    """How large an exponent that is written out is at most, without its sign."""
+    """Return a bound of the absolute value of a literal exponent; None if it is not a literal."""
     match exponent:
         case ast.Call(func=ast.Name(id="Float"), args=[ast.Constant(value=str() as numeral)], keywords=keywords):
             return abs(float(numeral)) if _is_float(numeral, keywords) else None
@@ -377,7 +378,7 @@ def _magnitude(exponent: ast.expr) -> float | None:
 
 
 def _whole(node: ast.expr) -> int | None:
-    """A whole number that is written out, with ``Integer`` or without."""
+    """Return the value of a literal integer, with or without ``Integer``; None if it is not one."""
     match node:
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
             return value

@@ -1,11 +1,10 @@
-"""Files that ``torch.save`` wrote, of which torch unpickles tensors and plain containers, and nothing else."""
+"""Read files of ``torch.save``, of which only tensors and plain containers are unpickled."""
 
 from __future__ import annotations
 
 import pickle
 import re
 import tarfile
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -13,84 +12,88 @@ from typing import TYPE_CHECKING, Any
 
 from fxviz._errors import UsageError, shown
 from fxviz._sources.exported_vetting import torchs_reader
+from fxviz._sources.own_thread import ignored_warnings
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 _CLASS = re.compile(r"GLOBAL (?P<name>[\w.]+)")
-"""How torch names what it refuses to unpickle."""
+"""The class that torch refuses to unpickle, in its message."""
 
 _ARCHIVE = b"PK\x03\x04"
 """The first bytes of a file that torch reads as an archive (``torch.serialization._is_zipfile``)."""
 
 _PICKLE = b"\x80"
-"""The first byte of a pickle in which the protocol is named, as it is from version 2 on."""
+"""The first byte of a pickle of protocol 2 or later."""
 
 _DEPTH = 3
-"""So deep are tensors looked for in a checkpoint: those of an optimizer's state lie deeper."""
+"""Maximum depth at which a checkpoint is searched for tensors; those of an optimizer's state are deeper."""
 
 _OPTIMIZER = {"state", "param_groups"}
-"""What ``torch.optim.Optimizer.state_dict`` holds."""
+"""The keys of ``torch.optim.Optimizer.state_dict``."""
 
-_ALONE = "save the weights alone, torch.save(model.state_dict(), 'weights.pt'), and give that file"
+_ALONE = "save only the weights, torch.save(model.state_dict(), 'weights.pt'), and use that file"
 
 
 def read(path: str, values: bool) -> dict[str, Any]:
-    """The tensors in a file by name, nested as they were saved; without ``values`` none is read, and none holds memory.
+    """Read the tensors in a file by name, nested as they were saved; without ``values``, they hold no memory.
 
     Raises:
-        UsageError: the file is damaged, or holds more than tensors and plain containers.
+        UsageError: the file is damaged, or contains more than tensors and plain containers.
     """
     where = f"cannot load '{shown(path)}'"
     _check_form(path, where)
     try:
-        with _plainly():
+        with _without_warnings():
             found = _loaded(path, values)
     except pickle.UnpicklingError as error:
         raise UsageError(f"{where}: {_refused(str(error))}; {_ALONE}") from None
     except Exception as error:
         if "quantized" in str(error):
             raise UsageError(
-                f"{where}: it holds quantized tensors; give the weights as they were before that"
+                f"{where}: it contains quantized tensors; use the weights from before quantization"
             ) from error
-        raise UsageError(f"{where}: torch.load cannot read it ({_said(error)}); get it again, or {_ALONE}") from error
+        raise UsageError(
+            f"{where}: torch.load cannot read it ({_reason(error)}); download it again, or {_ALONE}"
+        ) from error
     if not isinstance(found, Mapping):
-        raise UsageError(f"{where}: it holds a {_kind(found)}, not tensors by name; {_ALONE}")
+        raise UsageError(f"{where}: it contains a {_kind(found)}, not tensors by name; {_ALONE}")
     if found.keys() == _OPTIMIZER:
-        raise UsageError(f"{where}: it holds the state of an optimizer, not a model's weights; {_ALONE}")
+        raise UsageError(f"{where}: it contains the state of an optimizer, not the weights of a model; {_ALONE}")
     return _tensors(found, _Plain(values))
 
 
 def _check_form(path: str, where: str) -> None:
-    """Refuse forms that some versions of torch read by unpickling or running what is in them, whatever they were told."""
+    """Refuse formats that some versions of torch always unpickle or run."""
     if tarfile.is_tarfile(path):
-        raise UsageError(f"{where}: it is of a form that torch before 0.4 wrote, read by unpickling; {_ALONE}")
+        raise UsageError(f"{where}: it has the format of torch before 0.4, which is unpickled; {_ALONE}")
     if not _is_archive(path):
         _check_old_form(path, where)
         return
     reader = torchs_reader(path)
     if reader is None:
-        raise UsageError(f"{where}: it is cut short or damaged; get it again, or {_ALONE}")
+        raise UsageError(f"{where}: it is truncated or damaged; download it again, or {_ALONE}")
     if "constants.pkl" in reader.get_all_records():
-        raise UsageError(f"{where}: it holds a scripted module, which is code; {_ALONE}")
+        raise UsageError(f"{where}: it contains a scripted module, which is code; {_ALONE}")
 
 
 def _check_old_form(path: str, where: str) -> None:
-    """A file that is no archive holds pickles, which say so at the beginning."""
+    """Refuse a file that is neither an archive nor begins with a pickle."""
     with Path(path).open("rb") as file:
         if file.read(len(_PICKLE)) != _PICKLE:
-            raise UsageError(f"{where}: it is no file that torch.save wrote; get it again, or {_ALONE}")
+            raise UsageError(f"{where}: torch.save did not write it; download it again, or {_ALONE}")
 
 
 def _is_archive(path: str) -> bool:
-    """Whether torch takes the file for an archive, by how it begins; Python would look how it ends."""
+    """Return whether torch reads the file as an archive; it looks at the first bytes, Python at the last."""
     with Path(path).open("rb") as file:
         return file.read(len(_ARCHIVE)) == _ARCHIVE
 
 
 def _loaded(path: str, values: bool) -> Any:
     import torch
-    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    from fxviz._sources.torch_private import FakeTensorMode
 
     mapped = values and _is_archive(path)
     with nullcontext() if values else FakeTensorMode():
@@ -98,23 +101,24 @@ def _loaded(path: str, values: bool) -> Any:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+def _without_warnings() -> Iterator[None]:
+    with ignored_warnings():
         yield
 
 
 class _Plain:
-    """Ordinary tensors without gradients for those in a file; two that are one part of the file's memory become one."""
+    """Makes tensors of a file plain tensors without gradients; two with the same memory become one."""
 
     def __init__(self, values: bool) -> None:
         self._values = values
         self._known: dict[Any, Tensor] = {}
 
     def __call__(self, tensor: Tensor) -> Tensor:
-        if str(tensor.layout) != "torch.strided":  # it has no memory of its own to be one part of
+        if str(tensor.layout) != "torch.strided":  # it has no storage to compare
             return tensor.detach()
-        place = (tensor.untyped_storage()._cdata, tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
+        from fxviz._sources.torch_private import storage_of
+
+        place = (storage_of(tensor) or id(tensor), tensor.storage_offset(), tuple(tensor.shape), tensor.stride())
         return self._known.setdefault(place, tensor.detach() if self._values else _without_memory(tensor))
 
 
@@ -137,25 +141,25 @@ def _tensors(found: Mapping[Any, Any], plain: _Plain, depth: int = 1) -> dict[st
 
 
 def _without_memory(tensor: Tensor) -> Tensor:
-    """A fake tensor as an ordinary one on the meta device."""
+    """Return a plain tensor on the meta device for a fake one."""
     import torch
 
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
 def _refused(message: str) -> str:
-    r"""Why torch unpickles no more of a file.
+    r"""Explain why torch refuses to unpickle a file.
 
-    >>> _refused("Weights only load failed. ... Unsupported global: GLOBAL net.Net was not an allowed global by default.")
-    "it holds 'net.Net' to be unpickled, which may run code, and fxviz unpickles nothing but tensors"
+    >>> _refused("Weights only load failed. ... Unsupported global: GLOBAL net.Net was not an allowed global.")
+    "it contains a pickled 'net.Net', which may run code; fxviz unpickles only tensors"
     """
     name = _CLASS.search(message)
     if name is None:
-        return "it is no file of torch.save, or holds more than tensors, and fxviz unpickles nothing else"
+        return "torch.save did not write it, or it contains more than tensors, and fxviz unpickles only tensors"
     held = name["name"].rstrip(".")
-    return f"it holds '{shown(held)}' to be unpickled, which may run code, and fxviz unpickles nothing but tensors"
+    return f"it contains a pickled '{shown(held)}', which may run code; fxviz unpickles only tensors"
 
 
-def _said(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     first = (str(error).strip().splitlines() or [""])[0]
     return shown(f"{type(error).__name__}: {first}" if first else type(error).__name__, 160)
