@@ -30,11 +30,11 @@ CALLS = ("module", "function", "method")
 
 
 INFO = ModelInfo("model", "python", "Model")
-CPU = TraceOptions("cpu")
+CPU = TraceOptions(device="cpu")
 
 
 def timed(model: nn.Module, inputs: Any) -> ArchGraph:
-    return trace_module(model, inputs, INFO, TraceOptions("cpu", time=True))
+    return trace_module(model, inputs, INFO, TraceOptions(device="cpu", time=True))
 
 
 def without_times(graph: ArchGraph) -> ArchGraph:
@@ -346,7 +346,7 @@ def test_rendering_times_too(fxviz: Call, in_tmp: Path) -> None:
 @pytest.mark.parametrize("command", ["trace", "render"])
 @pytest.mark.parametrize("device", [[], ["--device", "meta"]], ids=" ".join)
 def test_what_does_not_compute_is_not_timed(fxviz: Call, in_tmp: Path, command: str, device: list[str]) -> None:
-    said = "fxviz: times need a device that computes: choose the device cpu or cuda\n"
+    said = "fxviz: cannot time on the device meta, which computes nothing: choose the device cpu or cuda\n"
     assert fxviz(command, "resnet18", "--time", *device) == Result(2, "", said)
     assert not list(in_tmp.iterdir())
 
@@ -367,7 +367,7 @@ def test_python_is_told_the_same() -> None:
 @pytest.mark.parametrize("extra", [[], ["--time"]], ids=" ".join)
 def test_a_gpu_that_is_not_there_is_said(fxviz: Call, in_tmp: Path, command: str, extra: list[str]) -> None:
     count = torch.cuda.device_count()
-    said = f"fxviz: no device 'cuda:99' here: torch sees {count} GPU(s); use meta or cpu\n"
+    said = f"fxviz: invalid device 'cuda:99' here: torch sees {count} GPU(s); use meta or cpu\n"
     assert fxviz(command, "resnet18", "--device", "cuda:99", *extra) == Result(2, "", said)
     assert not list(in_tmp.iterdir())
 
@@ -375,4 +375,4 @@ def test_a_gpu_that_is_not_there_is_said(fxviz: Call, in_tmp: Path, command: str
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_cuda_without_a_gpu(fxviz: Call, in_tmp: Path) -> None:
     result = fxviz("trace", "resnet18", "--device", "cuda", "--time")
-    assert result == Result(2, "", "fxviz: no device 'cuda' here: torch sees 0 GPU(s); use meta or cpu\n")
+    assert result == Result(2, "", "fxviz: invalid device 'cuda' here: torch sees 0 GPU(s); use meta or cpu\n")

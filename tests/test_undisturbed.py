@@ -115,7 +115,7 @@ def test_a_model_that_changes_itself_is_put_back(device: str, training: bool) ->
     model, inputs = Restless().train(training), (torch.rand(4, 8),)
     model.norm.train(not training)
     with unchanged(model):
-        trace_module(model, inputs, INFO, TraceOptions(device))
+        trace_module(model, inputs, INFO, TraceOptions(device=device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -125,7 +125,7 @@ def test_a_model_that_raises_is_put_back(
 ) -> None:
     model, inputs = Restless(failure), (torch.rand(4, 8),)
     with unchanged(model), pytest.raises(raised, match="on purpose"):
-        trace_module(model, inputs, INFO, TraceOptions(device))
+        trace_module(model, inputs, INFO, TraceOptions(device=device))
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -134,7 +134,7 @@ def test_a_hard_case_is_as_it_was(case: Case, device: str) -> None:
     model, inputs = case.build(), case.inputs()
     given = [(tensor, tensor.clone()) for tensor in tree_leaves(inputs)]
     with unchanged(model):
-        trace_module(model, inputs, INFO, TraceOptions(device))
+        trace_module(model, inputs, INFO, TraceOptions(device=device))
     assert all(before is now for (before, _), now in zip(given, tree_leaves(inputs), strict=True))
     assert all(torch.equal(tensor, value) for tensor, value in given)
 
@@ -173,7 +173,7 @@ def test_a_model_that_asks_for_gradients_runs_with_them_and_is_put_back(device: 
         model.energy(positions).sum().backward()
     gradients = [None if tensor.grad is None else tensor.grad.clone() for tensor in model.parameters()]
     with unchanged(model):
-        graph = trace_module(model, (positions,), INFO, TraceOptions(device))
+        graph = trace_module(model, (positions,), INFO, TraceOptions(device=device))
     assert graph.trace.method == ("fake" if device == "meta" else "real")
     assert {"Linear", "grad", "neg"} < {node.op for node in graph.nodes}
     assert (positions.requires_grad, positions.grad) == (False, None)

@@ -47,7 +47,7 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
         TimingError: a step cannot be run by itself, or does not give there what it gave in the model.
 
     >>> from fxviz._trace.record import record
-    >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions("cpu")
+    >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions(device="cpu")
     >>> times = time_nodes(model, record(model, torch.rand(1, 4), options), options)
     >>> [(name, seconds > 0) for name, seconds in times.items()]
     [('input_1', False), ('_0', True), ('output', False)]
