@@ -1,16 +1,19 @@
-"""A headless Chromium for tests: what a reader's browser really shows of a figure.
+"""A headless Chromium for tests, which shows what a reader sees of a figure.
 
-Needs selenium, ``chromium`` and ``chromedriver``; without them tests that ask for a browser are skipped.
+Needs selenium, ``chromium`` and ``chromedriver``; without them, tests that ask for a browser are skipped, or fail with
+``CI=true``. Tests get a page from the fixture ``page``.
 """
 
 from __future__ import annotations
 
 import base64
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -55,14 +58,14 @@ class Area:
     bottom: float
 
     def overlaps(self, other: Area, slack: float = 0.5) -> bool:
-        """Both share more than a margin of ``slack`` pixels."""
+        """Return whether both share more than a margin of ``slack`` pixels."""
         return (
             min(self.right, other.right) - max(self.left, other.left) > slack
             and min(self.bottom, other.bottom) - max(self.top, other.top) > slack
         )
 
     def holds(self, other: Area, slack: float = 0.5) -> bool:
-        """``other`` lies within, give or take ``slack`` pixels."""
+        """Return whether ``other`` lies within, give or take ``slack`` pixels."""
         return (
             self.left - slack <= other.left
             and self.top - slack <= other.top
@@ -103,24 +106,29 @@ class Browser:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [feature]})
 
+    def reset(self) -> None:
+        """Forget a preferred scheme and a size of the page."""
+        self._driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        self._driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
     def texts(self) -> list[Shape]:
-        """Every text of the figures in the page."""
+        """Return every text of the figures on the page."""
         return self._collect("svg text")
 
     def shapes(self, selector: str = "svg :is(rect, polygon, path)") -> list[Shape]:
-        """Every shape that is not text, or those that a CSS selector chooses."""
+        """Return every shape that is not text, or those that match a CSS selector."""
         return self._collect(selector)
 
     def figure(self) -> Area:
-        """The area of the first figure in the page."""
+        """Return the area of the first figure on the page."""
         return self._collect("svg")[0].area
 
     def run(self, script: str) -> Any:
-        """The value that a script returns."""
+        """Return the value of a script."""
         return self._driver.execute_script(script)
 
     def screenshot(self, width: int = 800, height: int | None = None) -> bytes:
-        """The page as PNG, ``width`` pixels wide and as high as it needs."""
+        """Return the page as PNG, ``width`` pixels wide and as high as necessary."""
         self._resize(width, height or 100)
         self._resize(
             width, height or self.run("return Math.ceil(document.documentElement.getBoundingClientRect().height)")
@@ -143,11 +151,13 @@ class Browser:
 
 @contextmanager
 def browser() -> Iterator[Browser]:
-    """A Chromium with a profile of its own, gone afterwards; skips the test where there is none."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    """Start a Chromium with a temporary profile; skip the test if none is installed."""
+    missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
     chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not (chromium and chromedriver):
-        pytest.skip("chromium or chromedriver is not on PATH")
+    if find_spec("selenium") is None or not (chromium and chromedriver):
+        missing("selenium is not installed, or chromium or chromedriver is not on PATH")
+    from selenium import webdriver
+
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         driver = _start(webdriver, chromium, chromedriver, profile)
         try:
@@ -165,24 +175,24 @@ def _start(webdriver: Any, chromium: str, chromedriver: str, profile: str) -> An
 
 
 def overlapping(texts: list[Shape]) -> list[tuple[str, str]]:
-    """The pairs of texts that are painted over one another."""
+    """Return the pairs of texts that overlap."""
     return [(one.text, other.text) for one, other in combinations(texts, 2) if one.area.overlaps(other.area)]
 
 
 def outside(texts: list[Shape], area: Area) -> list[str]:
-    """The texts that leave an area."""
+    """Return the texts that reach outside an area."""
     return [text.text for text in texts if not area.holds(text.area)]
 
 
 def outside_their_card(texts: list[Shape], shapes: list[Shape]) -> list[str]:
-    """The texts that leave the largest outlined shape of their own box; the texts of a box without outline are free."""
+    """Return the texts that reach outside the outline of their own box, if it has one."""
     outlined = (shape for shape in shapes if shape.stroke != "none")
     cards = {shape.group: shape.area for shape in sorted(outlined, key=lambda shape: _size(shape.area))}
     return [text.text for text in texts if text.group in cards and not cards[text.group].holds(text.area)]
 
 
 def contrast(one: str, other: str) -> float:
-    """How well two colours stand apart, from 1 (not at all) to 21 (black on white), as WCAG counts it.
+    """Return the contrast of two colours as WCAG defines it, from 1 (none) to 21 (black on white).
 
     >>> contrast("rgb(0, 0, 0)", "#ffffff")
     21.0
@@ -192,7 +202,7 @@ def contrast(one: str, other: str) -> float:
 
 
 def faint(page: Browser, ground: str) -> dict[str, tuple[str, str, float]]:
-    """The texts under 4.5:1 against what is painted behind their middle: colour, ground, contrast."""
+    """Return the texts below a contrast of 4.5:1 with their background: colour, background, contrast."""
     painted = [shape for shape in page.shapes("svg :is(polygon, rect, path, ellipse)") if shape.fill.startswith("rgb(")]
     found = {}
     for text in (text for text in page.texts() if text.text.strip()):
@@ -228,7 +238,7 @@ def _linear(channel: float) -> float:
 
 
 def check_painted(page: Browser, svg: str, theme: str, folder: Path) -> None:
-    """Every text of a figure is readable, in its place and in its card, on the ground of a theme."""
+    """Check that every text of a figure is readable, in its place and in its card, on a theme's background."""
     ground = f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">'
     page.open_html(ground + svg, folder)
     texts = [text for text in page.texts() if text.text.strip()]

@@ -14,7 +14,7 @@ Row = tuple[str, str, str, str, int, str, str]
 
 
 def sample() -> Drawing:
-    """The first rows of resnet18."""
+    """Return the first rows of resnet18."""
     stem = card(
         "stem",
         ("Conv 7×7 /2", "BN · ReLU", "conv1", "64×112×112", 2, "9.5k", "0.08%"),
@@ -51,7 +51,7 @@ def sample() -> Drawing:
 
 
 def card(name: str, *rows: Row) -> Box:
-    """One card, a row for each layer; row k can be reached at the port ``rk``."""
+    """Return a card with a row for each layer; row k has the port ``rk``."""
     return Box(
         name,
         Table(tuple(_row(f"r{at}", row) for at, row in enumerate(rows)), border=BORDER, fill=CARD),
@@ -60,30 +60,30 @@ def card(name: str, *rows: Row) -> Box:
 
 
 def pill(name: str, shape: str) -> Box:
-    """A rounded box with a name and a shape."""
+    """Return a rounded box with a name and a shape."""
     texts = Text(f"{name}  ", INK, 10, bold=True), Text(shape, MUTED, 9)
     return Box(name, Table(((Cell(texts, height=15),),)), f"{name}: {shape}", Shape("pill", PILL, BORDER))
 
 
 def flow(tail: str, head: str) -> Line:
-    """A grey arrow down the trunk."""
+    """Return a grey arrow down the trunk."""
     return Line(tail, head, "flow", f"{tail} to {head}", color=FLOW, weight=20)
 
 
 def skip(tail: str, tail_port: str, head: str, head_port: str, dash: str = "solid") -> Line:
-    """A blue arc on the left."""
+    """Return a blue arc on the left."""
     title = f"skip from {tail} to {head}"
     return Line(tail, head, "skip", title, tail_port, "w", head_port, "w", color=SKIP, width=2.6, arrow=0.6, dash=dash)
 
 
 def frame_label(name: str, total: str, share: str) -> Table:
-    """A stage's name, sum and percent."""
+    """Return the label of a stage: name, total and share."""
     texts = (name, 422, 11.0), (total, 64, 10.5), (share, 42, 10.5)
     return Table((tuple(Cell((Text(text, INK, size, bold=True),), width) for text, width, size in texts),))
 
 
 def header() -> Box:
-    """Name, total, and the strip."""
+    """Return the name, the total and the strip."""
     name = Cell((Text("resnet18", INK, 15, bold=True), Text("   11.69M parameters", MUTED, 10.5)), 538, 20)
     strip = Table(
         ((Cell((Text("layer4 71.8%", ON_BAR, 9, bold=True),), 386, 18, BAR, "center"), Cell((), 150, 18, TRACK)),),

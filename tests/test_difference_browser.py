@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser import GROUND, Browser, browser, check_painted, contrast
+from browser import GROUND, Browser, check_painted, contrast
 from fxviz._analysis.difference import KINDS
 from fxviz._render import palette
 from test_difference_figures import PAIRS, figure_of
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("theme", GROUND)
@@ -27,7 +20,7 @@ def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, old: str, new:
 
 @pytest.mark.parametrize(("kind", "ground"), [(kind, kind) for kind in KINDS] + [(kind, "mixed") for kind in KINDS])
 def test_marks_are_read_on_their_ground(kind: str, ground: str) -> None:
-    """What came to a row and what went from it has its own colour, on the ground of a row of which parts differ."""
+    """Added and removed parts have their own colours, on the background of a row whose parts differ."""
     below = palette.MARKED[ground]
     for above in (palette.MARKS[kind], palette.INK, palette.MUTED):
         assert contrast(above.light, below.light) >= 4.5 and contrast(above.dark, below.dark) >= 4.5

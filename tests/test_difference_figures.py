@@ -1,4 +1,4 @@
-"""The figure of a difference: what its marks say, the whole text of four, every form, and the command that writes it."""
+"""The figure of a difference: its marks, the text of four figures, every format, and the command that writes it."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from fxviz._errors import BadOutput, UsageError
 from fxviz._graph import ArchGraph, Node, TensorInfo
 from fxviz._render import differences
 from fxviz._render.bars import FULL
-from fxviz._render.differences import told
+from fxviz._render.differences import summary_line
 from fxviz._render.drawing import Text
-from fxviz._render.figure import Figure, RenderOptions
+from fxviz._render.figure import Figure
 from fxviz._view.view import Altered, Change, Row
 from models import traced
 from random_graphs import Net
@@ -40,11 +40,11 @@ PAIRS = [
 
 @cache
 def figure_of(old: str, new: str, theme: str = "light") -> Figure:
-    return package.diff(traced(old), traced(new), RenderOptions(theme=theme))
+    return package.diff(traced(old), traced(new), theme=theme)
 
 
 def units(*names: str, gate: str = "") -> ArchGraph:
-    """A stem, then residual units of these names, one of them with a gate of its own."""
+    """Return a stem and residual units of these names, one of them with a gate of its own."""
     net = Net()
     stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
     with net.scope("body", sequential=True):
@@ -63,8 +63,8 @@ def units(*names: str, gate: str = "") -> ArchGraph:
 
 
 def marks(figure: Figure) -> list[tuple[str, str, str]]:
-    """Sign, path and words of each row that differs."""
-    return [(differences.sign(row), row.path, differences.said(row)) for row in figure.view.rows if row.change]
+    """Return the sign, path and words of each row that differs."""
+    return [(differences.sign(row), row.path, differences.change_text(row)) for row in figure.view.rows if row.change]
 
 
 # -------------------------------------------------------------------- the whole text
@@ -76,7 +76,7 @@ def test_the_whole_figure(old: str, new: str, golden: Callable[[str, str], None]
 
 
 def test_the_whole_figure_of_an_own_pair(golden: Callable[[str, str], None]) -> None:
-    figure = package.diff(units("a", "b", "c"), units("a", "extra", "b", "c"), RenderOptions(theme="light"))
+    figure = package.diff(units("a", "b", "c"), units("a", "extra", "b", "c"), theme="light")
     assert marks(figure) == [("+", "body.extra", "added")]
     golden("difference/own.dot", figure.dot)
 
@@ -139,7 +139,7 @@ def test_a_row_of_several_layers_says_how_many_differ() -> None:
     added = tuple(Altered("added", node) for node in nodes)
 
     def said(mark: str, of: int, **counts: int) -> str:
-        return differences.said(replace(row, change=Change(mark, added, Tally(counts, "layer"), of)))
+        return differences.change_text(replace(row, change=Change(mark, added, Tally(counts, "layer"), of)))
 
     assert said("mixed", 6, added=3) == "3 of 6 added"
     assert said("added", 3, added=3) == "added"
@@ -295,7 +295,7 @@ def _wired(**how: bool) -> ArchGraph:
 
 
 def test_a_step_that_reads_another_one_is_told() -> None:
-    assert told(package.diff(_wired(late=False), _wired(late=True)).view).endswith("~ 1 step with other inputs")
+    assert summary_line(package.diff(_wired(late=False), _wired(late=True)).view).endswith("~ 1 step with other inputs")
 
 
 class _Joined(nn.Module):
@@ -316,17 +316,18 @@ class _Joined(nn.Module):
 )
 def test_the_order_of_what_is_subtracted_counts(other: Callable[[Tensor, Tensor], Tensor], said: str) -> None:
     old, new = (package.trace(_Joined(join), TensorInfo((1, 4), "float32")) for join in (lambda p, q: p - q, other))
-    assert told(package.diff(old, new).view).endswith(said)
+    assert summary_line(package.diff(old, new).view).endswith(said)
 
 
 def test_the_order_of_what_is_added_does_not() -> None:
     joins = (lambda p, q: p + q), (lambda p, q: q + p)
     old, new = (package.trace(_Joined(join), TensorInfo((1, 4), "float32")) for join in joins)
-    assert told(package.diff(old, new).view).endswith("no difference")
+    assert summary_line(package.diff(old, new).view).endswith("no difference")
 
 
 def test_a_sum_in_place_is_the_same_sum() -> None:
-    assert told(package.diff(_wired(late=True), _wired(late=True, in_place=True)).view).endswith("no difference")
+    figure = package.diff(_wired(late=True), _wired(late=True, in_place=True))
+    assert summary_line(figure.view).endswith("no difference")
 
 
 def test_a_model_that_is_one_layer_counts_as_one() -> None:
@@ -342,16 +343,16 @@ def test_mermaid_marks_the_same_rows() -> None:
 
 def test_a_difference_has_no_graph_style() -> None:
     with pytest.raises(
-        UsageError, match="a difference is drawn as a ledger, from top to bottom: leave style and direction out"
+        UsageError, match="a difference is drawn as a ledger, from top to bottom: leave out style and direction"
     ):
-        package.diff(traced("resnet18"), traced("resnet34"), RenderOptions(style="graph"))
+        package.diff(traced("resnet18"), traced("resnet34"), style="graph")
 
 
 def test_depth_and_expand_are_heeded() -> None:
     old, new = traced("resnet18"), traced("resnet34")
-    whole = package.diff(old, new, RenderOptions(depth=1))
+    whole = package.diff(old, new, depth=1)
     assert ("~", "layer1", "4 of 12 added") in marks(whole)
-    opened = package.diff(old, new, RenderOptions(expand=("layer1.2",)))
+    opened = package.diff(old, new, expand=("layer1.2",))
     assert ("+", "layer1.2.conv1", "added") in marks(opened)
 
 
@@ -386,10 +387,10 @@ def test_the_command_writes_the_figure_in_place_of_the_table(
     ("options", "message"),
     [
         (("-o", "a.json"), "the suffix must be .svg, .png, .pdf, .dot or .mmd"),
-        (("--theme", "dark"), "options of a figure need one: name its file with -o FILE, or leave them out"),
-        (("-o", "a.svg", "--format", "csv"), "leave --format csv or -o out"),
+        (("--theme", "dark"), "options of a figure need a file: name it with -o FILE, or leave them out"),
+        (("-o", "a.svg", "--format", "csv"), "leave out --format csv or -o"),
         (("-o", "a.svg", "--style", "graph"), "a difference is drawn as a ledger"),
-        (("resnet18.json", "-o", "a.svg"), "a figure shows what differs between two models, and 3 are named"),
+        (("resnet18.json", "-o", "a.svg"), "a figure shows the differences of two models, and 3 are named"),
     ],
 )
 def test_what_does_not_go_together_is_told_in_one_line(

@@ -1,4 +1,4 @@
-"""What a figure of a difference says: nothing that became of a row is cut, names are told apart, the legend explains all."""
+"""The words of a difference: no change is cut, names stay distinct, and the legend explains everything."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ def test_what_became_of_a_row_is_never_cut(old: str, new: str) -> None:
     said = list(said_of_rows(figure))
     assert changed and len(said) == len(changed)
     for row, text in zip(changed, said, strict=True):
-        ways = (*differences.wordings(row), differences.least(row))
+        ways = (*differences.wordings(row), differences.shortest_wording(row))
         assert text in ["".join(word.text for word in way) for way in ways], row.path
 
 
 def said_of_rows(figure: Figure) -> Iterator[str]:
-    """What the figure says became of each row that differs, from top to bottom."""
+    """Yield the change that the figure states for each row that differs, from top to bottom."""
     for box in boxes(figure.drawing.items):
         for cell in cells(box.content):
             runs = cell.content if isinstance(cell.content, tuple) else ()

@@ -1,4 +1,4 @@
-"""The layout engine: which one is taken, and what is said when it is missing, fails or hangs."""
+"""The layout engine: which one is used, and the messages when it is missing, fails or hangs."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ posix = pytest.mark.skipif(sys.platform == "win32", reason="the fake engines are
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """An empty folder as the whole PATH, and no graphviz-pure among the packages."""
+    """Make an empty folder the whole PATH, and hide graphviz-pure."""
 
     def missing(name: str) -> None:
         raise metadata.PackageNotFoundError(name)
 
     monkeypatch.setattr(metadata, "files", missing)
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     return tmp_path
 
@@ -38,9 +39,16 @@ def test_a_graph_becomes_svg() -> None:
 
 
 def test_the_engine_is_found_without_a_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    pytest.importorskip("graphviz")
     monkeypatch.setenv("PATH", str(tmp_path))
     assert Path(find_engine()).is_file()
+
+
+def test_the_engine_of_a_package_elsewhere_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With ``pip install --target`` or ``--user`` its program is not beside the interpreter."""
+    here = find_engine()
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert Path(find_engine()).samefile(here)
 
 
 @posix
@@ -56,13 +64,13 @@ def test_a_given_engine_wins(tmp_path: Path) -> None:
 
 
 def test_no_engine_at_all_says_how_to_get_one(bare: Path) -> None:
-    with pytest.raises(EngineError, match="no layout engine: pip install graphviz-pure, or install graphviz"):
+    with pytest.raises(EngineError, match="no layout engine: pip install graphviz-pure, or install Graphviz"):
         lay_out("digraph {}")
 
 
 @pytest.mark.parametrize("name", ["no-such-engine", "/no/such/engine", ""])
 def test_a_given_engine_that_does_not_exist_is_the_callers_mistake(name: str) -> None:
-    with pytest.raises(UsageError, match=f"no layout engine '{name}'"):
+    with pytest.raises(UsageError, match=f"unknown layout engine '{name}'"):
         lay_out("digraph {}", name)
 
 
@@ -87,8 +95,8 @@ def test_bad_dot_is_an_engine_error(dot: str, message: str) -> None:
         ("exit 3", "'fake' failed: exit status 3$"),
         ("kill -9 $$", "'fake' failed: exit status -9$"),
         ("exec <&-; exit 4", "'fake' failed: exit status 4$"),
-        ("exit 0", "'fake' wrote no SVG; it gave no reason$"),
-        ("echo 'odd input' >&2", "'fake' wrote no SVG; odd input$"),
+        ("exit 0", "'fake' wrote no SVG: it printed no error$"),
+        ("echo 'odd input' >&2", "'fake' wrote no SVG: odd input$"),
     ],
 )
 def test_a_failing_engine_is_quoted_in_one_line(tmp_path: Path, text: str, message: str) -> None:

@@ -65,7 +65,7 @@ def test_twice_as_large_unless_told_otherwise() -> None:
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_colours_are_where_the_svg_has_them(name: str, theme: str) -> None:
-    """Every filled rectangle without outline and large enough has its colour near its left edge, where no text stands."""
+    """Every large filled rectangle without outline has its colour near its left edge, where there is no text."""
     svg = figure(name, theme).svg
     picture = opened(png(svg, 3))
     root = ElementTree.fromstring(svg)
@@ -111,14 +111,14 @@ def test_a_style_for_dark_readers_leaves_a_picture_light() -> None:
 
 @pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), True, "2"])
 def test_a_scale_is_a_number_above_0(scale: Any) -> None:
-    with pytest.raises(UsageError, match=r"^no scale .*: give a number above 0, such as 2$"):
+    with pytest.raises(UsageError, match=r"^invalid scale .*: must be a number above 0, such as 2$"):
         png(PAINTED.format(8, 8, ""), scale)
 
 
 def test_a_picture_that_no_memory_holds_is_refused_with_the_scale_that_works() -> None:
     svg = PAINTED.format(600, 9000, "")
     with pytest.raises(
-        UsageError, match=r"^no scale 9: .* million pixels; give a scale up to 3\.73, or write \.pdf or \.svg$"
+        UsageError, match=r"^invalid scale 9: .* million pixels; must be at most 3\.73, or write \.pdf or \.svg$"
     ):
         png(svg, 9)
 
@@ -210,7 +210,7 @@ def test_without_the_library_the_error_says_how_to_get_it(
 
 
 def unflattened(attributes: Mapping[str, Any], like: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes read from GraphML as they were in ``like``: JSON text decoded, what was None there again."""
+    """Decode attributes read from GraphML to what they were in ``like``: JSON text, and None where it was left out."""
     nested = {key for key, value in like.items() if isinstance(value, (dict, list))}
     found = {key: json.loads(value) if key in nested else value for key, value in attributes.items()}
     return {key: found.get(key) for key in like}

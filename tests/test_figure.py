@@ -1,9 +1,10 @@
-"""A figure in every form in which it can be written."""
+"""A figure in every format in which it can be written."""
 
 from __future__ import annotations
 
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from fxviz._render.figure import SUFFIXES, Figure, RenderOptions, snippet
 
 @pytest.fixture
 def figure(tiny: ArchGraph) -> Figure:
-    return fxviz.render(tiny, RenderOptions(theme="light"))
+    return fxviz.render(tiny, theme="light")
 
 
 def test_saving_writes_what_the_suffix_says(figure: Figure, tmp_path: Path) -> None:
@@ -49,7 +50,7 @@ def test_each_form_is_what_it_claims_to_be(figure: Figure, tiny: ArchGraph, tmp_
 def test_the_scale_is_that_of_the_pixels(figure: Figure, tmp_path: Path) -> None:
     wide = [int.from_bytes(figure.save(tmp_path / "net.png", scale).read_bytes()[16:20], "big") for scale in (1, 2)]
     assert abs(wide[1] - 2 * wide[0]) <= 1
-    with pytest.raises(UsageError, match="no scale 0: give a number above 0"):
+    with pytest.raises(UsageError, match="invalid scale 0: must be a number above 0"):
         figure.save(tmp_path / "net.png", 0)
 
 
@@ -87,10 +88,10 @@ def test_a_failed_layout_leaves_the_old_file(figure: Figure, tmp_path: Path, mon
 def test_a_layout_that_takes_too_long_is_tried_more_simply(figure: Figure, monkeypatch: pytest.MonkeyPatch) -> None:
     from fxviz._render.engine import lay_out
 
-    def impatient(dot: str, engine: str | None, timeout: float, simply: bool = False) -> str:
-        if not simply:
+    def impatient(dot: str, engine: str | None, timeout: float, simplified: bool = False) -> str:
+        if not simplified:
             raise EngineTimeout("too long")
-        return lay_out(dot, engine, timeout, simply)
+        return lay_out(dot, engine, timeout, simplified)
 
     assert figure.svg and not figure.simplified
     monkeypatch.setattr("fxviz._render.engine.lay_out", impatient)
@@ -115,16 +116,16 @@ def test_forms_without_a_layout_ask_for_none(tiny: ArchGraph, tmp_path: Path, mo
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"theme": "sepia"}, "no theme 'sepia': choose auto, light or dark"),
-        ({"style": "table"}, "no style 'table': choose auto, ledger or graph"),
-        ({"color_by": "flops"}, "no metric 'flops': choose params, macs, activations or time"),
-        ({"direction": "up"}, "no direction 'up': choose TB or LR"),
+        ({"theme": "sepia"}, "invalid theme 'sepia': choose auto, light or dark"),
+        ({"style": "table"}, "invalid style 'table': choose auto, ledger or graph"),
+        ({"color_by": "flops"}, "invalid metric 'flops': choose params, macs, activations or time"),
+        ({"direction": "up"}, "invalid direction 'up': choose TB or LR"),
         (
             {"direction": "LR", "style": "ledger"},
             "a ledger runs from top to bottom: choose the style graph for the direction LR",
         ),
-        ({"depth": 0}, "no depth 0: give a whole number from 1 on"),
-        ({"engine": "/no/dot"}, "no layout engine '/no/dot'"),
+        ({"depth": 0}, "invalid depth 0: must be a whole number, 1 or greater"),
+        ({"engine": "/no/dot"}, "unknown layout engine '/no/dot'"),
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
@@ -136,7 +137,7 @@ def test_a_pair_is_a_light_and_a_dark_file(tiny: ArchGraph, tmp_path: Path) -> N
     light, dark = fxviz.render(tiny).save_pair(tmp_path / "net.svg")
     assert (light.name, dark.name) == ("net-light.svg", "net-dark.svg")
     for theme, path in (("light", light), ("dark", dark)):
-        assert path.read_text(encoding="utf-8") == fxviz.render(tiny, RenderOptions(theme=theme)).svg
+        assert path.read_text(encoding="utf-8") == fxviz.render(tiny, theme=theme).svg
     with pytest.raises(BadOutput, match=r"the suffix must be \.svg or \.png"):
         fxviz.render(tiny).save_pair(tmp_path / "net.pdf")
 
@@ -150,16 +151,26 @@ def test_the_snippet_is_harmless_html(tmp_path: Path) -> None:
 
 
 def test_a_title_stands_in_place_of_the_name(tiny: ArchGraph) -> None:
-    texts = [
-        text.text for text in ET.fromstring(fxviz.render(tiny, RenderOptions(title="My net")).svg).iter() if text.text
-    ]
+    texts = [text.text for text in ET.fromstring(fxviz.render(tiny, title="My net").svg).iter() if text.text]
     assert "My net" in texts and "tiny" not in texts
+
+
+@pytest.mark.parametrize("name", ["net", "a/long.name" * 99, "\n\x1b\u202e\U0001f600\ud800" * 99, ""])
+def test_the_repr_is_one_short_line(tiny: ArchGraph, name: str) -> None:
+    named = replace(tiny, model=replace(tiny.model, name=name))
+    figures = (
+        fxviz.render(named, theme="dark", style="graph", title=name),
+        fxviz.diff(named, tiny),
+    )
+    for figure in figures:
+        assert repr(figure).startswith("<Figure of ") and len(repr(figure)) <= 200 and repr(figure).isprintable()
+    assert repr(figures[0]).endswith(": graph, 4 rows, theme dark>")
 
 
 @pytest.mark.parametrize("style", ["ledger", "graph"])
 def test_header_and_legend_can_be_left_out(tiny: ArchGraph, style: str) -> None:
     def said(**options: bool) -> str:
-        svg = fxviz.render(tiny, RenderOptions(style=style, **options)).svg
+        svg = fxviz.render(tiny, style=style, **options).svg
         return " ".join(text.text or "" for text in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text"))
 
     both, neither = said(), said(header=False, legend=False)
@@ -172,9 +183,7 @@ def test_header_and_legend_can_be_left_out(tiny: ArchGraph, style: str) -> None:
 def test_from_left_to_right(tiny: ArchGraph) -> None:
     sizes = {}
     for direction in ("TB", "LR"):
-        root = ET.fromstring(
-            fxviz.render(tiny, RenderOptions(style="graph", direction=direction, header=False, legend=False)).svg
-        )
+        root = ET.fromstring(fxviz.render(tiny, style="graph", direction=direction, header=False, legend=False).svg)
         _, _, width, height = map(float, root.get("viewBox", "").split())
         sizes[direction] = width / height
     assert sizes["LR"] > 2 > 1 > sizes["TB"]

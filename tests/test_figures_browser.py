@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from browser import GROUND, Area, Browser, Shape, browser, faint, outside, outside_their_card, overlapping
+from browser import GROUND, Area, Browser, Shape, faint, outside, outside_their_card, overlapping
 from fxviz._view.view import View
 from models import MODELS, figure, folded
 
@@ -23,17 +22,19 @@ return [...document.querySelectorAll("g[class~=fxviz-skip]")].map(group => {
 """
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
+QUICK = ["resnet18", "googlenet"]
 
 
-@pytest.fixture(scope="module", params=[(name, theme) for name in MODELS for theme in GROUND], ids="-".join)
+def case(name: str, theme: str) -> Any:
+    quick = name in QUICK and theme == "light" or (name, theme) == ("resnet18", "dark")
+    return pytest.param((name, theme), id=f"{name}-{theme}", marks=[] if quick else [pytest.mark.slow])
+
+
+@pytest.fixture(scope="module", params=[case(name, theme) for name in MODELS for theme in GROUND])
 def shown(
     request: pytest.FixtureRequest, page: Browser, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[str, str, Browser]:
-    """A figure opened within a page of its theme's ground: its name, its theme, the page."""
+    """Open a figure on a page with its theme's background: its name, its theme, the page."""
     name, theme = request.param
     html = (
         f'<meta charset="utf-8"><body style="margin: 0; background: {GROUND[theme]}">{figure(name, theme).svg}</body>'
@@ -75,7 +76,7 @@ def test_arcs_start_and_end_at_the_margin_of_their_rows(shown: Shown) -> None:
 
 
 def rows(page: Browser, view: View) -> list[Area]:
-    """The bands of the rows down the page, as wide as their cards: around each text at the left margin but a card's heading."""
+    """Return the bands of the rows down the page, as wide as their cards, without headings."""
     outlined = sorted(
         (shape for shape in page.shapes() if shape.role == "fxviz-box" and shape.stroke != "none"), key=top
     )
@@ -99,7 +100,7 @@ def test_nothing_is_wider_than_a_column_of_text(shown: Shown) -> None:
     assert int(size[1]) <= 620
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])])
 def test_it_works_as_an_image(page: Browser, tmp_path: Path, name: str) -> None:
     figure(name).save(tmp_path / "figure.svg")
     page.open_html('<img src="figure.svg" width="800">', tmp_path)

@@ -1,4 +1,4 @@
-"""Names and messages come from elsewhere: whatever they hold, they are shown, and never run, loaded, obeyed or believed."""
+"""Names and messages are untrusted: whatever they hold, they are shown, and never run, loaded, obeyed or believed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from xml.etree import ElementTree
 
 import pytest
 
 import fxviz
-from browser import Browser, browser
+from browser import Browser
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
-from fxviz._render.drawing import THEMES
+from fxviz._graph.options import Theme
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.text_width import fit, fit_path, width, wrap
@@ -29,7 +30,7 @@ from random_graphs import Net, stopped_at
 
 SVG = "{http://www.w3.org/2000/svg}"
 PORT = "PORT"
-"""Stands in a name for the port of a server that must hear nothing."""
+"""A placeholder in a name for the port of a server that must receive no request."""
 
 NAMES = (
     "<script>window.hit = 1; alert(1)</script>",
@@ -105,8 +106,12 @@ ATTRIBUTES = {
 BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+TOGETHER = tuple(name[:2_000] for name in NAMES)
+"""The names for figures that hold all of them: long ones grow with each other there."""
+
+
 def hostile_net(names: tuple[str, ...]) -> Net:
-    """A residual unit in a module for each name, which its layers bear too."""
+    """Return a residual unit in a module for each name, which its layers have too."""
     net = Net()
     stream = net.layer("Conv2d", net.input())
     for place, name in enumerate(names):
@@ -116,8 +121,8 @@ def hostile_net(names: tuple[str, ...]) -> Net:
     return net
 
 
-def hostile_graph(names: tuple[str, ...] = NAMES) -> ArchGraph:
-    """The names in every place that a name can have, with a failure that says them all."""
+def hostile_graph(names: tuple[str, ...] = TOGETHER) -> ArchGraph:
+    """Put the names wherever a name can stand, with a failure that mentions them all."""
     graph = hostile_net(names).graph()
     said = " ".join(name[:100] for name in names)
     nodes = tuple(replace(node, op=said, path=said) if node.kind == "input" else node for node in graph.nodes)
@@ -135,7 +140,7 @@ def failed_graph(name: str) -> ArchGraph:
 
 
 def figures(graph: ArchGraph, theme: str = "auto") -> Iterator[str]:
-    """The SVG of a graph by each engine that is there, at several depths."""
+    """Yield the SVG of a graph from each installed engine, at several depths."""
     for depth in (None, 1, 9):
         drawing = draw(fold(graph, depth=depth))
         for engine in (None, *filter(None, [shutil.which("dot")])):
@@ -159,7 +164,7 @@ def check_harmless(svg: str) -> None:
 # -------------------------------------------------------------------- the text of a figure
 
 
-@pytest.mark.parametrize("theme", THEMES)
+@pytest.mark.parametrize("theme", get_args(Theme))
 def test_all_names_at_once_are_nothing_but_text(theme: str) -> None:
     for svg in figures(hostile_graph(), theme):
         check_harmless(svg)
@@ -201,13 +206,13 @@ def test_names_come_back_from_json_as_they_were(name: str, tmp_path: Path) -> No
 
 
 def hostile_module() -> object:
-    """A module whose children bear the names, where torch allows it and where it has to be forced."""
+    """Return a module whose children have the names, even those that torch refuses."""
     from torch import Tensor, nn
 
     class Hostile(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            for place, name in enumerate(NAMES):
+            for place, name in enumerate(TOGETHER):
                 inner = nn.Sequential(nn.Linear(4, 5 + place), nn.ReLU(), nn.Linear(5 + place, 4))
                 inner._modules = {name if key == "0" else key: child for key, child in inner._modules.items()}
                 self._modules[name] = inner
@@ -238,7 +243,7 @@ def test_a_real_model_is_nothing_but_text(traced_module: ArchGraph) -> None:
 
 def test_a_real_models_names_are_kept(traced_module: ArchGraph, tmp_path: Path) -> None:
     paths = {scope.path for scope in traced_module.scopes}
-    assert paths >= set(NAMES)
+    assert paths >= set(TOGETHER)
     assert ArchGraph.load(traced_module.save(tmp_path / "graph.json")) == traced_module
 
 
@@ -247,7 +252,7 @@ def test_a_real_models_names_are_kept(traced_module: ArchGraph, tmp_path: Path) 
 
 @contextmanager
 def listening() -> Iterator[tuple[int, list[str]]]:
-    """A server on this machine: its port, and the paths that it was asked for."""
+    """Run a server on this machine: its port, and the paths requested from it."""
     asked: list[str] = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -268,28 +273,23 @@ def listening() -> Iterator[tuple[int, list[str]]]:
         server.server_close()
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
-
-
 def seen(page: Browser) -> tuple[object, int, int]:
-    """Whether a script ran, how many elements there are that load or run something, what the page asked for."""
-    time.sleep(0.2)
+    """Return whether a script ran, how many elements could load or run something, and the requests of the page."""
+    time.sleep(0.1)
     return (
         page.run("return window.hit ?? null"),
         page.run(
-            "return document.querySelectorAll('script, iframe, img, link, foreignObject, object, embed, image, a').length"
+            "return document.querySelectorAll("
+            "'script, iframe, img, link, foreignObject, object, embed, image, a').length"
         ),
         page.run("return performance.getEntriesByType('resource').length"),
     )
 
 
-@pytest.mark.parametrize("theme", ["auto", "dark"])
+@pytest.mark.parametrize("theme", ["auto", pytest.param("dark", marks=pytest.mark.slow)])
 def test_nothing_runs_and_nothing_is_loaded(page: Browser, tmp_path: Path, theme: str) -> None:
     with listening() as (port, asked):
-        for svg in figures(hostile_graph(tuple(name.replace(PORT, str(port)) for name in NAMES)), theme):
+        for svg in figures(hostile_graph(tuple(name.replace(PORT, str(port)) for name in TOGETHER)), theme):
             page.open_svg(svg, tmp_path)
             assert seen(page) == (None, 0, 0)
             page.open_html(svg, tmp_path)

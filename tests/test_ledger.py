@@ -1,4 +1,4 @@
-"""The ledger: what its words are, that everything fits where it stands, and the whole text of four figures."""
+"""The ledger: its words, that everything fits into its place, and the whole text of four figures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def frames(items: tuple[Item, ...]) -> Iterator[Frame]:
 
 
 def cells(table: Table) -> Iterator[Cell]:
-    """The innermost cells."""
+    """Yield the innermost cells."""
     for row in table.rows:
         for cell in row:
             if isinstance(cell.content, Table):
@@ -58,7 +58,7 @@ def tables(figure: Picture) -> list[Table]:
 
 
 def too_wide(figure: Picture) -> list[str]:
-    """The texts that need more room than their cell has."""
+    """Return the texts that are wider than their cell."""
     found = []
     for cell in (cell for table in tables(figure) for cell in cells(table)):
         runs: tuple[Text, ...] = cell.content if isinstance(cell.content, tuple) else ()
@@ -167,7 +167,7 @@ def test_a_figure_fits_beside_text(name: str) -> None:
 
 
 def named(name: str) -> ArchGraph:
-    """A residual unit in a module whose name, and whose layers' names, the test gives."""
+    """Return a residual unit in a module of this name, with layers of this name."""
     net = Net()
     stream = net.chain(net.input(), "Conv2d", "BatchNorm2d")
     for place in range(2):

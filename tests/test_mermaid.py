@@ -33,7 +33,7 @@ _STYLE = re.compile(
 
 @dataclass
 class Chart:
-    """A flowchart read by a grammar that knows nothing but what fxviz may write."""
+    """A flowchart, parsed by a grammar of exactly what fxviz may write."""
 
     title: str
     nodes: dict[str, str] = field(default_factory=dict)
@@ -45,7 +45,7 @@ class Chart:
 
 
 def said(label: str) -> str:
-    """A label as a reader sees it."""
+    """Return a label as a reader sees it."""
     return html.unescape(label.replace("<br>", "\n").replace("#", "&#"))
 
 
@@ -88,7 +88,7 @@ def name_of(row: int) -> str:
 
 
 def drawn_of(view: View) -> set[tuple[str, str]]:
-    """All pairs that data or a skip joins."""
+    """Return all pairs that data or a skip joins."""
     return {
         (name_of(tail), name_of(head)) for tail, head in {*view.edges, *((arc.tail, arc.head) for arc in view.arcs)}
     }
@@ -216,14 +216,14 @@ HOSTILE = [
 
 
 def renamed(view: View, name: str) -> View:
-    """The same view of a model that has nothing but this name."""
+    """Return the view with this name for everything."""
     nodes = tuple(replace(node, path=name, op=name) for node in view.graph.nodes)
     graph = replace(view.graph, nodes=nodes, model=replace(view.graph.model, name=name))
     return fold(graph)
 
 
 def shown(name: str) -> str:
-    """What a reader sees of a name: one line, without what has no width."""
+    """Return the visible part of a name: one line, without characters of no width."""
     return "".join(c for c in " ".join(name.split()) if c not in "\u202e\u200d")
 
 

@@ -1,24 +1,18 @@
-"""What a reader's browser shows of a figure: everything readable, in its place, and dark where the reader prefers dark."""
+"""A figure in a browser: everything is readable, in its place, and dark if the reader prefers dark."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from browser import Browser, browser, contrast, outside, outside_their_card, overlapping
+from browser import Browser, contrast, outside, outside_their_card, overlapping
+from conftest import optional
 from fxviz._render.engine import Picture
 from sample_drawing import sample
 
-Image = pytest.importorskip("PIL.Image", reason="pillow is not installed")
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
+Image = optional("PIL.Image")
 
 
 @pytest.fixture(autouse=True)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from browser import GROUND, Area, Browser, browser, check_painted
+from browser import GROUND, Area, Browser, check_painted
 from fxviz._render.dot import figure_ids
 from fxviz._render.drawing import Box, Line
 from models import figure
@@ -49,12 +48,6 @@ ARROW = 14
 """Between a line's end and the box there is its arrowhead, in CSS pixels."""
 
 
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
-
-
 def test_thirty_models_are_looked_at() -> None:
     assert len(MANY) >= 30
 
@@ -66,7 +59,7 @@ def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, name: str, sty
 
 
 def astray(page: Browser, name: str, style: str, theme: str) -> list[tuple[str, str]]:
-    """The lines that do not lead from the box they start at to the box they end at."""
+    """Return the lines that do not lead from their first box to their second."""
     things = figure_ids(figure(name, theme, style).drawing)
     areas = {thing_id: Area(*area) for thing_id, area in page.run(_AREAS).items()}
     box = {thing.id: areas[thing_id] for thing_id, thing in things.items() if isinstance(thing, Box)}

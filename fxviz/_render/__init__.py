@@ -1,17 +1,19 @@
-"""From a view to a drawing: every word, colour and size is decided here."""
+"""Turn a view into a drawing: every word, colour and size is decided here."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from fxviz._graph.options import RenderOptions
 from fxviz._render import cards, ledger
-from fxviz._render.drawing import Drawing, Look
-from fxviz._view.view import View
+from fxviz._render.drawing import Drawing
+from fxviz._view.view import View, ViewStyle
 
-__all__ = ["STYLES", "Look", "draw"]
+__all__ = ["draw"]
 
-STYLES = {"ledger": ledger.draw, "graph": cards.draw}
-"""How a view can be drawn."""
+_STYLES: dict[ViewStyle, Callable[[View, RenderOptions], Drawing]] = {"ledger": ledger.draw, "graph": cards.draw}
 
 
-def draw(view: View, look: Look) -> Drawing:
-    """The drawing of a view in the style that it was folded for."""
-    return STYLES[view.style](view, look)
+def draw(view: View, options: RenderOptions) -> Drawing:
+    """Draw a view in the style that it was folded for."""
+    return _STYLES[view.style](view, options)

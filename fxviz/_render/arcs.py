@@ -1,8 +1,8 @@
-"""Skip connections as arcs on the left, other data flow past cards as arcs on the right.
+"""Draw skip connections as arcs on the left, and other data flow past cards as arcs on the right.
 
-An engine routes a long line around whatever side it likes, lets all lines of a port meet in one point, and takes minutes for
-a thousand of them. Here each line that leaves and arrives on one side (west, east) becomes an arc in a lane, drawn from the
-places of the boxes alone: short arcs inside, long arcs outside, none across a card.
+A layout engine routes a long line around either side, lets all lines of a port meet in one point, and takes minutes for
+a thousand of them. Here each line that leaves and arrives on the same side (west or east) becomes an arc in a lane,
+computed from the positions of the boxes alone: short arcs inside, long arcs outside, none across a card.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from fxviz._render.dot import FLOW, hex_of
-from fxviz._render.drawing import Box, Line, Table
+from fxviz._render.drawing import Box, Dash, Line, Table
 
 _FIRST_LANE, _LANE, _ALL_LANES, _TIGHT = 18.0, 8.0, 96.0, 10.0
-_RADIUS, _APART = 12.0, 3.0
-_DASHES = {"dashed": "5,2", "dotted": "1,5"}
+_RADIUS, _SEPARATION = 12.0, 3.0
+_DASHES: dict[Dash, str] = {"dashed": "5,2", "dotted": "1,5"}
 _PAIR = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 _RADII = re.compile(r"A\S+ 0 0 \d ")
 
@@ -32,7 +32,7 @@ class _Arc:
     tail: Point
     head: Point
     sign: int
-    """1 on the left. On the right -1: there all x are mirrored until they are written."""
+    """1 on the left, -1 on the right, where all x are mirrored until they are written."""
     lane: float = 0.0
 
     @property
@@ -47,24 +47,24 @@ class _Arc:
 def draw_arcs(
     lines: Mapping[str, Line], boxes: Mapping[str, tuple[Box, Element]], dark: bool
 ) -> dict[str, list[Element]]:
-    """The shapes of each line from west to west and from east to east.
+    """Draw each line that runs from west to west or from east to east.
 
     Args:
         lines: arcs by their name.
         boxes: each box by its id, with its SVG group as the engine placed it.
-        dark: take each colour's dark value.
+        dark: use each colour's dark value.
 
     Returns:
-        By the name of the line: its path, and its arrowhead if it has one.
+        For each line's name, its path and, if it has one, its arrowhead.
     """
     arcs = [_arc(name, line, boxes) for name, line in lines.items()]
     arcs = [arc for arc in arcs if arc.height > 1]
-    placed = [arc for sign in (1, -1) for arc in _in_lanes(_apart([arc for arc in arcs if arc.sign == sign]))]
-    return {arc.name: _drawn(arc, dark) for arc in placed}
+    placed = [arc for sign in (1, -1) for arc in _assign_lanes(_separate([arc for arc in arcs if arc.sign == sign]))]
+    return {arc.name: _shapes(arc, dark) for arc in placed}
 
 
 def is_arc(line: Line) -> bool:
-    """Whether a line leaves and arrives on one side.
+    """Return whether a line leaves and arrives on the same side, west or east.
 
     >>> is_arc(Line("a", "b", "skip", tail_side="w", head_side="w")), is_arc(Line("a", "b", "flow"))
     (True, False)
@@ -73,7 +73,7 @@ def is_arc(line: Line) -> bool:
 
 
 def points(shape: Element) -> list[Point]:
-    """The points that a path or polygon names; the radii of its arcs are none.
+    """Return the points of a path or polygon, without the radii of its arcs.
 
     >>> points(Element("path", {"d": "M1,2C3,4 5,6 7.5,-8 A12,12 0 0 1 20,4"}))
     [(1.0, 2.0), (3.0, 4.0), (5.0, 6.0), (7.5, -8.0), (20.0, 4.0)]
@@ -84,28 +84,29 @@ def points(shape: Element) -> list[Point]:
 
 def _arc(name: str, line: Line, boxes: Mapping[str, tuple[Box, Element]]) -> _Arc:
     sign = 1 if line.tail_side == "w" else -1
-    tail, head = _end(*boxes[line.tail], line.tail_port, sign), _end(*boxes[line.head], line.head_port, sign)
+    tail = _attachment(*boxes[line.tail], line.tail_port, sign)
+    head = _attachment(*boxes[line.head], line.head_port, sign)
     return _Arc(name, line, tail, head, sign)
 
 
-def _end(box: Box, group: Element, port: str | None, sign: int) -> Point:
-    """Where a line meets a box: at the edge of its outline, at the height of the middle of its port."""
+def _attachment(box: Box, group: Element, port: str | None, sign: int) -> Point:
+    """Return where a line meets a box: at the edge of its outline, level with the middle of its port."""
     corners = outline(group)
     xs, ys = [sign * x for x, _ in corners], [y for _, y in corners]
-    place = None if port is None else _place(box.content, port)
+    place = None if port is None else _port_middle(box.content, port)
     if place is None:
         return min(xs), (min(ys) + max(ys)) / 2
     return min(xs), min(ys) + (1 if box.content.border else 0) + place
 
 
-def _place(table: Table, port: str) -> float | None:
-    """How far below the table's top the middle of the port's cell is, in points."""
+def _port_middle(table: Table, port: str) -> float | None:
+    """Return the distance in points from the table's top to the middle of the port's cell."""
     top = 0.0
     for row in table.rows:
         for cell in row:
             if cell.port == port:
                 return top + (cell.height or 0) / 2
-            inside = _place(cell.content, port) if isinstance(cell.content, Table) else None
+            inside = _port_middle(cell.content, port) if isinstance(cell.content, Table) else None
             if inside is not None:
                 return top + inside
         top += max((cell.height or 0 for cell in row), default=0)
@@ -113,7 +114,7 @@ def _place(table: Table, port: str) -> float | None:
 
 
 def outline(group: Element) -> list[Point]:
-    """The corners of what is drawn around a box, or of all that is in it."""
+    """Return the corners of the shapes that a box is drawn with."""
     found = [point for shape in group for point in _corners(shape)]
     return found or [(0.0, 0.0)]
 
@@ -128,10 +129,10 @@ def _corners(shape: Element) -> list[Point]:
     return points(shape)
 
 
-def _apart(arcs: list[_Arc]) -> list[_Arc]:
-    """Where one arc ends and another starts, the arriving one moves up a little and the leaving one down."""
+def _separate(arcs: list[_Arc]) -> list[_Arc]:
+    """Separate arcs that meet at a port: the arriving one moves up a little, the leaving one down."""
     leaving, arriving = ({_port(arc, end) for arc in arcs} for end in ("tail", "head"))
-    return [_moved(arc, leaving & arriving) for arc in arcs]
+    return [_shift_ends(arc, leaving & arriving) for arc in arcs]
 
 
 def _port(arc: _Arc, end: str) -> tuple[str, str | None]:
@@ -139,13 +140,13 @@ def _port(arc: _Arc, end: str) -> tuple[str, str | None]:
     return (line.tail, line.tail_port) if end == "tail" else (line.head, line.head_port)
 
 
-def _moved(arc: _Arc, shared: set[tuple[str, str | None]]) -> _Arc:
-    down = _APART if _port(arc, "tail") in shared else 0
-    up = _APART if _port(arc, "head") in shared else 0
+def _shift_ends(arc: _Arc, shared: set[tuple[str, str | None]]) -> _Arc:
+    down = _SEPARATION if _port(arc, "tail") in shared else 0
+    up = _SEPARATION if _port(arc, "head") in shared else 0
     return replace(arc, tail=(arc.tail[0], arc.tail[1] + down), head=(arc.head[0], arc.head[1] - up))
 
 
-def _in_lanes(arcs: list[_Arc]) -> list[_Arc]:
+def _assign_lanes(arcs: list[_Arc]) -> list[_Arc]:
     levels = _levels(arcs)
     step = min(_LANE, _ALL_LANES / max([1, *levels.values()]))
     left = min((x for arc in arcs for x, _ in (arc.tail, arc.head)), default=0.0)
@@ -153,7 +154,7 @@ def _in_lanes(arcs: list[_Arc]) -> list[_Arc]:
 
 
 def _levels(arcs: list[_Arc]) -> dict[str, int]:
-    """How many shorter arcs lie inside each arc, counted from the card."""
+    """Return each arc's lane, counted from the card: short arcs lie inside longer ones."""
     levels: dict[str, int] = {}
     placed: list[_Arc] = []
     for arc in sorted(arcs, key=lambda arc: arc.height):
@@ -167,7 +168,7 @@ def _lane(arc: _Arc, left: float, level: int, step: float) -> float:
     return arc.tail[0] - _TIGHT if is_own_loop else left - _FIRST_LANE - step * level
 
 
-def _drawn(arc: _Arc, dark: bool) -> list[Element]:
+def _shapes(arc: _Arc, dark: bool) -> list[Element]:
     color = hex_of(arc.line.color or FLOW, dark) or ""
     dash = {"stroke-dasharray": _DASHES[arc.line.dash]} if arc.line.dash in _DASHES else {}
     path = Element(
@@ -177,25 +178,26 @@ def _drawn(arc: _Arc, dark: bool) -> list[Element]:
 
 
 def _bracket(arc: _Arc) -> str:
-    """Out to the lane, along it, and back to the foot of the arrowhead, with round corners."""
+    """Return the path out to the lane, along it, and back to the base of the arrowhead, with round corners."""
     (x, y), (end, bottom), lane, sign = arc.tail, arc.head, arc.lane, arc.sign
-    radius = min(_RADIUS, arc.height / 2, max(2.0, end - lane - _length(arc)))
+    radius = min(_RADIUS, arc.height / 2, max(2.0, end - lane - _head_length(arc)))
     down = math.copysign(radius, bottom - y)
     turn = f"A{radius:g},{radius:g} 0 0 {0 if down * sign > 0 else 1}"
-    near, foot = lane + radius, max(lane + radius, end - _length(arc) + 1)
+    near, foot = lane + radius, max(lane + radius, end - _head_length(arc) + 1)
     return " ".join(
         (
             f"M{sign * x:.2f},{y:.2f} L{sign * near:.2f},{y:.2f} {turn} {sign * lane:.2f},{y + down:.2f}",
-            f"L{sign * lane:.2f},{bottom - down:.2f} {turn} {sign * near:.2f},{bottom:.2f} L{sign * foot:.2f},{bottom:.2f}",
+            f"L{sign * lane:.2f},{bottom - down:.2f} {turn} {sign * near:.2f},{bottom:.2f}",
+            f"L{sign * foot:.2f},{bottom:.2f}",
         )
     )
 
 
 def _arrowhead(arc: _Arc) -> str:
-    (x, y), back, half = arc.head, _length(arc), 7.5 * arc.line.arrow
+    (x, y), back, half = arc.head, _head_length(arc), 7.5 * arc.line.arrow
     foot = arc.sign * (x - back)
     return f"{arc.sign * x:.2f},{y:.2f} {foot:.2f},{y - half:.2f} {foot:.2f},{y + half:.2f}"
 
 
-def _length(arc: _Arc) -> float:
+def _head_length(arc: _Arc) -> float:
     return 13 * arc.line.arrow

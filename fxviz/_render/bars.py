@@ -1,4 +1,4 @@
-"""The bars of a ledger: how much of the figure's metric a row has, and how much it had in another model."""
+"""Draw the bars of a ledger: a row's amount of the metric, beside its amount in another model."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ GUTTER = 5
 ROW = 15
 COLUMNS = {"op": 126, "tags": 66, "path": 84, "shape": 74, "bar": 76, "amount": 62, "percent": 41}
 SHEET = 2 * GUTTER + sum(COLUMNS.values())
-"""The width of a card."""
+"""The width of a card, in points."""
 AMOUNT_FROM = SHEET - GUTTER - COLUMNS["amount"] - COLUMNS["percent"]
-"""Where the column of amounts begins."""
+"""The left edge of the amount column, in points."""
 
 
 FULL = COLUMNS["bar"] - 8
 """The length of the longest bar, in points."""
 
-_HIGH, _THIN, _TICK = 9, 5, 2
+_HEIGHT, _THIN_HEIGHT, _TICK = 9, 5, 2
 
 
 class Bars:
@@ -30,7 +30,7 @@ class Bars:
         self.largest = max((amount for pair in amounts for amount in pair), default=0)
 
     def cell(self, row: Row) -> Cell:
-        """The bar of a row: beside another model hollow for what is gone, thin and grey for what is as it was."""
+        """Return a row's bar; in a difference, hollow for a removed row, thin and grey for an unchanged one."""
         bar = self._bar(row)
         return Cell(width=COLUMNS["bar"], height=ROW) if bar is None else Cell(bar, COLUMNS["bar"], ROW)
 
@@ -41,58 +41,59 @@ class Bars:
             return self._hollow(row.change.was)
         if row.keeps_layer:
             return self._thin(row) if row.total else None
-        return self._beside(row) if row.total or was_in(row) else None
+        return self._beside(row) if row.total or amount_before(row) else None
 
     def _solid(self, row: Row) -> Table:
-        long = length(row.total, self.largest)
-        return _table(_filled(long, palette.bar(row.total / self.whole)), _filled(FULL - long, palette.TRACK))
+        filled = length(row.total, self.largest)
+        return _table(_segment(filled, palette.bar(row.total / self.whole)), _segment(FULL - filled, palette.TRACK))
 
     def _thin(self, row: Row) -> Table:
-        long = length(row.total, self.largest)
-        return _table(_filled(long, palette.AS_IT_WAS, _THIN), _filled(FULL - long, None, _THIN), high=_THIN)
+        filled = length(row.total, self.largest)
+        rest = _segment(FULL - filled, None, _THIN_HEIGHT)
+        return _table(_segment(filled, palette.UNCHANGED, _THIN_HEIGHT), rest, height=_THIN_HEIGHT)
 
     def _hollow(self, amount: float) -> Table | None:
         if not amount:
             return None
-        long = max(4, length(amount, self.largest))
-        inside = ((Cell(width=long - 2, height=_HIGH - 2),),)
-        frame = Table(inside, border=palette.MARKS["removed"], width=long, height=_HIGH)
-        return _table((Cell(frame, long, _HIGH),), _filled(FULL - long, None))
+        filled = max(4, length(amount, self.largest))
+        inside = ((Cell(width=filled - 2, height=_HEIGHT - 2),),)
+        frame = Table(inside, border=palette.MARKS["removed"], width=filled, height=_HEIGHT)
+        return _table((Cell(frame, filled, _HEIGHT),), _segment(FULL - filled, None))
 
     def _beside(self, row: Row) -> Table:
-        """The bar with a tick where it ended in the other model, unless it ended at the same place or there was none."""
-        long, before = length(row.total, self.largest), length(was_in(row), self.largest)
+        """Return the bar, with a tick where it ended in the other model if that is another place."""
+        filled, before = length(row.total, self.largest), length(amount_before(row), self.largest)
         fill = palette.bar(row.total / self.whole)
         if not ticks(row, self.largest):
-            return _table(_filled(long, fill), _filled(FULL - long, palette.TRACK))
+            return _table(_segment(filled, fill), _segment(FULL - filled, palette.TRACK))
         at = min(before, FULL) - _TICK
-        if at < long:
-            pieces = (*_filled(at, fill), *_filled(_TICK, palette.INK), *_filled(long - at - _TICK, fill))
-            return _table(pieces, _filled(FULL - long, palette.TRACK))
-        gap = (*_filled(at - long, palette.TRACK), *_filled(_TICK, palette.INK))
-        return _table(_filled(long, fill), gap, _filled(FULL - at - _TICK, palette.TRACK))
+        if at < filled:
+            pieces = (*_segment(at, fill), *_segment(_TICK, palette.INK), *_segment(filled - at - _TICK, fill))
+            return _table(pieces, _segment(FULL - filled, palette.TRACK))
+        gap = (*_segment(at - filled, palette.TRACK), *_segment(_TICK, palette.INK))
+        return _table(_segment(filled, fill), gap, _segment(FULL - at - _TICK, palette.TRACK))
 
 
 def length(amount: float, largest: float) -> int:
-    """Whole points of a bar; an amount is never invisible."""
+    """Return a bar's length in whole points; any amount above 0 stays visible."""
     return max(2, round(FULL * amount / largest)) if amount else 0
 
 
-def was_in(row: Row) -> float:
-    """What a row had in the other model; nothing if its layer was not there, although a norm behind it may have been."""
+def amount_before(row: Row) -> float:
+    """Return a row's amount in the other model; 0 if its layer is new, even if a norm behind it is not."""
     return row.change.was if row.change is not None and row.change.mark != "added" else 0
 
 
 def ticks(row: Row, largest: float) -> bool:
-    """Whether a row's bar shows where it ended in the other model: if it was there and ended at another place."""
+    """Return whether a row's bar has a tick where it ended in the other model."""
     if row.keeps_layer or row.kind == "removed" or not row.total:
         return False
-    return bool(was_in(row)) and abs(length(row.total, largest) - length(was_in(row), largest)) >= _TICK
+    return bool(amount_before(row)) and abs(length(row.total, largest) - length(amount_before(row), largest)) >= _TICK
 
 
-def _filled(long: int, fill: Color | None, high: int = _HIGH) -> tuple[Cell, ...]:
-    return (Cell(width=long, height=high, fill=fill),) if long > 0 else ()
+def _segment(points: int, fill: Color | None, height: int = _HEIGHT) -> tuple[Cell, ...]:
+    return (Cell(width=points, height=height, fill=fill),) if points > 0 else ()
 
 
-def _table(*pieces: tuple[Cell, ...], high: int = _HIGH) -> Table:
-    return Table((tuple(cell for piece in pieces for cell in piece),), width=FULL, height=high)
+def _table(*pieces: tuple[Cell, ...], height: int = _HEIGHT) -> Table:
+    return Table((tuple(cell for piece in pieces for cell in piece),), width=FULL, height=height)

@@ -1,4 +1,4 @@
-"""What is written about rows and frames, the same in every style."""
+"""Write the texts of rows and frames that every style shares."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxviz._view.view import Heading, Repeat, Row, View, cards_in
 
 
 class Captions:
-    """The words of one view.
+    """The texts of one view.
 
     Attributes:
         view: what is shown.
@@ -31,7 +31,7 @@ class Captions:
     # ---------------------------------------------------------------- rows
 
     def look(self, row: Row) -> tuple[Color, bool]:
-        """Colour of the row's name, and whether it is bold."""
+        """Return the colour of the row's name, and whether it is bold."""
         if row.kind == "failed":
             return palette.STOP, True
         if self.view.difference is not None:
@@ -41,24 +41,24 @@ class Captions:
         return (palette.INK, True) if row.params or row.shared else (palette.MUTED, False)
 
     def tags(self, row: Row) -> str:
-        """What stands behind the row's name: norm and activation, skips and branches inside."""
+        """Return the text behind the row's name: norm and activation, skips and branches inside."""
         if row.kind == "failed":
-            return self._met()
+            return self._failed_inputs()
         if row.change is not None:
-            return differences.said(row)
+            return differences.change_text(row)
         fused = "" if row.kind == "code" or (row.rail and self._has_chains) else wording.tags(row)
         inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
         passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
         shared = "shared" if row.shared and row.total else ""
         return " · ".join(filter(None, (fused, inside, passes, shared)))
 
-    def _met(self) -> str:
-        """The tensors that met in the operation that raised."""
+    def _failed_inputs(self) -> str:
+        """Return the input tensors of the operation that raised."""
         failure = self.view.graph.trace.failure
-        return f"on {wording.given(failure.inputs)}" if failure and failure.inputs else ""
+        return f"on {wording.tensors_text(failure.inputs)}" if failure and failure.inputs else ""
 
     def path(self, row: Row, base: str) -> str:
-        """Where the row's module stands below ``base``; "" for functions."""
+        """Return the path of the row's module, relative to ``base``; "" for functions."""
         if row.span:
             return wording.span(*row.span, base)
         if row.kind in ("join", "plain") and row.heads[0].kind != "module":
@@ -66,7 +66,7 @@ class Captions:
         return wording.relative(row.path, base)
 
     def amount(self, row: Row) -> str:
-        """The metric of one repetition, and how many there are."""
+        """Return the metric of one repetition, and the number of repetitions."""
         if row.kind == "removed" and row.change is not None:
             return f"−{self._repeated(row.change.was / row.times, row.times)}" if row.change.was else ""
         if row.total:
@@ -79,12 +79,12 @@ class Captions:
     # ---------------------------------------------------------------- frames and ends
 
     def heading(self, heading: Heading) -> str:
-        """A frame in one line, for its title."""
+        """Return a frame's tooltip in one line."""
         share = units.percent(heading.total / self.whole)
         return f"{heading.path} {heading.class_name}: {self.metric.said(heading.total)} {self.metric.noun}, {share}"
 
     def one_block(self, repeat: Repeat) -> bool:
-        """Whether a single module is repeated, so that paths below it say enough."""
+        """Return whether a single module is repeated, so that paths relative to it are enough."""
         prefix = repeat.span[0] + "."
         return all(
             row.path == repeat.span[0] or row.path.startswith(prefix)
@@ -93,11 +93,11 @@ class Captions:
         )
 
     def input(self) -> Box:
-        """The pill of the input, with its shapes."""
+        """Return the pill of the input, with its shapes."""
         return self._pill("input")
 
     def end(self) -> Box:
-        """The pill of the output, or why there is none."""
+        """Return the pill of the output, or the reason why there is none."""
         failure = self.view.graph.trace.failure
         return self._pill("output") if failure is None else notice("output", failure)
 
@@ -107,9 +107,9 @@ class Captions:
         shapes = [units.shape(tensor.shape) for tensor in tensors]
         if name == "input" and len(nodes) > 1:
             shapes = [f"{node.op} {shape}" for node, shape in zip(nodes, shapes, strict=True)]
-        said = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
-        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(said, SHEET - 70, 9), palette.MUTED, 9))
-        return Box(name, Table(((Cell(texts),),)), f"{name} {said}", Shape("pill", palette.PILL, palette.BORDER))
+        shown = " · ".join(shapes) if len(shapes) < 4 else f"{shapes[0]} · … ({len(shapes)} tensors)"
+        texts = (Text(f"{name}  ", palette.INK, 10, bold=True), Text(fit(shown, SHEET - 70, 9), palette.MUTED, 9))
+        return Box(name, Table(((Cell(texts),),)), f"{name} {shown}", Shape("pill", palette.PILL, palette.BORDER))
 
 
 _MARGIN = 8
@@ -117,9 +117,9 @@ _MOST_LINES = 6
 
 
 def notice(name: str, failure: Failure) -> Box:
-    """A box as wide as the cards that says why the run stopped.
+    """Return a box as wide as the cards that says why the run stopped.
 
-    >>> failure = Failure("head", "RuntimeError: shapes differ", "head", "nn.Linear", "net.py", 12, "return self.head(x)")
+    >>> failure = Failure("head", "RuntimeError: shapes differ", "head", "nn.Linear", "net.py", 12)
     >>> notice("output", failure).title
     'stopped at head (Linear), net.py:12: RuntimeError: shapes differ'
     """
@@ -141,4 +141,4 @@ def _texts(failure: Failure) -> Iterator[Text]:
     if failure.code:
         yield Text(fit(f"> {failure.code}", room, 9), palette.INK, 9)
     if failure.inputs:
-        yield Text(fit(f"on {wording.given(failure.inputs)}", room, 9), palette.INK, 9)
+        yield Text(fit(f"on {wording.tensors_text(failure.inputs)}", room, 9), palette.INK, 9)

@@ -1,35 +1,38 @@
-"""The words of a difference: what became of a row, and how the two models differ as a whole."""
+"""Describe a difference in words: how a row changed, and how the two models differ as a whole."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from fxviz._analysis.difference import Difference, compared_settings
-from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, Node, units
+from fxviz._analysis.difference import ChangeKind, Difference, compared_settings
+from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, Node, SkipKind, units
 from fxviz._render import wording
 from fxviz._render.text_width import fit, width
-from fxviz._view.view import Altered, Change, Row, View
+from fxviz._view.view import Altered, Change, Mark, Row, View
 
 __all__ = [
     "SIGNS",
     "Word",
+    "change_text",
     "counts",
-    "described",
+    "describe",
+    "fit_names",
     "full_name",
-    "least",
-    "names_within",
     "note",
-    "said",
+    "shortest_wording",
     "sign",
-    "told",
+    "summary_line",
     "totals",
     "wordings",
 ]
 
-_SKIPS = {"skip": RESIDUAL_KINDS, **{SKIP_NOUNS[kind]: (kind,) for kind in ("concat", "gate")}}
+_SKIPS: dict[str, tuple[SkipKind, ...]] = {
+    "skip": RESIDUAL_KINDS,
+    **{SKIP_NOUNS[kind]: (kind,) for kind in ("concat", "gate")},
+}
 _AGAINST = " against "
 
 
@@ -37,26 +40,26 @@ _AGAINST = " against "
 
 
 def full_name(difference: Difference) -> str:
-    """Both names: "resnet34 against resnet18"."""
+    """Return both names: "resnet34 against resnet18"."""
     old, new = difference.names
     return f"{new}{_AGAINST}{old}"
 
 
-def names_within(difference: Difference, room: float, size: float) -> str:
-    """Both names in bold; where they are too long, each keeps its beginning and where it differs from the other one."""
+def fit_names(difference: Difference, room: float, size: float) -> str:
+    """Return both names, shortened to fit in bold: each keeps its beginning and the place where it differs."""
     old, new = difference.names
     left = room - width(_AGAINST, size, bold=True)
     wide = {name: width(name, size, bold=True) for name in (old, new)}
     if sum(wide.values()) > left:
         rooms = {name: max(left / 2, left - wide[other]) for name, other in ((old, new), (new, old))}
-        old, new = (_shortened(name, other, rooms[name], size) for name, other in ((old, new), (new, old)))
+        old, new = (_shorten(name, other, rooms[name], size) for name, other in ((old, new), (new, old)))
     return f"{new}{_AGAINST}{old}"
 
 
-def _shortened(name: str, other: str, room: float, size: float) -> str:
-    """A long name with an ellipsis in place of what says least: in the middle, before it differs from the other one.
+def _shorten(name: str, other: str, room: float, size: float) -> str:
+    """Shorten a long name in the middle, before the place where it differs from the other one.
 
-    >>> _shortened("a_model_of_many_words_small", "a_model_of_many_words_large", 90, 9)
+    >>> _shorten("a_model_of_many_words_small", "a_model_of_many_words_large", 90, 9)
     'a_m…ords_small'
     """
     if width(name, size, bold=True) <= room:
@@ -74,7 +77,7 @@ def _shortened(name: str, other: str, room: float, size: float) -> str:
 
 
 def totals(difference: Difference) -> Iterator[str]:
-    """Parameters, MACs and skips of the new model, each with how much more or less it is than in the old one."""
+    """Yield the new model's parameters, MACs and skips, each with its change from the old model."""
     old, new = difference.old, difference.new
     inputs = [tuple(tensor.shape for tensor in graph.trace.inputs.values()) for graph in (old, new)]
     if inputs[0] != inputs[1] and all(inputs):
@@ -93,26 +96,26 @@ def _shapes(shapes: Sequence[Sequence[int]]) -> str:
 
 
 def _total(write: Callable[[int], str], noun: str, old: int, new: int) -> str:
-    """A number, and by how much it is larger; how many times as large, unless that is next to nothing.
+    """Write a total with its change, and with the ratio unless that rounds to 1.0.
 
     >>> _total(units.count, "parameters", 11689512, 21797672), _total(str, "skips", 8, 8), _total(str, "skips", 2, 0)
     ('21.80M parameters (+10.11M, 1.9x)', '8 skips (as before)', '0 skips (−2)')
     >>> _total(units.count, "parameters", 20218, 20230)
     '20.2k parameters (+12)'
     """
-    said = f"{write(new)} {noun}".strip()
+    total = f"{write(new)} {noun}".strip()
     if old == new:
-        return f"{said} (as before)"
+        return f"{total} (as before)"
     change = ("+" if new > old else "−") + write(abs(new - old))
     ratio = f", {units.ratio(new / old)}" if old and new and f"{new / old:.1f}" != "1.0" else ""
-    return f"{said} ({change}{ratio})"
+    return f"{total} ({change}{ratio})"
 
 
 # -------------------------------------------------------------------- counts
 
 
-def counts(difference: Difference) -> list[tuple[str, str]]:
-    """What became of how many layers, or of how many steps without parameters if no layer differs, in words by kind.
+def counts(difference: Difference) -> list[tuple[ChangeKind, str]]:
+    """Return how many layers were added, removed, resized or altered; steps if no layer differs.
 
     >>> from fxviz._graph import ArchGraph, ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -125,12 +128,12 @@ def counts(difference: Difference) -> list[tuple[str, str]]:
         return [("altered", f"{SIGNS['altered']} {count} step{'s' * (count > 1)} with other inputs")]
     nouns = [f" {noun}{'s' * (count > 1)}" if place == 0 else "" for place, count in enumerate(found.values())]
     return [
-        (kind, f"{SIGNS[kind]} {count}{said} {kind}") for (kind, count), said in zip(found.items(), nouns, strict=True)
+        (kind, f"{SIGNS[kind]} {count}{noun} {kind}") for (kind, count), noun in zip(found.items(), nouns, strict=True)
     ]
 
 
 def note(difference: Difference) -> str:
-    """What the counts count; in place of counts, that there is nothing to count."""
+    """Return what the counts count, or that there is no difference."""
     if difference.is_empty:
         but = " and ".join([*["names"] * difference.renames, *["dropout"] * difference.drops])
         return f"no difference but for {but}" if but else "no difference"
@@ -138,75 +141,76 @@ def note(difference: Difference) -> str:
     return counted[difference.tally.noun] if difference.tally.counts else ""
 
 
-def told(view: View) -> str:
-    """Both names, the totals, and how many layers differ, in one line."""
+def summary_line(view: View) -> str:
+    """Summarize a difference in one line: both names, the totals, and how many layers differ."""
     difference = view.difference
     assert difference is not None
-    differing = ", ".join(said for _, said in counts(difference))
+    differing = ", ".join(count for _, count in counts(difference))
     differing = " ".join(filter(None, (differing, note(difference))))
     return f"{full_name(difference)}: {', '.join(totals(difference))}; {differing}"
 
 
-def described(view: View) -> str:
-    """The difference in one breath, for readers who do not see the figure."""
-    rows = [f"{wording.what(row)} {row.path}: {said(row)}" for row in view.rows if row.change]
-    marked = f" Marked: {_few(rows)}." if rows else ""
-    return f"{told(view)}.{marked}"
+def describe(view: View) -> str:
+    """Describe a difference in a paragraph, for readers who cannot see the figure."""
+    rows = [f"{wording.what(row)} {row.path}: {change_text(row)}" for row in view.rows if row.change]
+    marked = f" Marked: {_first_few(rows)}." if rows else ""
+    return f"{summary_line(view)}.{marked}"
 
 
-def _few(texts: Sequence[str], most: int = 12) -> str:
+def _first_few(texts: Sequence[str], most: int = 12) -> str:
     more: Iterable[str] = [f"{len(texts) - most} more"] if len(texts) > most else []
     return "; ".join([*texts[:most], *more])
 
 
-SIGNS = {"added": "+", "removed": "−", "resized": "~", "altered": "~", "mixed": "~"}
-"""Stands before what differs, so that it is seen without colour."""
+SIGNS: dict[Mark, str] = {"added": "+", "removed": "−", "resized": "~", "altered": "~", "mixed": "~"}
+"""The sign before a row that differs, for readers who cannot tell the colours."""
 
 _FULL, _SHORT, _BARE = range(3)
-"""How much of the names of settings is told: all; without those of channels unless there are several; without these, too."""
+"""The settings that are named: all; all but a single number of channels; all but numbers of channels."""
 
 
 class Word(NamedTuple):
-    """A few words, and of what they tell: one of ``difference.KINDS``, or "" for what only joins others."""
+    """A few words and the kind of change that they describe, "" for words that only join others."""
 
-    kind: str
+    kind: Mark | Literal[""]
     text: str
 
 
 def sign(row: Row) -> str:
-    """The sign of a row that differs, "" for one that does not."""
+    """Return the sign of a row that differs, "" for one that does not."""
     return SIGNS[row.change.mark] if row.change else ""
 
 
-def said(row: Row) -> str:
-    """What became of a row, in a few words.
+def change_text(row: Row) -> str:
+    """Return how a row changed, in a few words.
 
     >>> from fxviz._graph import Node
     >>> conv = Node("a", "module", "Conv2d", "a", settings={"out_channels": 128, "in_channels": 3})
     >>> was = Node("b", "module", "Conv2d", "a", settings={"out_channels": 64, "in_channels": 3})
-    >>> said(Row(0, "layer", (conv,), "a", None, 0, 0, change=Change("resized", (Altered("resized", conv, was),))))
+    >>> resized = Change("resized", (Altered("resized", conv, was),))
+    >>> change_text(Row(0, "layer", (conv,), "a", None, 0, 0, change=resized))
     'out 64 → 128'
-    >>> said(Row(0, "layer", (conv,), "a", None, 0, 0, change=Change("added", (Altered("added", conv),))))
+    >>> change_text(Row(0, "layer", (conv,), "a", None, 0, 0, change=Change("added", (Altered("added", conv),))))
     'added'
     """
     return "".join(word.text for word in next(wordings(row), ()))
 
 
 def wordings(row: Row) -> Iterator[tuple[Word, ...]]:
-    """What became of a row in fewer and fewer words: whoever writes them takes the first that fit, and never cuts any."""
+    """Yield how a row changed in fewer and fewer words; callers take the first that fit and never cut them."""
     change = row.change
     if change is None:
         return
     if change.mark in ("added", "removed") or (change.mark != "mixed" and row.is_several):
         yield (Word(change.mark, change.mark),)
     elif row.is_several:
-        yield from _counted(change)
+        yield from _tally_wordings(change)
     else:
-        yield from _told(row, change)
+        yield from _layer_wordings(row, change)
 
 
-def least(row: Row) -> tuple[Word, ...]:
-    """The one word for what became of a row that has no room for more."""
+def shortest_wording(row: Row) -> tuple[Word, ...]:
+    """Return the one word for how a row changed, for when there is no room for more."""
     mark = row.change.mark if row.change else ""
     return (Word(mark, "altered" if mark == "mixed" else mark),)
 
@@ -214,9 +218,9 @@ def least(row: Row) -> tuple[Word, ...]:
 # -------------------------------------------------------------------- a row of several layers
 
 
-def _counted(change: Change) -> Iterator[tuple[Word, ...]]:
-    """How many layers of several differ, or steps if no layer does: "2 of 6 added"."""
-    counts: Mapping[str, int] = change.tally.counts or Counter(part.kind for part in change.parts)
+def _tally_wordings(change: Change) -> Iterator[tuple[Word, ...]]:
+    """Yield how many of a row's layers differ, or steps if no layer does: "2 of 6 added"."""
+    counts: Mapping[ChangeKind, int] = change.tally.counts or Counter(part.kind for part in change.parts)
     if {"resized", "altered"} <= counts.keys():
         both = counts["resized"] + counts["altered"]
         counts = {kind: both if kind == "altered" else count for kind, count in counts.items() if kind != "resized"}
@@ -235,10 +239,10 @@ def _counted(change: Change) -> Iterator[tuple[Word, ...]]:
 # -------------------------------------------------------------------- a row of one layer
 
 
-def _told(row: Row, change: Change) -> Iterator[tuple[Word, ...]]:
-    """The settings of its layer that differ, and its parts; in full, with fewer names, then fewer and fewer of them.
+def _layer_wordings(row: Row, change: Change) -> Iterator[tuple[Word, ...]]:
+    """Yield the settings and parts that differ: in full, with fewer names, then fewer and fewer of them.
 
-    A single one needs no name where it is a number of channels; two of these are told apart by theirs.
+    A single number of channels needs no name; two of them are told apart by their names.
     """
     found = [_words(row, change, named) for named in (_FULL, _SHORT, _BARE)]
     for many in range(len(found[0]), 0, -1):
@@ -248,15 +252,15 @@ def _told(row: Row, change: Change) -> Iterator[tuple[Word, ...]]:
 
 
 def _words(row: Row, change: Change, named: int) -> list[Word]:
-    """What says most first: one setting of the layer, the parts, which are counted, the other settings of the layer.
+    """Return the changes, most important first: one setting of the layer, its parts, its other settings.
 
-    That parts were resized is told only where nothing else differs: a norm is as wide as its layer.
+    Resized parts are mentioned only if nothing else differs: a norm is always as wide as its layer.
     """
     own = [part for part in change.parts if part.node is row.heads[0]]
     others = [part for part in change.parts if part.kind != "resized" and part not in own]
-    said = [word for part in own for word in _settings(part, named)]
+    own_words = [word for part in own for word in _settings(part, named)]
     parts = [word for part in others or ([] if own else change.parts) for word in _part(part, named)]
-    counted = Counter([*said[:1], *parts, *said[1:]])
+    counted = Counter([*own_words[:1], *parts, *own_words[1:]])
     return [Word(word.kind, f"{word.text} ×{count}" if count > 1 else word.text) for word, count in counted.items()]
 
 
@@ -267,7 +271,7 @@ def _joined(words: Sequence[Word], by: str) -> Iterator[Word]:
 
 
 def _part(part: Altered, named: int) -> list[Word]:
-    """A norm or activation that was fused into a layer, or is now, or is another one."""
+    """Describe a norm or activation that was added to a layer, removed from it, or replaced."""
     tag = wording.tag(part.node)
     if part.kind in ("added", "removed"):
         return [Word(part.kind, f"{SIGNS[part.kind]} {tag}")]
@@ -275,7 +279,8 @@ def _part(part: Altered, named: int) -> list[Word]:
 
 
 def _settings(part: Altered, named: int) -> list[Word]:
-    """
+    """Return a word for each setting that differs, with or without its name.
+
     >>> from fxviz._graph import Node
     >>> was, now = (Node("a", "module", "Linear", "a", settings={"in_features": size}) for size in (1024, 2208))
     >>> [word.text for named in (_FULL, _SHORT) for word in _settings(Altered("resized", now, was), named)]
@@ -288,7 +293,7 @@ def _settings(part: Altered, named: int) -> list[Word]:
     return [Word(part.kind, f"{name} {values}".strip()) for name, values in found] or [Word(part.kind, part.kind)]
 
 
-_FIRST = (
+_SETTING_ORDER = (
     "groups",
     "out_channels",
     "out_features",
@@ -301,9 +306,9 @@ _FIRST = (
     "kernel_size",
     "stride",
 )
-"""The settings that say most, in this order."""
+"""The most important settings, in the order in which they are shown."""
 
-_SAID = {
+_SETTING_NAMES = {
     **dict.fromkeys(("out_channels", "out_features"), "out"),
     **dict.fromkeys(("in_channels", "in_features"), "in"),
     **dict.fromkeys(("num_features", "normalized_shape", "embed_dim", "embedding_dim"), ""),
@@ -312,14 +317,15 @@ _SAID = {
 }
 
 CHANNELS = ("", "in", "out", "in, out")
-"""What may be left out where there is little room: a number of channels is known as such without it."""
+"""Names that may be left out if there is little room: a number of channels is recognized without one."""
 
 
 def settings(part: Altered) -> list[tuple[str, str]]:
-    """The names of the settings that differ and their values, what says most first; the sizes of what has no settings.
+    """Return the names and values of the settings that differ, most important first; of a parameter, the sizes.
 
     >>> conv = Node("a", "module", "Conv2d", "a", uses=("a.weight",), settings={"padding": (1, 1), "stride": (2, 2)})
-    >>> was = Node("a", "module", "Conv2d", "a", uses=("a.weight", "a.bias"), settings={"padding": (0, 0), "stride": (1, 1)})
+    >>> old = {"padding": (0, 0), "stride": (1, 1)}
+    >>> was = Node("a", "module", "Conv2d", "a", uses=("a.weight", "a.bias"), settings=old)
     >>> settings(Altered("altered", conv, was))
     [('stride', '1 → 2'), ('padding', '0 → 1'), ('bias', 'yes → no')]
     """
@@ -327,19 +333,19 @@ def settings(part: Altered) -> list[tuple[str, str]]:
         return []
     new, old = compared_settings(part.node), compared_settings(part.before)
     differing = sorted((name for name in {**new, **old} if new.get(name) != old.get(name)), key=_rank)
-    if "kernel_size" in differing and _pads_evenly(new) and _pads_evenly(old):
+    if "kernel_size" in differing and _keeps_size(new) and _keeps_size(old):
         differing = [name for name in differing if name != "padding"]
-    found = [*_named(differing, old, new), *_parameters(part.before, part.node)]
+    found = [*_setting_changes(differing, old, new), *_parameters(part.before, part.node)]
     if not found and part.node.kind == "parameter" and part.node.outputs and part.before.outputs:
         shapes = part.before.outputs[0].shape, part.node.outputs[0].shape
-        return [("", _arrow(*_differing(*shapes)))]
+        return [("", _arrow(*_differing_sizes(*shapes)))]
     return found
 
 
-def _pads_evenly(settings: Mapping[str, Any]) -> bool:
-    """Whether the padding follows from the kernel: at stride 1, as much comes out as goes in.
+def _keeps_size(settings: Mapping[str, Any]) -> bool:
+    """Return whether the padding keeps the size of the input at stride 1.
 
-    >>> [_pads_evenly({"kernel_size": (kernel,), "padding": (1,), "dilation": (1,)}) for kernel in (3, 5)]
+    >>> [_keeps_size({"kernel_size": (kernel,), "padding": (1,), "dilation": (1,)}) for kernel in (3, 5)]
     [True, False]
     """
     sizes = [settings.get(name) for name in ("kernel_size", "padding", "dilation")]
@@ -349,7 +355,7 @@ def _pads_evenly(settings: Mapping[str, Any]) -> bool:
 
 
 def _parameters(old: Node, new: Node) -> Iterator[tuple[str, str]]:
-    """Whether a layer has its parameters for itself, and which of them it has."""
+    """Yield whether a layer shares its parameters, or which parameters it gained or lost."""
     if bool(old.shared) != bool(new.shared):
         yield "", "weights shared" if new.shared else "own weights"
         return
@@ -360,22 +366,22 @@ def _parameters(old: Node, new: Node) -> Iterator[tuple[str, str]]:
 
 
 def _own_parameters(node: Node) -> list[str]:
-    """The parameters of a layer by their names in it."""
+    """Return the names of a layer's own parameters."""
     prefix = f"{node.path}."
     return [name.removeprefix(prefix) for name in node.uses if node.kind == "module" and name.startswith(prefix)]
 
 
 def _rank(name: str) -> tuple[int, str]:
-    return (_FIRST.index(name) if name in _FIRST else len(_FIRST), name)
+    return (_SETTING_ORDER.index(name) if name in _SETTING_ORDER else len(_SETTING_ORDER), name)
 
 
-def _named(differing: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Each setting by the name that a figure has for it; a function's have none.
+def _setting_changes(differing: list[str], old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield each setting's name in the figure, which a function's settings lack, and its values.
 
-    Equal channels in and out are one, and as many groups follow from them.
+    Equal numbers of channels in and out are one setting, and so are as many groups.
 
     >>> old, new = ({"groups": size, "out_channels": size, "in_channels": size, "1": size // 2} for size in (4, 8))
-    >>> list(_named([*new], old, new))
+    >>> list(_setting_changes([*new], old, new))
     [('in, out', '4 → 8'), ('', '2 → 4')]
     """
     values = {name: (old.get(name), new.get(name)) for name in differing}
@@ -384,14 +390,14 @@ def _named(differing: list[str], old: Mapping[str, Any], new: Mapping[str, Any])
         if any(values.get(other) == values[name] for other in outer):
             continue
         both = name.startswith("out_") and values.get(name.replace("out_", "in_")) == values[name]
-        said = "" if name.replace(".", "").isdigit() else _SAID.get(name, name.replace("_", " "))
-        yield "in, out" if both else said, _arrow(*values[name])
+        shown = "" if name.replace(".", "").isdigit() else _SETTING_NAMES.get(name, name.replace("_", " "))
+        yield "in, out" if both else shown, _arrow(*values[name])
 
 
-def _differing(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[Any, Any]:
-    """Of several sizes those that differ.
+def _differing_sizes(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[Any, Any]:
+    """Keep only the sizes that differ.
 
-    >>> _differing((1, 197, 768), (1, 50, 768))
+    >>> _differing_sizes((1, 197, 768), (1, 50, 768))
     ((197,), (50,))
     """
     if len(old) != len(new):
@@ -401,7 +407,7 @@ def _differing(old: tuple[int, ...], new: tuple[int, ...]) -> tuple[Any, Any]:
 
 
 def _arrow(old: Any, new: Any) -> str:
-    """From one value to the other; one number for sizes that are all equal in both.
+    """Write a change as "old → new"; sizes that are all equal become one number.
 
     >>> _arrow(64, 128), _arrow((16, 16), (32, 32)), _arrow((2, 3, 3), (1, 3, 3)), _arrow(None, 0), _arrow(False, True)
     ('64 → 128', '16 → 32', '2×3×3 → 1×3×3', 'none → 0', 'no → yes')

@@ -1,4 +1,4 @@
-"""Drawing -> DOT, the text that a layout engine reads."""
+"""Turn a drawing into DOT, the text that a layout engine reads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Shape, Table, Text
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Line, Shape, ShapeKind, Side, Table, Text
 
 if TYPE_CHECKING:
     from graphviz import Digraph
 
 FONT = "DejaVu Sans"
-"""The font of the layout: engines know its metrics without having it, and it is wide, so that any other font fits."""
+"""The font of the layout. Engines know its metrics without the font itself; it is wide, so any other font fits."""
 
 FLOW = Color("#656d76", "#9198a1")
-"""The colour of a line that has none of its own."""
-_SHAPES = {
+"""The default colour of a line."""
+_SHAPES: dict[ShapeKind, dict[str, str]] = {
     "pill": {"shape": "box", "style": "rounded,filled", "margin": "0.14,0.03", "height": "0.24"},
     "card": {"shape": "box", "style": "rounded,filled", "margin": "0.06,0.025", "height": "0"},
     "merge": {"shape": "box", "style": "rounded,filled", "margin": "0.1,0.01", "height": "0"},
@@ -32,18 +32,19 @@ def to_dot(drawing: Drawing, dark: bool = False, without: Callable[[Line], bool]
 
     Args:
         drawing: what to draw.
-        dark: take each colour's dark value.
-        without: says of a line that it is left out, because someone else draws it. All others keep their ids.
+        dark: use each colour's dark value.
+        without: returns whether a line is left out, because it is drawn elsewhere. All others keep their ids.
 
     Returns:
-        The DOT text, one statement or table row a line.
+        The DOT text, one statement or table row per line.
 
     Raises:
-        ValueError: two items share an id, or a line joins an item that is not there.
+        ValueError: two items share an id, or a line joins an unknown box.
 
     >>> from fxviz._render.drawing import Table
-    >>> print(to_dot(Drawing("net", "", (Box("a", Table(()), "input"),), ())).splitlines()[-2].strip())
-    a [label=<<table border="0" cellborder="0" cellspacing="0" cellpadding="0"><tr><td></td></tr></table>> class=box id=b1]
+    >>> text = to_dot(Drawing("net", "", (Box("a", Table(()), "input"),), ()))
+    >>> print(text.splitlines()[-2].strip())  # doctest: +ELLIPSIS
+    a [label=<<table ... cellpadding="0"><tr><td></td></tr></table>> class=box id=b1]
     """
     from graphviz import Digraph
 
@@ -71,7 +72,7 @@ def _graph_look(drawing: Drawing) -> dict[str, str]:
 
 
 def line_class(line: Line) -> str:
-    """A line's role and dash as class names.
+    """Return a line's role and dash as class names.
 
     >>> line_class(Line("a", "b", "skip", dash="dashed"))
     'skip dashed'
@@ -88,11 +89,11 @@ def _check(drawing: Drawing) -> None:
             if times > 1
         ]
         if twice:
-            raise ValueError(f"two of the drawing's items have the id {twice[0]!r}; each {kind.__name__} needs its own")
+            raise ValueError(f"duplicate id {twice[0]!r}: each {kind.__name__} of a drawing needs its own")
     boxes = {thing.id for thing in things if isinstance(thing, Box)}
     for end in (end for line in drawing.lines for end in (line.tail, line.head)):
         if end not in boxes:
-            raise ValueError(f"a line joins {end!r}, which is no box of the drawing")
+            raise ValueError(f"unknown box {end!r}: a line must join two boxes of the drawing")
 
 
 def _ends(line: Line) -> dict[str, str]:
@@ -100,12 +101,12 @@ def _ends(line: Line) -> dict[str, str]:
     return {"tailport": tail, "headport": head, "weight": str(line.weight)}
 
 
-def _end(port: str | None, side: str) -> str:
+def _end(port: str | None, side: Side) -> str:
     return side if port is None else f"{dot_name(port)}:{side}"
 
 
 class _Writer:
-    """Writes items and lines into a graph, in one theme; takes the ids one by one, in the order of writing."""
+    """Writes items and lines into a graph, in one theme, and assigns the ids in the order of writing."""
 
     def __init__(self, dark: bool, ids: Iterable[str], left_out: Callable[[Line], bool]) -> None:
         self._dark = dark
@@ -173,14 +174,15 @@ class _Writer:
 Attribute = str | float | None
 
 _STRUT = '<font point-size="10"> </font>'
-"""An empty run that gives every text of a row the same baseline, whatever its size."""
+"""An empty run of text that gives all texts of a row the same baseline, whatever their sizes."""
 
 
 def table(value: Table, dark: bool = False, newline: str = "") -> str:
-    """A table as an HTML-like label, in light or dark colours, with ``newline`` before each row.
+    """Write a table as an HTML-like label, in light or dark colours, with ``newline`` before each row.
 
-    >>> table(Table(((Cell((Text("<conv>", Color("#1f2328", "#e6edf3"), 9),)),),)))  # doctest: +ELLIPSIS
-    '<table border="0" ...><tr><td align="left"><font color="#1f2328" point-size="9">&lt;conv&gt;</font></td></tr></table>'
+    >>> text = Text("<conv>", Color("#1f2328", "#e6edf3"), 9)
+    >>> table(Table(((Cell((text,)),),)))  # doctest: +ELLIPSIS
+    '<table border="0" ...><td align="left"><font color="#1f2328" point-size="9">&lt;conv&gt;</font></td></tr></table>'
     """
     rows = "".join(f"{newline}<tr>{_row(row, dark)}</tr>" for row in value.rows if row)
     return _tag("table", rows or "<tr><td></td></tr>", **_table_attributes(value, dark))
@@ -218,14 +220,14 @@ def _cell_attributes(cell: Cell, dark: bool) -> dict[str, Attribute]:
 
 def _content(cell: Cell, dark: bool) -> str:
     if cell.rail:
-        return table(_railed(cell), dark)
+        return table(_with_rail(cell), dark)
     if isinstance(cell.content, Table):
         return table(cell.content, dark)
     return _texts(cell.content, dark, strut=cell.height is not None)
 
 
-def _railed(cell: Cell) -> Table:
-    """A narrow filled cell at the left, the cell's own content beside it."""
+def _with_rail(cell: Cell) -> Table:
+    """Put a narrow filled cell to the left of the cell's own content."""
     rest = None if cell.width is None else cell.width - cell.rail_width
     rail = Cell(width=cell.rail_width, height=cell.height, fill=cell.rail)
     return Table(((rail, Cell(cell.content, rest, cell.height, align=cell.align)),))
@@ -245,7 +247,7 @@ def _run(text: Text, dark: bool) -> str:
 
 
 def _size(value: Cell | Table) -> dict[str, Attribute]:
-    """Width and height in whole points, which is all that Graphviz reads; both together are kept whatever the content needs."""
+    """Return width and height in whole points, as Graphviz requires; if both are set, they are fixed."""
     width, height = value.width, value.height
     return {
         "fixedsize": "true" if width is not None and height is not None else None,
@@ -255,7 +257,7 @@ def _size(value: Cell | Table) -> dict[str, Attribute]:
 
 
 def hex_of(color: Color | None, dark: bool) -> str | None:
-    """A colour's value in one theme.
+    """Return a colour's value in one theme.
 
     >>> hex_of(Color("#ffffff", "#151b23"), dark=True)
     '#151b23'
@@ -279,11 +281,11 @@ def _value(value: str | float) -> str:
 _BLANK = re.compile(r"[\t\n\r\v\f\x1c-\x1e\x85\u2028\u2029]+")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]")
 _BIDI = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-"""Marks that tell in which direction text runs: they could turn the text around them."""
+"""Characters that set the direction of text: they could reverse the text around them."""
 
 
 def plain(text: str) -> str:
-    """One line of text that XML can hold: line breaks and tabs become a space, other control characters and bidi marks go.
+    """Make text one line that XML can hold: line breaks and tabs become a space, control characters and bidi marks go.
 
     >>> plain("a\\nb\\x00c"), plain("gpj.\\u202egnp")
     ('a bc', 'gpj.gnp')
@@ -292,7 +294,7 @@ def plain(text: str) -> str:
 
 
 def label_text(text: str) -> str:
-    r"""Text inside an HTML-like label, where Graphviz would also expand ``\N`` and ``\G``.
+    r"""Escape text for an HTML-like label, where Graphviz would also expand ``\N`` and ``\G``.
 
     >>> label_text("<lambda> & co")
     '&lt;lambda&gt; &amp; co'
@@ -303,7 +305,7 @@ def label_text(text: str) -> str:
 
 
 def dot_name(name: str) -> str:
-    """A node's or port's name in DOT: itself where that is harmless, percent escapes elsewhere; two names never become one.
+    """Escape a node's or port's name for DOT with percent escapes, so that two names never become one.
 
     >>> dot_name("layer1.0"), dot_name("a:b"), dot_name("50%")
     ('layer1.0', 'a%3Ab', '50%25')
@@ -312,7 +314,7 @@ def dot_name(name: str) -> str:
 
 
 def figure_ids(drawing: Drawing) -> dict[str, Box | Frame | Line]:
-    """Everything in a drawing by the id that it has in the DOT text and, behind the figure's prefix, in the SVG.
+    """Map ids to everything in a drawing; the SVG has the same ids as the DOT text, after the figure's prefix.
 
     >>> from fxviz._render.drawing import Color, Table
     >>> box = Box("a", Table(()), "input")
@@ -325,7 +327,7 @@ def figure_ids(drawing: Drawing) -> dict[str, Box | Frame | Line]:
 
 
 def walk(items: tuple[Item, ...]) -> Iterator[Item]:
-    """All items, each frame before what it holds."""
+    """Yield all items, each frame before its contents."""
     for item in items:
         yield item
         if isinstance(item, Frame):

@@ -1,20 +1,27 @@
-"""Drawing values: every text, colour and size of a picture decided, nothing left to look up.
+"""Define the values of a drawing, in which every text, colour and size is decided.
 
-A style makes a :class:`Drawing`, rendering turns it into DOT and SVG. Sizes are in points. A colour is a :class:`Color`, which
-carries its value on light and on dark ground, so that one drawing serves every theme.
+A style makes a :class:`Drawing`, which rendering turns into DOT and SVG. Sizes are in points. A :class:`Color` has a
+value for light and one for dark backgrounds, so that one drawing serves every theme.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
-THEMES = ("auto", "light", "dark")
-"""Light colours, dark ones, or those that the reader's setting asks for."""
+from fxviz._graph.options import Direction
+
+Align = Literal["left", "center"]
+ShapeKind = Literal["pill", "card", "merge", "circle"]
+Role = Literal["flow", "skip", "order"]
+Dash = Literal["solid", "dashed", "dotted"]
+Side = Literal["n", "e", "s", "w", "_"]
+"""A compass point, or "_" for any side."""
 
 
 @dataclass(frozen=True)
 class Color:
-    """One role's colour as two hex values (``#rrggbb``). Two roles with the same light value must have the same dark one."""
+    """One colour as two hex values (``#rrggbb``). Colours with the same light value must have the same dark value."""
 
     light: str
     dark: str
@@ -33,9 +40,9 @@ class Text:
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table: texts side by side or one inner table, ``width`` x ``height`` points (None: as large as needed).
+    """A cell of a table: texts side by side or an inner table, ``width`` x ``height`` points (None: as needed).
 
-    ``port`` names the cell so that a line can start or end at it. ``columns`` is how many columns of the table it spans.
+    ``port`` names the cell so that a line can start or end at it. ``columns`` is the number of columns that it spans.
     ``rail`` draws a line of that colour along the cell's left side, ``rail_width`` points wide.
     """
 
@@ -43,7 +50,7 @@ class Cell:
     width: float | None = None
     height: float | None = None
     fill: Color | None = None
-    align: str = "left"
+    align: Align = "left"
     port: str | None = None
     columns: int = 1
     rail: Color | None = None
@@ -52,7 +59,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of cells. ``border`` is the colour of its outline, ``gap`` the space between cells, ``padding`` within them."""
+    """Rows of cells. ``border`` is the outline's colour, ``gap`` the space between cells, ``padding`` that within."""
 
     rows: tuple[tuple[Cell, ...], ...]
     border: Color | None = None
@@ -65,12 +72,12 @@ class Table:
 
 @dataclass(frozen=True)
 class Shape:
-    """What is drawn around a box's table: a "pill", a "card" or a "merge" (all rounded), or a "circle" of one size.
+    """The shape around a box's table: a "pill", a "card" or a "merge" (all rounded), or a "circle" of a fixed size.
 
-    ``width`` is that of its border, in points.
+    ``width`` is the width of its border, in points.
     """
 
-    kind: str
+    kind: ShapeKind
     fill: Color
     border: Color
     width: float = 1
@@ -78,7 +85,7 @@ class Shape:
 
 @dataclass(frozen=True)
 class Box:
-    """A node: a table, bare or in a shape. ``title`` is text for tooltips."""
+    """A node: a table, bare or in a shape. ``title`` is its tooltip."""
 
     id: str
     content: Table
@@ -88,7 +95,7 @@ class Box:
 
 @dataclass(frozen=True)
 class Frame:
-    """A rounded frame around other items, its label at the top left; dashed for repeats. Without ``border`` it is not seen."""
+    """A rounded frame around other items, labelled at the top left; dashed for a repeat, unseen without ``border``."""
 
     id: str
     label: Table
@@ -104,53 +111,38 @@ Item = Box | Frame
 
 @dataclass(frozen=True)
 class Line:
-    """An arrow between two boxes, from a port and side to a port and side: "n", "e", "s", "w", or "_" for any.
+    """An arrow between two boxes, from a port and side to a port and side.
 
-    ``role`` is one of "flow", "skip", "order" (an invisible line that holds boxes in place). ``weight`` pulls boxes into a
-    straight line, 0 leaves the layout alone. ``dash`` is "solid", "dashed" or "dotted".
+    An "order" line is invisible and holds boxes in place. ``weight`` pulls boxes into a straight line; 0 leaves the
+    layout alone.
     """
 
     tail: str
     head: str
-    role: str
+    role: Role
     title: str = ""
     tail_port: str | None = None
-    tail_side: str = "s"
+    tail_side: Side = "s"
     head_port: str | None = None
-    head_side: str = "n"
+    head_side: Side = "n"
     color: Color | None = None
     width: float = 1.2
     arrow: float = 0.5
-    dash: str = "solid"
+    dash: Dash = "solid"
     weight: int = 0
 
 
 @dataclass(frozen=True)
 class Drawing:
-    """A whole picture: ``name`` becomes the SVG's title, ``description`` its description, ``items`` stand top to
-    bottom, or left to right (``direction`` "LR"). ``gaps``: points between items beside each other, and between ranks.
+    """A whole picture, whose ``items`` run from top to bottom or from left to right.
+
+    ``name`` becomes the SVG's title and ``description`` its description. ``gaps`` are the points between items side by
+    side, and between ranks.
     """
 
     name: str
     description: str
     items: tuple[Item, ...]
     lines: tuple[Line, ...]
-    direction: str = "TB"
+    direction: Direction = "TB"
     gaps: tuple[float, float] = (8.64, 12.24)
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a figure is framed.
-
-    Attributes:
-        direction: "TB" from top to bottom, "LR" from left to right (the graph style only).
-        title: stands in place of the model's name; None for that.
-        header: whether name, totals and the overview strip stand above.
-        legend: whether colours and lines are explained.
-    """
-
-    direction: str = "TB"
-    title: str | None = None
-    header: bool = True
-    legend: bool = True

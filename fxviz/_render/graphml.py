@@ -1,4 +1,4 @@
-"""An annotated graph as GraphML, for Gephi, Cytoscape, yEd and networkx."""
+"""Write an annotated graph as GraphML, for Gephi, Cytoscape, yEd and networkx."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ if TYPE_CHECKING:
 
 _YED = "http://www.yworks.com/xml/graphml"
 _GRAPHICS = "yed"
-"""Id of the key below which yEd looks for what a node looks like."""
+"""The id of the key under which yEd looks for a node's appearance."""
 
 _UNSAFE = re.compile("[\\\\\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
-"""What XML cannot hold or may change (XML 1.0, sections 2.2 and 2.11), and the backslash that stands for it."""
+"""Characters that XML cannot hold or may change (XML 1.0, sections 2.2 and 2.11), and the backslash of our escapes."""
 
 
 def graphml(graph: ArchGraph) -> str:
-    r"""The graph with the attributes of its JSON form, flat: a list or mapping is JSON text, None is left out.
+    r"""Write a graph as GraphML with the attributes of its JSON form: lists and mappings as JSON text, None left out.
 
-    Each node has a ``label`` besides: its operation and path. Control characters and backslashes are written as in JSON
-    (``\u0007``, ``\\``), so that the text can always be read and two ids never become one.
+    Each node also has a ``label``: its operation and path. Control characters and backslashes are written as in JSON
+    (``\u0007``, ``\\``), so that the text is always valid and two ids never become one.
 
     Args:
         graph: an annotated graph; its attributes are described in ``docs/graph-format.md``.
@@ -36,7 +36,8 @@ def graphml(graph: ArchGraph) -> str:
 
     >>> import networkx
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
-    >>> nodes = Node("x", "input", "x", "x"), Node("fc", "module", "Linear", "fc", outputs=(TensorInfo((1, 10), "float32"),))
+    >>> linear = Node("fc", "module", "Linear", "fc", outputs=(TensorInfo((1, 10), "float32"),))
+    >>> nodes = Node("x", "input", "x", "x"), linear
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> edges, scopes = (Edge("x", "fc", "0"),), (Scope(0, "", "Net", 0, None),)
     >>> graph = ArchGraph(ModelInfo("net", "", "Net"), trace, nodes, edges, scopes, ())
@@ -54,7 +55,7 @@ def graphml(graph: ArchGraph) -> str:
 
 
 def _flat_graph(graph: ArchGraph) -> nx.MultiDiGraph:
-    """The graph as networkx can write it; each edge has a key of its own, which becomes its id."""
+    """Return a graph that networkx can write; each edge's key becomes its id."""
     import networkx as nx
 
     rich = graph.to_networkx()
@@ -82,11 +83,11 @@ def _safe(text: str) -> str:
 
 
 def _add_yed_labels(root: Element) -> None:
-    """The labels a second time, where yEd shows them from."""
+    """Repeat the labels where yEd looks for them."""
     root.set("xmlns:y", _YED)
     label = next(key.get("id") for key in root.iter("key") if key.get("attr.name") == "label")
     root.insert(0, Element("key", {"id": _GRAPHICS, "for": "node", "yfiles.type": "nodegraphics"}))
     for node in root.iter("node"):
-        said = next(data.text for data in node if data.get("key") == label)
+        text = next(data.text for data in node if data.get("key") == label)
         shape = SubElement(SubElement(node, "data", {"key": _GRAPHICS}), "y:ShapeNode")
-        SubElement(shape, "y:NodeLabel").text = said
+        SubElement(shape, "y:NodeLabel").text = text

@@ -1,4 +1,4 @@
-"""The ledger: a card for each residual unit or run of layers, a row for each layer, bars in one column, skips at the left."""
+"""Draw the ledger style: a card for each residual unit or run of layers, a row for each layer, skips on the left."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from fxviz._graph import units
+from fxviz._graph.options import RenderOptions
 from fxviz._render import differences, palette, wording
 from fxviz._render.bars import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET, Bars
 from fxviz._render.captions import Captions
-from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Look, Table, Text
+from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
 from fxviz._render.header import describe, footer, header, title
 from fxviz._render.legend import MARK, mark
 from fxviz._render.lines import lines
@@ -17,19 +18,19 @@ from fxviz._render.text_width import fit, fit_layer, fit_path, width
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Repeat, Row, Stage, View, cards_in
 from fxviz._view.view import Item as ViewItem
 
-_DEFAULTS = Look()
+_DEFAULTS = RenderOptions()
 _BRANCH = 10
 
 
-def draw(view: View, look: Look = _DEFAULTS) -> Drawing:
-    """The ledger of a view.
+def draw(view: View, options: RenderOptions = _DEFAULTS) -> Drawing:
+    """Draw a view as a ledger.
 
     Args:
         view: what to show.
-        look: how it is framed; a ledger runs from top to bottom.
+        options: title, header and legend; a ledger runs from top to bottom.
 
     Returns:
-        The drawing, 539 pt wide without frames and arcs, in every theme's colours.
+        The drawing, 539 pt wide without frames and arcs, in the colours of every theme.
 
     >>> from fxviz._graph import ArchGraph, ModelInfo, Node, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -37,27 +38,27 @@ def draw(view: View, look: Look = _DEFAULTS) -> Drawing:
     >>> draw(View(graph, (), (), (), ())).description
     'empty: 0 parameters. No skip connections.'
     """
-    return _Ledger(view, look).drawing()
+    return _Ledger(view, options).drawing()
 
 
 class _Ledger:
-    def __init__(self, view: View, look: Look) -> None:
+    def __init__(self, view: View, options: RenderOptions) -> None:
         self.view = view
-        self.look = look
-        self.say = Captions(view)
-        self.whole = self.say.whole
+        self.options = options
+        self.captions = Captions(view)
+        self.whole = self.captions.whole
         self.bars = Bars(view, self.whole)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
         self.frames = 0
         self.split = min([COLUMNS["op"], *self.splits()])
 
     def splits(self) -> Iterator[float]:
-        """Where the tags of each row have to start at the latest, so that those of all rows start at one place if they can."""
+        """Yield the latest position at which each row's tags can start, so that all rows can share one."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         for row in self.view.rows:
-            _, bold = self.say.look(row)
+            _, bold = self.captions.look(row)
             tags = self.tags(row)
-            latest = room - _wide(tags) - 2
+            latest = room - _total_width(tags) - 2
             if tags and width(wording.what(row), 10, bold) + self.indent(row) + 6 <= latest:
                 yield latest
 
@@ -65,14 +66,14 @@ class _Ledger:
         items = tuple(self.item(item, "") for item in self.view.items)
         above, below = self.header(), footer(self.view)
         return Drawing(
-            name=title(self.view, self.look),
+            name=title(self.view, self.options),
             description=describe(self.view),
-            items=(*above, self.say.input(), *items, self.say.end(), *below),
+            items=(*above, self.captions.input(), *items, self.captions.end(), *below),
             lines=tuple(lines(self.view, self.box_of, [box.id for box in above], [box.id for box in below])),
         )
 
     def header(self) -> tuple[Box, ...]:
-        rows = header(self.view, self.look, self.bars.largest)
+        rows = header(self.view, self.options, self.bars.largest)
         return (Box("header", Table(rows), describe(self.view)),) if rows else ()
 
     # ---------------------------------------------------------------- items
@@ -90,29 +91,29 @@ class _Ledger:
         name = f"frame{self.frames}"
         items = tuple(self.item(item, stage.heading.path) for item in stage.items)
         room = AMOUNT_FROM - 1 + 5 * _depth(stage.items)
-        label = Table((self.heading_cells(stage.heading, base, room, self.recedes(stage)),))
-        return Frame(name, label, self.say.heading(stage.heading), items, palette.BORDER, self.tint(share))
+        label = Table((self.heading_cells(stage.heading, base, room, self.is_unchanged(stage)),))
+        return Frame(name, label, self.captions.heading(stage.heading), items, palette.BORDER, self.tint(share))
 
     def repeat(self, repeat: Repeat, base: str) -> Frame:
         self.frames += 1
         name = f"frame{self.frames}"
-        said = wording.span(*repeat.span, base)
+        span = wording.span(*repeat.span, base)
         label = Table(
             (
                 (
                     Cell(
                         (
                             Text(f"×{repeat.times}", palette.INK, 11, bold=True),
-                            Text(f"   {fit(said, 400, 9)}", palette.INK, 9),
+                            Text(f"   {fit(span, 400, 9)}", palette.INK, 9),
                         ),
                         height=ROW,
                     ),
                 ),
             )
         )
-        inner = repeat.span[0] if self.say.one_block(repeat) else base
+        inner = repeat.span[0] if self.captions.one_block(repeat) else base
         items = tuple(self.item(item, inner) for item in repeat.items)
-        return Frame(name, label, f"{repeat.times} times {said}", items, palette.FLOW, dashed=True)
+        return Frame(name, label, f"{repeat.times} times {span}", items, palette.FLOW, dashed=True)
 
     def card(self, card: Card, base: str) -> Box:
         name = f"card{card.rows[0].id}"
@@ -121,27 +122,27 @@ class _Ledger:
             base = card.heading.path
         rows = [self.row(row, base) for row in card.rows]
         if card.heading is not None:
-            rows.insert(0, self.heading_row(card.heading, self.recedes(card)))
+            rows.insert(0, self.heading_row(card.heading, self.is_unchanged(card)))
         title = ", ".join(wording.what(row) for row in card.rows)
         return Box(name, Table(tuple(rows), border=palette.BORDER, fill=palette.CARD), title)
 
     # ---------------------------------------------------------------- headings
 
-    def recedes(self, item: ViewItem) -> bool:
-        """Whether all in a frame or card is as it was in the model that is compared."""
+    def is_unchanged(self, item: ViewItem) -> bool:
+        """Return whether nothing in a frame or card differs from the other model."""
         return self.view.difference is not None and not any(
             row.change for card in cards_in((item,)) for row in card.rows
         )
 
     def heading_row(self, heading: Heading, pale: bool) -> tuple[Cell, ...]:
-        """The name of a module in its own card, on the tint of its share."""
+        """Return the heading of a card that is a module of its own, tinted by its share."""
         fill = self.tint(heading.total / self.whole)
         margin = Cell(width=GUTTER, height=ROW + 2)
         cells = (margin, *self.heading_cells(heading, "", AMOUNT_FROM - GUTTER, pale), margin)
         return (Cell(Table((cells,), width=SHEET, height=ROW + 2), SHEET, ROW + 2, fill, columns=len(COLUMNS) + 2),)
 
     def heading_cells(self, heading: Heading, base: str, room: int, pale: bool) -> tuple[Cell, ...]:
-        """Name and class in ``room`` points, then the sums, which stand over those of the rows."""
+        """Return name and class in ``room`` points, then the totals, aligned with those of the rows."""
         ink, bold = (palette.MUTED, False) if pale else (palette.INK, True)
         share = heading.total / self.whole
         name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
@@ -151,12 +152,12 @@ class _Ledger:
         texts = [Text(name, ink, 11, bold), Text(f"   {class_name}", beside, 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(self.say.metric.said(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
+            Cell((Text(self.captions.metric.said(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
             self.text(units.percent(share), COLUMNS["percent"], ink, bold, size=10, height=ROW + 1),
         )
 
     def tint(self, share: float) -> Color:
-        """The ground of a frame; beside another model only what differs has a colour."""
+        """Return a frame's background; in a difference only what differs is coloured."""
         return palette.PALE if self.view.difference else palette.tint(share)
 
     # ---------------------------------------------------------------- rows
@@ -171,7 +172,7 @@ class _Ledger:
             self.path(row, base),
             self.text(wording.output_shape(row), COLUMNS["shape"], palette.MUTED),
             self.bars.cell(row),
-            self.text(self.say.amount(row), COLUMNS["amount"], number, strong),
+            self.text(self.captions.amount(row), COLUMNS["amount"], number, strong),
             self.text(units.percent(share) if row.total else "", COLUMNS["percent"], number, strong),
             Cell(width=GUTTER, height=ROW, port=f"{row.id}e"),
         )
@@ -179,14 +180,14 @@ class _Ledger:
         return tuple(replace(cell, fill=fill) for cell in cells) if fill else cells
 
     def path(self, row: Row, base: str) -> Cell:
-        """Where the row's module stands; both ends of a range, if need be only the number of the last."""
-        said = self.say.path(row, base)
-        if row.span and width(said, 8) > COLUMNS["path"] - 2:
-            said = wording.short_span(*row.span, base)
-        return self.text(said, COLUMNS["path"], palette.MUTED)
+        """Return the path of the row's module; a range is shortened to the number of its last module if necessary."""
+        path = self.captions.path(row, base)
+        if row.span and width(path, 8) > COLUMNS["path"] - 2:
+            path = wording.short_span(*row.span, base)
+        return self.text(path, COLUMNS["path"], palette.MUTED)
 
     def gutter(self, row: Row) -> Cell:
-        """The left margin, where skips leave below and arrive above; the rail of a dense block runs through it."""
+        """Return the left margin, with ports for skips or the rail of a dense block."""
         if set(row.skips) - {"gate"}:
             halves = Table(
                 ((Cell(width=GUTTER, height=7, port=f"{row.id}w"),), (Cell(width=GUTTER, height=8, port=f"{row.id}s"),))
@@ -195,12 +196,12 @@ class _Ledger:
         return Cell(width=GUTTER, height=ROW, port=f"{row.id}w", rail=palette.SKIP if row.concat else None)
 
     def what(self, row: Row) -> Cell:
-        """The layer and its tags; either may take room from the other. What became of a row is never cut."""
+        """Return the layer and its tags, which share the room; the text of a change is never cut."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         indent = self.indent(row)
         op, tags = wording.what(row), self.tags(row)
-        color, bold = self.say.look(row)
-        wanted = _wide(tags)
+        color, bold = self.captions.look(row)
+        wanted = _total_width(tags)
         sizes = (10, 9) if row.change is None else (10, 9, 8)
         size = next((size for size in sizes if width(op, size, bold) + wanted + indent + 8 <= room), sizes[-1])
         needed = width(op, size, bold) + indent + 6
@@ -221,36 +222,36 @@ class _Ledger:
         return Cell(Table(((*lead, name, Cell(tuple(tags), room - split, ROW)),)), room, ROW)
 
     def tags(self, row: Row) -> list[Text]:
-        """What stands behind a row's name; what became of it in the fullest words that leave the name whole, if any do.
+        """Return the texts behind a row's name; for a change, the longest wording that leaves the name whole.
 
-        The name gives way to the shortest ones, as long as half of the room is left for it.
+        If there is none, the name is cut for the shortest wording, as long as it keeps half of the room.
         """
         if row.change is None:
-            said = self.say.tags(row)
-            return [Text(said, self.tag_color(row), 9)] if said else []
+            text = self.captions.tags(row)
+            return [Text(text, self.tag_color(row), 9)] if text else []
         room = COLUMNS["op"] + COLUMNS["tags"] - self.indent(row) - 8
-        found = [_coloured(words) for words in differences.wordings(row)]
+        found = [_colored_texts(words) for words in differences.wordings(row)]
         for size in (9, 8):
             for tags in found:
-                if _wide(tags) + width(wording.what(row), size, bold=True) <= room:
+                if _total_width(tags) + width(wording.what(row), size, bold=True) <= room:
                     return tags
-        return found[-1] if _wide(found[-1]) <= room / 2 else _coloured(differences.least(row))
+        return found[-1] if _total_width(found[-1]) <= room / 2 else _colored_texts(differences.shortest_wording(row))
 
     def split_at(self, row: Row, room: float, needed: float, wanted: float) -> float:
-        """Where the tags begin: at the figure's usual place if both texts fit, else as the name or what became of it needs."""
+        """Return where the tags begin: at the figure's common position if both texts fit, else as they need."""
         if needed + wanted <= room:
             return min(max(self.split, needed), room - wanted)
         return max(room * 0.6, min(needed, room - 24)) if row.change is None else room - wanted
 
-    def passes_on(self, row: Row) -> bool:
-        """Whether a skip runs inside the row or along it."""
+    def has_skip(self, row: Row) -> bool:
+        """Return whether a skip runs inside the row or along it."""
         return bool(set(row.skips) - {"gate"}) or row.concat
 
     def tag_color(self, row: Row) -> Color:
-        return palette.SKIP if self.passes_on(row) and self.view.difference is None else palette.MUTED
+        return palette.SKIP if self.has_skip(row) and self.view.difference is None else palette.MUTED
 
     def indent(self, row: Row) -> int:
-        """The room in front of a row's name: for the rail of branches, for the sign of what differs."""
+        """Return the room before a row's name: for the rail of branches and the sign of a change."""
         return (_BRANCH if row.rail.startswith("branch") else 0) + (MARK if self.view.difference else 0)
 
     def lead(self, row: Row) -> tuple[Cell, ...]:
@@ -258,26 +259,26 @@ class _Ledger:
         return (*sign, *(self.branch_mark(row, _BRANCH) if row.rail.startswith("branch") else ()))
 
     def branch_mark(self, row: Row, indent: int) -> tuple[Cell, ...]:
-        """A grey rail along parallel branches, with a tick where each starts."""
+        """Draw a grey rail along parallel branches, with a tick where each starts."""
         tick = palette.FLOW if row.rail == "branch" else None
         dash = Table(((Cell(width=6, height=7),), (Cell(width=6, height=1, fill=tick),), (Cell(width=6, height=7),)))
         return (Cell(dash, indent - 2, ROW, rail=palette.FLOW), Cell(width=2, height=ROW))
 
     def text(self, text: str, column: int, color: Color, bold: bool = False, size: int = 9, height: int = ROW) -> Cell:
-        """A text in a column: in this size, one less if it has more room so, or cut."""
+        """Put a text into a column in this size, or one point smaller and cut if necessary."""
         size = next((tried for tried in (size, size - 1) if width(text, tried, bold) <= column - 2), size)
         shown = fit_path(text, column - 2, size, bold)
         return Cell((Text(shown, color, size, bold),) if shown else (), column, height)
 
 
-def _coloured(words: Iterable[differences.Word]) -> list[Text]:
-    return [Text(text, palette.MARKS.get(kind, palette.MUTED), 9, bold=True) for kind, text in words]
+def _colored_texts(words: Iterable[differences.Word]) -> list[Text]:
+    return [Text(text, palette.MARKS[kind] if kind else palette.MUTED, 9, bold=True) for kind, text in words]
 
 
-def _wide(texts: list[Text]) -> float:
+def _total_width(texts: list[Text]) -> float:
     return sum(width(text.text, text.size, text.bold) for text in texts)
 
 
 def _depth(items: tuple[ViewItem, ...]) -> int:
-    """Frames inside frames; each sets the cards 5 points further in."""
+    """Return how deep frames are nested; each level indents the cards by 5 points."""
     return max((1 + _depth(item.items) for item in items if not isinstance(item, Card)), default=0)

@@ -1,4 +1,4 @@
-"""What the colours, lines, signs and bars of a figure mean."""
+"""Draw the legend: the meaning of a figure's colours, lines, signs and bars."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from fxviz._render import differences, palette, wording
 from fxviz._render.bars import ROW, SHEET, ticks
 from fxviz._render.drawing import Cell, Table, Text
 from fxviz._render.text_width import fit, width
-from fxviz._view.view import View
+from fxviz._view.view import Mark, View
 
 
 def legend(view: View, largest: float | None) -> Iterator[Table]:
-    """What the colours, lines and bars mean, as far as they occur, in as many lines as it takes."""
+    """Yield the lines of a legend that explains the colours, lines and bars that occur in the view."""
     entries = [*_mark_entries(view), *_line_entries(view), *_bar_entries(view, largest)]
     for line in _lines([_cells(*entry) for entry in entries], even=view.difference is not None):
-        yield _filled([cell for cells in line for cell in cells])
+        yield _full_line([cell for cells in line for cell in cells])
 
 
-def _cells(swatch: tuple[Cell, ...], said: str) -> tuple[Cell, ...]:
+def _cells(swatch: tuple[Cell, ...], meaning: str) -> tuple[Cell, ...]:
     lead = (*swatch, Cell(width=4, height=15)) if swatch else ()
-    return (*lead, Cell((Text(said, palette.MUTED, 9),), ceil(width(said, 9)) + 12, 15))
+    return (*lead, Cell((Text(meaning, palette.MUTED, 9),), ceil(width(meaning, 9)) + 12, 15))
 
 
 def _lines(entries: Iterable[tuple[Cell, ...]], even: bool) -> list[list[tuple[Cell, ...]]]:
-    """As many entries in each line as fit; if ``even``, the last one is not alone where the line above it can spare one."""
+    """Put as many entries into each line as fit; if ``even``, avoid a single entry in the last line."""
     lines: list[list[tuple[Cell, ...]]] = []
     for entry in entries:
-        if lines and sum(map(_wide, (*lines[-1], entry))) <= SHEET:
+        if lines and sum(map(_total_width, (*lines[-1], entry))) <= SHEET:
             lines[-1].append(entry)
         else:
             lines.append([entry])
@@ -39,12 +39,12 @@ def _lines(entries: Iterable[tuple[Cell, ...]], even: bool) -> list[list[tuple[C
     return lines
 
 
-def _wide(cells: Iterable[Cell]) -> float:
+def _total_width(cells: Iterable[Cell]) -> float:
     return sum(cell.width or 0 for cell in cells)
 
 
-def _filled(cells: Sequence[Cell]) -> Table:
-    rest = Cell(width=max(1, SHEET - _wide(cells)), height=15)
+def _full_line(cells: Sequence[Cell]) -> Table:
+    rest = Cell(width=max(1, SHEET - _total_width(cells)), height=15)
     return Table(((*cells, rest),), width=SHEET, height=15)
 
 
@@ -52,21 +52,22 @@ _Entry = tuple[tuple[Cell, ...], str]
 
 
 def _mark_entries(view: View) -> Iterator[_Entry]:
-    """What stands before rows that differ from another model, and how the others look."""
+    """Explain the marks of rows that differ from another model, and the bars of the others."""
     if view.difference is None:
         return
     changes = [row.change for row in view.rows if row.change]
     found = {change.mark for change in changes} | {part.kind for change in changes for part in change.parts}
-    for kind, said in (("added", "added"), ("removed", "removed"), ("altered", _others(found))):
-        if kind in found or (kind == "altered" and said):
-            yield mark(kind), said
-    yield (Cell(Table(((Cell(width=22, height=5, fill=palette.AS_IT_WAS),),)), 22, 15),), "as before"
+    meanings: dict[Mark, str] = {"added": "added", "removed": "removed", "altered": _other_changes(found)}
+    for kind, meaning in meanings.items():
+        if kind in found or (kind == "altered" and meaning):
+            yield mark(kind), meaning
+    yield (Cell(Table(((Cell(width=22, height=5, fill=palette.UNCHANGED),),)), 22, 15),), "as before"
 
 
-def _others(found: Collection[str]) -> str:
-    """What "~" stands for."""
-    said = {"resized": "resized", "altered": "altered", "mixed": "parts differ"}
-    return ", ".join(word for kind, word in said.items() if kind in found)
+def _other_changes(found: Collection[str]) -> str:
+    """Return the meanings of "~" that occur."""
+    meanings = {"resized": "resized", "altered": "altered", "mixed": "parts differ"}
+    return ", ".join(word for kind, word in meanings.items() if kind in found)
 
 
 def _line_entries(view: View) -> Iterator[_Entry]:
@@ -93,15 +94,15 @@ def _line_entries(view: View) -> Iterator[_Entry]:
 
 
 def _swatch(dash: int, gap: int, thickness: int) -> tuple[Cell, ...]:
-    """A piece of line, 22 points long, in the middle of the row's height."""
+    """Draw a piece of line, 22 points long, vertically centred."""
     count = 22 // (dash + gap)
     pieces = [
         (Cell(width=dash, height=thickness, fill=palette.SKIP), Cell(width=gap, height=thickness)) for _ in range(count)
     ]
     row = tuple(cell for piece in pieces for cell in (piece if gap else piece[:1]))
-    long = sum(cell.width or 0 for cell in row)
-    above, below = (Cell(width=long, height=height, columns=len(row)) for height in (6, 9 - thickness))
-    return (Cell(Table(((above,), row, (below,)), width=long, height=15), 22, 15),)
+    length = sum(cell.width or 0 for cell in row)
+    above, below = (Cell(width=length, height=height, columns=len(row)) for height in (6, 9 - thickness))
+    return (Cell(Table(((above,), row, (below,)), width=length, height=15), 22, 15),)
 
 
 def _bar_entries(view: View, largest: float | None) -> Iterator[_Entry]:
@@ -120,7 +121,7 @@ def _ramp() -> Cell:
 
 
 def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
-    """What the bars mean beside another model."""
+    """Explain the bars of a difference."""
     difference = view.difference
     assert difference is not None
     if any(part.differs for part in view.parts):
@@ -133,13 +134,13 @@ def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
 
 
 MARK = 20
-"""The width of a mark, in points."""
+"""The width of a change's mark, in points."""
 
 _RULE, _GAP = 3, 3
 
 
-def mark(kind: str | None) -> tuple[Cell, ...]:
-    """The rule and the sign on their ground; room as wide for a row that is as it was (None)."""
+def mark(kind: Mark | None) -> tuple[Cell, ...]:
+    """Draw the rule and sign of a change; for an unchanged row (None), a blank of the same width."""
     if kind is None:
         return (Cell(width=MARK, height=ROW),)
     color, ground = palette.MARKS[kind], palette.MARKED[kind]

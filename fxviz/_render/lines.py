@@ -1,4 +1,4 @@
-"""The lines of the ledger: data flow down the page and past cards, skips at the left."""
+"""Draw the lines of the ledger: data flow down the page and past cards, skips on the left."""
 
 from __future__ import annotations
 
@@ -7,20 +7,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from fxviz._graph import SkipKind
 from fxviz._render import palette
-from fxviz._render.drawing import Line
+from fxviz._render.drawing import Dash, Line, Role
 from fxviz._view.view import INPUT, OUTPUT, Arc, Flow, Row, View
 
-_DASHES = {"identity": "solid", "projection": "dashed", "resample": "dotted", "concat": "solid", "gate": "dotted"}
-_WIDTHS = {"concat": 1.4, "gate": 1.4}
+_DASHES: dict[SkipKind, Dash] = {
+    "identity": "solid",
+    "projection": "dashed",
+    "resample": "dotted",
+    "concat": "solid",
+    "gate": "dotted",
+}
+_WIDTHS: dict[SkipKind, float] = {"concat": 1.4, "gate": 1.4}
 
 
 def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Sequence[str]) -> Iterator[Line]:
-    """All lines between boxes.
+    """Yield all lines between boxes.
 
     Args:
         view: what is shown.
-        box_of: the id of the box that shows a row, the input or the output.
+        box_of: the id of the box of each row, and of the input and output.
         above, below: ids of the boxes above the input and below the output.
     """
     for name in above:
@@ -29,16 +36,16 @@ def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Se
         yield Line(box_of[OUTPUT], name, "order", weight=20)
     yield from _trunk(view, box_of)
     for arc in view.arcs:
-        yield _receding(view, arc.head, _skip(arc, box_of))
+        yield _fade_unchanged(view, arc.head, _skip(arc, box_of))
     for row in view.rows:
         if set(row.skips) - {"gate"}:
-            yield _receding(view, row.id, _loop(row, box_of))
+            yield _fade_unchanged(view, row.id, _loop(row, box_of))
     for flow in view.flows:
-        yield _past(flow, box_of)
+        yield _flow_past(flow, box_of)
 
 
 def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
-    """From box to box down the page; where no data runs, an invisible line keeps the order."""
+    """Join the boxes down the page; where no data flows, an invisible line keeps the order."""
     drawn = {(box_of[flow.tail], box_of[flow.head]) for flow in view.flows}
     joined = {(box_of[tail], box_of[head]) for tail, head in view.edges} - drawn
     boxes = [box_of[INPUT], *(box_of[card.rows[0].id] for card in view.cards), box_of[OUTPUT]]
@@ -46,11 +53,11 @@ def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
     for at, (above, below) in enumerate(itertools.pairwise(boxes)):
         start = next(box for box in boxes[at::-1] if box not in gone)
         stop = next(box for box in boxes[at + 1 :] if box not in gone)
-        role = "flow" if (start, stop) in joined else "order"
+        role: Role = "flow" if (start, stop) in joined else "order"
         yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
 
 
-def _past(flow: Flow, box_of: Mapping[int, str]) -> Line:
+def _flow_past(flow: Flow, box_of: Mapping[int, str]) -> Line:
     return Line(
         box_of[flow.tail], box_of[flow.head], "flow", "data",
         tail_port=_port(flow.tail, "e"), tail_side="e", head_port=_port(flow.head, "e"), head_side="e",
@@ -66,20 +73,20 @@ def _skip(arc: Arc, box_of: Mapping[int, str]) -> Line:
     )  # fmt: skip
 
 
-def _receding(view: View, row: int, line: Line) -> Line:
-    """The same line, pale and thin where what it belongs to is as it was in the model that is compared."""
+def _fade_unchanged(view: View, row: int, line: Line) -> Line:
+    """Make a line pale and thin if its row is the same in the other model."""
     if view.difference is None or view.rows[row].change is not None:
         return line
-    return replace(line, color=palette.SKIP_AS_IT_WAS, width=1.2, arrow=0.5)
+    return replace(line, color=palette.UNCHANGED_SKIP, width=1.2, arrow=0.5)
 
 
-def skip_look(kind: str) -> dict[str, Any]:
-    """How a line for a skip of this kind looks, as fields of a :class:`~fxviz._render.drawing.Line`."""
+def skip_look(kind: SkipKind) -> dict[str, Any]:
+    """Return the look of a skip of this kind as fields of a :class:`~fxviz._render.drawing.Line`."""
     return {"color": palette.SKIP, "width": _WIDTHS.get(kind, 2.6), "arrow": 0.6, "dash": _DASHES[kind]}
 
 
 def _loop(row: Row, box_of: Mapping[int, str]) -> Line:
-    """A skip inside a row: a hook in its margin."""
+    """Draw a skip inside a row as a hook in its margin."""
     box = box_of[row.id]
     return Line(
         box, box, "skip", f"skip inside {row.path}",

@@ -1,4 +1,4 @@
-"""A view as a Mermaid flowchart: text that GitHub, GitLab and many editors draw inside Markdown."""
+"""Write a view as a Mermaid flowchart, which GitHub, GitLab and many editors draw inside Markdown."""
 
 from __future__ import annotations
 
@@ -6,31 +6,37 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator
 
-from fxviz._graph import units
+from fxviz._graph import SkipKind, units
+from fxviz._graph.options import RenderOptions
 from fxviz._render import differences, palette, wording
 from fxviz._render.captions import Captions
-from fxviz._render.drawing import Look
 from fxviz._render.header import title as heading
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Item, Repeat, Row, Stage, View
 
-_LINKS = {"identity": "==>", "projection": "-.->", "resample": "-.->", "concat": "-->", "gate": "-.->"}
-"""How a skip is drawn; ``-->`` is data flow too, but a skip is blue."""
+_LINKS: dict[SkipKind, str] = {
+    "identity": "==>",
+    "projection": "-.->",
+    "resample": "-.->",
+    "concat": "-->",
+    "gate": "-.->",
+}
+"""The arrows of skips. ``-->`` is data flow too, but skips are blue."""
 
 _HARMLESS = frozenset(" .,/()×·…→−✗")
-"""Besides letters and digits, what means nothing to Mermaid and to the Markdown in its labels."""
+"""Characters besides letters and digits that have no meaning in Mermaid, nor in the Markdown of its labels."""
 
-_DEFAULTS = Look()
+_DEFAULTS = RenderOptions()
 
 
-def mermaid(view: View, look: Look = _DEFAULTS) -> str:
-    """The rows of a view as nodes, its frames as subgraphs, the data flow between rows as links, skips in blue.
+def mermaid(view: View, options: RenderOptions = _DEFAULTS) -> str:
+    """Write rows as nodes, frames as subgraphs, data flow between rows as links, and skips in blue.
 
-    The darker a node, the larger its share, in the steps of the figure. In a dense block each row hands on what it received,
-    which is said at the row and not drawn. Mermaid draws up to 50,000 characters and 500 links unless told otherwise.
+    The darker a node, the larger its share, in the same steps as in the figure. In a dense block each row passes on its
+    input; its label says so and no link is drawn. Mermaid draws up to 50,000 characters and 500 links by default.
 
     Args:
         view: what to show.
-        look: its title, and which way it runs.
+        options: title and direction.
 
     Returns:
         The text of the flowchart, without a Markdown fence.
@@ -51,12 +57,12 @@ def mermaid(view: View, look: Look = _DEFAULTS) -> str:
         input --> r0
         r0 --> output
     """
-    return "\n".join(_lines(view, look)) + "\n"
+    return "\n".join(_lines(view, options)) + "\n"
 
 
-def _lines(view: View, look: Look) -> Iterator[str]:
-    title = json.dumps(_plain(heading(view, look)), ensure_ascii=False)
-    yield from ("---", f"title: {title}", "---", f"flowchart {look.direction}")
+def _lines(view: View, options: RenderOptions) -> Iterator[str]:
+    title = json.dumps(_plain(heading(view, options)), ensure_ascii=False)
+    yield from ("---", f"title: {title}", "---", f"flowchart {options.direction}")
     nodes = _Nodes(view)
     yield from _indented((nodes.terminal("input"), *nodes.items(view.items), nodes.terminal("output")))
     yield from _indented(_links(view))
@@ -71,11 +77,11 @@ def _indented(lines: Iterable[str]) -> Iterator[str]:
 
 
 class _Nodes:
-    """Nodes and subgraphs in the order of the view; remembers which classes they were given."""
+    """Nodes and subgraphs in the order of the view; records the classes in use."""
 
     def __init__(self, view: View) -> None:
         self.view = view
-        self.say = Captions(view)
+        self.captions = Captions(view)
         self.steps: dict[int, float] = {}
         self.used: set[str] = set()
         self.frames: list[str] = []
@@ -102,25 +108,25 @@ class _Nodes:
         yield "end"
 
     def heading(self, heading: Heading) -> str:
-        share = units.percent(heading.total / self.say.whole)
-        texts = (heading.path, heading.class_name.lstrip("_"), self.say.metric.said(heading.total), share)
+        share = units.percent(heading.total / self.captions.whole)
+        texts = (heading.path, heading.class_name.lstrip("_"), self.captions.metric.said(heading.total), share)
         return " · ".join(filter(None, texts))
 
     def rows(self, card: Card) -> Iterator[str]:
         for row in card.rows:
-            said = "<br>".join(_escaped(line) for line in self.texts(row) if line)
-            yield f'r{row.id}["{said}"]{self.style(row)}'
+            label = "<br>".join(_escaped(line) for line in self.texts(row) if line)
+            yield f'r{row.id}["{label}"]{self.style(row)}'
 
     def texts(self, row: Row) -> Iterator[str]:
-        """A row's lines: what it is, where it is, what leaves it and what it has of the metric."""
-        share = units.percent(row.total / self.say.whole) if row.total else ""
+        """Yield the lines of a row's label: its name, its path, its output shape and its amount."""
+        share = units.percent(row.total / self.captions.whole) if row.total else ""
         what = f"{differences.sign(row)} {wording.what(row)}" if row.change else wording.what(row)
-        yield " · ".join(filter(None, (what, self.say.tags(row))))
-        yield self.say.path(row, "")
-        yield " · ".join(filter(None, (wording.output_shape(row), self.say.amount(row), share)))
+        yield " · ".join(filter(None, (what, self.captions.tags(row))))
+        yield self.captions.path(row, "")
+        yield " · ".join(filter(None, (wording.output_shape(row), self.captions.amount(row), share)))
 
     def style(self, row: Row) -> str:
-        """A row's class: the step of its share, or what it is."""
+        """Return the class of a row: the step of its share, or its kind."""
         if row.kind == "failed":
             name = "stop"
         elif self.view.difference is not None:
@@ -128,7 +134,7 @@ class _Nodes:
                 return ""
             name = row.change.mark
         elif row.total:
-            share = row.total / self.say.whole
+            share = row.total / self.captions.whole
             self.steps[palette.step(share)] = share
             return f":::step{palette.step(share)}"
         elif row.kind in ("join", "projection"):
@@ -139,18 +145,18 @@ class _Nodes:
         return f":::{name}"
 
     def terminal(self, name: str) -> str:
-        """The input or the output with its shapes; where the run stopped, that in the output's place."""
+        """Return the node of the input or the output with its shapes; if the run stopped, the output says why."""
         failure = self.view.graph.trace.failure
         if name == "output" and failure is not None:
             self.used.add("stop")
-            said = f"{wording.STOP} stopped at {wording.stop(failure)}"
-            return f'output["{_escaped(said)}<br>{_escaped(failure.message)}"]:::stop'
+            reason = f"{wording.STOP} stopped at {wording.stop(failure)}"
+            return f'output["{_escaped(reason)}<br>{_escaped(failure.message)}"]:::stop'
         nodes = [node for node in self.view.graph.nodes if node.kind == name]
         shapes = " · ".join(units.shape(tensor.shape) for node in nodes for tensor in node.outputs)
         return f'{name}(["{_escaped(f"{name} {shapes}".strip())}"])'
 
     def classes(self) -> Iterator[str]:
-        """The looks of all classes that were given, in the colours of the figure on light ground."""
+        """Yield the definitions of all classes in use, in the figure's light colours."""
         border = palette.BORDER.light
         yield f"classDef default fill:{palette.CARD.light},stroke:{border},color:{palette.INK.light}"
         for number, share in sorted(self.steps.items()):
@@ -160,13 +166,11 @@ class _Nodes:
             yield f"classDef join fill:{palette.CARD.light},stroke:{border},color:{palette.SKIP.light}"
         if "stop" in self.used:
             yield f"classDef stop fill:{palette.STOPPED.light},stroke:{palette.STOP.light},color:{palette.STOP.light}"
-        for name in sorted(self.used & palette.MARKS.keys()):
-            ground, ink, dash = (
-                palette.MARKED[name].light,
-                palette.MARKS[name].light,
-                ",stroke-dasharray:4 3" * (name == "removed"),
-            )
-            yield f"classDef {name} fill:{ground},stroke:{ink},color:{ink},stroke-width:2px{dash}"
+        for mark in sorted(palette.MARKS):
+            if mark in self.used:
+                fill, ink = palette.MARKED[mark].light, palette.MARKS[mark].light
+                dash = ",stroke-dasharray:4 3" * (mark == "removed")
+                yield f"classDef {mark} fill:{fill},stroke:{ink},color:{ink},stroke-width:2px{dash}"
         for name, frames, dash in (("frame", self.frames, ""), ("repeat", self.repeats, ",stroke-dasharray:4 3")):
             if frames:
                 yield f"classDef {name} fill:none,stroke:{palette.FLOW.light}{dash}"
@@ -177,10 +181,10 @@ class _Nodes:
 
 
 def _links(view: View) -> Iterator[str]:
-    """All links, then the numbers of those that are skips with their look."""
+    """Yield all links, then the style of those that are skips."""
     kinds = {(arc.tail, arc.head): arc.kind for arc in view.arcs}
-    flows = (pair for pair in view.edges if not _passes_on(view, *pair))
-    pairs = sorted({*flows, *kinds, *_last(view)}, key=lambda pair: tuple(map(_place, pair)))
+    flows = (pair for pair in view.edges if not _only_dense(view, *pair))
+    pairs = sorted({*flows, *kinds, *_failure_links(view)}, key=lambda pair: tuple(map(_place, pair)))
     for pair in pairs:
         yield f"{_id(pair[0])} {_LINKS[kinds[pair]] if pair in kinds else '-->'} {_id(pair[1])}"
     if kinds:
@@ -188,14 +192,14 @@ def _links(view: View) -> Iterator[str]:
         yield f"linkStyle {numbers} stroke:{palette.SKIP.light},stroke-width:3px"
 
 
-def _passes_on(view: View, tail: int, head: int) -> bool:
-    """Whether data goes past nothing but rows that hand it on (a dense block), which their notes say."""
+def _only_dense(view: View, tail: int, head: int) -> bool:
+    """Return whether data passes only rows of a dense block, whose labels say that they pass it on."""
     between = [row for row in view.rows[tail + 1 : len(view.rows) if head == OUTPUT else head] if row.kind != "removed"]
     return bool(between) and all(row.concat for row in between)
 
 
-def _last(view: View) -> Iterator[tuple[int, int]]:
-    """From the operation that raised to the notice in the output's place."""
+def _failure_links(view: View) -> Iterator[tuple[int, int]]:
+    """Yield the link from the operation that raised to the notice that replaces the output."""
     return ((row.id, OUTPUT) for row in view.rows if row.kind == "failed")
 
 
@@ -211,12 +215,12 @@ def _id(row: int) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line without characters that are not seen: they could hide or turn round what stands beside them."""
+    """Make text one line without invisible characters, which could hide or reverse the text beside them."""
     return "".join(c for c in " ".join(text.split()) if unicodedata.category(c)[0] != "C")
 
 
 def _escaped(text: str) -> str:
-    """Text for a quoted label, everything that could be an order for Mermaid, Markdown or HTML as a character code.
+    """Escape text for a quoted label: what Mermaid, Markdown or HTML could interpret becomes a character code.
 
     >>> _escaped('Conv 3×3 "<b>%%{init}%%')
     'Conv 3×3 #34;#60;b#62;#37;#37;#123;init#125;#37;#37;'

@@ -1,9 +1,9 @@
-"""The colours. Orange means parameters, blue skip, grey data flow, red where the run stopped; nothing else has a colour.
+"""Define the colours: orange for parameters, blue for skips, grey for data flow, red where the run stopped.
 
-Beside another model green means added, red removed, violet anything else that differs; what is as it was has no colour.
+In a difference green means added, red removed, violet any other change; what is unchanged has no colour.
 
-The steps of orange fall evenly in lightness, also for readers who see no red or no green. The share of parameters picks the
-step by its square root, because the layers of one model differ by a factor of ten thousand.
+The steps of orange are evenly spaced in lightness, also for colour-blind readers. The step follows the square root of
+the share of parameters, because the layers of one model differ by a factor of ten thousand.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 from math import ceil, sqrt
 
 from fxviz._render.drawing import Color
+from fxviz._view.view import Mark
 
 INK = Color("#1f2328", "#e6edf3")
 MUTED = Color("#59636e", "#9198a1")
@@ -24,20 +25,20 @@ SKIP = Color("#0969da", "#4493f8")
 STOP = Color("#b3152a", "#ff8f85")
 STOPPED = Color("#ffebe9", "#3b1a1d")
 
-AS_IT_WAS = Color("#c4ccd4", "#454d57")
-SKIP_AS_IT_WAS = Color("#9ec5ee", "#2f5788")
-MARKS = {
+UNCHANGED = Color("#c4ccd4", "#454d57")
+UNCHANGED_SKIP = Color("#9ec5ee", "#2f5788")
+MARKS: dict[Mark, Color] = {
     "added": Color("#116329", "#56d364"),
     "removed": STOP,
     **dict.fromkeys(("resized", "altered", "mixed"), Color("#6639ba", "#d2a8ff")),
 }
-"""What became of a row."""
-MARKED = {
+"""The colour of each kind of change."""
+MARKED: dict[Mark, Color] = {
     "added": Color("#dcfbe3", "#14281d"),
     "removed": STOPPED,
     **dict.fromkeys(("resized", "altered", "mixed"), Color("#f6edff", "#261c3a")),
 }
-"""The ground of the row."""
+"""The background of a changed row."""
 
 BARS = (
     Color("#f6d9ab", "#573626"),
@@ -63,7 +64,7 @@ _ON_BARS = (*[Color("#000000", "#ffffff")] * 4, Color("#010101", "#010101"), *[C
 
 
 def step(share: float) -> int:
-    """Which of the eight steps a share of the parameters (0 to 1) takes: ceil(8 * sqrt(share)), counted from 1.
+    """Return the step, from 1 to 8, of a share of the parameters (0 to 1): ceil(8 * sqrt(share)).
 
     >>> [step(share) for share in (0.0, 0.001, 0.0156, 0.06, 0.14, 0.25, 0.39, 0.56, 0.77, 1.0)]
     [1, 1, 1, 2, 3, 4, 5, 6, 8, 8]
@@ -72,20 +73,20 @@ def step(share: float) -> int:
 
 
 def bar(share: float) -> Color:
-    """The fill of a bar."""
+    """Return the fill of a bar."""
     return BARS[step(share) - 1]
 
 
 def on_bar(share: float) -> Color:
-    """Text on a bar, at least 4.5:1."""
+    """Return the colour of text on a bar, with a contrast of at least 4.5:1."""
     return _ON_BARS[step(share) - 1]
 
 
 def tint(share: float) -> Color:
-    """The ground of a frame; next to nothing has none."""
+    """Return the background of a frame; a share below 2 % has no tint."""
     return PALE if share < 0.02 else _TINTS[step(share) - 1]
 
 
 def on_tint(share: float) -> Color:
-    """Lesser text on a frame's ground: muted, or ink where muted would fall under 4.5:1."""
+    """Return the colour of minor text on a frame: muted, or ink where muted would fall below a contrast of 4.5:1."""
     return INK if share >= 0.02 and step(share) >= 5 else MUTED

@@ -1,4 +1,4 @@
-"""The engine's SVG -> the figure: rebuilt from known shapes only, with readable titles, own ids and the themes' colours."""
+"""Rebuild the engine's SVG as the figure: known shapes only, with readable titles, own ids and the theme's colours."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from fxviz._errors import EngineError
+from fxviz._graph.options import Theme
 from fxviz._render.arcs import draw_arcs, is_arc, points
 from fxviz._render.dot import figure_ids, line_class, plain
 from fxviz._render.drawing import Box, Color, Drawing, Frame, Line
@@ -32,22 +33,22 @@ _PAD = 4.32
 _ZEROS = re.compile(r"\.(\d*?)0+(?!\d)")
 
 
-def finish(raw_svg: str, drawing: Drawing, theme: str) -> str:
-    """Make the engine's SVG the finished figure.
+def finish(raw_svg: str, drawing: Drawing, theme: Theme) -> str:
+    """Turn the engine's SVG into the finished figure.
 
-    Nothing but shapes and texts is taken over from the engine: no comments, links, scripts or engine version.
+    Only shapes and texts are taken from the engine: no comments, links, scripts or engine version.
 
     Args:
-        raw_svg: what the engine wrote for this drawing, in its light colours for the themes "light" and "auto".
-        drawing: what is drawn; gives the titles, the description and the colours' dark values.
-        theme: "light", "dark", or "auto" (light, with a style that turns dark where the reader prefers dark).
+        raw_svg: the engine's output for this drawing, in light colours for the themes "light" and "auto".
+        drawing: provides the titles, the description and the colours' dark values.
+        theme: "light", "dark", or "auto" (light, with a style that turns dark if the reader prefers dark).
 
     Returns:
-        The SVG text, one element a line.
+        The SVG text, one element per line.
 
     Raises:
         EngineError: the engine's SVG cannot be read, or lacks a box of the drawing.
-        ValueError: the theme is "auto" and two roles share a light colour but not a dark one.
+        ValueError: the theme is "auto" and two colours share a light value but not the dark one.
 
     >>> drawing = Drawing("net", "A net.", (), ())
     >>> print(finish('<svg width="8pt" height="8pt" viewBox="0 0 8 8"/>', drawing, "light"))  # doctest: +ELLIPSIS
@@ -79,19 +80,17 @@ def _parse(raw_svg: str) -> Element:
     try:
         return ElementTree.fromstring(raw_svg)
     except ElementTree.ParseError as error:
-        raise EngineError(f"the layout engine's SVG cannot be read: {error}") from error
+        raise EngineError(f"cannot read the layout engine's SVG: {error}") from error
 
 
 def _check_whole(placed: Collection[str], things: Mapping[str, Box | Frame | Line]) -> None:
     boxes = {name for name, thing in things.items() if isinstance(thing, Box)}
     if lost := boxes.difference(placed):
-        raise EngineError(
-            f"the layout engine's SVG lacks {len(lost)} of {len(boxes)} boxes of the figure: try another engine"
-        )
+        raise EngineError(f"the layout engine's SVG lacks {len(lost)} of {len(boxes)} boxes: try another engine")
 
 
-def _prefix(drawing: Drawing, theme: str) -> str:
-    """A name for this figure alone, so that two figures in one page do not share ids."""
+def _prefix(drawing: Drawing, theme: Theme) -> str:
+    """Return a prefix for this figure alone, so that two figures on one page do not share ids."""
     return "fx" + hashlib.sha256(f"{theme} {drawing}".encode("utf-8", "surrogatepass")).hexdigest()[:8]
 
 
@@ -106,7 +105,7 @@ def _root(raw: Element, drawing: Drawing, prefix: str) -> Element:
 
 
 def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[Element]) -> None:
-    """All groups below one that holds the fonts; where there are arcs, the figure's width is measured anew."""
+    """Add all groups below one that sets the fonts; if there are arcs, adjust the figure's width."""
     across, down = _shift(raw)
     if arcs:
         left, right = _extent(group for group in groups if group not in arcs)
@@ -125,7 +124,7 @@ def _arcs(
     prefix: str,
     dark: bool,
 ) -> Iterator[Element]:
-    """The lines that the engine was not asked for, each as a group of its own."""
+    """Draw the lines that the engine left out, each as a group of its own."""
     lines = {name: thing for name, thing in things.items() if isinstance(thing, Line) and is_arc(thing)}
     boxes = {thing.id: (thing, group) for group, thing in groups if isinstance(thing, Box)}
     for name, shapes in draw_arcs(lines, boxes, dark).items():
@@ -135,7 +134,7 @@ def _arcs(
 
 
 def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Element]) -> list[Element]:
-    """Frames at the bottom, then data flow, labels of frames, whose ground hides what flows behind, skips, and boxes."""
+    """Order groups from back to front: frames, data flow, labels of frames, skips, boxes."""
     of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Box)}
     flows = [group for group, thing in groups if isinstance(thing, Line) and thing.role != "skip"]
     skips = [group for group, thing in groups if isinstance(thing, Line) and thing.role == "skip"]
@@ -144,7 +143,7 @@ def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Elem
 
 
 def _label_of(group: Element) -> Element:
-    """What stands in a frame besides its outline, taken out of its group."""
+    """Move a frame's label, which is all but its outline, into a group of its own."""
     label = Element("g", {"class": "fxviz-label"})
     label.extend([shape for shape in group if shape.tag != "title"][1:])
     for shape in label:
@@ -165,7 +164,7 @@ def _set_width(figure: Element, width: float) -> None:
 
 
 def _extent(groups: Iterable[Element]) -> tuple[float, float]:
-    """How far groups reach to the left and right, their texts estimated on the wide side."""
+    """Return the left and right ends of groups; the width of texts is a generous estimate."""
     spans = [span for group in groups for shape in group for span in _spans(shape)]
     return min(spans, default=0.0), max(spans, default=0.0)
 
@@ -222,7 +221,7 @@ def _set_text(shape: Element, text: str) -> None:
 
 
 def _rectangle(polygon: Element) -> Element:
-    """An upright rectangle as such, another polygon as it is; without an outline it has crisp edges, so that rows join."""
+    """Turn an upright rectangle into a <rect>, with crisp edges if it has no outline so that rows join seamlessly."""
     corners = [tuple(map(float, point.split(","))) for point in polygon.get("points", "").split()]
     xs, ys = sorted({x for x, _ in corners}), sorted({y for _, y in corners})
     if len(corners) != 5 or len(xs) != 2 or len(ys) != 2:
@@ -242,9 +241,9 @@ def _tag(element: Element) -> str:
 
 
 def _dark_rules(figure: Element, drawing: Drawing, prefix: str) -> str:
-    """One rule per colour that is used; the light colours stay in the attributes, for places that drop the style.
+    """Return a rule for each colour in use; light colours stay in the attributes, for viewers that drop the style.
 
-    ``color-scheme`` makes the ground dark when the figure is opened by itself; within a page it changes nothing.
+    ``color-scheme`` makes the background dark if the figure is opened by itself; within a page it changes nothing.
     """
     darks = _dark_values(drawing)
     used = sorted(
@@ -265,12 +264,12 @@ def _dark_values(drawing: Drawing) -> dict[str, str]:
     for color in _colors(drawing):
         dark = darks.setdefault(color.light, color.dark)
         if dark != color.dark:
-            raise ValueError(f"{color.light} turns {dark} in one role and {color.dark} in another; no rule can do both")
+            raise ValueError(f"ambiguous colour {color.light}: its dark value is both {dark} and {color.dark}")
     return darks
 
 
 def _colors(value: object) -> Iterator[Color]:
-    """Every colour in a drawing, however deep."""
+    """Yield every colour in a drawing, however deeply nested."""
     if isinstance(value, Color):
         yield value
     elif isinstance(value, tuple):

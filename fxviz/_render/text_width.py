@@ -1,7 +1,7 @@
-"""How wide a text is, and how to make it fit.
+"""Measure text and make it fit.
 
-Measured in DejaVu Sans, the widest of the fonts that a reader may have, so that what fits here fits everywhere. Widths are in
-thousandths of the font size, for the characters 32 to 126 (DejaVu Sans 2.37, its ``hmtx`` table).
+Text is measured in DejaVu Sans, the widest of the fonts that a reader may have, so that what fits here fits everywhere.
+Widths are in thousandths of the font size, for the characters 32 to 126 (the ``hmtx`` table of DejaVu Sans 2.37).
 """
 
 from __future__ import annotations
@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 _REGULAR = (
-    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636, 636,
-    636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863, 748, 787,
-    603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635, 615, 352, 635,
-    634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636, 337, 636, 838,
+    318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636,
+    636, 636, 636, 337, 337, 838, 838, 838, 531, 1000, 684, 686, 698, 770, 632, 575, 775, 752, 295, 295, 656, 557, 863,
+    748, 787, 603, 787, 695, 635, 611, 732, 684, 989, 685, 611, 685, 390, 337, 390, 838, 500, 500, 613, 635, 550, 635,
+    615, 352, 635, 634, 278, 278, 579, 278, 974, 634, 612, 635, 635, 411, 521, 392, 634, 592, 818, 592, 592, 525, 636,
+    337, 636, 838,
 )  # fmt: skip
 _BOLD = (
-    348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365, 696, 696, 696, 696, 696, 696, 696, 696,
-    696, 696, 400, 400, 838, 838, 838, 580, 1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995, 837, 850,
-    733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500, 500, 675, 716, 593, 716, 678, 435, 716,
-    712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712, 365, 712, 838,
+    348, 456, 521, 838, 696, 1002, 872, 306, 457, 457, 523, 838, 380, 415, 380, 365, 696, 696, 696, 696, 696, 696, 696,
+    696, 696, 696, 400, 400, 838, 838, 838, 580, 1000, 774, 762, 734, 830, 683, 683, 821, 837, 372, 372, 775, 637, 995,
+    837, 850, 733, 850, 770, 720, 682, 812, 774, 1103, 771, 724, 725, 457, 365, 457, 838, 500, 500, 675, 716, 593, 716,
+    678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712,
+    365, 712, 838,
 )  # fmt: skip
 _OTHERS = {"×": 838, "·": 380, "…": 1000, "→": 838, "✗": 838, "−": 838}
 _WIDEST = 1300
 
 
 def width(text: str, size: float, bold: bool = False) -> float:
-    """Width in points of a text set in ``size`` points.
+    """Return the width in points of a text set in ``size`` points.
 
     >>> round(width("Conv 3×3", 10, bold=True)), width("", 9)
     (54, 0.0)
@@ -39,7 +41,7 @@ def _units(text: Iterable[str], bold: bool) -> Iterator[int]:
 
 
 def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: int = 0) -> int:
-    """How many characters fit, from the first on, beside ``used`` thousandths; looks at none that does not."""
+    """Return how many of the first characters fit beside ``used`` thousandths, without measuring the rest."""
     count = 0
     for units in _units(text, bold):
         used += units
@@ -50,7 +52,7 @@ def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: in
 
 
 def fit(text: str, room: float, size: float, bold: bool = False) -> str:
-    """The text if it fits into ``room`` points, else its beginning and an ellipsis.
+    """Return the text if it fits into ``room`` points, else its beginning and an ellipsis.
 
     >>> fit("Conv 3×3", 80, 10), fit("a long name that goes on", 60, 9)
     ('Conv 3×3', 'a long nam…')
@@ -61,7 +63,7 @@ def fit(text: str, room: float, size: float, bold: bool = False) -> str:
 
 
 def fit_layer(text: str, room: float, size: float, bold: bool = False) -> str:
-    """The same for a layer: its class gives way before its kernel, stride or features, if these leave it a third of the room.
+    """Fit a layer's name: cut its class rather than its kernel, stride or features, if these leave a third of the room.
 
     >>> fit_layer("Conv3DNoTemporal 1×3×3 /2", 110, 9), fit_layer("a long name that goes on", 60, 9)
     ('Conv3DNoT… 1×3×3 /2', 'a long nam…')
@@ -74,7 +76,7 @@ def fit_layer(text: str, room: float, size: float, bold: bool = False) -> str:
 
 
 def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
-    """The same for a dotted path, whose end says more than its beginning: whole names are left out while that is enough.
+    """Fit a dotted path: cut its beginning, at a dot if possible, because its end is more specific.
 
     >>> fit_path("features.denseblock4.denselayer16.conv1", 70, 9), fit_path("relative_position_bias_table", 70, 9)
     ('…conv1', '…n_bias_table')
@@ -87,7 +89,7 @@ def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
 
 
 def wrap(text: str, room: float, size: float, most: int) -> list[str]:
-    """The text in at most ``most`` lines, broken at blanks where that is possible, the last one cut if there is more.
+    """Break text into at most ``most`` lines, at blanks if possible; the last line is cut if there is more.
 
     >>> wrap("mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)", 110, 9, 3)
     ['mat1 and mat2 shapes', 'cannot be multiplied', '(1x8 and 4x2)']

@@ -1,4 +1,4 @@
-"""The words of a figure: how a layer, a norm, a parameter and a module are called."""
+"""Name things in a figure: layers, norms, parameters, modules and tensors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from fxviz._graph import Failure, Node, TensorInfo
+from fxviz._graph import Failure, Node, SkipKind, TensorInfo
 from fxviz._graph.operations import is_activation, is_norm, is_scaling, name_of, plain_name
 from fxviz._graph.units import shape
 from fxviz._view.view import Row
@@ -16,8 +16,8 @@ _NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": 
 _ACTIVATIONS = {
     name.lower(): name
     for name in (
-        "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Hardtanh Sigmoid Tanh Softmax LeakyReLU PReLU ELU SELU CELU Mish Softplus "
-        "GLU"
+        "ReLU ReLU6 GELU SiLU Hardswish Hardsigmoid Hardtanh Sigmoid Tanh Softmax LeakyReLU PReLU ELU SELU CELU Mish "
+        "Softplus GLU"
     ).split()
 }
 _SPELLED_OUT = {
@@ -29,7 +29,7 @@ _SPELLED_OUT = {
     "gamma": "scale",
 }
 STOP = "✗"
-"""Stands before the operation at which the run stopped."""
+"""The sign before the operation at which the run stopped."""
 
 _MARKS = {"projection": "→", "failed": STOP}
 _JOINS = {"add": "+ add", "cat": "concat", "mul": "× mul"}
@@ -45,7 +45,7 @@ _FUNCTIONS = {
 
 
 def what(row: Row) -> str:
-    """What a row shows: a layer, a module's class, several layers, a join.
+    """Name a row: a layer, a module's class, several layers, a join.
 
     >>> failed = Row(0, "failed", (Node("r", "function", "raise", ""),), "", None, 0, 0)
     >>> what(failed), what(Row(0, "layers", (), "", None, 0, 0, count=500))
@@ -60,14 +60,14 @@ def what(row: Row) -> str:
         return f"{len(row.heads)} operations"
     if row.kind == "chain":
         return chain(row.heads)
-    said = {"token": token, "join": join}.get(row.kind, layer)(row.heads[0])
-    return f"{_MARKS[row.kind]} {said}" if row.kind in _MARKS else said
+    name = {"token": token, "join": join}.get(row.kind, layer)(row.heads[0])
+    return f"{_MARKS[row.kind]} {name}" if row.kind in _MARKS else name
 
 
 def layer(node: Node) -> str:
-    """A layer in the terms of a paper: class, kernel, stride, or features in and out.
+    """Name a layer as papers do: class, kernel and stride, or features in and out.
 
-    >>> conv = {"kernel_size": (3, 3), "stride": (2, 2), "in_channels": 8, "out_channels": 8, "groups": 8, "dilation": (1, 1)}
+    >>> conv = {"kernel_size": (3, 3), "stride": (2, 2), "in_channels": 8, "out_channels": 8, "groups": 8}
     >>> layer(Node("a", "module", "Conv2d", "a", settings=conv))
     'DW Conv 3×3 /2'
     >>> layer(Node("b", "module", "Linear", "b", settings={"in_features": 512, "out_features": 1000}))
@@ -113,7 +113,7 @@ def _class_name(node: Node) -> str:
 
 
 def _window(node: Node, settings: Mapping[str, Any], kernel: Any) -> Iterable[str]:
-    """Kernel, stride, dilation and groups where they are not the usual ones."""
+    """Yield the kernel, and the stride, dilation and groups if they are not the defaults."""
     dims = len(kernel) if isinstance(kernel, tuple) else max(1, len(node.outputs[0].shape) - 2 if node.outputs else 2)
     yield "×".join(map(str, _spread(kernel, dims)))
     stride = _spread(settings.get("stride") or 1, dims)
@@ -132,10 +132,10 @@ def _spread(value: Any, dims: int) -> tuple[Any, ...]:
 
 
 def tag(node: Node) -> str:
-    """A fused norm, activation or scale in a few letters.
+    """Abbreviate a fused norm, activation or scale.
 
-    >>> nodes = Node("a", "module", "BatchNorm2d", "a"), Node("b", "function", "relu_", ""), Node("c", "method", "mul", "")
-    >>> tuple(map(tag, nodes))
+    >>> norm, scale = Node("a", "module", "BatchNorm2d", "a"), Node("c", "method", "mul", "")
+    >>> tuple(map(tag, (norm, Node("b", "function", "relu_", ""), scale)))
     ('BN', 'ReLU', 'scale')
     """
     if is_norm(node):
@@ -147,13 +147,13 @@ def tag(node: Node) -> str:
 
 
 def tags(row: Row) -> str:
-    """All that is fused into a row: "pre-LN · GELU"."""
+    """List what is fused into a row: "pre-LN · GELU"."""
     before = " ".join(map(tag, row.before))
     return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after])
 
 
 def token(node: Node) -> str:
-    """A parameter of its own, its name in words.
+    """Name a parameter that a module uses directly, in words.
 
     >>> [token(Node("a", "parameter", "Parameter", path)) for path in ("encoder.pos_embedding", "cls_token")]
     ['position embedding', 'class token']
@@ -163,41 +163,41 @@ def token(node: Node) -> str:
 
 
 def join(node: Node) -> str:
-    """Where a skip ends: "+ add", "concat"."""
+    """Name the operation at which a skip ends: "+ add", "concat"."""
     return _JOINS.get(name_of(node), name_of(node))
 
 
 def chain(heads: Sequence[Node]) -> str:
-    """The layers of a branch in one line; a word is not said twice.
+    """List the layers of a branch in one line, without repeating a class.
 
     >>> conv = [Node(str(k), "module", "Conv2d", "", settings={"kernel_size": (k, k)}) for k in (1, 3)]
     >>> chain(conv)
     'Conv 1×1 → 3×3'
     """
-    said = ""
+    previous = ""
     words = []
     for text in map(layer, heads):
         name = " ".join(word for word in text.split() if word[:1].isalpha())
-        words.append(text.removeprefix(f"{name} ") if name == said and text != name else text)
-        said = name
+        words.append(text.removeprefix(f"{name} ") if name == previous and text != name else text)
+        previous = name
     return " → ".join(words)
 
 
-def inside(skips: Mapping[str, int]) -> str:
-    """The skips inside a row that stands for a whole module.
+def inside(skips: Mapping[SkipKind, int]) -> str:
+    """Count the skips inside a row that stands for a whole module.
 
     >>> inside({"identity": 1, "gate": 1}), inside({"identity": 2}), inside({"gate": 1}), inside({"concat": 3})
     ('+ skip · gate', '+ 2 skips', 'gate', '+ 3 concats')
     """
     residual = sum(count for kind, count in skips.items() if kind not in ("concat", "gate"))
-    said = ((residual, "+ ", "skip"), (skips.get("concat", 0), "+ ", "concat"), (skips.get("gate", 0), "", "gate"))
+    nouns = ((residual, "+ ", "skip"), (skips.get("concat", 0), "+ ", "concat"), (skips.get("gate", 0), "", "gate"))
     return " · ".join(
-        f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in said if count
+        f"{sign}{name}" if count == 1 else f"{sign}{count} {name}s" for count, sign, name in nouns if count
     )
 
 
 def stop(failure: Failure) -> str:
-    """Where the run stopped: the module, its class, the file's name and the line.
+    """Say where the run stopped: the module, its class, the file's name and the line.
 
     >>> stop(Failure("head", "RuntimeError: no", "head", "torch.nn.modules.linear.Linear", "/home/a/net.py", 12))
     'head (Linear), net.py:12'
@@ -207,12 +207,12 @@ def stop(failure: Failure) -> str:
     return module + (f", {file}" if file else "") + (f":{failure.line}" if file and failure.line else "")
 
 
-def given(tensors: Sequence[TensorInfo]) -> str:
-    """The tensors that met in an operation; their dtypes only where these differ.
+def tensors_text(tensors: Sequence[TensorInfo]) -> str:
+    """List the input tensors of an operation, with their dtypes only if these differ.
 
-    >>> given([TensorInfo((1, 8), "float32"), TensorInfo((4, 2), "float32")]), given([TensorInfo((1,), "int64")])
-    ('1×8 and 4×2', '1')
-    >>> given([TensorInfo((1, 8), "float32"), TensorInfo((1, 8), "float16")])
+    >>> tensors_text([TensorInfo((1, 8), "float32"), TensorInfo((4, 2), "float32")])
+    '1×8 and 4×2'
+    >>> tensors_text([TensorInfo((1, 8), "float32"), TensorInfo((1, 8), "float16")])
     '1×8 float32 and 1×8 float16'
     """
     several = len({tensor.dtype for tensor in tensors}) > 1
@@ -220,14 +220,14 @@ def given(tensors: Sequence[TensorInfo]) -> str:
 
 
 def output_shape(row: Row) -> str:
-    """The shape that leaves the row, without the batch."""
+    """Return the shape of a row's output, without the batch."""
     if row.output is None:
         return ""
     return shape(row.output.shape[1:]) if len(row.output.shape) > 1 else shape(row.output.shape)
 
 
 def relative(path: str, base: str) -> str:
-    """A path below the frame that it stands in.
+    """Return a path relative to its frame.
 
     >>> relative("layer1.0.conv1", "layer1"), relative("conv1", "")
     ('.0.conv1', 'conv1')
@@ -236,7 +236,7 @@ def relative(path: str, base: str) -> str:
 
 
 def span(first: str, last: str, base: str) -> str:
-    """The first and last of repeated modules: ".1 … .35".
+    """Write the range of repeated modules: ".1 … .35".
 
     >>> span("layer3.1", "layer3.35", "layer3"), span("encoder.layers.block_0", "encoder.layers.block_11", "encoder")
     ('.1 … .35', '.layers.block_0 … block_11')
@@ -253,7 +253,7 @@ def span(first: str, last: str, base: str) -> str:
 
 
 def short_span(first: str, last: str, base: str) -> str:
-    """The same where there is little room: of two names that differ in their number alone only the number of the last.
+    """Write a range in less room: of names that differ only in their number, keep just the number of the last.
 
     >>> short_span("features.denseblock3.denselayer25", "features.denseblock3.denselayer32", "features.denseblock3")
     '.denselayer25 … 32'
@@ -267,7 +267,7 @@ def short_span(first: str, last: str, base: str) -> str:
 
 
 def repeated(first: str, last: str, times: int) -> str:
-    """Repeated modules by the name they share, or by their numbers if they have nothing else.
+    """Write repeated modules by their common name, or by their numbers if they have none.
 
     >>> repeated("encoder.layers.encoder_layer_0", "encoder.layers.encoder_layer_11", 12)
     'encoder_layer ×12'
@@ -275,11 +275,11 @@ def repeated(first: str, last: str, times: int) -> str:
     ('features.5.1 … 8 ×8', 'b.0.0 … 11.0 ×12')
     """
     shared = first.rpartition(".")[2].rstrip("0123456789").removesuffix("_")
-    return f"{shared or f'{first} … {_where_it_differs(first, last)}'} ×{times}"
+    return f"{shared or f'{first} … {_differing_end(first, last)}'} ×{times}"
 
 
-def _where_it_differs(first: str, last: str) -> str:
-    """What is left of ``last`` behind the path that both have in common."""
+def _differing_end(first: str, last: str) -> str:
+    """Return what is left of ``last`` after the common start of both paths."""
     names = last.split(".")
     alike = len(list(takewhile(lambda pair: pair[0] == pair[1], zip(first.split("."), names, strict=False))))
     return ".".join(names[alike:]) or last
