@@ -206,11 +206,11 @@ def owners(nodes: Iterable[Node]) -> set[str]:
 
 def test_two_families_are_refused_in_one_sentence() -> None:
     with pytest.raises(
-        UsageError, match=r"'vgg11' and 'resnet18' have next to nothing in common \(\d of 11 layers\).*without -o"
+        UsageError, match=r"'vgg11' and 'resnet18' have almost nothing in common \(\d of 11 layers\).*use fxviz.compare"
     ):
         match(traced("vgg11"), traced("resnet18"))
 
 
 def test_half_a_run_is_refused(tiny: ArchGraph) -> None:
-    with pytest.raises(UsageError, match="cannot compare half a run: 'tiny' stopped before its end"):
+    with pytest.raises(UsageError, match="cannot compare an incomplete run: 'tiny' failed; trace a run that completes"):
         match(tiny, stopped_at(tiny, "fc"))

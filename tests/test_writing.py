@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from conftest import not_for_root, posix_only
 from fxviz._errors import BadOutput
 from fxviz._graph.files import check_target, write_whole
 
@@ -36,6 +37,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     assert os.listdir(tmp_path) == ["a.svg"]
 
 
+@posix_only
 def test_a_new_file_gets_the_usual_mode_and_an_old_one_keeps_its_own(tmp_path: Path) -> None:
     mask = os.umask(0o027)
     try:
@@ -47,6 +49,7 @@ def test_a_new_file_gets_the_usual_mode_and_an_old_one_keeps_its_own(tmp_path: P
         os.umask(mask)
 
 
+@posix_only
 def test_a_link_keeps_pointing_where_it_points(tmp_path: Path) -> None:
     (tmp_path / "real.svg").write_text("old")
     link = tmp_path / "link.svg"
@@ -56,6 +59,7 @@ def test_a_link_keeps_pointing_where_it_points(tmp_path: Path) -> None:
     assert (tmp_path / "real.svg").read_text() == "new"
 
 
+@posix_only
 def test_a_device_is_written_straight_through() -> None:
     assert write_whole(Path("/dev/null"), "gone").is_char_device()
 
@@ -63,7 +67,7 @@ def test_a_device_is_written_straight_through() -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("", "it is a folder; name a file in it"),
+        ("", "it is a folder; choose a file in it"),
         ("no/a.svg", "the folder '.*no' does not exist"),
         ("f/a.svg", "does not exist"),
     ],
@@ -76,10 +80,11 @@ def test_where_no_file_can_be(tmp_path: Path, name: str, message: str) -> None:
 
 @pytest.mark.parametrize("target", ["", None, 3, b"a.svg"])
 def test_no_name_for_a_file(target: Any) -> None:
-    with pytest.raises(BadOutput, match=r"cannot write to .*: give the name of a file that ends in \.svg or \.dot"):
+    with pytest.raises(BadOutput, match=r"cannot write to .*: must be the name of a file that ends in \.svg or \.dot"):
         check_target(target, [".svg", ".dot"])
 
 
+@posix_only
 @pytest.mark.parametrize("name", ["x" * 300 + ".svg", "a\0b.svg", "circle/a.svg"])
 def test_a_name_that_the_file_system_refuses(in_tmp: Path, name: str) -> None:
     Path("circle").symlink_to("circle")
@@ -93,7 +98,7 @@ def test_a_name_as_long_as_it_can_be(tmp_path: Path) -> None:
     assert write_whole(check_target(path, [".svg"]), "new").read_text() == "new"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@not_for_root
 def test_a_read_only_file_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.svg"
     path.write_text("old")

@@ -1,6 +1,6 @@
-"""What follows from the recorded graph: which node a parameter counts at, and where the skip connections are.
+"""Facts that follow from a recorded graph: counted parameters, skip connections, layers, stages, blocks and memory.
 
-Every step here takes an :class:`~fxviz._graph.ArchGraph` and gives back another; none of them sees torch or a picture.
+Every function takes an :class:`~fxviz._graph.ArchGraph`; none knows torch or how the graph is drawn.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Facts", "annotate", "count_params", "facts_of", "find_skips"]
 
 
 def annotate(graph: ArchGraph) -> ArchGraph:
-    """The same graph with its parameters counted and its skip connections found.
+    """Return the same graph with its parameters counted and its skip connections found.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
     >>> row = (TensorInfo((1, 4), "float32"),)
@@ -47,7 +47,7 @@ def count_params(graph: ArchGraph) -> ArchGraph:
     """Count each parameter at the first node that reads it; later readers name it in ``shared``.
 
     So the nodes' ``params`` add up to the parameters that the trace reads, however often a layer is called or a weight
-    is tied. A name in ``uses`` that the graph does not list among its parameters counts nothing.
+    is tied. A name in ``uses`` that is not among the graph's parameters counts nothing.
 
     >>> from fxviz._graph import ModelInfo, Parameter, Scope, TraceInfo
     >>> first = Node("fc", "module", "Linear", "fc", uses=("fc.weight", "fc.bias"))
@@ -62,11 +62,11 @@ def count_params(graph: ArchGraph) -> ArchGraph:
     """
     uncounted = {parameter.name: parameter.size for parameter in graph.parameters}
     listed = frozenset(uncounted)
-    return graph.with_nodes(tuple(_counted(node, uncounted, listed) for node in graph.nodes))
+    return graph.with_nodes(tuple(_with_params(node, uncounted, listed) for node in graph.nodes))
 
 
-def _counted(node: Node, uncounted: dict[str, int], listed: frozenset[str]) -> Node:
-    """The node with its share of the parameters, which are then no longer in ``uncounted``."""
+def _with_params(node: Node, uncounted: dict[str, int], listed: frozenset[str]) -> Node:
+    """Return a node with its share of the parameters, which are taken out of ``uncounted``."""
     if not node.uses:
         return replace(node, params=0, shared=()) if node.params or node.shared else node
     names = tuple(name for name in dict.fromkeys(node.uses) if name in listed)
@@ -75,7 +75,7 @@ def _counted(node: Node, uncounted: dict[str, int], listed: frozenset[str]) -> N
 
 
 def facts_of(graph: ArchGraph) -> Facts:
-    """All that fxviz can say of a graph.
+    """Return all facts about a graph.
 
     >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16, settings={"in_features": 4})
@@ -118,7 +118,7 @@ def facts_of(graph: ArchGraph) -> Facts:
 
 
 def _kinds(layers: tuple[Layer, ...], graph: ArchGraph) -> dict[Kind, Amount]:
-    """What each kind of layer holds; MACs outside of any layer are those of products without weights, as in attention."""
+    """Return the amount of each kind of layer. MACs outside of all layers, as of products in attention, are "other"."""
     params: dict[Kind, int] = defaultdict(int)
     macs: dict[Kind, int] = defaultdict(int)
     for layer in layers:

@@ -1,4 +1,4 @@
-"""Residual blocks and attention: the modules that a network repeats."""
+"""Find residual blocks, attention and the depth of a network."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _PRODUCTS = ("matmul", "bmm", "baddbmm", "einsum")
 
 
 def blocks_of(graph: ArchGraph) -> tuple[Blocks, ...]:
-    """The residual blocks by class: the smallest modules that hold the body and the join of a residual skip.
+    """Return the residual blocks by class: the smallest modules that hold the body and the join of a residual skip.
 
-    A module around one block is the block, with the skips of both: BERT's layer around its attention. One around several
-    blocks is none, and neither is the model itself.
+    A module around one block is itself the block, with the skips of both, like BERT's layer around its attention. A
+    module around several blocks is no block, and neither is the model itself.
     """
     index = graph.index
     held: dict[int, Counter[SkipKind]] = defaultdict(Counter)
@@ -43,7 +43,7 @@ def blocks_of(graph: ArchGraph) -> tuple[Blocks, ...]:
 
 
 def _inside(blocks: Collection[int], index: Index) -> dict[int, list[int]]:
-    """For each block those inside it, at any depth."""
+    """Return the blocks inside each block, at any depth."""
     inner: dict[int, list[int]] = {block: [] for block in blocks}
     for block in blocks:
         for scope in index.around(block):
@@ -60,9 +60,9 @@ def _block(skip: Skip, index: Index) -> Scope | None:
 
 
 def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | None:
-    """Where attention is computed: by a module, by torch's function, or by products around a softmax.
+    """Find the attention computed by modules, by torch's function, or by products around a softmax.
 
-    Heads are the module's setting ``num_heads``, else the third size from the end of the scores or of the result.
+    The number of heads is the module's setting ``num_heads``, or else the third-last size of the scores or the result.
     """
     cores = list(_cores(graph, layers))
     if not cores:
@@ -83,13 +83,13 @@ def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | Non
 
 
 def inside_attention(graph: ArchGraph, layers: tuple[Layer, ...]) -> set[str]:
-    """The nodes in modules whose own code computes attention; what it pools are keys and values, not feature maps."""
+    """Return the nodes in modules whose own code computes attention, which pools keys and values, not feature maps."""
     scopes = {core.scope for core, _ in _cores(graph, layers) if core.kind != "module" and core.scope}
     return {name for scope in scopes for name in graph.index.inside[scope]}
 
 
 def _cores(graph: ArchGraph, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, int]]:
-    """The nodes that compute attention with their heads, 0 where those are not known."""
+    """Return the nodes that compute attention, with the number of heads, 0 if unknown."""
     inside = {call for layer in layers if layer.kind == "attention" for call in layer.calls}
     for node in graph.nodes:
         if node.id in inside:
@@ -105,7 +105,7 @@ def _is_softmax_of_scores(node: Node, index: Index) -> bool:
 
 
 def _nearest_product(start: Node, way: Mapping[str, Iterable[str]], index: Index) -> Node | None:
-    """Return the nearest matrix product along the sources or users, past nothing but views, masks, scaling and dropout."""
+    """Return the nearest matrix product along the sources or users, past views, masks, scaling and dropout only."""
     waiting, seen = [start.id], {start.id}
     for _ in range(_FAR):
         reached = [index.by_id[name] for passed in waiting for name in way[passed] if name not in seen]
@@ -121,7 +121,7 @@ def _multiplies(node: Node) -> bool:
 
 
 def _width(core: Node, heads: int, index: Index) -> int:
-    """The last size of what a module returns; else heads times the last size of the result; 0 where that is not known."""
+    """Return the last size of a module's result, or heads times that of a product's result; 0 if unknown."""
     result = _nearest_product(core, index.users, index) if is_softmax(core) else core
     if result is None or not result.outputs or not result.outputs[0].shape:
         return 0
@@ -130,7 +130,7 @@ def _width(core: Node, heads: int, index: Index) -> int:
 
 
 def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
-    """The nodes along the longest chain of weighted layers, from an input on; of equal ways the first that is read.
+    """Return the nodes along the longest chain of weighted layers from an input; of equal chains the first.
 
     >>> from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TraceInfo
     >>> nodes = (Node("x", "input", "x", "x"), Node("relu", "module", "ReLU", "relu"))
@@ -138,7 +138,7 @@ def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     >>> main_way(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ()), ())
     ('x', 'relu')
     """
-    counted = _counted(layers)
+    counted = _layers_in_depth(layers)
     longest: dict[str, tuple[int, int]] = {}
     above: dict[str, str | None] = {}
     for node in graph.nodes:
@@ -154,20 +154,20 @@ def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     return tuple(reversed(way))
 
 
-def _counted(layers: tuple[Layer, ...]) -> dict[str, Layer]:
-    """The layers that a depth counts, by the nodes that run them."""
+def _layers_in_depth(layers: tuple[Layer, ...]) -> dict[str, Layer]:
+    """Return the layers that count towards the depth, by the nodes that run them."""
     return {call: layer for layer in layers if layer.place == "main" and layer.kind in WEIGHTED for call in layer.calls}
 
 
 def depth_of(way: Iterable[str], layers: tuple[Layer, ...]) -> Depth:
-    """The longest chain of weighted layers along the data flow, as GoogLeNet's depth is counted (arXiv:1409.4842, section 5).
+    """Count the weighted layers along the main path, as GoogLeNet's depth is counted (arXiv:1409.4842, section 5).
 
-    Layers on shortcuts and in gates do not count, as in the number of layers; one that is called again counts again.
+    Layers on shortcuts and in gates do not count; a layer that is called again counts again.
 
     >>> depth_of((), ())
     Depth(layers=0, kinds={}, repeats=False)
     """
-    counted = _counted(layers)
+    counted = _layers_in_depth(layers)
     passed = [counted[name] for name in way if name in counted]
     return Depth(
         len(passed), dict(Counter(layer.kind for layer in passed)), len({layer.path for layer in passed}) < len(passed)

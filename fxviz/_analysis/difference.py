@@ -1,4 +1,4 @@
-"""What two models have in common and where they differ, as plain values. Comparing finds it, folding and styles show it."""
+"""The difference between two models, as plain values: the steps they share, and those added, removed or changed."""
 
 from __future__ import annotations
 
@@ -6,40 +6,42 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from fxviz._graph import ArchGraph, Node, Scope
 from fxviz._graph.operations import flattens, is_commutative, is_dropout, is_passing, is_scaling, is_view
 
-KINDS = ("added", "removed", "resized", "altered")
-"""What can have become of a step: "resized" means other sizes of parameters or more channels, "altered" other settings."""
+ChangeKind = Literal["added", "removed", "resized", "altered"]
+"""Ways in which a step can change: "resized" is a change of parameter shapes or channels, "altered" of settings."""
+
+KINDS: tuple[ChangeKind, ...] = get_args(ChangeKind)
 
 _INDIFFERENT = ("in_place", "inplace")
-"""Settings that change nothing of what is computed."""
+"""Settings that do not affect the result."""
 
 
 class Tally(NamedTuple):
-    """How many became what, by kind, and whether layers with parameters are counted or, as none differs, steps without.
+    """The number of changed layers; that of changed steps if only steps without parameters differ.
 
     Attributes:
-        counts: how many for each of ``KINDS`` that occurs.
-        noun: what is counted: "layer" or "step" (activations, pooling, sums).
+        counts: the number for each kind of change that occurs.
+        noun: the unit: "layer" or "step" (activations, pooling, sums).
     """
 
-    counts: Mapping[str, int]
-    noun: str
+    counts: Mapping[ChangeKind, int]
+    noun: Literal["layer", "step"]
 
 
 @dataclass(frozen=True)
 class Removed:
-    """Something of the old model that the new one lacks: a module call, or steps that belong together (a layer and its norm).
+    """A part of the old model that the new one lacks: module calls, or steps drawn together (a layer and its norm).
 
     Attributes:
         nodes: its steps, as they ran in the old model.
-        scopes: the module calls, several of one class if they followed each other; none for mere steps.
-        parent: the module call of the new model in which it would have run.
-        after: the step of the new model behind which it stood, None if it stood first in ``parent``.
-        before: the step of the new model before which it stood, None if it stood last in ``parent``.
+        scopes: its module calls, several of one class if they followed each other; none for single steps.
+        parent: the module call of the new model in which it would run.
+        after: the step of the new model that it followed; None if it was the first in ``parent``.
+        before: the step of the new model that followed it; None if it was the last in ``parent``.
     """
 
     nodes: tuple[Node, ...]
@@ -51,42 +53,42 @@ class Removed:
 
 @dataclass(frozen=True)
 class Difference:
-    """How a model differs from another one.
+    """The difference of a model from another one.
 
     Attributes:
-        old: what it is compared with.
+        old: the model that it is compared with.
         new: the model itself.
-        names: what the two are called, each different.
-        pairs: the step of the old model for each step of the new one that was there already.
-        changed: the steps among them that are not as they were, "resized" or "altered".
-        removed: what is gone, in the order in which it ran.
+        names: the names of the two, never equal.
+        pairs: for each step of the new model that the old one has, too, the old model's step.
+        changed: those of these steps that are "resized" or "altered".
+        removed: the parts that the new model lacks, in the order in which they ran.
     """
 
     old: ArchGraph
     new: ArchGraph
     names: tuple[str, str]
     pairs: Mapping[str, str]
-    changed: Mapping[str, str]
+    changed: Mapping[str, ChangeKind]
     removed: tuple[Removed, ...]
 
     @cached_property
     def added(self) -> frozenset[str]:
-        """The steps of the new model that the old one lacks."""
+        """Return the steps of the new model that the old one lacks."""
         return frozenset(
             node.id for node in self.new.nodes if node.id not in self.pairs and node.kind not in ("input", "output")
         )
 
-    def kind(self, node: str) -> str:
-        """What became of a step of the new model: "added", "resized", "altered", or "" for nothing."""
+    def kind(self, node: str) -> ChangeKind | Literal[""]:
+        """Return the change of a step of the new model: "added", "resized", "altered", or "" for none."""
         return "added" if node in self.added else self.changed.get(node, "")
 
     def before(self, node: str) -> Node | None:
-        """The step of the old model that a step of the new one was."""
+        """Return the step of the old model that is paired with a step of the new one."""
         return self.old.by_id[self.pairs[node]] if node in self.pairs else None
 
     @cached_property
     def removed_after(self) -> dict[str, list[Removed]]:
-        """What stood behind each step of the new model."""
+        """Return the removed parts that followed each step of the new model."""
         found: dict[str, list[Removed]] = defaultdict(list)
         for lost in self.removed:
             if lost.after is not None:
@@ -95,8 +97,8 @@ class Difference:
 
     @cached_property
     def tally(self) -> Tally:
-        """How many layers of the models became what."""
-        found: dict[str, list[Node]] = {kind: [] for kind in KINDS}
+        """Count the changed layers of both models."""
+        found: dict[ChangeKind, list[Node]] = {kind: [] for kind in KINDS}
         for node in self.new.nodes:
             if kind := self.kind(node.id):
                 found[kind].append(node)
@@ -105,12 +107,12 @@ class Difference:
 
     @cached_property
     def readers(self) -> dict[str, str]:
-        """Which step reads a parameter, for each that a module's own code reads of the module itself."""
+        """Return the step that reads each parameter, for those that a module's own code reads from itself."""
         return {**_readers(self.old), **_readers(self.new)}
 
     @cached_property
     def rewired(self) -> frozenset[str]:
-        """The steps that were there already and read other steps than before, of which none was added or removed."""
+        """Return the kept steps that read other kept steps than before."""
         kept = set(self.pairs.values())
         found = set()
         for step, before in self.pairs.items():
@@ -123,12 +125,12 @@ class Difference:
 
     @cached_property
     def is_empty(self) -> bool:
-        """Whether nothing differs that is worth a mark."""
+        """Return whether nothing differs that is worth a mark."""
         return not self.tally.counts and not self.rewired
 
     @cached_property
     def drops(self) -> bool:
-        """Whether dropout differs, or its rate: in eval mode no other step sees it."""
+        """Return whether dropout or its rate differs, which has no effect in eval mode."""
         old, new, kept = self.old.by_id, self.new.by_id, set(self.pairs.values())
         rates = (is_dropout(new[now]) and new[now].settings != old[then].settings for now, then in self.pairs.items())
         gone = (node for node in self.old.nodes if node.id not in kept)
@@ -136,7 +138,7 @@ class Difference:
 
     @cached_property
     def renames(self) -> bool:
-        """Whether a layer or a parameter that was there already has another path."""
+        """Return whether a layer or a parameter that both models have was renamed."""
         pairs = ((self.new.by_id[now], self.old.by_id[then]) for now, then in self.pairs.items())
         return any(now.path != then.path for now, then in pairs if now.kind in ("module", "parameter"))
 
@@ -151,7 +153,7 @@ def _readers(graph: ArchGraph) -> dict[str, str]:
 
 
 def _reader(graph: ArchGraph, name: str) -> str:
-    """The first step that does more with what ``name`` returns than to look at it in another way."""
+    """Return the first step that reads the result of ``name`` and is no view."""
     users = graph.index.users[name]
     while users and is_view(graph.by_id[users[0]]):
         users = graph.index.users[users[0]]
@@ -159,12 +161,13 @@ def _reader(graph: ArchGraph, name: str) -> str:
 
 
 def _arguments(graph: ArchGraph, name: str) -> list[str]:
-    """What a step reads, in the order of its arguments; those with names behind the others."""
+    """Return the sources of a step in the order of its arguments, named ones last."""
     return [edge.source for edge in sorted(graph.index.edges_to[name], key=lambda edge: _place(edge.slot))]
 
 
 def _place(slot: str) -> list[tuple[int, str]]:
-    """
+    """Return a key to sort slots by.
+
     >>> sorted(["mask", "10", "2", "1.1"], key=_place)
     ['1.1', '2', '10', 'mask']
     """
@@ -172,7 +175,7 @@ def _place(slot: str) -> list[tuple[int, str]]:
 
 
 def compared_settings(node: Node) -> dict[str, Any]:
-    """The settings by which a step is told from another one; none of dropout, of what a function scales by or how it views.
+    """Return the settings that are compared: none of dropout, and none of functions that scale or view.
 
     >>> compared_settings(Node("a", "module", "LeakyReLU", "a", settings={"negative_slope": 0.1, "inplace": True}))
     {'negative_slope': 0.1}
@@ -185,12 +188,13 @@ def compared_settings(node: Node) -> dict[str, Any]:
 
 
 def count_layers(nodes: Iterable[Node], readers: Mapping[str, str]) -> int:
-    """How many layers with parameters there are among steps, as a reader sees them.
+    """Count the layers with parameters among steps, as a reader of the figure would.
 
-    A module that was called is one, and so is one whose parameters the code around it reads. What a module's own code reads of
-    itself is one for each step that reads it, as ``readers`` tells.
+    A module that is called counts as one, and so does one whose parameters are read by the code around it. Parameters
+    that a module's own code reads from the module itself count as one for each step in ``readers`` that reads them.
 
-    >>> attention = Node("a", "module", "MultiheadAttention", "attn", uses=("attn.in_proj_weight", "attn.out_proj.weight"))
+    >>> uses = "attn.in_proj_weight", "attn.out_proj.weight"
+    >>> attention = Node("a", "module", "MultiheadAttention", "attn", uses=uses)
     >>> bare = [Node(name, "parameter", "Parameter", name, uses=(name,)) for name in ("weight", "bias", "cls")]
     >>> count_layers([attention, *bare], {"weight": "linear", "bias": "linear", "cls": "add"})
     3
@@ -207,12 +211,13 @@ def count_layers(nodes: Iterable[Node], readers: Mapping[str, str]) -> int:
     return len(found)
 
 
-def tally(by_kind: Mapping[str, Sequence[Node]], readers: Mapping[str, str]) -> Tally:
-    """How many layers of these steps became what, or how many steps where none of them has parameters.
+def tally(by_kind: Mapping[ChangeKind, Sequence[Node]], readers: Mapping[str, str]) -> Tally:
+    """Count the layers among changed steps, or the steps themselves if none of them has parameters.
 
-    >>> tally({"added": [Node("a", "module", "Linear", "fc", uses=("fc.weight",)), Node("b", "module", "ReLU", "act")]}, {})
+    >>> linear, relu = Node("a", "module", "Linear", "fc", uses=("fc.weight",)), Node("b", "module", "ReLU", "act")
+    >>> tally({"added": [linear, relu]}, {})
     Tally(counts={'added': 1}, noun='layer')
-    >>> tally({"added": [], "removed": [Node("b", "module", "ReLU", "act")]}, {})
+    >>> tally({"added": [], "removed": [relu]}, {})
     Tally(counts={'removed': 1}, noun='step')
     """
     layers = {kind: count for kind, nodes in by_kind.items() if (count := count_layers(nodes, readers))}
@@ -221,7 +226,7 @@ def tally(by_kind: Mapping[str, Sequence[Node]], readers: Mapping[str, str]) -> 
 
 
 def matters(node: Node) -> bool:
-    """Whether a step is worth a mark of its own: no input, output or buffer, no view of a tensor that figures hide, no dropout.
+    """Return whether a change of a step is marked: not that of an input, output, buffer, hidden view or dropout.
 
     >>> matters(Node("a", "method", "reshape", "")), matters(Node("b", "module", "ReLU", "b"))
     (False, True)

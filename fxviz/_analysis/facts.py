@@ -1,24 +1,25 @@
-"""The values of this room: plain, frozen, of no language."""
+"""The facts of a model as plain values, free of wording."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-from fxviz._graph import Parameter
+from fxviz._graph import Parameter, SkipKind
 
 Kind = Literal["convolution", "linear", "attention", "recurrent", "embedding", "norm", "other"]
-KINDS: tuple[Kind, ...] = ("convolution", "linear", "attention", "recurrent", "embedding", "norm", "other")
+KINDS: tuple[Kind, ...] = get_args(Kind)
 WEIGHTED: tuple[Kind, ...] = ("convolution", "linear", "attention", "recurrent")
-"""Kinds of layers that papers count; norms, embeddings and tables of parameters are not counted."""
+"""Kinds of layers that count as weighted in papers, unlike norms, embeddings and bare parameters."""
 
 Place = Literal["main", "shortcut", "gate"]
+Cause = Literal["convolution", "pooling", "slicing"]
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """How a convolution moves: sizes in the order of the spatial dimensions; ``padding`` is () where it is told in words."""
+    """The geometry of a convolution, by spatial dimension; ``padding`` is () if it is no number ("same")."""
 
     kernel: tuple[int, ...]
     stride: tuple[int, ...]
@@ -31,7 +32,7 @@ class Geometry:
 
     @property
     def depthwise(self) -> bool:
-        """Whether each input channel is convolved by itself."""
+        """Return whether each input channel is convolved by itself."""
         return 1 < self.groups == self.in_channels
 
 
@@ -40,15 +41,15 @@ class Layer:
     """A layer: a module that owns parameters, or a function with the parameters that it reads.
 
     Attributes:
-        path: dotted path of the module, or of the module that owns the parameters; where that is none, their names.
+        path: dotted path of the module, or of the module that owns the parameters; their names if there is none.
         name: class of the module, or name of the function.
-        place: on the main way, on the way of a residual shortcut, or inside a gate.
+        place: on the main path, on a residual shortcut, or inside a gate.
         calls: ids of the nodes that run it.
         params: scalars counted here.
         macs: multiply-accumulates of all calls; None if one is unknown.
-        weight: shape of its largest parameter; None where that is counted elsewhere and not known here.
-        geometry: of a convolution alone.
-        features: sizes of the last dimension before and after; of a fully connected layer alone.
+        weight: shape of its largest parameter; None if that is unknown.
+        geometry: set for convolutions only.
+        features: sizes of the last dimension before and after; set for fully connected layers only.
     """
 
     path: str
@@ -65,9 +66,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Amount:
-    """What a kind of layer, or a part of the model, holds; shares lie between 0 and 1 and are of what the trace uses.
+    """The parameters and MACs of a kind of layer or a part of the model, with their shares (0 to 1) of those traced.
 
-    ``time_share`` is that of the time of all steps; 0 where none was measured, and for kinds.
+    ``time_share`` is the share of the time of all steps; 0 if none was measured, and for kinds.
     """
 
     params: int
@@ -79,7 +80,7 @@ class Amount:
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the model by its path: a stage, a block, or a lone layer."""
+    """A part of the model by its path: a stage, a block, or a single layer."""
 
     path: str
     amount: Amount
@@ -87,10 +88,10 @@ class Part:
 
 @dataclass(frozen=True)
 class Step:
-    """A place where feature maps get smaller: ``cause`` is "convolution", "pooling" or "slicing"; sizes are spatial."""
+    """A place where feature maps get smaller; sizes are spatial."""
 
     path: str
-    cause: str
+    cause: Cause
     before: tuple[int, ...]
     after: tuple[int, ...]
     stride: tuple[int, ...] = ()
@@ -106,11 +107,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Residual blocks of one class: how often such a block ran, and the kinds of all their shortcuts."""
+    """Residual blocks of one class: the number of times that one ran, and their shortcuts by kind."""
 
     name: str
     count: int
-    skips: Mapping[str, int]
+    skips: Mapping[SkipKind, int]
 
 
 @dataclass(frozen=True)
@@ -118,10 +119,10 @@ class Attention:
     """Attention, wherever it is computed.
 
     Attributes:
-        count: how often attention is computed.
-        heads: the numbers of heads that occur, in order; empty where they are not known.
-        widths: the widths of what attends that occur, in order: the last size of the result.
-        blocks: class and number of the repeated modules that hold it, by class.
+        count: the number of times that attention is computed.
+        heads: the numbers of heads that occur, in order; empty if they are unknown.
+        widths: the widths that occur, in order: the last size of the result.
+        blocks: the number of repeated modules that hold it, by class.
     """
 
     count: int
@@ -132,7 +133,7 @@ class Attention:
 
 @dataclass(frozen=True)
 class Tensor:
-    """An activation: the node that makes it, where, and its size; ``equal`` of them are as large."""
+    """An activation: the path and name of the operation that returns it, and its size; ``equal`` are as large."""
 
     path: str
     name: str
@@ -143,14 +144,15 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes, as traced and with every floating-point number in four bytes (fp32).
+    """Bytes as traced, and with every floating-point number in four bytes (fp32).
 
     Attributes:
-        weights: of all parameters of the model, those that this trace never uses included.
-        activations: of every tensor that an operation newly makes, see :func:`fxviz._analysis.memory.activations`.
+        weights: bytes of all parameters of the model, including those that this trace never uses.
+        activations: bytes of every tensor that an operation newly makes, see
+            :func:`fxviz._analysis.memory.activations`.
         largest: the largest of these tensors, the first of several.
-        weight_dtypes: the dtypes that floating-point and complex numbers have among the parameters,
-        activation_dtypes: and among the activations.
+        weight_dtypes: floating-point and complex dtypes among the parameters.
+        activation_dtypes: floating-point and complex dtypes among the activations.
     """
 
     weights: int
@@ -167,9 +169,9 @@ class Depth:
     """The longest chain of weighted layers from an input on.
 
     Attributes:
-        layers: how long it is, each call counted.
+        layers: its length, each call counted.
         kinds: the same by kind of layer.
-        repeats: whether it passes a layer more than once.
+        repeats: true if it passes a layer more than once.
     """
 
     layers: int
@@ -179,21 +181,21 @@ class Depth:
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to say of a model.
+    """All facts about a model.
 
     Attributes:
-        params: scalars in all parameters; ``used_params`` of them are read by this trace.
+        params: scalars in all parameters, of which this trace reads ``used_params``.
         unused: the parameters that this trace never reads.
         frozen: scalars in parameters without ``requires_grad``.
         shared: parameters that several layers read, with the paths of these layers.
-        macs: of all nodes whose count is known; that of ``unknown_macs`` operations is not.
+        macs: multiply-accumulates of all nodes but the ``unknown_macs`` whose count is unknown.
         time: seconds of all steps; None if nothing was measured.
-        layers: in the order in which they ran first.
-        kinds: what each kind of layer holds; kinds that hold nothing are left out.
-        parts: the model's parts, each parameter in one of them, in the model's order.
+        layers: all layers, in the order in which they first ran.
+        kinds: the amount of each kind of layer; kinds that hold nothing are left out.
+        parts: the model's parts in its order; each parameter is in one of them.
         core: the smallest set of parts that holds 80 % of the parameters, largest first.
-        largest: the layer with most parameters.
-        steps: where feature maps get smaller, each pair of sizes once.
+        largest: the layer with the most parameters.
+        steps: the places where feature maps get smaller, each pair of sizes once.
         stages: the channels by size of the feature maps, until these grow again.
         skip_params: scalars in the parameters of layers on shortcuts, by kind of the skip.
     """
@@ -217,26 +219,26 @@ class Facts:
     stages: tuple[Stage, ...]
     blocks: tuple[Blocks, ...]
     attention: Attention | None
-    skips: Mapping[str, int]
-    skip_params: Mapping[str, int]
+    skips: Mapping[SkipKind, int]
+    skip_params: Mapping[SkipKind, int]
     memory: Memory
 
     def of_kind(self, kind: Kind, place: Place | None = None) -> tuple[Layer, ...]:
-        """The layers of a kind, all or those in one place."""
+        """Return the layers of a kind, all or those in one place."""
         return tuple(layer for layer in self.layers if layer.kind == kind and place in (None, layer.place))
 
     @property
     def weighted(self) -> int:
-        """Weighted layers as papers count them: on the main way, each once, however often it is called."""
+        """Count the weighted layers as papers do: on the main path, each once, however often it is called."""
         return sum(len(self.of_kind(kind, "main")) for kind in WEIGHTED)
 
     @property
     def is_chain(self) -> bool:
-        """Whether all weighted layers follow one another, each called once."""
+        """Return whether all weighted layers follow one another, each called once."""
         calls = sum(len(layer.calls) for kind in WEIGHTED for layer in self.of_kind(kind, "main"))
         return self.depth.layers == calls == self.weighted
 
     @property
     def unused_params(self) -> int:
-        """Scalars in the parameters that this trace never reads."""
+        """Count the scalars in the parameters that this trace never reads."""
         return sum(parameter.size for parameter in self.unused)

@@ -27,7 +27,8 @@ class Activations:
     """The nodes whose values depend on an input, and the flow between them; weights and constants are left out.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TraceInfo
-    >>> nodes = Node("x", "input", "x", "x"), Node("w", "parameter", "Parameter", "w"), Node("mul", "function", "mul", "")
+    >>> x, w = Node("x", "input", "x", "x"), Node("w", "parameter", "Parameter", "w")
+    >>> nodes = x, w, Node("mul", "function", "mul", "")
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
     >>> edges = Edge("x", "mul", "0"), Edge("w", "mul", "1")
     >>> flow = Activations(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, edges, scopes, ()))
@@ -54,7 +55,7 @@ class Activations:
         return sources
 
     def _arguments(self, name: str) -> list[str]:
-        """Return what a node reads. A read after a write, of the old value and the writer, is a view of the writer alone."""
+        """Return what a node reads. A read after a write is a view of the writer alone, not of the old value."""
         is_reread = plain_name(self.node[name].op) == "readafterwrite"
         return [edge.source for edge in self.index.edges_to[name] if not (is_reread and edge.slot == "0")]
 
@@ -105,7 +106,7 @@ class Activations:
         return bool(self._ancestors[late] >> self.position[early] & 1)
 
     def between(self, start: str, end: str) -> Iterator[str]:
-        """Return the nodes on all paths from ``start`` to ``end``, without ``start``, with ``end``, latest path first."""
+        """Return the nodes on all paths from ``start`` (exclusive) to ``end`` (inclusive), latest path first."""
         seen, waiting = {start, end}, [end]
         while waiting:
             name = waiting.pop()
@@ -116,7 +117,7 @@ class Activations:
 
     @cached_property
     def dominators(self) -> dict[str, str]:
-        """Return the last node that all data for a node has passed (its immediate dominator), for nodes that have one."""
+        """Return the immediate dominator of each node that has one: the last node that all its data passed."""
         position, above_inputs = self.position, -1
         successors = {position[name]: [position[user] for user in users] for name, users in self.users.items()}
         successors[above_inputs] = [position[name] for name, sources in self.sources.items() if not sources]
@@ -151,6 +152,6 @@ class Activations:
                 return
 
     def _region(self, start: str, end: str) -> tuple[str, ...]:
-        """Return the nodes between a node and its dominator, in the order of the run; none if they are too many to pass."""
+        """Return the nodes between a node and its dominator, in the order of the run; none if they are too many."""
         region = list(islice(self.between(start, end), _LARGEST_REGION + 1))
         return tuple(sorted(region, key=self.position.__getitem__)) if len(region) <= _LARGEST_REGION else ()

@@ -1,4 +1,4 @@
-"""The layers of a graph: what has weights, of which kind, and where it stands."""
+"""Find the layers of a graph: modules and functions with weights, their kind and their place."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from math import prod
 from typing import Any
 
 from fxviz._analysis.facts import Geometry, Kind, Layer, Place
-from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node
+from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node, SkipKind
 from fxviz._graph.index import Index
 from fxviz._graph.operations import is_norm, is_view, plain_name
 
@@ -24,11 +24,11 @@ _PLACES = {
     # aten::convolution in torch's native_functions.yaml
     "convolution": {"stride": "3", "padding": "4", "dilation": "5", "transposed": "6", "groups": "8"},
 }
-"""At which place a function that convolves takes what a module has by name; its dimensions are left out of its own name."""
+"""Slots of the arguments of functions that convolve, by their names as module settings; "1d" to "3d" are left out."""
 
 
 def layers_of(graph: ArchGraph, places: Mapping[str, Place]) -> tuple[Layer, ...]:
-    """The layers in the order in which they ran first; calls of one module are one layer.
+    """Return the layers in the order in which they first ran; calls of one module are one layer.
 
     >>> from fxviz._graph import ModelInfo, Parameter, Scope, TensorInfo, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16,
@@ -55,7 +55,7 @@ def layers_of(graph: ArchGraph, places: Mapping[str, Place]) -> tuple[Layer, ...
 
 
 def _params_of(groups: Iterable[list[tuple[Node, Node]]]) -> Iterator[int]:
-    """The scalars that each group counts: what several hold counts in the first."""
+    """Return the scalars that each group counts; what several groups hold counts in the first."""
     counted: set[str] = set()
     for group in groups:
         held = {holder.id: holder.params for holder, _ in group if holder.id not in counted}
@@ -64,7 +64,7 @@ def _params_of(groups: Iterable[list[tuple[Node, Node]]]) -> Iterator[int]:
 
 
 def _pairs(graph: ArchGraph) -> Iterator[tuple[Node, Node]]:
-    """Each node that holds parameters, with each node that computes with them: itself, or the functions that read them."""
+    """Pair each node that holds parameters with those that compute with them: itself, or the functions that read it."""
     readers: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
         if node.kind in ("function", "method") and not is_view(node) and _kind(node, [], ()) != "other":
@@ -76,9 +76,9 @@ def _pairs(graph: ArchGraph) -> Iterator[tuple[Node, Node]]:
 
 
 def _identity(holder: Node, runner: Node, read: list[str], index: Index) -> tuple[str, ...]:
-    """What makes nodes one layer, its path first: a module's path; for a function all that it reads; else the parameter.
+    """Return a key that is equal for nodes of one layer, with its path first: for a function all that it reads.
 
-    A function's path is that of the module whose weight it reads; parameters that stand for themselves are named instead.
+    A function's path is that of the module whose weight it reads, or the names of parameters that stand for themselves.
     """
     if holder.kind != "parameter" or runner is holder:
         return (holder.path,)
@@ -86,7 +86,7 @@ def _identity(holder: Node, runner: Node, read: list[str], index: Index) -> tupl
 
 
 def _path(identity: tuple[str, ...], functions: int) -> str:
-    """The path of a layer; where several functions compute with a module's parameters, each is named by those that it reads."""
+    """Return the path of a layer, or the names of its parameters if several functions share the path."""
     path, *read = identity
     return ", ".join(read) if read and functions > 1 else path
 
@@ -120,9 +120,9 @@ def _layer(
 
 
 def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) -> Kind:
-    """The kind of the layer that ``node`` runs; of a function it is known without its weights.
+    """Return the kind of the layer that a node runs; functions need no weights for it.
 
-    A module's kind is told by its settings, in torch's names for them, as other libraries keep these in classes of their own.
+    A module's kind follows from its settings: other libraries keep torch's names for these in classes of their own.
     """
     settings, name = node.settings, plain_name(node.op)
     if is_norm(node):
@@ -146,7 +146,7 @@ def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) ->
 
 
 def _scales(weight: tuple[int, ...], largest: tuple[int, ...]) -> bool:
-    """Whether a parameter holds the lengths of what a larger one holds the directions of (weight norm, arXiv:1602.07868).
+    """Return whether a parameter scales a larger one, as weight norm does (arXiv:1602.07868).
 
     >>> _scales((64, 1, 1), (64, 3, 3)), _scales((64, 3, 3), (64, 3, 3))
     (True, False)
@@ -166,20 +166,20 @@ def _kind_of_function(name: str, node: Node) -> Kind:
 
 
 def _geometry(node: Node, weight: tuple[int, ...] | None) -> Geometry | None:
-    """Settings of the module, or arguments of the function; where they are missing, what the weight's shape says."""
-    given = _arguments(node)
-    if given is None or weight is None or len(weight) < 3:
+    """Return the geometry that settings or arguments tell, completed from the weight's shape."""
+    settings = _arguments(node)
+    if settings is None or weight is None or len(weight) < 3:
         return None
-    transposed, dims = given.get("transposed") is True or "transpose" in plain_name(node.op), len(weight) - 2
-    groups = _whole(given.get("groups")) or 1
+    transposed, dims = settings.get("transposed") is True or "transpose" in plain_name(node.op), len(weight) - 2
+    groups = _whole(settings.get("groups")) or 1
     inner, outer = (weight[0], weight[1] * groups) if transposed else (weight[1] * groups, weight[0])
-    stride, dilation = (_sizes(given.get(name), dims) or (1,) * dims for name in ("stride", "dilation"))
-    padding = _sizes(given.get("padding", 0), dims)
+    stride, dilation = (_sizes(settings.get(name), dims) or (1,) * dims for name in ("stride", "dilation"))
+    padding = _sizes(settings.get("padding", 0), dims)
     return Geometry(weight[2:], stride, dilation, groups, inner, outer, transposed, padding)
 
 
 def _arguments(node: Node) -> Mapping[str, Any] | None:
-    """What a convolution was given, by torch's names; None for a function whose arguments are not known."""
+    """Return the arguments of a convolution by torch's names; None for an unknown function."""
     if node.kind == "module":
         return node.settings
     places = _PLACES.get(re.sub("[123]d$", "", plain_name(node.op)))
@@ -190,12 +190,12 @@ def _arguments(node: Node) -> Mapping[str, Any] | None:
 
 
 def _whole(value: Any) -> int | None:
-    """A setting, if it is a number above 0: a module of one's own may keep anything under that name."""
+    """Return a setting if it is a positive integer: custom modules may keep anything under its name."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else None
 
 
 def _sizes(value: Any, dims: int) -> tuple[int, ...]:
-    """A number for each dimension; () where it is not told in numbers."""
+    """Return one number per dimension; () if the value is no number."""
     sizes = value if isinstance(value, tuple) else (value,)
     if len(sizes) not in (1, dims) or not all(isinstance(size, int) for size in sizes):
         return ()
@@ -213,9 +213,9 @@ def _features(node: Node, weight: tuple[int, ...] | None, index: Index) -> tuple
 
 
 def places_of(graph: ArchGraph) -> dict[str, Place]:
-    """The nodes beside the main way: those that a residual shortcut passes, those inside a gate.
+    """Return the place of the nodes on residual shortcuts and inside gates.
 
-    Layers on shortcuts are not counted, as He et al. do (arXiv:1512.03385, table 1).
+    Layers on shortcuts do not count as layers, as in He et al. (arXiv:1512.03385, table 1).
     """
     places: dict[str, Place] = {}
     for skip in graph.skips:
@@ -227,9 +227,9 @@ def places_of(graph: ArchGraph) -> dict[str, Place]:
     return places
 
 
-def skip_params(graph: ArchGraph) -> dict[str, int]:
-    """Scalars in the parameters of the layers on shortcuts, by kind of the skip; kinds without any are left out."""
-    params: dict[str, int] = {}
+def skip_params(graph: ArchGraph) -> dict[SkipKind, int]:
+    """Count the scalars in the parameters of layers on shortcuts, by kind of skip; kinds without any are left out."""
+    params: dict[SkipKind, int] = {}
     for skip in graph.skips:
         if amount := sum(graph.by_id[name].params for name in skip.through):
             params[skip.kind] = params.get(skip.kind, 0) + amount

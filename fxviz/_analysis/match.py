@@ -1,4 +1,4 @@
-"""Which steps of two models are one and the same: by the paths of modules, and where these are shifted by what they hold."""
+"""Match the steps of two models by the paths of modules, and by their content where paths are shifted."""
 
 from __future__ import annotations
 
@@ -8,31 +8,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, groupby, pairwise
 
-from fxviz._analysis.difference import Difference, Removed, compared_settings, count_layers, matters
-from fxviz._errors import UsageError, shown
+from fxviz._analysis.difference import ChangeKind, Difference, Removed, compared_settings, count_layers, matters
+from fxviz._errors import UsageError, shown, spelled
 from fxviz._graph import ArchGraph, Node, Scope
 from fxviz._graph.operations import is_activation, is_heavy, is_norm, plain_name
 
 _FAMILY = 1 / 4
-"""The part of the smaller model's layers that is found in the other one at least, if they are of one family."""
+"""The least share of the smaller model's layers that the other one has, too, if both are of one family."""
 
 _CHANNELS = ("out_channels", "out_features", "num_features", "num_channels", "normalized_shape", "embedding_dim")
-"""The settings that say how many channels leave a layer: one without parameters has no other sizes."""
+"""Settings that give the output channels of a layer: one without parameters has no other sizes."""
 
 
 def match(old: ArchGraph, new: ArchGraph) -> Difference:
-    """What became of each step of a model in another one of its family.
+    """Find the difference between two models of one family.
 
-    From the model itself down, the steps of each module's forward are aligned in order. A name that both modules have is that
-    of one module; in a list, where names are mere numbers, equal steps are paired before those of one class. So one layer that
-    is inserted does not mark all that follow. Dropout rates, constant factors and sizes of views are not compared.
+    From the model itself down, the steps of each module's forward are aligned in order. A name in both modules is that
+    of one module; in a list, where names are numbers, equal steps are paired before those of one class. So a layer that
+    is inserted does not mark all those after it. Dropout rates, constant factors and sizes of views are not compared.
 
     Args:
-        old: the model that was there before.
-        new: the one that is compared with it.
+        old: the model to compare with.
+        new: the model that is compared with it.
 
     Raises:
-        UsageError: they have next to nothing in common, or one of them did not run to its end.
+        UsageError: they have almost nothing in common, or one of them did not run to its end.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -43,18 +43,15 @@ def match(old: ArchGraph, new: ArchGraph) -> Difference:
     for graph in (old, new):
         if graph.trace.failure is not None:
             raise UsageError(
-                f"cannot compare half a run: '{shown(graph.model.name)}' stopped before its end; trace it whole"
+                f"cannot compare an incomplete run: '{shown(graph.model.name)}' failed; trace a run that completes"
             )
-    found = _Matcher(old, new)
-    found.match()
+    matcher = _Matcher(old, new)
+    matcher.match()
     was, now = names_of((old, new))
-    difference = Difference(old, new, (was, now), found.pairs, found.changed, tuple(_in_order(old, found.removed)))
+    removed = sorted(matcher.removed, key=lambda lost: old.index.position[lost.nodes[0].id])
+    difference = Difference(old, new, (was, now), matcher.pairs, matcher.changed, tuple(removed))
     _check_family(difference)
     return difference
-
-
-def _in_order(old: ArchGraph, removed: Sequence[Removed]) -> list[Removed]:
-    return sorted(removed, key=lambda lost: old.index.position[lost.nodes[0].id])
 
 
 def _check_family(difference: Difference) -> None:
@@ -64,9 +61,10 @@ def _check_family(difference: Difference) -> None:
     common = count_layers((node for node in new.nodes if node.id in difference.pairs), difference.readers)
     if common < _FAMILY * smaller:
         names = " and ".join(f"'{shown(name)}'" for name in difference.names)
+        instead = spelled("use fxviz.compare()", "leave out -o")
         raise UsageError(
-            f"{names} have next to nothing in common ({common} of {smaller} layers), so a figure of their difference "
-            "would show one removed and the other added: compare them without -o, or choose two models of one family"
+            f"{names} have almost nothing in common ({common} of {smaller} layers), so a figure of their difference "
+            f"would show one removed and the other added; {instead}, or choose two models of one family"
         )
 
 
@@ -75,11 +73,11 @@ class _Matcher:
         numbers: dict[Hashable, int] = {}
         self.old, self.new = Tree(old, numbers), Tree(new, numbers)
         self.pairs: dict[str, str] = {}
-        self.changed: dict[str, str] = {}
+        self.changed: dict[str, ChangeKind] = {}
         self.removed: list[Removed] = []
 
     def match(self) -> None:
-        """All module calls that belong together, from the models themselves down."""
+        """Pair the module calls of both models, from the models themselves down."""
         waiting = [(0, 0)]
         while waiting:
             scopes = waiting.pop()
@@ -90,7 +88,7 @@ class _Matcher:
             self.removed += _removed(old, new, pairs, scopes[1])
 
     def _pair(self, old: Step, new: Step) -> Iterator[tuple[int, int]]:
-        """Pair all steps inside two equal ones; of two that are alike, what is inside has yet to be aligned."""
+        """Pair all steps inside two equal ones; return two calls that differ, whose steps have yet to be aligned."""
         if old.signature == new.signature:
             self.pairs.update((one.id, other.id) for other, one in zip(old.nodes, new.nodes, strict=True))
         elif old.scope is not None and new.scope is not None:
@@ -101,7 +99,7 @@ class _Matcher:
             self.changed[now.id] = "resized" if self._is_resized(was, now) else "altered"
 
     def _is_resized(self, was: Node, now: Node) -> bool:
-        """Whether parameters that both have are of other sizes, or there are more or fewer channels."""
+        """Return whether parameters of the same name have other shapes, or there are more or fewer channels."""
         old, new = self.old.sizes(was), self.new.sizes(now)
         if any(old[name] != new[name] for name in old.keys() & new.keys()):
             return True
@@ -109,7 +107,7 @@ class _Matcher:
 
 
 def _removed(old: Sequence[Step], new: Sequence[Step], pairs: Pairs, parent: int) -> Iterator[Removed]:
-    """What stood between two steps that are still there, put together where it belongs together."""
+    """Return the removed steps between two that were kept, in groups that belong together."""
     for (one, other), (next_one, _) in pairwise([(-1, -1), *pairs, (len(old), len(new))]):
         after = new[other].nodes[-1].id if other >= 0 else None
         before = new[other + 1].nodes[0].id if other + 1 < len(new) else None
@@ -122,7 +120,7 @@ def _removed(old: Sequence[Step], new: Sequence[Step], pairs: Pairs, parent: int
 
 
 def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Module calls of one class, and a layer with the norm and activation behind it, are one."""
+    """Group steps: module calls of one class, and a layer with the norm and activation after it."""
     for is_call, run in groupby(steps, key=lambda step: step.scope is not None):
         group: list[Step] = []
         for step in run:
@@ -134,22 +132,21 @@ def _groups(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def _continues(above: Node, node: Node) -> bool:
-    """Whether a step is drawn as a part of the layer above it."""
+    """Return whether a step is drawn as a part of the layer above it."""
     if not matters(node):
         return True
-    return (
-        (is_norm(node) or is_activation(node)) and not is_activation(above) and not (is_norm(node) and is_norm(above))
-    )
+    may_follow = is_norm(node) or is_activation(node)
+    return may_follow and not is_activation(above) and not (is_norm(node) and is_norm(above))
 
 
 def names_of(graphs: Sequence[ArchGraph]) -> list[str]:
-    """The models' names in their order, no two alike: those of two sources with the source, equal ones with a number.
+    """Return distinct names for models: with the source if a name has two sources, with a number if two are equal.
 
     >>> from dataclasses import replace
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
-    >>> net, timms = (ArchGraph(ModelInfo("net", source, "Net"), trace, (), (), scopes, ()) for source in ("python", "timm"))
-    >>> names_of((net, net)), names_of((net, timms))
+    >>> net = ArchGraph(ModelInfo("net", "python", "Net"), trace, (), (), scopes, ())
+    >>> names_of((net, net)), names_of((net, replace(net, model=replace(net.model, source="timm"))))
     (['net', 'net (2)'], ['python:net', 'timm:net'])
     >>> taken = replace(net, model=replace(net.model, name="net (2)"))
     >>> names_of((net, net, taken)), names_of((taken, net, net))
@@ -171,23 +168,24 @@ def _with_source(graph: ArchGraph) -> str:
 
 
 _EQUAL, _NAMED_TOO = 600, 1
-"""Points for each unit of weight of two equal steps, and if they have one name: few, so that what was inserted is found."""
+"""Points per unit of weight for equal steps, and for an equal name: few, so that insertions are found."""
 
 _SHARED, _ALIKE, _NAMED = 200, 80, 60
-"""The same of two steps that differ: for what both hold, for what is of one class, and if they have one name."""
+"""Points for steps that differ: for equal content, for content of one class, and for an equal name."""
 
 Pairs = list[tuple[int, int]]
 
 
 def align(old: Sequence[Step], new: Sequence[Step]) -> Pairs:
-    """The places of the steps that belong together, in order.
+    """Return the places of the steps to pair, in order.
 
-    Equal steps belong together before alike ones, and among these the earlier ones, so that what was inserted or appended is
-    found as such and does not shift all that follows. A name that both have is that of one and the same module, unless it is
+    Equal steps are paired before those of one class, and earlier ones before later ones, so that a step that was
+    inserted or appended does not shift all those after it. A name in both models is that of one module, unless it is
     the number of a place in a list.
 
     Args:
-        old, new: the steps of a module's forward in two models.
+        old: the steps of a module's forward in the old model.
+        new: those in the new model.
     """
     both = {name for name in {step.name for step in old} & {step.name for step in new} if not name.isdecimal()}
     start = 0
@@ -202,12 +200,12 @@ def _is_same(one: Step, other: Step) -> bool:
 
 
 def _may_pair(one: Step, other: Step, both: set[str]) -> bool:
-    """Whether names allow it: one that both models have is that of one module."""
+    """Return whether names allow a pair: one that both models have is that of one module."""
     return one.name == other.name or not ({one.name, other.name} & both)
 
 
 def _best(old: Sequence[Step], new: Sequence[Step], both: set[str]) -> Pairs:
-    """The pairs with the most points; of equally good ones the earliest. What is called again and again is weighed once."""
+    """Return the pairs with the most points; of equally good ones the earliest."""
     known: dict[tuple[int, str, int, str], int] = {}
 
     def weigh(one: Step, other: Step) -> int:
@@ -241,7 +239,7 @@ def _walk(points: list[list[int]], best: list[list[int]]) -> Pairs:
 
 
 def _points(one: Step, other: Step, both: set[str]) -> int:
-    """How much speaks for two steps being one and the same; 0 if they cannot be."""
+    """Return the points for pairing two steps; 0 if they cannot be a pair."""
     if (one.scope is None) != (other.scope is None) or not _may_pair(one, other, both):
         return 0
     same_name = one.name == other.name
@@ -255,7 +253,7 @@ def _points(one: Step, other: Step, both: set[str]) -> int:
 
 
 def _shared(one: Step, other: Step) -> tuple[int, int]:
-    """The weight of what both hold, equal and of one class only."""
+    """Return the weight of their common content: equal, and of one class only."""
     if one.scope is None:
         return 0, min(one.weight, other.weight) if one.cls == other.cls else 0
     shared = one.content & other.content
@@ -264,14 +262,14 @@ def _shared(one: Step, other: Step) -> tuple[int, int]:
 
 
 def _is_enough(one: Step, other: Step, shared: int, largest: int) -> bool:
-    """Modules of one class share a quarter unless they have one name; those of two classes have one name and share half."""
+    """Return whether two steps share enough: a quarter if of one class (nothing if named alike), else half."""
     if one.cls == other.cls:
         return one.scope is None or one.name == other.name or 4 * shared >= largest
     return one.scope is not None and one.name == other.name and 2 * shared >= largest
 
 
 _HEAVY = 4
-"""A layer says so much more than a norm or an activation about what a module is: many norms are of one width."""
+"""The weight of a layer; norms and activations weigh 1, as they tell little about a module."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,11 +277,11 @@ class Step:
     """One step of a module's forward: a call of a module with children (``scope``) or a single node.
 
     Attributes:
-        nodes: all that ran in it.
-        name: what its module is called within the one around it; "" for functions.
-        cls: what it is: the class of a module, the name of a function.
-        signature: equal for steps with equal classes, settings and sizes of parameters, own or shared, at any depth.
-        content: what it holds, by signature and by class, each with its weight.
+        nodes: the nodes that ran in it.
+        name: the name of its module within the one around it; "" for functions.
+        cls: the class of a module, or the name of a function.
+        signature: equal for steps with equal classes, settings and parameter shapes, own or shared, at any depth.
+        content: the weights of the steps in it, by signature and by class.
     """
 
     scope: Scope | None
@@ -295,7 +293,7 @@ class Step:
 
     @cached_property
     def weight(self) -> int:
-        """How much it holds."""
+        """Return the sum of its weights."""
         return sum(weight for (how, _), weight in self.content.items() if how == "equal")
 
 
@@ -316,7 +314,7 @@ class Tree:
                 calls[scope.id] = self._call(scope, inside)
 
     def sizes(self, node: Node) -> dict[str, tuple[int, ...]]:
-        """The shape of each parameter that a node reads, by its name in the layer."""
+        """Return the shape of each parameter that a node reads, by its name in the layer."""
         parameters = self._index.parameters
         return {name.removeprefix(node.path): parameters[name].shape for name in node.uses if name in parameters}
 
@@ -347,9 +345,9 @@ class Tree:
 
 
 def _class(node: Node) -> Hashable:
-    """What a step is: ``x + y``, ``x += y`` and ``torch.add(x, y)`` are one."""
+    """Return the class of a node: ``x + y``, ``x += y`` and ``torch.add(x, y)`` are one."""
     if node.kind in ("input", "output"):
         return node.kind
-    return (
-        ("function", plain_name(node.op)) if node.kind in ("function", "method") else (node.kind, node.cls or node.op)
-    )
+    if node.kind in ("function", "method"):
+        return "function", plain_name(node.op)
+    return node.kind, node.cls or node.op

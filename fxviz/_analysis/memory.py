@@ -1,4 +1,4 @@
-"""Bytes of weights and activations."""
+"""Count the bytes of weights and activations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _IN_PLACE = ("add", "sub", "mul", "truediv", "floordiv", "pow", "mod", "matmul",
 
 
 def width(dtype: str) -> float:
-    """Bytes of one element.
+    """Return the bytes of one element.
 
     >>> [width(dtype) for dtype in ("float32", "bfloat16", "int64", "bool", "float8_e4m3fn", "complex64", "uint4")]
     [4.0, 2.0, 8.0, 1.0, 1.0, 8.0, 0.5]
@@ -29,7 +29,7 @@ def width(dtype: str) -> float:
 
 
 def size_of(tensor: TensorInfo) -> int:
-    """Bytes of a tensor as it is.
+    """Return the bytes of a tensor.
 
     >>> size_of(TensorInfo((2, 3), "float16"))
     12
@@ -38,7 +38,7 @@ def size_of(tensor: TensorInfo) -> int:
 
 
 def size_fp32(tensor: TensorInfo) -> int:
-    """Bytes of a tensor if it held floating-point numbers in four bytes each; others stay as they are.
+    """Return the bytes of a tensor with floating-point numbers in four bytes each; others stay as they are.
 
     >>> size_fp32(TensorInfo((2, 3), "float16")), size_fp32(TensorInfo((2, 3), "int64"))
     (24, 48)
@@ -62,7 +62,7 @@ def memory_of(graph: ArchGraph) -> Memory:
 
 
 def _largest(made: Iterable[tuple[Node, TensorInfo]]) -> Tensor | None:
-    """The first of the largest tensors."""
+    """Return the first of the largest tensors."""
     sizes = [(size_of(tensor), node, tensor) for node, tensor in made]
     most = max((size for size, _, _ in sizes), default=None)
     equal = [(node, tensor) for size, node, tensor in sizes if size == most]
@@ -77,30 +77,29 @@ def _dtypes(tensors: Iterable[TensorInfo]) -> frozenset[str]:
 
 
 def activations(graph: ArchGraph) -> Iterator[tuple[Node, TensorInfo]]:
-    """Every tensor that an operation newly makes, for the batch as traced, with the operation.
+    """Return every tensor that an operation newly allocates, for the batch as traced, with the operation.
 
-    Views make none (the list is torch's own), nor do in-place operations, nor what hands its input on (dropout at inference,
-    a cast to the dtype that is there). ``reshape``, ``flatten`` and ``contiguous`` copy where their input is a view that was
-    transposed, expanded or cut. Inputs, parameters and buffers are no activations; what a layer makes inside and does not
-    return is not recorded. All of them together are what a run holds that frees nothing; training frees little before its
-    backward pass, inference frees what is read no more.
+    Views allocate nothing (torch documents which operations are views), nor do in-place operations, nor those that
+    return their input (dropout in eval mode, a cast to the same dtype). ``reshape``, ``flatten`` and ``contiguous``
+    copy if their input is a view that was transposed, expanded or cut. Inputs, parameters and buffers are no
+    activations, and tensors that a layer allocates but does not return are not recorded. The sum is what a run holds if
+    it frees nothing: training frees little before its backward pass, inference frees tensors after their last use.
     """
     turned: set[str] = set()
     for node in graph.nodes:
         if node.kind not in ("module", "function", "method") or not node.outputs:
             continue
-        views = _makes_none(node, graph, turned)
-        if views and _is_turned(node, graph, turned):
-            turned.add(node.id)
-        if not views:
+        if not _allocates_nothing(node, graph, turned):
             yield from ((node, tensor) for tensor in node.outputs)
+        elif _is_turned(node, graph, turned):
+            turned.add(node.id)
 
 
 def _is_turned(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
     return turns(node) or any(source in turned for source in graph.index.sources[node.id][:1])
 
 
-def _makes_none(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
+def _allocates_nothing(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
     name, index = plain_name(node.op), graph.index
     if name == "getitem":  # an index that is a tensor copies
         return not any(source.outputs for slot, source in index.arguments(node).items() if slot != "0")
@@ -114,7 +113,7 @@ def _makes_none(node: Node, graph: ArchGraph, turned: set[str]) -> bool:
 
 
 def _is_in_place(node: Node) -> bool:
-    """``add_``, ``__iadd__``, ``x[0] = y``, ``relu(inplace=True)``.
+    """Return whether an operation writes to its input: ``add_``, ``__iadd__``, ``x[0] = y``, ``relu(inplace=True)``.
 
     >>> [_is_in_place(Node("n", "method", op, "")) for op in ("add_", "__iadd__", "setitem", "__add__", "invert")]
     [True, True, True, False, False]

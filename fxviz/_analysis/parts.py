@@ -1,4 +1,4 @@
-"""The parts of a model that its parameters and MACs are shared out to."""
+"""Divide the parameters, MACs and time of a model among its parts."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ _CORE = Fraction(8, 10)
 
 
 _PARAMETRIZED = re.compile(r"(^|\.)parametrizations\.([^.]+)\..*")
-"""How torch names what a parameter is computed from (``torch.nn.utils.parametrize``)."""
+"""Names that torch gives to the tensors from which a parameter is computed (``torch.nn.utils.parametrize``)."""
 
 
 def used_sizes(graph: ArchGraph) -> dict[str, int]:
-    """The sizes of the parameters that the trace reads, by name; what a parameter is computed from counts as that."""
+    """Return the sizes of the parameters that the trace reads, by name; parametrizations count as their parameter."""
     unused = {parameter.name for parameter in graph.untraced}
     sizes: dict[str, int] = defaultdict(int)
     for parameter in graph.parameters:
         if parameter.name not in unused:
-            sizes[_computed(parameter.name)] += parameter.size
+            sizes[_parametrized(parameter.name)] += parameter.size
     return dict(sizes)
 
 
-def _computed(name: str) -> str:
-    """The name of what a parameter is there to compute, its own where that is itself."""
+def _parametrized(name: str) -> str:
+    """Return the name of the parameter that a tensor is a parametrization of, or the tensor's own."""
     return _PARAMETRIZED.sub(r"\1\2", name)
 
 
 def opened_in(graph: ArchGraph) -> frozenset[str]:
-    """The paths of the modules that say too little as one part, told from the parameters that the trace reads."""
+    """Return the paths of the modules to split further, judged by the parameters that the trace reads."""
     return opened(used_sizes(graph))
 
 
 def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
-    """The parts of a model, where the modules at ``paths`` are taken apart, those that hold parameters or MACs, or took time.
+    """Return the parts of a model that hold parameters or MACs or took time, with the modules at ``paths`` split.
 
-    A step counts where the parameters do that it computes with. What a module computes else itself, outside of its parts, is a
-    part by the module's path and the operation.
+    A step belongs to the same part as the parameters that it reads. Other operations of a split module are parts of
+    their own, named by the module's path and the operation.
 
     >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "head.fc", uses=("head.fc.weight",), params=16, macs=16)
@@ -69,15 +69,15 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
 
 
 def step_name(node: Node, index: Index) -> str:
-    """The dotted name under which a step counts: inside the module or at the parameter that it belongs to, else its own."""
+    """Return the dotted name under which a step counts: that of the module or parameter that owns it, else its own."""
     owner = index.owner_of(node)
     if owner is not None and owner[0] == "parameter":
-        return _computed(owner[1])
+        return _parametrized(owner[1])
     return f"{node.path if owner is None else owner[1]}.{node.op}".lstrip(".")
 
 
 def amount(params: int, macs: int, graph: ArchGraph, time: float = 0.0) -> Amount:
-    """Parameters, MACs and time with their shares of what the trace uses."""
+    """Return parameters, MACs and time with their shares of those traced."""
     return Amount(
         params,
         macs,
@@ -88,7 +88,7 @@ def amount(params: int, macs: int, graph: ArchGraph, time: float = 0.0) -> Amoun
 
 
 def core_of(parts: Sequence[Part]) -> tuple[Part, ...]:
-    """The smallest set of parts that holds 80 % of the parameters, largest first."""
+    """Return the smallest set of parts that holds 80 % of the parameters, largest first."""
     missing = _CORE * sum(part.amount.params for part in parts)
     core = []
     for part in sorted(parts, key=lambda part: -part.amount.params):
@@ -100,7 +100,7 @@ def core_of(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def shared_by(layers: Iterable[Layer], graph: ArchGraph) -> dict[str, tuple[str, ...]]:
-    """The parameters that several layers read, with the paths of these layers; calls of one layer are not counted apart."""
+    """Return the parameters that several layers read, with these layers' paths; calls of one layer count as one."""
     paths = {call: layer.path for layer in layers for call in layer.calls}
     readers: dict[str, dict[str, None]] = defaultdict(dict)
     for node in graph.nodes:
@@ -112,14 +112,14 @@ def shared_by(layers: Iterable[Layer], graph: ArchGraph) -> dict[str, tuple[str,
 _Size = TypeVar("_Size", int, float)
 
 _DOMINANT = 0.85
-"""A part with this share of the whole says nothing about where it is."""
+"""A part with at least this share of the whole is too large to be informative."""
 
 _HALF, _FEW = 0.5, 4
-"""Fewer parts than this say little, where one of them is half of the whole."""
+"""Fewer parts than this are too few if one of them is half of the whole."""
 
 
 def gives_way(share: float, parts: int) -> bool:
-    """Whether the largest of so many parts gives way to its own parts, by its share, which lies between 0 and 1.
+    """Return whether the largest part, with this share (0 to 1) and one of so many, is split into its own parts.
 
     >>> gives_way(0.9, parts=7), gives_way(0.6, parts=7), gives_way(0.6, parts=3), gives_way(0.4, parts=3)
     (True, False, True, False)
@@ -128,12 +128,13 @@ def gives_way(share: float, parts: int) -> bool:
 
 
 def opened(sizes: Mapping[str, float]) -> frozenset[str]:
-    """The paths that are taken apart, the whole ("") among them.
+    """Return the paths of the modules to split, the whole model ("") among them.
 
-    Parts of one size (the twelve layers of a transformer) stay together, as they say less than their sum; so does one layer.
+    A module whose parts are of equal size (the twelve layers of a transformer) is not split, as its sum is more
+    informative; neither is a single layer.
 
     Args:
-        sizes: what is shared out, by dotted name: a parameter's size, or what an operation takes.
+        sizes: the amounts to divide, by dotted name: sizes of parameters, or amounts of operations.
 
     >>> sorted(opened({"stem.weight": 5, "body.0.weight": 60, "body.1.weight": 35}))
     ['', 'body']
@@ -156,7 +157,7 @@ def opened(sizes: Mapping[str, float]) -> frozenset[str]:
 
 
 def part_of(name: str, paths: Collection[str]) -> str:
-    """The part that a dotted name belongs to, where ``paths`` are taken apart: its shortest beginning that is not.
+    """Return the part that a dotted name belongs to: its shortest prefix that is not among the ``paths`` to split.
 
     >>> part_of("layer4.0.conv1.weight", {""}), part_of("classifier.0.weight", {"", "classifier"})
     ('layer4', 'classifier.0')
@@ -170,7 +171,7 @@ def part_of(name: str, paths: Collection[str]) -> str:
 
 
 def sums(sizes: Mapping[str, _Size], paths: Collection[str]) -> dict[str, _Size]:
-    """Sizes by part, where ``paths`` are taken apart, in the order in which the parts come first.
+    """Add up sizes by part, with the modules at ``paths`` split, in the order in which the parts first occur.
 
     >>> sums({"stem.weight": 5, "body.0.weight": 60, "body.0.bias": 1, "body.1.weight": 35}, {"", "body"})
     {'stem': 5, 'body.0': 61, 'body.1': 35}
@@ -183,7 +184,7 @@ def sums(sizes: Mapping[str, _Size], paths: Collection[str]) -> dict[str, _Size]
 
 
 def holds_modules(names: Iterable[str], path: str) -> bool:
-    """Whether a part is more than one layer: whether something below it belongs to a module of its own.
+    """Return whether a part is more than one layer: whether modules inside it own something.
 
     >>> holds_modules(["fc.weight", "head.0.weight"], "fc"), holds_modules(["fc.weight", "head.0.weight"], "head")
     (False, True)
@@ -192,7 +193,7 @@ def holds_modules(names: Iterable[str], path: str) -> bool:
 
 
 def _children(sizes: Mapping[str, float], path: str) -> dict[str, dict[str, float]]:
-    """What lies in each part right below a path, of names that all lie in it; a name that is the path itself stays one."""
+    """Group names below a path by the part right below it; a name equal to the path is a part of its own."""
     start = len(path) + 1 if path else 0
     children: dict[str, dict[str, float]] = defaultdict(dict)
     for name, size in sizes.items():
@@ -202,6 +203,6 @@ def _children(sizes: Mapping[str, float], path: str) -> dict[str, dict[str, floa
 
 
 def _may_open(sizes: Mapping[str, float], path: str) -> bool:
-    """Whether a part, of which these are all names, holds modules, and these are not all of one size."""
+    """Return whether a part with these names holds modules that are not all of one size."""
     children = {part: sum(inside.values()) for part, inside in _children(sizes, path).items() if part != path}
     return holds_modules(sizes, path) and (len(children) == 1 or len(set(children.values())) > 1)

@@ -1,30 +1,30 @@
-"""Where feature maps get smaller, and how many channels they have at each size."""
+"""Find the places where feature maps get smaller, and their channels at each size."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
-from fxviz._analysis.facts import Layer, Stage, Step
+from fxviz._analysis.facts import Cause, Layer, Stage, Step
 from fxviz._graph import ArchGraph, Node, TensorInfo
 from fxviz._graph.index import Index
 from fxviz._graph.operations import plain_name
 
 _SMALLER = 0.75
-"""A size counts as smaller from here on: a convolution without padding takes a few rows off and no more."""
+"""The largest ratio of sizes that counts as smaller: a convolution without padding only crops a few rows."""
 
 Shrinking = dict[str, Step]
-"""The nodes behind which feature maps are smaller, in the order of the run."""
+"""The nodes after which feature maps are smaller, in the order of the run."""
 
 
 def shrinking(graph: ArchGraph, layers: Iterable[Layer], way: Iterable[str]) -> Shrinking:
-    """The nodes on the main way behind which feature maps are smaller.
+    """Return the nodes on the main path after which feature maps are smaller.
 
-    Feature maps have the batch of what the first convolution reads: heads of attention and regions of an image are folded into
-    the batch of others.
+    Feature maps have the batch size that the first convolution reads; in other tensors, heads of attention or regions
+    of an image may be folded into the batch.
 
-    A convolution or pooling makes the dimensions behind the channels smaller; slicing with a step those that it slices, as the
-    patch merging of Swin transformers does.
+    Convolutions and pooling reduce the dimensions after the channels. Slicing with a step, like the patch merging of
+    Swin transformers, reduces those that it slices.
     """
     convolutions = {call: layer for layer in layers if layer.kind == "convolution" for call in layer.calls}
     nodes = [graph.by_id[name] for name in way]
@@ -41,7 +41,7 @@ def shrinking(graph: ArchGraph, layers: Iterable[Layer], way: Iterable[str]) -> 
 
 
 def steps_of(steps: Shrinking) -> tuple[Step, ...]:
-    """Each pair of sizes once, where it comes first: parallel branches shrink alike."""
+    """Return the first step for each pair of sizes: parallel branches shrink alike."""
     found: dict[tuple[tuple[int, ...], tuple[int, ...]], Step] = {}
     for step in steps.values():
         found.setdefault((step.before, step.after), step)
@@ -65,7 +65,7 @@ def _step(node: Node, graph: ArchGraph, convolution: Layer | None) -> Step | Non
     return None
 
 
-def _smaller(node: Node, cause: str, sizes: list[tuple[int, int]], stride: tuple[int, ...]) -> Step | None:
+def _smaller(node: Node, cause: Cause, sizes: list[tuple[int, int]], stride: tuple[int, ...]) -> Step | None:
     if not any(late <= _SMALLER * early for early, late in sizes):
         return None
     return Step(node.path or node.op, cause, tuple(size for size, _ in sizes), tuple(size for _, size in sizes), stride)
@@ -77,10 +77,10 @@ def _stride(value: Any) -> tuple[int, ...]:
 
 
 def stages_of(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> tuple[Stage, ...]:
-    """The channels of the feature maps at each size, just before they get smaller, until they grow again.
+    """Return the channels of the feature maps at each size, just before they get smaller, until they grow again.
 
-    Where a block makes them smaller these are the channels that enter the block, as it may widen them first. Behind the last
-    such place they are those that leave the last convolution.
+    If a block makes them smaller, these are the channels that enter the block, as it may widen them first. After the
+    last such step they are the output channels of the last convolution.
     """
     convolutions = {layer.calls[0] for layer in layers if layer.kind == "convolution" and layer.place == "main"}
     stages: list[Stage] = []
@@ -98,7 +98,7 @@ def stages_of(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> tu
 
 
 def _channels(node: Node, step: Step, graph: ArchGraph, steps: Shrinking) -> int | None:
-    """The channels of what enters the outermost block that holds this change of size and no other."""
+    """Return the channels that enter the outermost block that holds this change of size and no other."""
     index = graph.index
     read = index.tensor_read(node)
     if step.cause == "convolution":
@@ -123,8 +123,10 @@ def _entering(inside: Collection[str], step: Step, index: Index) -> TensorInfo |
 
 
 def _last(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> Iterator[Stage]:
-    """The channels of the last feature maps behind the last change of size, before they grow again, if all that follows depends
-    on them: not those of one head of several."""
+    """Return the last feature maps after the last change of size, before they grow again.
+
+    All later nodes depend on them: the feature maps of one of several heads do not count.
+    """
     if not steps or max(last := list(steps.values())[-1].after) == 1:
         return
     calls = {call for layer in layers if layer.kind == "convolution" and layer.place == "main" for call in layer.calls}

@@ -1,7 +1,8 @@
-"""Finding skip connections: where a tensor reaches a join past a body that starts at the same tensor.
+"""Find skip connections: tensors that reach a join past a body that starts at the same tensor.
 
-The terms are those of the papers: identity and projection shortcuts are He et al. 2015 (arXiv:1512.03385), concatenation
-of earlier features is Huang et al. 2016 (arXiv:1608.06993), gates are Hu et al. 2017 (arXiv:1709.01507).
+The terms are those of the papers: identity and projection shortcuts are from He et al. 2015 (arXiv:1512.03385),
+concatenation of earlier features from Huang et al. 2016 (arXiv:1608.06993), gates from Hu et al. 2017
+(arXiv:1709.01507).
 """
 
 from __future__ import annotations
@@ -19,23 +20,25 @@ _PREFERENCE: tuple[SkipKind, ...] = ("identity", "resample", "projection", "gate
 
 
 def find_skips(graph: ArchGraph) -> ArchGraph:
-    """The same graph with its skip connections in ``skips``, in the order of their joins, at most one for each join.
+    """Return the same graph with its skip connections, at most one for each join, in the order of the joins.
 
-    An addition of two feature tensors joins a skip if one of them, walked back through steps with one source, comes
-    from a fork that the other one (the body) comes from too. What the skip passes on its way decides its kind:
+    An addition of two feature tensors joins a skip if one of them, traced back through steps with one source, comes
+    from a fork that the other one (the body) comes from, too. The operations on the skip decide its kind:
 
-    - **identity**: nothing but views, dropout and scaling by constants, while the body computes, normalises or pools;
+    - **identity**: only views, dropout and scaling by constants, while the body computes, normalizes or pools;
     - **resample**: pooling or interpolation, and nothing that computes, while the body computes;
     - **projection**: one convolution or linear layer, while the body has at least two in a row (with one each they are
-      equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal matrix.
+      equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal
+      matrix.
 
-    Which operand is written first plays no part. No skip is: an addend without an input's data in it (a position
-    embedding, a bias), one that is broadcast (a condition, a time embedding), scores on their way to a softmax (an attention
-    bias), and an earlier tensor added to a stream that goes on elsewhere too (a re-injected position or prompt).
+    The order of the operands does not matter. These are no skips: an addend that does not depend on an input (a
+    position embedding, a bias), a broadcast addend (a condition, a time embedding), scores that go on to a softmax (an
+    attention bias), and an earlier tensor added to a stream that is also used elsewhere (a re-injected position or
+    prompt).
 
-    A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other; a
-    concatenation is a **concat** skip if one input is the fork of another, as it is or rearranged, with compute between.
-    Where the run stopped there is none.
+    A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other. A
+    concatenation is a **concat** skip if one input is the fork of another, possibly rearranged, with compute between
+    them. The node at which a run failed joins none.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -46,7 +49,8 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     ... )
     >>> edges = (Edge("x", "conv", "0"), Edge("conv", "add", "0"), Edge("x", "add", "1"))
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
-    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), trace, nodes, edges, (Scope(0, "", "Tiny", 0, None),), ())
+    >>> scopes = (Scope(0, "", "Tiny", 0, None),)
+    >>> graph = ArchGraph(ModelInfo("tiny", "python", "Tiny"), trace, nodes, edges, scopes, ())
     >>> find_skips(graph).skips
     (Skip(kind='identity', fork='x', join='add', through=()),)
     """
@@ -83,12 +87,12 @@ def _residual(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | No
 
 
 def _rank(flow: Activations, skip: Skip, body_end: str) -> tuple[int, int, int]:
-    """The plainer and shorter way is the skip; that the order of the operands plays no part, positions decide the rest."""
+    """Rank plainer and shorter paths first, and equal ones by position: the order of operands does not matter."""
     return _PREFERENCE.index(skip.kind), len(skip.through), flow.position[body_end]
 
 
 def _are_scores(flow: Activations, join: str) -> bool:
-    """Whether the sum reaches a softmax, whose result is then used, through nothing but scaling and masking."""
+    """Return whether the sum reaches a softmax, whose result is used, through nothing but scaling and masking."""
     frontier = {join}
     for _ in range(_SOFTMAX_WITHIN):
         users = {user for name in frontier for user in flow.users[name]}
@@ -104,7 +108,7 @@ def _keeps_scores(flow: Activations, name: str) -> bool:
 
 
 def _shortcut(flow: Activations, join: str, side: str, body_end: str) -> Skip | None:
-    """The skip that arrives at ``side``, past the body that ends in ``body_end``."""
+    """Return the skip that arrives at ``side``, past the body that ends in ``body_end``."""
     if flow.shape(side) != flow.shape(join):
         return None
     way = _way_from_fork(flow, side, body_end)
@@ -113,7 +117,7 @@ def _shortcut(flow: Activations, join: str, side: str, body_end: str) -> Skip | 
 
 
 def _way_from_fork(flow: Activations, side: str, other: str) -> Way | None:
-    """The way to ``side`` from the nearest feature tensor that ``other`` is made from too."""
+    """Return the path to ``side`` from the nearest feature tensor that ``other`` depends on, too."""
     for way in flow.ways_back(side):
         if not flow.is_floating(way.start):
             return None
@@ -134,12 +138,12 @@ def _shortcut_kind(flow: Activations, way: Way, body_end: str) -> SkipKind | Non
 
 
 def _passes(flow: Activations, start: str, end: str, *roles: Role) -> bool:
-    """Whether a node with one of the roles lies on the ways from ``start`` to ``end``; looks no further than needed."""
+    """Return whether a node with one of the roles lies on a path from ``start`` to ``end``."""
     return any(flow.role(name) in roles for name in flow.between(start, end))
 
 
 def _layers_in_a_row(flow: Activations, start: str, end: str) -> int:
-    """How many nodes that compute lie on the deepest way from ``start`` to ``end``."""
+    """Count the nodes that compute on the deepest path from ``start`` to ``end``."""
     depth = {start: 0}
     for name in sorted(flow.between(start, end), key=flow.position.__getitem__):
         depth[name] = max(depth.get(source, 0) for source in flow.sources[name]) + (flow.role(name) == "compute")
@@ -161,7 +165,7 @@ def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
 
 
 def _squashing_end(flow: Activations, weight: str) -> str | None:
-    """The sigmoid-like node that ``weight`` is, but for views, resampling and scaling. ``relu6(...) / 6`` is one too."""
+    """Return the sigmoid-like node before ``weight``, past views, resampling and scaling; also ``relu6(...) / 6``."""
     scaled = False
     for way in flow.ways_back(weight, most_compute=0):
         node = flow.node[way.start]
@@ -174,10 +178,10 @@ def _squashing_end(flow: Activations, weight: str) -> str | None:
 
 
 def _way_past_gate(flow: Activations, side: str, weight: str) -> Way | None:
-    """The way to ``side`` from the fork, if the gate computes its weights from there.
+    """Return the path to ``side`` from the fork, if the gate computes its weights from there.
 
-    In a gated linear unit one layer may compute both factors, which are then cut out of its result: the fork is what
-    that layer reads.
+    In a gated linear unit, one layer may compute both factors, which are then cut out of its result. The fork is that
+    layer's input.
     """
     way = _way_from_fork(flow, side, weight)
     if way is None:
@@ -197,7 +201,7 @@ def _computes_from(flow: Activations, fork: str, end: str) -> bool:
 
 
 def _concat(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
-    """The concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
+    """Return the concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
     bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
 
     @cache
@@ -214,7 +218,7 @@ def _concat(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None
 
 
 def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Way]:
-    """The feature tensors that ``side`` is, as they are or rearranged. A token cut out of a sequence stands for none."""
+    """Return the feature tensors that ``side`` is a rearrangement of. A token cut out of a sequence is none."""
     for way in flow.ways_back(side, most_compute=0):
         is_cut_out = is_token and any(cuts(flow.node[name]) for name in way.through)
         if not set(way.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(way.start):
@@ -223,7 +227,7 @@ def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Wa
 
 
 def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> bool:
-    """Whether a side is one position of a sequence, like a class token; one channel of an image is none."""
+    """Return whether a side is one position of a sequence, like a class token; one channel of an image is not."""
     if side is None or join is None or len(side) != len(join):
         return False
     along = [axis for axis, (size, whole) in enumerate(zip(side, join, strict=True)) if size != whole]

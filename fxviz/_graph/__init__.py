@@ -1,7 +1,7 @@
-"""The neutral form in the middle: a traced model as plain values.
+"""A traced model as plain values, independent of torch and of how it is drawn.
 
-An :class:`ArchGraph` knows nothing of torch and nothing of pictures. Tracing makes it, annotating fills in the facts
-that follow from it, folding and the tables read it. It saves to JSON (networkx node-link form) and comes back equal.
+Tracing makes an :class:`ArchGraph`, analysis adds facts that follow from it, views and reports read it. It is saved as
+JSON (networkx node-link form) and loaded as an equal graph.
 """
 
 from fxviz._graph.archgraph import ArchGraph
@@ -17,6 +17,7 @@ from fxviz._graph.values import (
     Node,
     NodeKind,
     Parameter,
+    ResidualKind,
     Scope,
     Skip,
     SkipKind,
@@ -38,6 +39,7 @@ __all__ = [
     "Node",
     "NodeKind",
     "Parameter",
+    "ResidualKind",
     "Scope",
     "Skip",
     "SkipKind",

@@ -15,6 +15,7 @@ from fxviz._errors import BadGraphFile, printable, shown
 from fxviz._graph.files import check_target, write_whole
 from fxviz._graph.index import Index
 from fxviz._graph.saved import graph_attributes, node_attributes, parse, read
+from fxviz._graph.units import quantity
 from fxviz._graph.values import (
     NODE_KINDS,
     SKIP_KINDS,
@@ -71,12 +72,9 @@ class ArchGraph:
         object.__setattr__(self, "edges", tuple(edges))
 
     def __repr__(self) -> str:
-        counts = (
-            _counted(len(self.nodes), "node"),
-            _counted(self.total_params, "parameter"),
-            _counted(len(self.skips), "skip"),
-        )
-        return f"<ArchGraph {shown(printable(self.model.name))}: {', '.join(counts)}>"
+        numbers = {"node": len(self.nodes), "parameter": self.total_params, "skip": len(self.skips)}
+        counts = ", ".join(quantity(number, noun) for noun, number in numbers.items())
+        return f"<ArchGraph {shown(printable(self.model.name))}: {counts}>"
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the fields alone: what is cached can be found again."""
@@ -219,10 +217,6 @@ class ArchGraph:
             raise BadGraphFile(
                 f"cannot read '{path}': {error}; create it with 'fxviz trace MODEL -o {path}'"
             ) from error
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def check(graph: ArchGraph, position: Mapping[str, int]) -> None:

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files atomically, and check beforehand that they can be written."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from fxviz._errors import BadOutput, choice
 
 
 def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
-    """Find out before any work is done whether a file can be written.
+    """Check that a file can be written, before any work is done.
 
     Args:
-        target: the file to be.
-        suffixes: the ones allowed, with their dot.
+        target: the file to write.
+        suffixes: the allowed suffixes, with their dot.
 
     Returns:
-        Its path.
+        The path of the file.
 
     Raises:
-        BadOutput: no name, another suffix, a missing folder, a folder in its place, a read-only file, a folder that takes no
-            new file.
+        BadOutput: the name is empty or has another suffix, the folder is missing or not writable, or the path is a
+            folder or a
+            read-only file.
 
     >>> check_target(Path("net.gif"), (".svg", ".dot"))
     Traceback (most recent call last):
@@ -30,11 +31,11 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
     fxviz._errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
     """
     if not isinstance(target, (str, os.PathLike)) or not str(target):
-        raise BadOutput(f"cannot write to {target!r}: give the name of a file that ends in {choice(suffixes)}")
+        raise BadOutput(f"cannot write to {target!r}: must be the name of a file that ends in {choice(suffixes)}")
     path = Path(target)
     _check_name(path)
     if path.is_dir():
-        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
+        raise BadOutput(f"cannot write '{path}': it is a folder; choose a file in it")
     if path.suffix.lower() not in suffixes:
         raise BadOutput(f"cannot write '{path}': the suffix must be {choice(suffixes)}")
     if not path.parent.is_dir():
@@ -47,7 +48,7 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
 
 
 def _check_name(path: Path) -> None:
-    """Refuse what the file system takes for no name at all: too long, with a zero byte, a circle of links."""
+    """Refuse a name that the file system does not accept: too long, with a null byte, a cycle of links."""
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -57,22 +58,23 @@ def _check_name(path: Path) -> None:
 
 
 def _check_folder(path: Path) -> None:
-    """Try what writing will do: make a file beside the target. Permissions alone do not tell (a full or read-only disk)."""
+    """Create a temporary file beside the target: permissions do not tell if a disk is full or read-only."""
     try:
         with tempfile.TemporaryFile(dir=path.resolve().parent):
             pass
     except OSError as error:
-        raise BadOutput(f"cannot write '{path}': its folder takes no new file ({error.strerror or error})") from error
+        reason = error.strerror or error
+        raise BadOutput(f"cannot write '{path}': cannot create a file in its folder ({reason})") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
-    """Write ``content`` to ``path`` in one step: a reader sees the old file or the new one, never half of either.
+    """Write ``content`` to ``path`` in one step: readers see the old file or the new one, never half of either.
 
-    The new file is written beside the old one and then takes its place, so an interrupted or failed run leaves what was there.
-    A device or pipe (``/dev/stdout``) is written straight through, a symbolic link keeps pointing where it points.
+    The new file is written beside the old one and then replaces it, so that an interrupted or failed run leaves the old
+    one. A device or pipe (``/dev/stdout``) is written directly. A symbolic link is kept, and its target is replaced.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file to write; its folder must exist.
         content: text (written as UTF-8) or bytes.
 
     Returns:
@@ -88,7 +90,7 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     data = content.encode("utf-8") if isinstance(content, str) else content
     _check_name(path)
     if path.is_dir():
-        raise BadOutput(f"cannot write '{path}': it is a folder; name a file in it")
+        raise BadOutput(f"cannot write '{path}': it is a folder; choose a file in it")
     if not path.parent.is_dir():
         raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
     try:

@@ -112,7 +112,7 @@ class Index:
 
     @cached_property
     def steps(self) -> dict[int, tuple[Node | Scope, ...]]:
-        """Return the steps of each module's forward, in order: its own nodes, and the calls in which other nodes ran."""
+        """Return the steps of each module call in order: its own nodes, and the calls in which other nodes ran."""
         steps: dict[int, list[Node | Scope]] = {scope: [] for scope in self.scopes}
         started: set[int] = set()
         for node in self.graph.nodes:
@@ -173,7 +173,8 @@ class Index:
         >>> from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
         >>> parameters = tuple(Parameter(name, (4,), "float32", True) for name in ("in_proj", "out_proj.weight"))
         >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
-        >>> net = ArchGraph(ModelInfo("net", "python", "Net"), trace, (), (), (Scope(0, "", "Net", 0, None),), parameters)
+        >>> model, scopes = ModelInfo("net", "python", "Net"), (Scope(0, "", "Net", 0, None),)
+        >>> net = ArchGraph(model, trace, (), (), scopes, parameters)
         >>> [net.index.layer_of(parameter.name) for parameter in parameters]
         [None, 'out_proj']
         """
@@ -181,7 +182,7 @@ class Index:
         return None if path in self._holders else path
 
     def parameters_read(self, node: Node) -> Iterator[Node]:
-        """Return the parameters that a step reads as arguments, directly or through views; twice if two arguments are one."""
+        """Return the parameters that a step reads, directly or through views, one for each argument."""
         for edge in self.edges_to[node.id]:
             source = self.by_id[edge.source]
             while is_view(source) and (viewed := self.main_argument(source)) is not None:
@@ -192,8 +193,8 @@ class Index:
     def owner_of(self, node: Node) -> Owner | None:
         """Return the owner of a step; None of a view, and if it reads no parameters or those of several owners.
 
-        A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the largest
-        parameter that stands for itself.
+        A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the
+        largest parameter that stands for itself.
         """
         if node.kind == "module":
             return "layer", node.path

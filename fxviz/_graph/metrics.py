@@ -1,4 +1,4 @@
-"""What a figure can measure by its bars: parameters, MACs, activations, time."""
+"""Metrics that the bars of a figure can show: parameters, MACs, activations, time."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, spelled
 from fxviz._graph import ArchGraph, Node, units
 
 
 @dataclass(frozen=True)
 class Metric:
-    """A number that each node has, and how people write it.
+    """A number that each node has, and its format.
 
     Attributes:
-        name: what it is asked for by.
-        noun: what a share is a share of, as in "71.8% of parameters".
-        of: the number of one node; 0 where it has none or it is unknown.
-        said: the number in a few characters.
+        name: the value of the option ``metric``.
+        noun: its name in sentences ("71.8% of parameters").
+        of: returns the number of one node; 0 if it has none or it is unknown.
+        said: formats the number in a few characters.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Metric:
 
 
 def _activations(node: Node) -> float:
-    """Elements that leave a convolution, matrix product or attention (Radosavovic et al. 2020, arXiv:2003.13678, section 3)."""
+    """Count the output elements of convolutions, matrix products and attention (arXiv:2003.13678, section 3)."""
     return sum(prod(tensor.shape) for tensor in node.outputs) if node.macs else 0
 
 
@@ -41,15 +41,15 @@ METRICS = {
         Metric("time", "time", lambda node: node.time or 0, units.seconds),
     )
 }
-"""All metrics by name."""
+"""Metrics by name."""
 
 
 def metric_for(graph: ArchGraph, name: str) -> Metric:
-    """The metric called ``name``, if the graph has it.
+    """Return the metric of a name.
 
     Raises:
-        UsageError: the graph holds no times.
-        KeyError: there is no such metric.
+        UsageError: the metric is time, and the graph holds no times.
+        KeyError: the metric is unknown.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -59,10 +59,9 @@ def metric_for(graph: ArchGraph, name: str) -> Metric:
     >>> metric_for(graph, "time")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)
+    fxviz.UsageError: cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True
     """
     if name == "time" and not any(node.time for node in graph.nodes):
-        raise UsageError(
-            "cannot color by time: the graph holds no times; trace it on cpu or cuda with time=True (--time)"
-        )
+        option = spelled("time=True", "--time")
+        raise UsageError(f"cannot color by time: the graph holds no times; trace it on cpu or cuda with {option}")
     return METRICS[name]

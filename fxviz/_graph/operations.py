@@ -1,8 +1,8 @@
-"""What an operation is, told from its name: norm, activation, view, scaling, ...
+"""Classify operations by their names: norm, activation, view, scaling and so on.
 
-A name is compared in one spelling (:func:`plain_name`), so that functions, methods and modules share one list of words.
-Classes of other libraries are recognised by the words in their names (``FrozenBatchNorm2d``, ``LayerNorm2d``, ``DropPath``),
-as those libraries name them after torch's. No predicate holds for an input, a parameter or the output, whatever its name.
+Names are compared in one spelling (:func:`plain_name`), so that functions, methods and modules share one list of words.
+Classes of other libraries are recognized by the words in their names (``FrozenBatchNorm2d``, ``DropPath``), as those
+libraries name them after torch's. No predicate is true of an input, a parameter or the output, whatever its name.
 """
 
 from __future__ import annotations
@@ -27,27 +27,29 @@ _SAME = {
     "multiply": "mul",
 }
 _CONSTANTS = _words(
-    """zeros zeroslike ones oneslike full fulllike empty emptylike rand randlike randn randnlike newzeros newones newempty
-    newfull newtensor arange linspace eye"""
+    """zeros zeroslike ones oneslike full fulllike empty emptylike rand randlike randn randnlike newzeros newones
+    newempty newfull newtensor arange linspace eye"""
 )
 _CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
 _VIEWS = _CUTS | _words(
-    """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint movedim
-    moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas float half
-    bfloat16 double roll flip pad constantpadnd rearrange pixelshuffle pixelunshuffle channelshuffle readafterwrite
-    unsafeview tocopy liftfreshcopy"""
+    """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint
+    movedim moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas
+    float half bfloat16 double roll flip pad constantpadnd rearrange pixelshuffle pixelunshuffle channelshuffle
+    readafterwrite unsafeview tocopy liftfreshcopy"""
 )
 _SHARING = _words(
-    """view viewas asstrided detach alias data expand expandas squeeze unsqueeze unflatten permute transpose t mt h mh adjoint
-    movedim moveaxis swapaxes swapdims narrow select slice getitem split splitwithsizes tensorsplit hsplit vsplit dsplit
-    chunk unbind diagonal real imag viewasreal viewascomplex unsafeview unsafesplit unsafechunk readafterwrite"""
+    """view viewas asstrided detach alias data expand expandas squeeze unsqueeze unflatten permute transpose t mt h mh
+    adjoint movedim moveaxis swapaxes swapdims narrow select slice getitem split splitwithsizes tensorsplit hsplit
+    vsplit dsplit chunk unbind diagonal real imag viewasreal viewascomplex unsafeview unsafesplit unsafechunk
+    readafterwrite"""
 )
-"""What shares memory (https://docs.pytorch.org/docs/stable/tensor_view.html). ``_VIEWS``, what a figure need not show, is
-another list: it has copies, too, and lacks what is worth a row."""
+"""Operations that share memory (https://docs.pytorch.org/docs/stable/tensor_view.html).
+
+``_VIEWS`` lists operations that figures hide: it has copies, too, and lacks views that are worth a row."""
 
 _TURNS = _words(
-    """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice getitem split
-    splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
+    """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice
+    getitem split splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
 )
 _COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
     f"{border}pad{dims}d"
@@ -70,7 +72,7 @@ _LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "po
 
 @cache
 def plain_name(op: str) -> str:
-    """One spelling for the in-place, reflected, dunder and module forms of an operation.
+    """Return one spelling for the in-place, reflected, dunder and module forms of an operation.
 
     >>> [plain_name(op) for op in ("add", "add_", "__iadd__", "__radd__", "torch.add", "Add")]
     ['add', 'add', 'add', 'add', 'add', 'add']
@@ -84,7 +86,7 @@ def plain_name(op: str) -> str:
 
 
 def name_of(node: Node) -> str:
-    """The name to show: a module's class; a function as torch spells it, without the marks of its in-place and other forms.
+    """Return the name to show: a module's class, or a function as torch spells it, without underscores.
 
     >>> [name_of(Node("n", "method", op, "")) for op in ("masked_fill_", "__iadd__", "concat", "_softmax")]
     ['masked_fill', 'add', 'cat', 'softmax']
@@ -98,7 +100,7 @@ def name_of(node: Node) -> str:
 
 
 def _plain(node: Node) -> str:
-    """The plain name of an operation; of anything else nothing, as an input may be called ``t`` or ``data``."""
+    """Return the plain name of an operation; "" for other nodes, as an input may be called ``t`` or ``data``."""
     return plain_name(node.op) if node.kind in ("module", "function", "method") else ""
 
 
@@ -107,7 +109,7 @@ def _has(name: str, words: Iterable[str]) -> bool:
 
 
 def is_norm(node: Node) -> bool:
-    """Batch, layer, group, instance, RMS norm and their kin; not the length of a vector.
+    """Return whether a node is a norm layer or function (batch, layer, group, RMS norm); not the length of a vector.
 
     >>> [is_norm(Node("n", "function", op, "")) for op in ("batch_norm", "norm")]
     [True, False]
@@ -117,7 +119,7 @@ def is_norm(node: Node) -> bool:
 
 
 def is_activation(node: Node) -> bool:
-    """A nonlinearity that computes nothing else.
+    """Return whether a node is a nonlinearity and computes nothing else.
 
     >>> [is_activation(Node("n", "module", op, "n")) for op in ("LeakyReLU", "GLU", "Softmax", "PixelUnshuffle")]
     [True, True, True, False]
@@ -127,7 +129,7 @@ def is_activation(node: Node) -> bool:
 
 
 def is_softmax(node: Node) -> bool:
-    """The normalisation of attention scores.
+    """Return whether a node is a softmax, as over attention scores.
 
     >>> [is_softmax(Node("n", "function", op, "")) for op in ("softmax", "log_softmax")]
     [True, False]
@@ -136,7 +138,7 @@ def is_softmax(node: Node) -> bool:
 
 
 def is_masking(node: Node) -> bool:
-    """Whether the step is one of those with which attention scores are masked on their way to the softmax.
+    """Return whether a node may mask attention scores before the softmax.
 
     >>> is_masking(Node("m", "method", "masked_fill", "")), is_masking(Node("m", "method", "relu", ""))
     (True, False)
@@ -145,9 +147,10 @@ def is_masking(node: Node) -> bool:
 
 
 def is_view(node: Node) -> bool:
-    """Whether it moves data, copies it or selects from it, and computes nothing.
+    """Return whether a node moves data, copies it or selects from it, and computes nothing.
 
-    >>> [is_view(Node("n", kind, op, "")) for kind, op in (("method", "unsqueeze_"), ("module", "ZeroPad2d"), ("input", "t"))]
+    >>> nodes = ("method", "unsqueeze_"), ("module", "ZeroPad2d"), ("input", "t")
+    >>> [is_view(Node("n", kind, op, "")) for kind, op in nodes]
     [True, True, False]
     >>> [is_view(Node("n", "function", op, "")) for op in ("slice", "_to_copy", "_unsafe_view", "constant_pad_nd")]
     [True, True, True, True]
@@ -157,7 +160,7 @@ def is_view(node: Node) -> bool:
 
 
 def flattens(node: Node) -> bool:
-    """Whether it makes one vector of each example: a view that a figure shows.
+    """Return whether a node flattens each example to one vector: a view that figures show.
 
     >>> from fxviz._graph import TensorInfo
     >>> flattens(Node("f", "function", "flatten", "", outputs=(TensorInfo((1, 512), "float32"),)))
@@ -167,9 +170,10 @@ def flattens(node: Node) -> bool:
 
 
 def shares_memory(node: Node) -> bool:
-    """Whether the result is another view of the memory of what is read; fxviz's own step for reading what a view wrote is one.
+    """Return whether the result shares the memory of the input; fxviz's own step to read what a view wrote does, too.
 
-    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in (("method", "view"), ("method", "unfold"), ("function", "pad"))]
+    >>> nodes = ("method", "view"), ("method", "unfold"), ("function", "pad")
+    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in nodes]
     [True, True, False]
     """
     name = _plain(node)
@@ -177,7 +181,7 @@ def shares_memory(node: Node) -> bool:
 
 
 def turns(node: Node) -> bool:
-    """Whether the elements of the result no longer follow each other in memory.
+    """Return whether the result is no longer contiguous in memory.
 
     >>> turns(Node("t", "method", "transpose", "")), turns(Node("v", "method", "view", ""))
     (True, False)
@@ -186,7 +190,7 @@ def turns(node: Node) -> bool:
 
 
 def is_passing(node: Node) -> bool:
-    """Dropout, identity, stochastic depth: in eval mode the input itself.
+    """Return whether a node returns its input in eval mode: dropout, identity, stochastic depth.
 
     >>> [is_passing(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
     [True, True, True]
@@ -195,7 +199,7 @@ def is_passing(node: Node) -> bool:
 
 
 def is_dropout(node: Node) -> bool:
-    """Dropout and stochastic depth: what passes its input on in eval mode, and not in training.
+    """Return whether a node is dropout or stochastic depth, which return their input in eval mode only.
 
     >>> [is_dropout(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
     [False, True, True]
@@ -208,7 +212,7 @@ def _passes(name: str) -> bool:
 
 
 def is_scaling(node: Node) -> bool:
-    """Elementwise arithmetic other than adding, which joins: multiplication, division, negation, subtraction.
+    """Return whether a node is elementwise arithmetic other than an addition, which joins.
 
     >>> [is_scaling(Node("n", "method", op, "")) for op in ("__rmul__", "true_divide", "add")]
     [True, True, False]
@@ -217,7 +221,7 @@ def is_scaling(node: Node) -> bool:
 
 
 def is_commutative(node: Node) -> bool:
-    """Whether the order of what it reads makes no difference.
+    """Return whether the order of the operands does not matter.
 
     >>> [is_commutative(Node("n", "function", op, "")) for op in ("__iadd__", "mul", "sub", "cat")]
     [True, True, False, False]
@@ -226,10 +230,11 @@ def is_commutative(node: Node) -> bool:
 
 
 def is_heavy(node: Node) -> bool:
-    """A layer with multiply-accumulates, or a module with parameters that is no norm and no activation.
+    """Return whether a node is a layer: it has multiply-accumulates, or parameters and is no norm or activation.
 
-    >>> is_heavy(Node("m", "method", "matmul", "", macs=16)), is_heavy(Node("e", "module", "Embedding", "e", uses=("e.table",)))
-    (True, True)
+    >>> nodes = Node("m", "method", "matmul", "", macs=16), Node("e", "module", "Embedding", "e", uses=("e.table",))
+    >>> [is_heavy(node) for node in nodes]
+    [True, True]
     """
     return bool(node.macs) or (
         node.kind == "module" and bool(node.uses) and not is_norm(node) and not is_activation(node)
@@ -237,12 +242,13 @@ def is_heavy(node: Node) -> bool:
 
 
 def role_of(node: Node, arguments: int = 1) -> Role:
-    """What ``node`` does to an activation, when that many of its arguments are activations (``x * x`` has two).
+    """Return what a node does to an activation, if so many of its arguments are activations (``x * x`` has two).
 
-    Only as much is told apart as skip connections need. Something **computes** if it has multiply-accumulates, or is a module
-    with parameters of its own that is no norm, scale, activation or embedding, or a Fourier transform. A multiplication
-    **scales** if only one factor is an activation: by a number, or by a tensor of the model. Concatenation, dropout and
-    drop-path count as **views**: at inference the last two do nothing. Repeating and padding by a module do not.
+    The roles are those that matter for skip connections. A node **computes** if it has multiply-accumulates, is a
+    Fourier transform, or is a module with parameters that is no norm, scale, activation or embedding. A multiplication
+    **scales** if only one factor is an activation, and the other a number or a tensor of the model. Concatenation,
+    dropout and drop-path count as **views**: the last two do nothing at inference. Repeating and padding by a module do
+    not.
 
     >>> role_of(Node("fc", "module", "Linear", "fc", uses=("fc.weight",), macs=16))
     'compute'
@@ -273,7 +279,7 @@ def _computes(node: Node, name: str) -> bool:
 
 
 def makes_constant(node: Node) -> bool:
-    """Whether the result does not depend on the values read: ``zeros_like`` reads a tensor for its shape only.
+    """Return whether the result does not depend on the values read: ``zeros_like`` reads only a tensor's shape.
 
     >>> makes_constant(Node("z", "function", "zeros_like", "")), makes_constant(Node("r", "method", "relu_", ""))
     (True, False)
@@ -282,16 +288,16 @@ def makes_constant(node: Node) -> bool:
 
 
 def cuts(node: Node) -> bool:
-    """Whether the result is a piece of what is read.
+    """Return whether the result is a slice of the input.
 
-    >>> cuts(Node("c", "method", "chunk", "")), cuts(Node("s", "function", "slice", "")), cuts(Node("v", "method", "view", ""))
-    (True, True, False)
+    >>> [cuts(Node("n", "method", op, "")) for op in ("chunk", "slice", "view")]
+    [True, True, False]
     """
     return _plain(node) in _CUTS
 
 
 def squashes(node: Node) -> bool:
-    """Whether the result is a bounded weight, as a gate's is: sigmoid and its hard forms, softmax, tanh.
+    """Return whether the result is bounded, like the weights of a gate: sigmoid and its hard forms, softmax, tanh.
 
     >>> [squashes(Node("n", "module", op, "n")) for op in ("Sigmoid", "Hardsigmoid", "Softmax", "LogSigmoid", "SiLU")]
     [True, True, True, False, False]

@@ -1,4 +1,4 @@
-"""Numbers as people write them: ``11.69M``, ``1.82 GMACs``, ``71.8%``, ``64×56×56``."""
+"""Format numbers for readers: ``11.69M``, ``1.82 GMACs``, ``71.8%``, ``64×56×56``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _STEPS = ((1e3, "k"), (1e6, "M"), (1e9, "G"), (1e12, "T"))
 
 
 def count(value: int) -> str:
-    """A count as figures have it: four significant digits from a million on, one decimal for thousands.
+    """Format a count for figures: four significant digits from a million up, one decimal for thousands.
 
     >>> [count(n) for n in (768, 9536, 147712, 11689512, 138357544)]
     ['768', '9.5k', '147.7k', '11.69M', '138.4M']
@@ -23,7 +23,7 @@ def count(value: int) -> str:
 
 
 def hundredths(value: int) -> str:
-    """A count as sentences have it, with two decimals, so that sums and ratios can be checked by eye.
+    """Format a count for sentences, with two decimals, so that readers can check sums and ratios.
 
     >>> [hundredths(n) for n in (768, 9536, 11_689_512, 138_357_544, 6_607_343_616)]
     ['768', '9.54k', '11.69M', '138.36M', '6.61B']
@@ -33,7 +33,7 @@ def hundredths(value: int) -> str:
 
 
 def macs(value: int) -> str:
-    """Multiply-accumulate operations (1 MAC = 2 FLOPs) with their unit.
+    """Format multiply-accumulate operations (1 MAC = 2 FLOPs) with their unit.
 
     >>> macs(1_814_073_344), macs(0), macs(15_470_264_320), macs(999_970_000)
     ('1.81 GMACs', '0 MACs', '15.47 GMACs', '1.00 GMACs')
@@ -43,7 +43,7 @@ def macs(value: int) -> str:
 
 
 def short_macs(value: int) -> str:
-    """The same under a title that says what they are.
+    """Format multiply-accumulate operations without their unit, under a heading that names it.
 
     >>> short_macs(118_013_952), short_macs(12_990), short_macs(0)
     ('118.0M', '12.99k', '0')
@@ -52,7 +52,7 @@ def short_macs(value: int) -> str:
 
 
 def seconds(value: float) -> str:
-    """A duration given in seconds.
+    """Format a duration given in seconds.
 
     >>> seconds(0.00123), seconds(0.0000042), seconds(0.1234), seconds(0.99996), seconds(2.5)
     ('1.23 ms', '0.004 ms', '123.4 ms', '1.00 s', '2.50 s')
@@ -64,7 +64,7 @@ def seconds(value: float) -> str:
 
 
 def milliseconds(value: float) -> str:
-    """A duration given in seconds, in milliseconds under a title that says so; never a false zero.
+    """Format a duration given in seconds as milliseconds, under a heading that names them; never a false zero.
 
     >>> milliseconds(0.00123), milliseconds(1.2345), milliseconds(0.0000002), milliseconds(0)
     ('1.230', '1,234.500', '<0.001', '0.000')
@@ -73,7 +73,7 @@ def milliseconds(value: float) -> str:
 
 
 def memory(value: int) -> str:
-    """Bytes: 1 MB = 10^6 bytes.
+    """Format bytes (1 MB = 10^6 bytes).
 
     >>> [memory(n) for n in (640, 64_000, 46_758_048, 999_960_000, 26_429_374_464)]
     ['640 bytes', '64.00 kB', '46.76 MB', '1.00 GB', '26.43 GB']
@@ -83,7 +83,7 @@ def memory(value: int) -> str:
 
 
 def percent(share: float) -> str:
-    """A share between 0 and 1: one decimal from 1 % on, two below, never a false zero or a false whole.
+    """Format a share between 0 and 1: one decimal from 1 % up, two below, never a false 0 % or 100 %.
 
     >>> [percent(s) for s in (0.7182, 0.0439, 0.0032, 0.000002, 0.0, 0.9997, 1.0)]
     ['71.8%', '4.4%', '0.32%', '<0.01%', '0%', '>99.9%', '100.0%']
@@ -98,7 +98,7 @@ def percent(share: float) -> str:
 
 
 def ratio(value: float) -> str:
-    """How many times as much.
+    """Format the ratio of two amounts.
 
     >>> [ratio(value) for value in (1.0, 1.0004, 1.04, 11.836, 0.12, 49532.6, 0.0004)]
     ['1x', '1.0004x', '1.04x', '11.8x', '0.12x', '49,533x', '0.0004x']
@@ -112,8 +112,17 @@ def ratio(value: float) -> str:
     return f"{value:.1f}x" if value < 100 else f"{value:,.0f}x"
 
 
+def quantity(number: int, noun: str) -> str:
+    """Return a number of things.
+
+    >>> quantity(1, "layer"), quantity(1413, "layer")
+    ('1 layer', '1,413 layers')
+    """
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def shape(sizes: Sequence[int]) -> str:
-    """A tensor's shape.
+    """Format a tensor's shape.
 
     >>> shape((1, 3, 224, 224)), shape(())
     ('1×3×224×224', 'scalar')
@@ -122,7 +131,7 @@ def shape(sizes: Sequence[int]) -> str:
 
 
 def _scaled(value: int, steps: Sequence[tuple[float, str]], said: Callable[[float], str]) -> tuple[str, str]:
-    """A number in the first unit that leaves less than 1000 as it is written, else in the last: its digits, and the unit."""
+    """Return the digits of a number in the first unit that leaves fewer than four before the point, and the unit."""
     if value < 1000:
         return str(value), ""
     written = ((said(value / size), unit) for size, unit in steps)

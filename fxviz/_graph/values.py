@@ -1,4 +1,4 @@
-"""What a graph is made of: nodes, edges, scopes, parameters, skips, and what is known of the model and its trace."""
+"""The values of a graph: nodes, edges, scopes, parameters, skips, and facts about the model and its trace."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fxviz._errors import shown
+from fxviz._errors import printable, shown
 from fxviz._graph import units
 
 SCHEMA = "fxviz.graph/1"
@@ -16,7 +16,7 @@ NODE_KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
 
 ResidualKind = Literal["identity", "projection", "resample"]
 RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)
-"""Kinds of skips that end in an addition."""
+"""Kinds of skips that join by an addition."""
 
 SkipKind = Literal[ResidualKind, "concat", "gate"]
 SKIP_KINDS: tuple[SkipKind, ...] = get_args(SkipKind)
@@ -28,12 +28,12 @@ SKIP_NOUNS: dict[SkipKind, str] = {
     "concat": "concat skip",
     "gate": "gate",
 }
-"""What one skip of each kind is called; in a count of residual skips the kind alone says it."""
+"""The name of one skip of each kind. Counts of residual skips name the kind only."""
 
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """One tensor: its sizes (batch included) and its dtype as torch prints it, without ``torch.``."""
+    """A tensor: its shape (batch included) and its dtype as torch prints it, without ``torch.``."""
 
     shape: tuple[int, ...]
     dtype: str
@@ -45,25 +45,26 @@ class TensorInfo:
 
 @dataclass(frozen=True)
 class Node:
-    """One recorded step: an input, a call of a leaf module, a function, a method, a tensor read from the model, or the output.
+    """A recorded step: an input, a leaf module, a function, a method, a tensor read from the model, or the output.
 
     Attributes:
         id: unique name of the node in the graph.
         kind: one of ``NODE_KINDS``.
-        op: what it does in one word: the class of a module ("Conv2d"), the name of a function ("add"), and for kind
-            "parameter" one of "Parameter", "Buffer", "Constant".
+        op: the class of a module ("Conv2d"), the name of a function ("add"), and for kind "parameter" one of
+            "Parameter",
+            "Buffer", "Constant".
         path: dotted path of the module (kind module), of the tensor (kind parameter), of the module whose code made
             the call (kinds function and method), or the argument's name (kind input).
         cls: the module's class with its Python module ("torch.nn.modules.conv.Conv2d"); None for all other kinds.
-        call: which call of the module at that path this is, from 0.
+        call: the number of earlier calls of the module at that path.
         scope: id of the :class:`Scope` in which it ran.
-        uses: names of the parameters it reads.
-        outputs: the tensors it returns.
+        uses: names of the parameters that it reads.
+        outputs: the tensors that it returns.
         settings: the plain settings of a module or the plain arguments of a call (kernel_size, stride, ...).
-        macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None when unknown, which is never 0.
+        macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None if unknown, which is not 0.
         params: scalars in the parameters counted here. A parameter counts at the first node that reads it.
         shared: names in ``uses`` that are counted at an earlier node.
-        time: seconds that it took, the median of several runs; None if that was not measured.
+        time: its duration in seconds, the median of several runs; None if it was not measured.
     """
 
     id: str
@@ -84,7 +85,7 @@ class Node:
 
 @dataclass(frozen=True)
 class Edge:
-    """Data flow: ``source``'s result is the argument ``slot`` ("0", "1.2", "mask") of ``target``."""
+    """Data flow: the result of ``source`` is the argument ``slot`` ("0", "1.2", "mask") of ``target``."""
 
     source: str
     target: str
@@ -93,9 +94,9 @@ class Edge:
 
 @dataclass(frozen=True)
 class Scope:
-    """One call of a module that has children. Scope 0 is the model itself; ``parent`` is None for it alone.
+    """A call of a module that has children. Scope 0 is the model itself, the only one whose ``parent`` is None.
 
-    ``sequential`` is true for ``nn.Sequential`` and its subclasses that keep its forward: a mere list of steps.
+    ``sequential`` is true for ``nn.Sequential`` and for subclasses that keep its forward.
     """
 
     id: int
@@ -112,9 +113,9 @@ class Scope:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter of the model, once, under the first of its names.
+    """A parameter of the model, listed once, under the first of its names.
 
-    ``owner``: the class of the module that holds it, with its Python module ("torch.nn.modules.linear.Linear"); "" if unknown.
+    ``owner`` is the class of the module that holds it, with its Python module; "" if unknown.
     """
 
     name: str
@@ -133,10 +134,10 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Skip:
-    """A skip connection: ``fork``'s result reaches ``join`` past the body that starts at ``fork`` too.
+    """A skip connection: the result of ``fork`` reaches ``join`` past a body that starts at ``fork``, too.
 
-    ``through`` names the nodes on the skip's own way, in order: none for most identities, the convolution (and its norm)
-    for a projection. ``kind`` is one of ``SKIP_KINDS``.
+    ``through`` names the nodes on the skip itself, in order: none for most identity shortcuts, the convolution (and its
+    norm) for a projection. ``kind`` is one of ``SKIP_KINDS``.
     """
 
     kind: SkipKind
@@ -150,12 +151,12 @@ class WeightsInfo:
     """The weights that were loaded into a model.
 
     Attributes:
-        name: what they were asked for by: a file, or the name of published weights.
+        name: the file, or the name of published weights.
         dtype: the floating dtype of most of their elements; "" if none is floating.
-        part: where in the file they stood ("state_dict"), "" for its top.
-        prefix: what their names begin with and the model's do not ("module.").
-        missing: the model's tensors that are not among them.
-        unexpected: those that the model has no place for, under the file's names.
+        part: the key in the file under which they were found ("state_dict"), "" for the top level.
+        prefix: the prefix of their names that the model's names lack ("module.").
+        missing: tensors of the model that the weights lack.
+        unexpected: tensors of the weights that the model lacks, under the file's names.
     """
 
     name: str
@@ -168,7 +169,7 @@ class WeightsInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """Which model it is: the name it was asked for by, where it comes from, its class, the weights that were loaded if any."""
+    """The identity of a model: its name as the user wrote it, its source, its class, and the loaded weights, if any."""
 
     name: str
     source: str
@@ -178,19 +179,21 @@ class ModelInfo:
 
 @dataclass(frozen=True)
 class Failure:
-    """Where and why the model's own code stopped before its end.
+    """The error at which the model's own code stopped.
 
     Attributes:
-        node: the operation that raised, the last node of the graph; it has no outputs. Where the code raised on its own,
-            outside of any operation, its op is "raise" and nothing leads to it.
-        message: what was raised, in one line ("RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)").
+        node: the operation that raised, the last node of the graph; it has no outputs. If the code raised outside of
+            any
+            operation, its op is "raise" and no edge leads to it.
+        message: the exception in one line ("RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)").
         path: dotted path of the innermost module whose call raised, "" for the model itself.
         cls: that module's class with its Python module.
-        file: the file of the code that raised, as Python names it; "" if that is not known. The user's own, where one of
-            their lines led there; never one of torch's.
-        line: its line there, from 1; 0 if not known.
-        code: that line's text, stripped.
-        inputs: the tensors that met in the operation.
+        file: the file of the code that raised, as Python names it; "" if unknown. It is the user's own file if one of
+            its
+            lines is on the stack, and never one of torch's.
+        line: the line number in that file, from 1; 0 if unknown.
+        code: the text of that line, stripped.
+        inputs: the tensors that the operation read.
     """
 
     node: str
@@ -209,17 +212,18 @@ class Failure:
 
 @dataclass(frozen=True)
 class TraceInfo:
-    """How it was traced.
+    """The conditions of a trace.
 
     Attributes:
         device: "meta", "cpu", "cuda" or "cuda:N".
         method: "fake" (fake tensors), "guessed" (fake tensors, where results that depend on data were guessed), "real".
-        inputs: the tensors that went in, by name.
+        inputs: the input tensors, by name.
         torch: version of torch.
         torchvision: version of torchvision, None if it is not installed.
-        guessed: how often the result of which operation was guessed ("aten.nonzero": 3).
-        training: whether it ran in training mode.
-        failure: where it stopped, None for a run to the end. A graph with a failure has no node of kind "output".
+        guessed: the number of guessed results by operation ("aten.nonzero": 3).
+        training: true if the model ran in training mode.
+        failure: the error at which the run stopped, None if it completed. A graph with a failure has no node of kind
+            "output".
     """
 
     device: str
@@ -234,7 +238,7 @@ class TraceInfo:
 
 @dataclass(frozen=True)
 class Metric:
-    """How good weights are, as their publisher says: ``Metric("ImageNet-1K", "acc@1", 69.758)``."""
+    """A published metric of weights: ``Metric("ImageNet-1K", "acc@1", 69.758)``."""
 
     dataset: str
     name: str
@@ -246,14 +250,14 @@ class Published:
     """Weights that a library publishes for a model, as it declares them.
 
     Attributes:
-        name: what ``--weights`` calls them.
-        is_default: whether they are those that the library takes if none are named.
-        is_here: whether they are on this machine already.
-        params: scalars in the parameters; None if that is not declared.
-        gmacs: multiply-accumulate operations in units of 1e9; None if that is not declared.
-        megabytes: of the file; None if that is not declared.
-        metrics: how good they are.
-        facts: whatever else is declared, by what it is called: ("licence", "apache-2.0").
+        name: the value of ``--weights`` that selects them.
+        is_default: true if the library uses them by default.
+        is_here: true if they are on this machine already.
+        params: scalars in the parameters; None if not declared.
+        gmacs: multiply-accumulate operations in units of 1e9; None if not declared.
+        megabytes: size of the file; None if not declared.
+        metrics: the published metrics.
+        facts: other declared facts, as pairs: ("licence", "apache-2.0").
     """
 
     name: str
@@ -268,19 +272,19 @@ class Published:
 
 @dataclass(frozen=True, repr=False)
 class Information:
-    """What is known of a model beside its graph.
+    """Facts about a model that its graph does not hold.
 
     Attributes:
-        model: the name it is asked for by.
+        model: its name as the user wrote it.
         cls: its class with its Python module.
-        origin: the library with its version, or what the model's name names.
-        file: where the code is that makes it; "" if that is not known.
-        line: its line there, from 1; 0 if not known.
-        documentation: what its author says of it, as written; "" if nothing.
+        origin: the library with its version, or the kind of source that the name refers to.
+        file: the file that defines it; "" if unknown.
+        line: the line in that file, from 1; 0 if unknown.
+        documentation: its docstring; "" if it has none.
         params: scalars in its parameters.
-        facts: what its library declares of it.
+        facts: facts that its library declares.
         published: the weights that its library declares.
-        nothing_published: why there are none.
+        nothing_published: the reason why there are none.
     """
 
     model: str
@@ -296,4 +300,4 @@ class Information:
 
     def __repr__(self) -> str:
         params = "" if self.params is None else f", {units.quantity(self.params, 'parameter')}"
-        return f"<Information {shown(self.model, 60)}: {shown(self.cls, 60)}{params}>"
+        return f"<Information {shown(printable(self.model), 60)}: {shown(printable(self.cls), 60)}{params}>"
