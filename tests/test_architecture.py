@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from importlinter.cli import lint_imports
 
 from conftest import ROOT
+from models import traced
 
 
 def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -39,8 +43,75 @@ def test_a_door_is_light(module: str, heavy: set[str]) -> None:
     assert not heavy & set(loaded)
 
 
+def test_a_saved_graph_is_drawn_without_heavy_libraries(tmp_path: Path) -> None:
+    saved = traced("resnet18").save(tmp_path / "resnet18.json")
+    code = (
+        "import sys; from fxviz._cli import main; status = main(sys.argv[1:]); "
+        "print(*sys.modules, sep='\\n'); sys.exit(status)"
+    )
+    command = [sys.executable, "-c", code, "render", str(saved), "-o", str(tmp_path / "resnet18.svg")]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert (tmp_path / "resnet18.svg").exists()
+    assert not {"torch", "torchvision", "networkx", "numpy"} & set(run.stdout.splitlines())
+
+
 def test_the_clones_door_is_not_in_the_wheel() -> None:
     """A top-level module called ``cli`` would clash with others."""
     lines = (ROOT / "pyproject.toml").read_text(encoding="utf-8").splitlines()
     assert 'packages = ["fxviz"]' in lines
     assert len(Path(ROOT / "cli.py").read_text(encoding="utf-8").splitlines()) < 10
+
+
+PRIVATE = ROOT / "fxviz" / "_sources" / "torch_private.py"
+NAMES_IN_FILES = {"exported_vetting.py"}
+"""These name what a file of data may refer to, and use nothing of it."""
+
+
+def private_names(code: ast.AST) -> Iterator[str]:
+    """Private names of torch that a module imports, reads or writes, and those that it names in a text.
+
+    A private attribute of anything but ``self`` counts, unless the module itself defines one of that name.
+    """
+    nodes = list(ast.walk(code))
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    documentation = {id(node.value) for node in nodes if isinstance(node, ast.Expr)}
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if re.match(r"torch\b.*\._", each.name))
+        elif isinstance(node, ast.ImportFrom):
+            names = (f"{node.module}.{each.name}" for each in node.names)
+            yield from (name for name in names if re.match(r"torch\b.*\._", name))
+        elif isinstance(node, ast.Attribute) and re.match(r"_(?!_|fxviz)", node.attr):
+            whole = ast.unparse(node)
+            if not whole.startswith(("self.", "cls.", "fxviz.", "torch.ops.")) and node.attr not in own:
+                yield whole
+        elif isinstance(node, ast.Constant) and id(node) not in documentation and "torch._" in str(node.value):
+            yield str(node.value)
+
+
+@pytest.mark.parametrize("room", ["_sources", "_trace"])
+def test_private_names_of_torch_stand_in_one_file(room: str) -> None:
+    files = [file for file in (ROOT / "fxviz" / room).rglob("*.py") if file.name not in {PRIVATE.name, *NAMES_IN_FILES}]
+    found = {file.name: list(private_names(ast.parse(file.read_text(encoding="utf-8")))) for file in files}
+    assert len(files) > 10
+    assert not {name: names for name, names in found.items() if names}
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from torch._ops import OpOverload",
+        "from torch.utils import _pytree",
+        "import torch._dynamo",
+        "torch._C.DisableTorchFunction()",
+        "module._modules.get('fc')",
+        "log = logging.getLogger('torch._subclasses')",
+    ],
+)
+def test_a_private_name_of_torch_is_found(code: str) -> None:
+    assert list(private_names(ast.parse(code)))
+
+
+def test_the_file_of_private_names_uses_some() -> None:
+    assert len(set(private_names(ast.parse(PRIVATE.read_text(encoding="utf-8"))))) > 5

@@ -15,7 +15,7 @@ MOST_ROWS = 80
 
 
 def check(graph: ArchGraph) -> None:
-    """The ledger fits, and what "auto" chooses does; both count everything."""
+    """Check that the ledger and the automatic style fit, and that both count everything."""
     view = fold(graph)
     assert view.lines <= BUDGET
     assert len(view.flows) <= MOST_FLOWS

@@ -1,4 +1,4 @@
-"""A depth asked for: modules nested so deep are one row each, all above is opened, nothing is lost."""
+"""A depth makes the modules nested this deep one row each, opens all above, and loses nothing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import examples
 from fxviz._analysis import annotate
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
+from fxviz._graph.options import RenderOptions
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.wording import what
@@ -39,9 +41,9 @@ def said(row: Row) -> tuple[str, str, int]:
 
 
 @given(anything, depths)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_a_module_at_the_depth_is_one_row(graph: ArchGraph, depth: int) -> None:
-    """What it does is not spread over rows that follow each other; where the run stopped in it, it is opened."""
+    """Its steps are not spread over consecutive rows, unless the run stopped in it, which opens it."""
     rows = fold(graph, depth=depth).rows
     opened = {module(row, depth) for row in rows if row.kind == "failed"}
     for above, below in pairwise(row for row in rows if row.kind != "projection"):
@@ -53,13 +55,13 @@ def test_a_module_at_the_depth_is_one_row(graph: ArchGraph, depth: int) -> None:
 
 
 def module(row: Row, depth: int) -> str | None:
-    """The module ``depth`` levels deep that a row shows a part of, None if it shows all of one, or is nested less deep."""
+    """Return the module ``depth`` levels deep of which a row shows a part, None if there is none."""
     is_call = bool(row.heads) and row.heads[0].kind == "function"
     return ".".join(row.path.split(".")[:depth]) if level(row.path) + is_call > depth else None
 
 
 @given(anything, depths)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_percentages_add_up(graph: ArchGraph, depth: int) -> None:
     view = fold(graph, depth=depth)
     assert view.total == graph.traced_params
@@ -67,14 +69,14 @@ def test_percentages_add_up(graph: ArchGraph, depth: int) -> None:
 
 
 @given(whole.map(annotate))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_deeper_never_shows_less(graph: ArchGraph) -> None:
     shown = [sum(row.times * max(1, row.count) for row in fold(graph, depth=depth).rows) for depth in range(1, 6)]
     assert all(above <= below for above, below in pairwise(shown))
 
 
 @given(anything, st.integers(8, 50))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_a_depth_beyond_the_model_opens_all(graph: ArchGraph, depth: int) -> None:
     view = fold(graph, depth=depth)
     assert view == fold(graph, depth=100)
@@ -174,10 +176,10 @@ def test_its_items_are_the_next_level() -> None:
     assert paths(listed(4, 5, 6), 2) == ["linear", "layers.0", "layers.1", "layers.2", "linear_1"]
 
 
-# -------------------------------------------------------------------- what is no depth
+# -------------------------------------------------------------------- invalid depths
 
 
 @pytest.mark.parametrize("depth", [0, -1, 1.5, True, "2"])
-def test_what_is_no_depth(depth: Any) -> None:
-    with pytest.raises(UsageError, match=rf"^no depth {depth}: give a whole number from 1 on$"):
-        fold(traced("resnet18"), depth=depth)
+def test_an_invalid_depth_is_refused(depth: Any) -> None:
+    with pytest.raises(UsageError, match=f"^invalid depth {depth!r}: must be a whole number, 1 or greater$"):
+        RenderOptions(depth=depth)

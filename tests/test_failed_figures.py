@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -11,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from browser import Browser, browser, contrast, outside, outside_their_card, overlapping
+from browser import Browser, contrast, outside, outside_their_card, overlapping
+from conftest import examples
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, TensorInfo
 from fxviz._render import palette
@@ -21,8 +21,8 @@ from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.wording import what
 from fxviz._report.summary import headline
-from fxviz._view import LEVELS, MERGED, Outline, fold, look
-from fxviz._view.plan import Detail
+from fxviz._view import LEVELS, MERGED, Outline, fold, lay_out
+from fxviz._view.detail import Detail
 from models import traced
 from random_graphs import MESSAGE, Net, graphs, raised, staged_nets, stopped, stopped_at
 
@@ -46,10 +46,10 @@ def stopped_resnet(op: str = "Linear", **facts: str) -> ArchGraph:
 
 
 @given(stopped(whole).map(annotate), details)
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_last_row_is_the_operation_that_failed_alone(graph: ArchGraph, detail: Detail) -> None:
     assert graph.trace.failure is not None
-    rows = look(Outline(graph), detail).rows
+    rows = lay_out(Outline(graph), detail).view.rows
     assert [row.id for row in rows if row.kind == "failed"] == [len(rows) - 1]
     last = rows[-1]
     assert [head.id for head in last.heads] == [graph.trace.failure.node]
@@ -57,7 +57,7 @@ def test_the_last_row_is_the_operation_that_failed_alone(graph: ArchGraph, detai
 
 
 @given(stopped(whole).map(annotate))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_every_such_figure_is_drawn(graph: ArchGraph) -> None:
     drawing = draw(fold(graph))
     assert "✗" in repr(drawing.items) and MESSAGE in drawing.description
@@ -66,7 +66,7 @@ def test_every_such_figure_is_drawn(graph: ArchGraph) -> None:
 def test_blocks_around_it_are_opened_and_those_beside_it_are_not() -> None:
     graph = traced("resnet152")
     name = next(node.id for node in graph.nodes if node.path == "layer3.20.conv2")
-    rows = look(Outline(annotate(stopped_at(graph, name))), LEVELS[-3]).rows
+    rows = lay_out(Outline(annotate(stopped_at(graph, name))), LEVELS[-3]).view.rows
     assert [what(row) for row in rows if row.path.startswith("layer3")][-2:] == ["Conv 1×1", "✗ Conv 3×3"]
     assert {row.path for row in rows if row.path.startswith("layer3") and row.kind == "block"} == {
         "layer3.0",
@@ -199,12 +199,6 @@ def test_the_notice_is_as_wide_as_the_cards() -> None:
     box = draw(fold(stopped_resnet())).items[-1]
     assert isinstance(box, Box)
     assert sum(cell.width or 0 for cell in box.content.rows[0]) == SHEET
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Browser]:
-    with browser() as opened:
-        yield opened
 
 
 @pytest.mark.parametrize("op", ["Linear", "Conv2d", "ReLU"])

@@ -1,4 +1,4 @@
-"""Folding: nothing is lost and nothing invented at any level of detail, and known models look as their authors draw them."""
+"""Folding loses and invents nothing at any level of detail, and known models look as their authors draw them."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 
+import networkx as nx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from conftest import examples
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, Skip
-from fxviz._view import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, arrange, fold, look
-from fxviz._view.branches import Region
-from fxviz._view.collapse import wish
+from fxviz._graph.index import immediate_dominators
+from fxviz._view import BUDGET, GRAPH_LEVELS, LEVELS, MERGED, Outline, fold, lay_out
+from fxviz._view.collapse import overrides_for
 from fxviz._view.detail import Detail
-from fxviz._view.levels import wished
+from fxviz._view.levels import Layout
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import INPUT, OUTPUT, Arc, Item, Repeat, Row, Stage, View
-from fxviz._view.wiring import Wiring
 from models import MODELS, figure, folded, traced
 from random_graphs import Net, graphs, iterated_nets, planted_nets, staged_nets, stopped
 
@@ -57,27 +58,31 @@ def cases(draw: st.DrawFn) -> tuple[ArchGraph, Detail]:
         [*free, *sorted({scope.class_name for scope in graph.scopes if scope.path.startswith(inside)})]
     )
     collapse = draw(st.lists(closing, max_size=2)) if free else []
-    asked = wish(Outline(graph), expand, collapse, draw(st.booleans()), None)
-    return graph, wished(level, asked)
+    overrides = overrides_for(Outline(graph), expand, collapse, draw(st.booleans()), None)
+    return graph, level.with_overrides(overrides)
 
 
 # -------------------------------------------------------------------- nothing is lost, nothing invented
 
 
 @dataclass(frozen=True)
-class Look:
-    """A graph at one level of detail: the rows with the nodes in them, and what a reader sees between rows."""
+class Folded:
+    """A graph at one level of detail, and what a reader sees between its rows."""
 
     graph: ArchGraph
-    view: View
-    drafts: Drafts
-    wiring: Wiring
-    regions: list[Region]
+    layout: Layout
 
     @classmethod
-    def at(cls, graph: ArchGraph, detail: Detail) -> Look:
-        outline = Outline(graph)
-        return cls(graph, look(outline, detail), *arrange(outline, detail))
+    def at(cls, graph: ArchGraph, detail: Detail) -> Folded:
+        return cls(graph, lay_out(Outline(graph), detail))
+
+    @property
+    def view(self) -> View:
+        return self.layout.view
+
+    @property
+    def drafts(self) -> Drafts:
+        return self.layout.drafts
 
     def row(self, node: str) -> int:
         row = self.drafts.row(node)
@@ -85,12 +90,12 @@ class Look:
 
     @cached_property
     def main(self) -> list[int]:
-        """The rows that are read one after the other, from the input to the output: all but those that stand on a skip."""
+        """Return the rows that are read one after the other, from the input to the output: all but those on a skip."""
         return [INPUT, *(row.id for row in self.view.rows if row.kind != "projection"), OUTPUT]
 
     @cached_property
     def seen(self) -> set[tuple[int, int]]:
-        """The steps from row to row that a reader sees."""
+        """Return the steps from row to row that a reader sees."""
         if self.view.style == "graph":
             return set(self.view.edges)
         lines = {(line.tail, line.head) for line in (*self.view.arcs, *self.view.flows)}
@@ -103,26 +108,26 @@ class Look:
         )
 
     def _down_the_page(self) -> set[tuple[int, int]]:
-        """From each row to the next one, within a card and by the arrow between cards, where no branches stand between."""
-        starts = {branch[0] for region in self.regions for branch in region.branches}
-        ends = {branch[-1] for region in self.regions for branch in region.branches}
+        """Return the steps to the next row, within a card or by the arrow between cards, outside of branches."""
+        starts = {branch[0] for region in self.layout.regions for branch in region.branches}
+        ends = {branch[-1] for region in self.layout.regions for branch in region.branches}
         boundaries = {card.rows[0].id for card in self.view.cards}
         steps = {(above, below) for above, below in pairwise(self.main) if above not in ends and below not in starts}
         return {step for step in steps if step[1] not in boundaries or step in self.view.edges}
 
     def _along_branches(self) -> Iterator[tuple[int, int]]:
-        for region in self.regions:
+        for region in self.layout.regions:
             for branch in region.branches:
                 yield from [(region.fork, branch[0]), (branch[-1], region.join), *(region.edges() & self.view.edges)]
 
     def _along_rails(self) -> Iterator[tuple[int, int]]:
-        """A rail hands on what comes in beside what goes out."""
+        """Yield the steps past rows that keep their input beside their output."""
         for above, row, below in zip(self.main, self.main[1:], self.main[2:], strict=False):
             if self.view.rows[row].concat:
                 yield above, below
 
     def _on_skips(self) -> Iterator[tuple[int, int]]:
-        """Layers that stand on a skip lead to the join below them."""
+        """Yield the steps from layers on a skip to the join below them."""
         for row in self.view.rows:
             if row.kind == "projection":
                 yield row.id, next(below for below in self.main[1:] if below > row.id)
@@ -140,10 +145,10 @@ def reaches(edges: set[tuple[int, int]], start: int) -> set[int]:
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_every_node_is_in_one_row(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    drafts = Look.at(graph, detail).drafts
+    drafts = Folded.at(graph, detail).drafts
     drawn = [name for row in drafts.rows for name in row.nodes]
     beside = [name for name, row in drafts.row_of.items() if not isinstance(row, Draft)]
     assert sorted([*drawn, *beside, *drafts.stands_for]) == sorted(graph.by_id)
@@ -151,75 +156,75 @@ def test_every_node_is_in_one_row(case: tuple[ArchGraph, Detail]) -> None:
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_the_rows_parameters_add_up(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    view = look(Outline(graph), detail)
+    view = lay_out(Outline(graph), detail).view
     assert sum(row.total for row in view.rows) == graph.traced_params
     assert sum(part.total for part in view.parts) == graph.traced_params
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_rows_are_numbered_down_the_page(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    view = look(Outline(graph), detail)
+    view = lay_out(Outline(graph), detail).view
     assert [row.id for row in view.rows] == list(range(len(view.rows)))
     assert all(card.rows for card in view.cards)
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_edge_is_lost(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    view = Look.at(graph, detail)
+    folded = Folded.at(graph, detail)
     for edge in graph.edges:
-        tail, head = view.row(edge.source), view.row(edge.target)
+        tail, head = folded.row(edge.source), folded.row(edge.target)
         if tail == head or head == INPUT:
             continue
         if tail > head != OUTPUT or tail == OUTPUT:
-            assert edge.target in view.drafts.stands_for, edge
+            assert edge.target in folded.drafts.stands_for, edge
         else:
-            assert (tail, head) in view.view.edges
-            assert head in reaches(view.seen, tail), edge
+            assert (tail, head) in folded.view.edges
+            assert head in reaches(folded.seen, tail), edge
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_no_edge_is_invented(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    view = Look.at(graph, detail)
-    real = set(view.view.edges)
-    for tail, head in sorted(view.seen):
+    folded = Folded.at(graph, detail)
+    real = set(folded.view.edges)
+    for tail, head in sorted(folded.seen):
         assert head in reaches(real, tail) or not any(source == tail for source, _ in real), (tail, head)
 
 
 @given(cases())
-@settings(max_examples=60)
+@settings(max_examples=examples(60))
 def test_every_skip_is_seen(case: tuple[ArchGraph, Detail]) -> None:
     graph, detail = case
-    view = Look.at(graph, detail)
-    arcs = {(arc.tail, arc.head) for arc in view.view.arcs}
+    folded = Folded.at(graph, detail)
+    arcs = {(arc.tail, arc.head) for arc in folded.view.arcs}
     for skip in graph.skips:
-        assert skip.kind == "gate" or is_seen(view, skip, arcs), skip
+        assert skip.kind == "gate" or is_seen(folded, skip, arcs), skip
 
 
-def is_seen(view: Look, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
-    fork, join = view.row(skip.fork), view.row(skip.join)
-    rows = view.view.rows
+def is_seen(folded: Folded, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
+    fork, join = folded.row(skip.fork), folded.row(skip.join)
+    rows = folded.view.rows
     if fork == join:
         return True
     if fork >= join or rows[join].concat:
-        return fork < join or skip.join in view.drafts.stands_for
+        return fork < join or skip.join in folded.drafts.stands_for
     ends = [join, *(row.id for row in rows if row.kind == "projection")]
     inside = rows[join].kind in ("block", "blocks", "layers") and (
-        rows[join].skips.get(skip.kind, 0) > 0 or skip.join in view.drafts.stands_for
+        rows[join].skips.get(skip.kind, 0) > 0 or skip.join in folded.drafts.stands_for
     )
     return inside or any((fork, end) in arcs for end in ends)
 
 
 @given(anything, st.randoms(use_true_random=False))
-@settings(max_examples=50)
+@settings(max_examples=examples(50))
 def test_the_order_of_edges_changes_nothing(graph: ArchGraph, chance: random.Random) -> None:
     edges = list(graph.edges)
     chance.shuffle(edges)
@@ -246,8 +251,31 @@ def test_skips_inside_a_module_are_counted_once_however_its_branches_are_laid() 
                     stream = net.call("add", narrow, net.chain(narrow, "Conv2d", "ReLU", "Conv2d"))
         stream = net.call("cat", net.chain(stream, "Conv2d", "ReLU"), net.chain(stream, "Conv2d"))
     net.output(stream)
-    view = look(Outline(annotate(net.graph())), LEVELS[-1])
+    view = lay_out(Outline(annotate(net.graph())), LEVELS[-1]).view
     assert [dict(row.skips) for row in view.rows if row.kind == "block"] == [{"identity": 30}] * 2
+
+
+# -------------------------------------------------------------------- dominators
+
+
+@given(st.sets(st.tuples(st.integers(0, 12), st.integers(0, 12)), max_size=40))
+@settings(max_examples=examples(200))
+def test_dominators_are_those_of_networkx(edges: set[tuple[int, int]]) -> None:
+    """The graphs may have cycles, and nodes that the root does not reach."""
+    graph = nx.DiGraph(sorted(edges))
+    graph.add_node(0)
+    expected = {node: above for node, above in nx.immediate_dominators(graph, 0).items() if node != 0}
+    assert immediate_dominators({node: list(graph.successors(node)) for node in graph}, 0) == expected
+
+
+@pytest.mark.parametrize("skip", [1, 2, 39_999])
+def test_dominators_of_a_long_chain_take_no_time(skip: int) -> None:
+    """A chain alone, one with an edge past every node, and one with an edge to the end from every node."""
+    length = 40_000
+    chain = {node: {node + 1, min(node + skip, length)} for node in range(length)}
+    dominators = immediate_dominators(chain, 0)
+    assert len(dominators) == length
+    assert dominators[length // 2] == {1: length // 2 - 1, 2: 0, 39_999: length // 2 - 1}[skip]
 
 
 # -------------------------------------------------------------------- known models
@@ -264,7 +292,7 @@ def repeats(items: tuple[Item, ...]) -> list[Repeat]:
 
 
 def named(rows: tuple[Row, ...], row: int) -> str:
-    """What a row shows; for a residual add the layer above it."""
+    """Return the path of a row; of a residual add that of the layer above it."""
     if rows[row].kind != "join":
         return rows[row].path
     above = next(above for above in reversed(rows[:row]) if above.kind not in ("join", "projection"))
@@ -345,7 +373,7 @@ def test_the_skips_of_a_known_model_are_all_there(name: str) -> None:
 
 
 def arc_times(view: View, arc: Arc) -> int:
-    """An arc within a repetition, or into one, is repeated with it."""
+    """Return how often an arc is repeated, with the repetition that it is in or leads into."""
     return view.rows[arc.head].times
 
 
@@ -354,9 +382,7 @@ def arc_times(view: View, arc: Arc) -> int:
 )
 def test_the_same_graph_gives_the_same_bytes_in_every_process(name: str, tmp_path: Path) -> None:
     saved = traced(name).save(tmp_path / f"{name}.json")
-    program = (
-        f"import fxviz; print(fxviz.render({str(saved)!r}, fxviz.RenderOptions(theme='light', style='ledger')).svg)"
-    )
+    program = f"import fxviz; print(fxviz.render({str(saved)!r}, theme='light', style='ledger').svg)"
     for seed in ("0", "42"):
         run = subprocess.run(
             [sys.executable, "-c", program],

@@ -23,7 +23,7 @@ LIST = "torch.nn.modules.container.Sequential"
 
 
 def chain(layers: Iterable[tuple[str, int, int]], scopes: Iterable[Scope] = ()) -> ArchGraph:
-    """Linear layers one after the other: the path of each, its width, and the module call it runs in."""
+    """Chain linear layers, given the path of each, its width, and the module call it runs in."""
     start = Node("x", "input", "x", "x", outputs=(TensorInfo((1, 8), "float32"),))
     nodes = [start, *(layer(path, width, scope) for path, width, scope in layers)]
     nodes.append(Node("output", "output", "output", "", outputs=nodes[-1].outputs))
@@ -47,21 +47,21 @@ def layer(path: str, width: int, scope: int) -> Node:
 
 
 def blocks(count: int, widths: int = 1, structures: int = 1) -> ArchGraph:
-    """Blocks of five layers or fewer, of so many widths and structures in turn."""
+    """Chain blocks of five layers or fewer, of several widths and structures in turn."""
     scopes = [Scope(place + 1, f"blocks.{place}", "models.Block", 0, 0) for place in range(count)]
     inside = ((at, layer) for at in range(count) for layer in range(5 - at % structures))
     return chain(((f"blocks.{at}.{layer}", 8 + at % widths + layer, at + 1) for at, layer in inside), scopes)
 
 
 def nested(levels: int) -> ArchGraph:
-    """A list in a list in a list ..., each with a layer behind the inner list."""
+    """Nest lists in lists, each with a layer behind the inner list."""
     paths = ["", *(".".join("0" * level) for level in range(1, levels + 1))]
     scopes = [Scope(level, paths[level], LIST, 0, level - 1, True) for level in range(1, levels + 1)]
     return chain(((f"{paths[level]}.1".lstrip("."), 8, level) for level in reversed(range(levels + 1))), scopes)
 
 
 def drawn(graph: ArchGraph) -> list[tuple[str, int]]:
-    """The rows' words and repetitions, of a figure that is on one page and complete."""
+    """Return the rows' words and repetitions of a figure, which is on one page and complete."""
     view = fold(graph)
     assert view.lines <= BUDGET
     assert view.total == graph.traced_params == sum(part.total for part in view.parts)
@@ -161,7 +161,7 @@ def test_the_strip_shows_parts_as_long_as_they_are_large() -> None:
 
 
 def strip(drawing: Drawing) -> tuple[Cell, ...]:
-    """The cells of the overview strip, none if there is no strip."""
+    """Return the cells of the overview strip, none if there is no strip."""
     header = drawing.items[0]
     assert isinstance(header, Box)
     inside = [cell.content for row in header.content.rows for cell in row if cell.height == 20]

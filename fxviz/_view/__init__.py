@@ -1,28 +1,25 @@
-"""From a graph to what is shown of it: rows, cards and frames, as close a look as fits the height."""
+"""Fold a graph into the view that a figure shows: rows, cards and frames, as detailed as the page allows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from fxviz._analysis.difference import Difference
-from fxviz._errors import UsageError, choice
 from fxviz._graph import ArchGraph
 from fxviz._graph.metrics import metric_for
-from fxviz._view.collapse import level, wish
+from fxviz._graph.options import Direction, Style
+from fxviz._view.collapse import level, overrides_for
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
-from fxviz._view.levels import BUDGET, MOST_FLOWS, arrange, choose, fitting, look, rows_of
+from fxviz._view.levels import BUDGET, MOST_FLOWS, choose_view, fitting, lay_out, rows_of
 from fxviz._view.marks import plain_modules
 from fxviz._view.outline import Outline
 from fxviz._view.view import View
 
 __all__ = [
-    "BUDGET", "GRAPH_LEVELS", "LEVELS", "MERGED", "MOST_FLOWS", "STYLES", "Detail", "Outline", "arrange", "deepest_fitting",
-    "fitting", "fold", "look",
+    "BUDGET", "GRAPH_LEVELS", "LEVELS", "MERGED", "MOST_FLOWS", "Detail", "Outline", "deepest_fitting", "fitting",
+    "fold", "lay_out",
 ]  # fmt: skip
-
-STYLES = ("ledger", "graph", "auto")
-"""The styles of a figure; "auto" chooses one of the other two."""
 
 
 def fold(
@@ -34,68 +31,63 @@ def fold(
     expand: Sequence[str] = (),
     collapse: Sequence[str] = (),
     repeats: bool = True,
-    style: str = "ledger",
+    style: Style = "ledger",
+    direction: Direction = "TB",
     difference: Difference | None = None,
+    height: Callable[[View], float] | None = None,
 ) -> View:
-    """The closest look at an annotated graph that fits the height, with what is asked for.
+    """Fold an annotated graph into the most detailed view that fits a page and follows the options.
 
     Args:
         graph: an annotated graph.
-        metric: what the rows' totals count, one of ``fxviz._graph.metrics.METRICS``.
+        metric: the metric of the rows' totals, one of ``fxviz._graph.metrics.METRICS``.
         budget: the most lines (see ``View.lines``) that the figure may take.
-        depth: how many levels deep the modules are nested that are one row each, whatever the height then is: 1 for the
-            model's children. What is above is opened; a depth beyond the deepest module opens all.
-        expand: paths of modules that are opened with all that they are in, whatever the height then is. One that is a
-            repetition among others is taken out of these, so that it is drawn itself.
-        collapse: modules that are one row each, by path ("layer1.0") or class ("Bottleneck", or with its Python module). A
-            path that is in ``expand`` is opened nevertheless, if the class alone would close it.
-        repeats: what follows itself is drawn once, with xN. Without it every repetition is drawn.
-        style: "ledger" (rows below each other), "graph" (a card for each row, parallel branches side by side), or "auto":
-            "graph" if that fits and at least a third of its rows stand in parallel branches, or the ledger would need several
-            lines past its rows; else "ledger".
-        difference: from which model the graph differs, and how: each row says what became of it, and what is as it was, or is
-            new, is one row for each module as far as nothing else is asked for.
+        depth: modules nested this many levels deep are one row each (1: the model's children), those above are opened.
+        expand: paths of modules to open with all modules around them. A repetition among others is drawn itself.
+        collapse: modules that are one row each, by path ("layer1.0") or class ("Bottleneck", or with its Python
+            module). A path in ``expand`` is opened nevertheless, if only its class would close it.
+        repeats: draw repeated blocks once, with xN; otherwise draw every repetition.
+        style: "ledger" (rows below each other), "graph" (a card for each row, parallel branches side by side), or
+            "auto", see :func:`fxviz._view.levels.choose_view`.
+        direction: "TB" from top to bottom, "LR" from left to right.
+        difference: how the graph differs from another model. Rows say what changed, and modules that are unchanged or
+            new are one row each unless the options ask for more.
+        height: measures the height of a graph once it is laid out, in points; None leaves it to the estimates.
 
     Returns:
-        The first level of detail that fits, refined as long as there is room; the widest one if none does. Every node belongs
-        to one row, so the rows' totals add up to that of the graph.
+        The first level of detail that fits, refined as long as there is room; the widest one if none does. Every node
+        belongs to one row, so the rows' totals add up to that of the graph.
 
     Raises:
-        UsageError: there is no such metric, style or module, the graph does not hold the metric, or the depth is no whole
-            number from 1 on.
+        UsageError: the metric or a module is unknown, or the graph does not hold the metric.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
-    >>> fold(graph, depth=0)
-    Traceback (most recent call last):
-    ...
-    fxviz.UsageError: no depth 0: give a whole number from 1 on
+    >>> fold(graph, style="auto").style
+    'ledger'
     """
-    if depth is not None and (isinstance(depth, bool) or not isinstance(depth, int) or depth < 1):
-        raise UsageError(f"no depth {depth}: give a whole number from 1 on")
-    if style not in STYLES:
-        raise UsageError(f"no style '{style}': choose {choice(STYLES)}")
     outline = Outline(graph, metric_for(graph, metric), difference)
-    wished = wish(outline, expand, collapse, repeats, depth)
+    overrides = overrides_for(outline, expand, collapse, repeats, depth)
     if difference is not None and depth is None and repeats:
-        wished = replace(wished, closed=wished.closed | (plain_modules(outline) - wished.opened))
-    return choose(outline, wished, style, budget)
+        overrides = replace(overrides, closed=overrides.closed | (plain_modules(outline) - overrides.opened))
+    return choose_view(outline, overrides, style, direction, budget, height)
 
 
 def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:
-    """The greatest depth whose figure fits the budget.
+    """Return the greatest depth whose figure fits the budget.
 
     Args:
         graph: an annotated graph.
         budget: the most lines (see ``View.lines``) that the figure may take.
 
     Returns:
-        The depth, as for :func:`fold`, no more than the deepest module has; None if no figure of any depth fits.
+        The depth, as for :func:`fold`, at most that of the deepest module; None if no depth fits.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
-    >>> deepest_fitting(ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ()))
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> deepest_fitting(graph)
     1
     """
     outline = Outline(graph)
@@ -103,7 +95,7 @@ def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:
     found = None
     for depth in range(1, deepest + 1):
         detail = Detail(depth=depth, fold_layers=True, compact=True)
-        if len(rows_of(outline, detail).rows) > budget or look(outline, detail).lines > budget:
+        if len(rows_of(outline, detail).rows) > budget or lay_out(outline, detail).view.lines > budget:
             break
         found = depth
     return found

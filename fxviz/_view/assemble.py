@@ -1,4 +1,4 @@
-"""Rows into cards, cards into frames, and the parts of the overview strip."""
+"""Put rows into cards and cards into frames, and find the parts of the overview strip."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from fxviz._graph import Node, Scope
 from fxviz._graph.operations import plain_name
 from fxviz._view.branches import Region, count_branches
 from fxviz._view.detail import Detail
-from fxviz._view.diff_rows import change_of, restore, spots
+from fxviz._view.diff_rows import change_of, insert_removed, locate_removed
 from fxviz._view.outline import Outline
-from fxviz._view.plan import Place, span_of
+from fxviz._view.plan import Frame, span_of
 from fxviz._view.rows import Draft, Drafts, repetitions
 from fxviz._view.view import INPUT, OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
 from fxviz._view.wiring import Wiring, passing, trunk
 
 
 def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence[Region], detail: Detail) -> View:
-    """The finished view of rows that are in order and numbered."""
+    """Return the view of rows that are in order and numbered."""
     is_graph = detail.style == "graph"
     explained = {edge for region in regions for edge in region.edges()}
     flows = passing(wiring, drafts, explained)
     breaks = _breaks(drafts, wiring, regions, flows)
-    lost = spots(outline, drafts)
+    removed = locate_removed(outline, drafts)
     _add_up(outline, drafts)
-    rows = restore(outline, drafts.rows, lost)
-    ends, place = _shifted(rows, breaks), _renumber(rows)
+    rows = insert_removed(outline, drafts.rows, removed)
+    ends, place = _card_ends(rows, breaks), _renumber(rows)
     items = _items(outline, rows, 0, ends, detail.compact)
     return View(
         graph=outline.graph,
@@ -44,8 +44,8 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
     )
 
 
-def _shifted(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
-    """The places of the rows after which a card ends: what was removed stays with the row that it stood behind, or leads to."""
+def _card_ends(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
+    """Return the places of the rows after which a card ends. A removed row stays with the one above or leads one."""
     ends: set[int] = set()
     for place, row in enumerate(rows):
         if row.kind == "removed" and not row.leads and place - 1 in ends:
@@ -57,7 +57,7 @@ def _shifted(rows: Sequence[Draft], breaks: set[int]) -> set[int]:
 
 
 def _renumber(rows: Sequence[Draft]) -> dict[int, int]:
-    """Give each row its place as id; the new id of each old one, those of the input and the output included."""
+    """Set each row's id to its place. Return the new id of each old one, including the input and the output."""
     place = {INPUT: INPUT, OUTPUT: OUTPUT}
     for number, row in enumerate(rows):
         if row.kind != "removed":
@@ -67,30 +67,32 @@ def _renumber(rows: Sequence[Draft]) -> dict[int, int]:
 
 
 def _add_up(outline: Outline, drafts: Drafts) -> None:
-    """Give each row the metric of all nodes that it shows or stands for."""
+    """Set each row's total to the metric of all nodes that it shows or stands for."""
     for row in drafts.rows:
         row.total = row.counts = 0
     for node in outline.graph.nodes:
-        shown, amount = drafts.row(node.id), outline.metric.of(node)
-        if amount and isinstance(shown, Draft):
-            shown.total += amount
-            shown.counts += 1
+        owner, amount = drafts.row(node.id), outline.metric.of(node)
+        if not isinstance(owner, Draft):
+            continue
+        if amount:
+            owner.total += amount
+            owner.counts += 1
         before = outline.difference.before(node.id) if outline.difference else None
-        if before is not None and isinstance(shown, Draft):
-            shown.was += outline.metric.of(before)
+        if before is not None:
+            owner.was += outline.metric.of(before)
 
 
 # -------------------------------------------------------------------- cards
 
 
 def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Sequence[tuple[int, int]]) -> set[int]:
-    """The rows after which a card ends, so that every skip and every drawn flow joins two cards."""
+    """Return the rows after which a card ends, so that every skip and every drawn flow joins two cards."""
     ends = (
         {arc.tail for arc in wiring.arcs}
         | {tail for tail, _ in flows}
         | {head - 1 for _, head in flows if head != OUTPUT}
     )
-    ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.concat}
+    ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.shown.concat}
     beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}
     for row in drafts.rows[:-1]:
         following = drafts.rows[row.id + 1]
@@ -101,14 +103,14 @@ def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Se
 
 
 def _items(outline: Outline, rows: Sequence[Draft], depth: int, breaks: set[int], compact: bool) -> tuple[Item, ...]:
-    """Rows that stand in the same frame at this depth, framed and split into cards."""
+    """Return the rows in frames, from this depth on, and split into cards."""
     items: list[Item] = []
-    for place, group in groupby(rows, key=lambda row: row.places[depth] if len(row.places) > depth else None):
+    for frame, group in groupby(rows, key=lambda row: row.frames[depth] if len(row.frames) > depth else None):
         framed = list(group)
-        if place is None:
+        if frame is None:
             items += _cards(outline, framed, breaks)
         else:
-            items += _frame(outline, place, framed, _items(outline, framed, depth + 1, breaks, compact), compact)
+            items += _framed(outline, frame, framed, _items(outline, framed, depth + 1, breaks, compact), compact)
     return tuple(items)
 
 
@@ -127,10 +129,12 @@ def _card(outline: Outline, rows: Sequence[Draft]) -> Card:
     return Card(tuple(_row(outline, row) for row in rows))
 
 
-def _frame(outline: Outline, place: Place, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool) -> list[Item]:
-    if place.run is not None:
-        return [Repeat(place.run.times, span_of(outline, place), items)]
-    heading = _heading(outline, place.scope, sum(row.total for row in rows))
+def _framed(
+    outline: Outline, frame: Frame, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool
+) -> list[Item]:
+    if frame.run is not None:
+        return [Repeat(frame.run.times, span_of(outline, frame), items)]
+    heading = _heading(outline, frame.scope, sum(row.total for row in rows))
     only = items[0] if len(items) == 1 else None
     if compact and isinstance(only, Card):
         return [Card(only.rows, heading)]
@@ -146,60 +150,54 @@ def _heading(outline: Outline, scope: int, total: float) -> Heading:
 def _row(outline: Outline, row: Draft) -> Row:
     times = repetitions(row)
     used = [outline.node(name) for name in row.nodes]
-    return Row(
+    return replace(
+        row.shown,
         id=row.id,
-        kind=row.kind,
-        heads=tuple(row.heads),
         path=_path(outline, row),
-        output=row.output,
         params=sum(node.params for node in used),
         total=row.total,
-        before=tuple(row.before),
-        after=tuple(row.after),
         scope=_module(outline, row),
         times=times,
-        span=row.span,
-        count=row.count,
         skips=dict(row.skips),
         branches=count_branches(outline, row) if row.kind == "block" else 0,
-        rail=row.rail,
-        concat=row.concat,
         shared=row.kind != "removed" and _is_shared(outline, row, used),
-        alike=row.alike,
-        counted=_counted(outline, row, used) if times > 1 and row.total else None,
+        counted=_repetitions_in_total(outline, row, used) if times > 1 and row.total else None,
         merges=not row.total and _is_merge(row),
         change=change_of(outline, row),
     )
 
 
 def _module(outline: Outline, row: Draft) -> Scope | None:
-    """The module that a row stands for; of what was removed, that of the other model."""
+    """Return the module that a row stands for; that of the other model if it was removed."""
     if row.kind == "removed":
-        return next((scope for lost in row.lost for scope in lost.scopes), None)
+        return next((scope for lost in row.removed for scope in lost.scopes), None)
     return None if row.scope is None else outline.scopes[row.scope]
 
 
-def _counted(outline: Outline, row: Draft, used: Sequence[Node]) -> int:
-    """How many repetitions add to the row's total, told from how many nodes do in all of them and in the one that is drawn."""
+def _repetitions_in_total(outline: Outline, row: Draft, used: Sequence[Node]) -> int:
+    """Return how many repetitions add to the row's total: the nodes that do, per such node in the drawn one."""
     return max(1, round(row.counts / max(1, sum(outline.metric.of(node) > 0 for node in used))))
 
 
 def _is_shared(outline: Outline, row: Draft, used: Sequence[Node]) -> bool:
-    """Whether the row's layer reads parameters, all of which are counted earlier; of a whole module, all that it reads."""
-    read = [outline.node(name) for head in row.heads for name in outline.sources[head.id]]
-    own = [node for node in (*row.heads, *(node for node in read if node.kind == "parameter")) if node.uses] or used
+    """Return whether all parameters that the row's layer or module reads are counted in an earlier row."""
+    read = [outline.node(name) for head in row.shown.heads for name in outline.sources[head.id]]
+    own = [*row.shown.heads, *(node for node in read if node.kind == "parameter")]
+    own = [node for node in own if node.uses] or list(used)
     return any(node.shared for node in own) and not any(node.params for node in own)
 
 
 def _is_merge(row: Draft) -> bool:
-    """Whether ways meet in a row: in a residual add or concatenation, or in a sum, product or concatenation of its own."""
-    return row.kind == "join" or (row.kind == "plain" and plain_name(row.heads[0].op) in ("add", "sub", "mul", "cat"))
+    """Return whether branches meet in a row: a skip's join, or another sum, product or concatenation."""
+    is_merge = plain_name(row.shown.heads[0].op) in ("add", "sub", "mul", "cat") if row.shown.heads else False
+    return row.kind == "join" or (row.kind == "plain" and is_merge)
 
 
 def _path(outline: Outline, row: Draft) -> str:
-    """The path of the outermost module that is nothing but this row (a convolution with its norm), else of the layer itself."""
-    path, nodes = row.path, set(row.nodes)
-    scope = outline.scopes[row.heads[0].scope] if row.kind in ("layer", "projection", "chain") else outline.scopes[0]
+    """Return the path of the outermost module that is only this row (a convolution with its norm), or of the layer."""
+    path, nodes = row.shown.path, set(row.nodes)
+    is_layer = row.kind in ("layer", "projection", "chain")
+    scope = outline.scopes[row.shown.heads[0].scope if is_layer else 0]
     while (
         scope.parent is not None
         and len(nodes) >= len(outline.nodes_in(scope.id))
@@ -213,9 +211,9 @@ def _path(outline: Outline, row: Draft) -> str:
 
 
 def _strip(items: Sequence[Item], total: float) -> list[Part]:
-    """One part for each stage or lone row that has any of the metric, in order.
+    """Return a part for each stage or lone row that has any of the metric, in order.
 
-    A part that is nearly everything gives way to its own parts, and so does one that is most of a strip that would have few.
+    A part that is nearly everything is replaced by its own parts, and so is one that is most of a strip with few parts.
     """
     parts = [found for found in _parts(items) if found[0].total]
     while parts:

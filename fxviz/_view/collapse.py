@@ -1,4 +1,4 @@
-"""Which module calls are one row each at a level of detail."""
+"""Find the module calls that are one row each at a level of detail, and what a caller opens and closes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from fxviz._view.outline import Outline
 
 @dataclass(frozen=True)
 class Collapsed:
-    """The module calls that are one row each (``rows``), and those that would have been one but are opened (``framed``)."""
+    """The module calls that are one row each (``rows``), and those that would be one but are opened (``framed``)."""
 
     rows: frozenset[int]
     framed: frozenset[int]
 
 
 def collapse(outline: Outline, detail: Detail) -> Collapsed:
-    """The module calls that are one row each: those of the level, without what is opened and with what is closed."""
+    """Return the module calls of a level that are one row each, without the opened ones and with the closed ones."""
     rows = set(_opened_to_failure(outline, frozenset(_collapsed(outline, detail)) | detail.closed))
     framed: set[int] = set()
     waiting = sorted(rows & detail.opened)
@@ -35,7 +35,7 @@ def collapse(outline: Outline, detail: Detail) -> Collapsed:
 
 
 def _modules_in(outline: Outline, scope: int) -> Iterator[int]:
-    """The modules that become rows when the one around them is opened; what only wraps others or lists layers does not."""
+    """Yield the modules that become rows when the one around them is opened: no mere wrappers or lists of layers."""
     waiting = outline.children(scope)
     while waiting:
         child = waiting.pop()
@@ -47,7 +47,7 @@ def _modules_in(outline: Outline, scope: int) -> Iterator[int]:
 
 
 def level(path: str) -> int:
-    """How deep a module is nested: the model itself 0, its children 1.
+    """Return how many levels deep a module is nested: 0 for the model itself, 1 for its children.
 
     >>> level(""), level("layer1.0")
     (0, 2)
@@ -56,7 +56,7 @@ def level(path: str) -> int:
 
 
 def _collapsed(outline: Outline, detail: Detail) -> Iterator[int]:
-    """The module calls that are one row each at a level of detail."""
+    """Yield the module calls that are one row each at a level of detail."""
     if detail.depth is not None:
         yield from _nested(outline, detail.depth)
         return
@@ -71,7 +71,7 @@ def _collapsed(outline: Outline, detail: Detail) -> Iterator[int]:
 
 
 def _nested(outline: Outline, depth: int) -> Iterator[int]:
-    """The outermost module calls that are nested ``depth`` levels deep or deeper and take several rows."""
+    """Yield the outermost module calls that are nested ``depth`` levels deep or deeper and take several rows."""
     for scope in outline.graph.scopes:
         is_outermost = scope.parent is not None and level(outline.scopes[scope.parent].path) < depth <= level(
             scope.path
@@ -81,7 +81,7 @@ def _nested(outline: Outline, depth: int) -> Iterator[int]:
 
 
 def _between_stages(outline: Outline, scope: int) -> Iterator[int]:
-    """The modules that stand beside stages, such as a transition that pools and narrows."""
+    """Yield the modules beside stages, such as a transition that pools and narrows."""
     stages = set(outline.stages)
     waiting = outline.children(scope)
     while waiting:
@@ -93,7 +93,7 @@ def _between_stages(outline: Outline, scope: int) -> Iterator[int]:
 
 
 def _blocks_of(outline: Outline, scope: int) -> Iterator[int]:
-    """The blocks of a stage, looked for below lists of blocks too (``encoder.layers``)."""
+    """Yield the blocks of a stage, also those in lists of blocks (``encoder.layers``)."""
     waiting = outline.blocks(scope)
     while waiting:
         child = waiting.pop()
@@ -104,7 +104,7 @@ def _blocks_of(outline: Outline, scope: int) -> Iterator[int]:
 
 
 def _opened_to_failure(outline: Outline, collapsed: frozenset[int]) -> frozenset[int]:
-    """The same module calls but for those around the operation that failed: they are opened, what ran in them is a row each."""
+    """Open the module calls around the operation that failed: what ran in them is a row each."""
     if outline.failed is None:
         return collapsed
     around = list(outline.around(outline.node(outline.failed).scope))
@@ -114,18 +114,21 @@ def _opened_to_failure(outline: Outline, collapsed: frozenset[int]) -> frozenset
     return (collapsed | beside).difference(around)
 
 
-def wish(outline: Outline, expand: Sequence[str], collapse: Sequence[str], repeats: bool, depth: int | None) -> Detail:
-    """The detail in which nothing is chosen but what the caller asks for.
+def overrides_for(
+    outline: Outline, expand: Sequence[str], collapse: Sequence[str], repeats: bool, depth: int | None
+) -> Detail:
+    """Return a detail that holds only what the caller asks for.
 
     Args:
         outline: the model.
-        expand: paths of modules to open, with all that they are in.
-        collapse: paths or classes ("Bottleneck", "torchvision.models.resnet.Bottleneck") of modules that are one row each.
-        repeats: what follows itself is drawn once.
-        depth: how many levels deep the modules are nested that are one row each.
+        expand: paths of modules to open, with all modules around them.
+        collapse: paths or classes ("Bottleneck", "torchvision.models.resnet.Bottleneck") of modules that are one row
+            each.
+        repeats: draw repeated blocks once.
+        depth: modules nested this many levels deep are one row each.
 
     Raises:
-        UsageError: there is no such module, or one that is to be opened is in one that is to be one row.
+        UsageError: a module is unknown, or one to expand is inside one to collapse.
     """
     paths = _paths(outline)
     expand, collapse = _names(expand), _names(collapse)
@@ -134,7 +137,7 @@ def wish(outline: Outline, expand: Sequence[str], collapse: Sequence[str], repea
             raise UsageError(_unknown(name, "expand", sorted(paths)))
         for outer in collapse:
             if name == outer or name.startswith(f"{outer}."):
-                raise UsageError(f"cannot expand '{name}' and collapse '{outer}': leave one of them out")
+                raise UsageError(f"cannot expand '{name}' and collapse '{outer}': leave out one of them")
     opened = frozenset(
         scope.id for scope in outline.graph.scopes if any(_is_around(scope.path, name) for name in expand)
     )
@@ -154,7 +157,7 @@ def _names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _paths(outline: Outline) -> frozenset[str]:
-    """The paths of all modules that ran, and of the lists around them, which nobody calls."""
+    """Return the paths of all modules that ran, and of the lists around them, which are never called."""
     called = [scope.path for scope in outline.graph.scopes]
     called += [node.path for node in outline.graph.nodes if node.kind == "module"]
     return frozenset(path for name in called for path in _prefixes(name))
@@ -171,7 +174,7 @@ def _is_around(path: str, name: str) -> bool:
 
 
 def _closed(outline: Outline, names: Iterable[str], paths: frozenset[str]) -> tuple[frozenset[int], frozenset[str]]:
-    """The module calls that are one row each, and the lists that nobody calls."""
+    """Return the module calls that are one row each, and the paths of lists that are never called."""
     closed: set[int] = set()
     lists: set[str] = set()
     inner = [scope for scope in outline.graph.scopes if scope.parent is not None]
@@ -190,11 +193,11 @@ def _closed(outline: Outline, names: Iterable[str], paths: frozenset[str]) -> tu
 
 def _unknown(name: str, to: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
-    hint = f"did you mean {', '.join(near)}?" if near else f"it has {', '.join(_first(known))}"
-    return f"no module '{name}' to {to}: {hint}"
+    hint = f"did you mean {', '.join(near)}?" if near else f"the model has {', '.join(_first(known))}"
+    return f"unknown module '{name}' to {to}: {hint}"
 
 
 def _first(known: Sequence[str]) -> list[str]:
-    """The outermost modules, a few of them."""
+    """Return some of the outermost modules."""
     outermost = [name for name in known if "." not in name]
     return [*outermost[:6], "..."] if len(outermost) > 6 else outermost

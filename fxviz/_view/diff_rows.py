@@ -1,4 +1,4 @@
-"""What another model had and this one lacks: rows where it stood, and what the rows that are there say of it."""
+"""Show a difference: rows where layers were removed, and how the other rows changed."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from fxviz._analysis.difference import KINDS, Removed, Tally, count_layers, matt
 from fxviz._graph import Node
 from fxviz._graph.operations import is_activation, is_norm
 from fxviz._view.outline import Outline, Run
-from fxviz._view.plan import Place
+from fxviz._view.plan import Frame
 from fxviz._view.rows import Draft, Drafts, repetitions
-from fxviz._view.view import Altered, Change
+from fxviz._view.view import Altered, Change, Mark, Row
 
 
 @dataclass(frozen=True)
 class Spot:
-    """Where something removed is shown: inside a row, or as a row of its own in the frames ``places`` behind the row ``at``.
+    """The spot of something removed: inside a row, or as a row of its own in ``frames`` behind the row ``at``.
 
-    One that ``leads`` belongs to the row below it; ``times`` is how often it stood between repetitions of one row.
+    One that ``leads`` belongs to the row below it; ``times`` counts its places between repetitions of one row.
     """
 
     inside: Draft | None
     at: int = -1
-    places: tuple[Place, ...] = ()
+    frames: tuple[Frame, ...] = ()
     leads: bool = False
     times: int = 1
 
 
-def spots(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
-    """Where all that was removed is shown. A repetition that is not drawn lacks what the drawn one lacks, which counts it."""
+def locate_removed(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
+    """Return where each removed module or layer is shown. The drawn repetition counts for all."""
     if outline.difference is None:
         return []
     drawn = (lost for lost in outline.difference.removed if _is_drawn(outline, drafts, lost))
@@ -38,7 +38,7 @@ def spots(outline: Outline, drafts: Drafts) -> list[tuple[Removed, Spot]]:
 
 
 def _is_drawn(outline: Outline, drafts: Drafts, lost: Removed) -> bool:
-    """Whether it was in what is drawn itself: in a module that is, and if between two steps of it, behind one that is."""
+    """Return whether it was in a module that is drawn itself, and if between two steps, behind one that is drawn."""
     if lost.before is not None and lost.after in drafts.stands_for:
         return False
     nodes = outline.nodes_in(lost.parent)
@@ -52,7 +52,7 @@ def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
     behind = () if above is None else _frames(outline, above, lost)
     leading = () if below is None else _frames(outline, below, lost)
     if above is not None and (below is None or len(behind) >= len(leading)):
-        times = above.times if above is below else 1
+        times = above.shown.times if above is below else 1
         return Spot(None, _last_in_frame(drafts.rows, above, len(behind)), behind, times=times)
     if below is not None:
         return Spot(None, drafts.rows.index(below) - 1, leading, leads=True)
@@ -60,13 +60,13 @@ def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
 
 
 def _row_above(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
-    """The row of the step behind which it stood; None if that is drawn with the input."""
+    """Return the row of the step behind which it stood; None if that is drawn with the input."""
     row = None if lost.after is None else drafts.row(lost.after)
     return row if isinstance(row, Draft) else None
 
 
 def _row_below(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
-    """The row of the step before which it stood, or of the next one of the module that has a row."""
+    """Return the row of the step before which it stood, or of the next one of the module that has a row."""
     if lost.before is None:
         return None
     names = outline.nodes_in(lost.parent)
@@ -75,7 +75,7 @@ def _row_below(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
 
 
 def _row_around(outline: Outline, lost: Removed, above: Draft | None, below: Draft | None) -> Draft | None:
-    """The row inside which it was: the one for its whole module, or the layer between whose parts a part stood."""
+    """Return the row that holds it: the one for its whole module, or the layer whose fused part it was."""
     for row in (above, below):
         if row is not None and any(scope in row.calls for scope in outline.around(lost.parent)):
             return row
@@ -83,34 +83,34 @@ def _row_around(outline: Outline, lost: Removed, above: Draft | None, below: Dra
 
 
 def _fits_in(lost: Removed) -> bool:
-    """Whether it could be a part of a layer's row: a norm, an activation."""
+    """Return whether it could be a part of a layer's row: a norm, an activation."""
     return all(is_norm(node) or is_activation(node) for node in lost.nodes if matters(node))
 
 
-def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Place, ...]:
-    """The frames of a row in which it stood: those around its module, and a repetition of what is in that if it was within."""
+def _frames(outline: Outline, row: Draft, lost: Removed) -> tuple[Frame, ...]:
+    """Return the frames of a row in which it stood: those around its module, and a repetition that held it."""
     around = set(outline.around(lost.parent))
     count = 0
-    for place in row.places:
-        if place.scope not in around or (
-            place.run and place.scope == lost.parent and not _is_within(outline, place.run, lost)
+    for frame in row.frames:
+        if frame.scope not in around or (
+            frame.run and frame.scope == lost.parent and not _is_within(outline, frame.run, lost)
         ):
             break
         count += 1
-    return row.places[:count]
+    return row.frames[:count]
 
 
 def _is_within(outline: Outline, run: Run, lost: Removed) -> bool:
-    """Whether it stood between two steps of a repetition, or between two repetitions."""
+    """Return whether it stood between two steps of a repetition, or between two repetitions."""
     inside = {name for element in outline.elements(lost.parent)[run.start : run.stop] for name in element.nodes}
     return lost.after in inside and lost.before in inside
 
 
 def _last_in_frame(rows: Sequence[Draft], row: Draft, depth: int) -> int:
-    """The place of the last row that stands in the same frame, ``depth`` frames down; the row's own if it is in none there."""
+    """Return the place of the last row in the same frame, ``depth`` frames down; the row's own outside of one."""
     at = rows.index(row)
-    frame = row.places[: depth + 1]
-    while len(frame) > depth and at + 1 < len(rows) and rows[at + 1].places[: depth + 1] == frame:
+    frame = row.frames[: depth + 1]
+    while len(frame) > depth and at + 1 < len(rows) and rows[at + 1].frames[: depth + 1] == frame:
         at += 1
     return at
 
@@ -118,49 +118,47 @@ def _last_in_frame(rows: Sequence[Draft], row: Draft, depth: int) -> int:
 # -------------------------------------------------------------------- rows
 
 
-def restore(outline: Outline, rows: Sequence[Draft], found: Sequence[tuple[Removed, Spot]]) -> list[Draft]:
-    """The rows, with those of what was removed between them; what was removed inside a row is counted there."""
+def insert_removed(outline: Outline, rows: Sequence[Draft], found: Sequence[tuple[Removed, Spot]]) -> list[Draft]:
+    """Return the rows with rows for what was removed between them. Count in a row what was removed inside it."""
     behind: dict[int, list[Draft]] = defaultdict(list)
     for lost, spot in found:
         row = spot.inside
         if row is None:
-            row = _draft(lost, spot.places)
-            row.leads, row.times = spot.leads, spot.times
+            row = _draft(lost, spot)
             behind[spot.at].append(row)
-        row.lost.append(lost)
+        row.removed.append(lost)
         row.was += repetitions(row) * sum(outline.metric.of(node) for node in lost.nodes)
-    restored = list(behind[-1])
+    complete = list(behind[-1])
     for place, row in enumerate(rows):
-        restored += [row, *behind[place]]
-    return restored
+        complete += [row, *behind[place]]
+    return complete
 
 
-def _draft(lost: Removed, places: tuple[Place, ...]) -> Draft:
-    shown = [node for node in lost.nodes if matters(node)]
-    head, *after = shown
+def _draft(lost: Removed, spot: Spot) -> Draft:
+    head, *after = (node for node in lost.nodes if matters(node))
     paths = [scope.path for scope in lost.scopes] or [head.path]
-    return Draft(
+    shown = Row(
+        id=0,
         kind="removed",
-        heads=[head],
-        nodes=[],
-        places=places,
-        tail=None,
+        heads=(head,),
         path=paths[0],
         output=lost.nodes[-1].outputs[0] if lost.nodes[-1].outputs else None,
-        after=[] if lost.scopes else after,
-        alike=len(paths) if len(paths) > 1 else 0,
+        after=() if lost.scopes else tuple(after),
+        times=spot.times,
         span=(paths[0], paths[-1]) if len(paths) > 1 else None,
+        alike=len(paths) if len(paths) > 1 else 0,
     )
+    return Draft(shown, [], spot.frames, None, leads=spot.leads)
 
 
-# -------------------------------------------------------------------- what a row says
+# -------------------------------------------------------------------- how a row changed
 
 
 def change_of(outline: Outline, row: Draft) -> Change | None:
-    """How a row differs from the other model, None if it does not."""
+    """Return how a row differs from the other model, None if it does not."""
     if outline.difference is None:
         return None
-    gone = [node for lost in row.lost for node in lost.nodes if matters(node)]
+    gone = [node for lost in row.removed for node in lost.nodes if matters(node)]
     there = _steps(outline, row)
     parts = (*_altered(outline, there), *(Altered("removed", node) for node in gone))
     if not parts:
@@ -173,17 +171,17 @@ def change_of(outline: Outline, row: Draft) -> Change | None:
 
 
 def _steps(outline: Outline, row: Draft) -> list[Node]:
-    """The steps of a row that can differ; of functions those that it counts."""
+    """Return the steps of a row that can differ; of functions those that it counts."""
     if row.kind == "removed":
         return []
     nodes = [outline.node(name) for name in row.nodes]
     if row.kind == "code":
-        nodes = [*row.heads, *(node for node in nodes if node.uses)]
+        nodes = [*row.shown.heads, *(node for node in nodes if node.uses)]
     return [node for node in nodes if matters(node)]
 
 
 def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
-    """The steps of a row that were added or changed."""
+    """Yield the steps of a row that were added or changed."""
     assert outline.difference is not None
     for node in nodes:
         kind = outline.difference.kind(node.id)
@@ -191,16 +189,16 @@ def _altered(outline: Outline, nodes: Sequence[Node]) -> Iterator[Altered]:
             yield Altered(kind, node, outline.difference.before(node.id))
 
 
-def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int, is_new: bool) -> str:
-    """What became of a layer is what became of its row; a row of several is marked as what became of all of its layers.
+def _mark(row: Draft, parts: Sequence[Altered], counted: Tally, of: int, is_new: bool) -> Mark:
+    """Return the change of a row: that of its layer, or the one that all of its layers have in common.
 
-    One that was there and runs is neither added nor removed, whatever became of all layers in it.
+    A module that both models have is neither added nor removed, even if all layers in it are.
     """
     if row.kind == "removed":
         return "removed"
-    if not row.hides and len(row.heads) == 1:
-        return next((part.kind for part in parts if part.node is row.heads[0]), "mixed")
-    if is_new and not row.lost:
+    if not row.hides and len(row.shown.heads) == 1:
+        return next((part.kind for part in parts if part.node is row.shown.heads[0]), "mixed")
+    if is_new and not row.removed:
         return "added"
-    kind, count = next(iter(counted.counts.items()), ("mixed", of))
+    kind, count = next(iter(counted.counts.items()), (None, of))
     return kind if count == of and kind in ("resized", "altered") else "mixed"

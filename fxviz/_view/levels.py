@@ -1,55 +1,54 @@
-"""A graph at one level of detail."""
+"""Lay a graph out at the level of detail and in the style that suit it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from fxviz._graph.options import Direction, Style
 from fxviz._view.assemble import assemble
-from fxviz._view.branches import Region, find_regions, lay_rails, merge
+from fxviz._view.branches import Region, find_regions, lay_rails, merge_branches
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
 from fxviz._view.merge import merge_alike, merge_code, merge_layers, merge_lists, merge_nested
 from fxviz._view.outline import Outline
 from fxviz._view.plan import plan
-from fxviz._view.rows import Draft, Drafts, draft
-from fxviz._view.view import View
+from fxviz._view.rows import Draft, Drafts, draft_rows
+from fxviz._view.view import View, ViewStyle
 from fxviz._view.wiring import Wiring, wire
 
 Fits = Callable[[View], bool]
+"""Tells whether a view fits the page."""
 
 HOPELESS = 5
-"""Merging parallel branches never makes so many rows one, on the average."""
+"""Merging parallel branches turns fewer rows than this into one, on average."""
 
 
 @dataclass(frozen=True)
-class Look:
-    """What is shown at a level of detail: the view, the rows that it was made from, the parallel branches among them."""
+class Layout:
+    """A graph at one level of detail: the view, the rows that it was made from, and what joins them."""
 
     detail: Detail
     view: View
     drafts: Drafts
-    regions: tuple[Region, ...]
+    wiring: Wiring
+    regions: list[Region]
 
     @property
     def parallel(self) -> float:
-        """The share of the rows that stand in parallel branches."""
+        """Return the share of the rows that stand in parallel branches."""
         beside = {row for region in self.regions for branch in region.branches for row in branch}
         return len(beside) / max(1, len(self.view.rows))
 
 
-def look(outline: Outline, detail: Detail) -> View:
-    """The view at one level of detail."""
-    return look_at(outline, detail).view
+def lay_out(outline: Outline, detail: Detail) -> Layout:
+    """Lay a graph out at one level of detail."""
+    drafts = rows_of(outline, detail)
+    wiring, regions = order(outline, detail, drafts)
+    return Layout(detail, assemble(outline, drafts, wiring, regions, detail), drafts, wiring, regions)
 
 
-def look_at(outline: Outline, detail: Detail) -> Look:
-    """The look at one level of detail."""
-    drafts, wiring, regions = arrange(outline, detail)
-    return Look(detail, assemble(outline, drafts, wiring, regions, detail), drafts, tuple(regions))
-
-
-def look_within(outline: Outline, detail: Detail, most_rows: float, fits: Fits) -> Look | None:
-    """The look at one level of detail, if it fits. Where the rows alone are too many, nothing more is made of them."""
+def lay_out_within(outline: Outline, detail: Detail, most_rows: float, fits: Fits) -> Layout | None:
+    """Lay a graph out at one level of detail if it fits. Stop early where the rows alone are too many."""
     most_drafts = most_rows * (HOPELESS if detail.merge_branches else 1)
     same_rows = replace(detail, merge_branches=False, compact=False, style="ledger")
     if outline.rows_at.get(same_rows, 0) > most_drafts:
@@ -62,18 +61,12 @@ def look_within(outline: Outline, detail: Detail, most_rows: float, fits: Fits) 
     if len(drafts.rows) > most_rows:
         return None
     view = assemble(outline, drafts, wiring, regions, detail)
-    return Look(detail, view, drafts, tuple(regions)) if fits(view) else None
-
-
-def arrange(outline: Outline, detail: Detail) -> tuple[Drafts, Wiring, list[Region]]:
-    """The rows of a level of detail in their final order, what joins them, and the parallel branches among them."""
-    drafts = rows_of(outline, detail)
-    return drafts, *order(outline, detail, drafts)
+    return Layout(detail, view, drafts, wiring, regions) if fits(view) else None
 
 
 def rows_of(outline: Outline, detail: Detail) -> Drafts:
-    """The rows of a level of detail as they ran."""
-    drafts = draft(outline, plan(outline, detail))
+    """Return the rows of a level of detail in the order of the run."""
+    drafts = draft_rows(outline, plan(outline, detail))
     if detail.merge_code:
         merge_code(drafts)
     if detail.merge_alike or outline.difference is not None:
@@ -88,11 +81,11 @@ def rows_of(outline: Outline, detail: Detail) -> Drafts:
 
 
 def order(outline: Outline, detail: Detail, drafts: Drafts) -> tuple[Wiring, list[Region]]:
-    """What joins the rows and the branches among them, after the rows were put in their final order."""
+    """Put the rows in their final order; return what joins them and the branches among them."""
     wiring = wire(outline, drafts)
     regions = find_regions(wiring, drafts)
     if regions and detail.merge_branches:
-        merge(drafts, wiring, regions)
+        merge_branches(drafts, wiring, regions)
         wiring = wire(outline, drafts)
         regions = find_regions(wiring, drafts)
     if regions and detail.style == "ledger":
@@ -103,6 +96,8 @@ def order(outline: Outline, detail: Detail, drafts: Drafts) -> tuple[Wiring, lis
     return wiring, regions
 
 
+# -------------------------------------------------------------------- the style
+
 BUDGET = 89
 """The height in lines of 15 pt (see ``View.lines``) up to which a figure stays under about 1,300 pt."""
 
@@ -110,126 +105,138 @@ MOST_FLOWS = 12
 """More lines than this past the rows cannot be told apart."""
 
 FEW_FLOWS = 6
-"""Up to so many lines past the rows are added by a closer look, where the rows stand below each other."""
+"""A closer layout of a ledger may add lines past the rows up to this number."""
 
 LINE = 15
-"""Points of height for a line of the budget, in a figure where ways stand side by side: 1,335 for a page."""
+"""Points of height for a line of the budget in the graph style: 1,335 for a page."""
 
 WIDEST = 900
-"""The most points of width (see ``View.wide``) for ways that stand side by side."""
+"""The most points of width (see ``View.wide``) in the graph style."""
+
+TALLEST = 1420
+"""The most points of height of a graph that was laid out by the engine. Known only then."""
 
 PARALLEL = 1 / 3
 """With this share of all rows in parallel branches, a model's branches are its point."""
 
 MANY_FLOWS = 4
-"""With so many lines past rows that stand below each other, a figure is read more easily side by side."""
+"""With this many lines past rows that stand below each other, a figure is easier to read side by side."""
 
 
-def choose(outline: Outline, wish: Detail, style: str, budget: float) -> View:
-    """The closest look at a graph that fits and heeds the wish, in the style that suits it if that is "auto".
+def choose_view(
+    outline: Outline,
+    overrides: Detail,
+    style: Style,
+    direction: Direction,
+    budget: float,
+    height: Callable[[View], float] | None,
+) -> View:
+    """Return the closest view that fits and follows the overrides. This alone decides which style a figure has.
 
-    The graph style suits a model whose branches are its point, if that figure fits: at least a third of the rows stand in
-    parallel branches, or in the ledger ``MANY_FLOWS`` lines or more would lead past rows.
+    The style "auto" is the graph for a figure from left to right, and the ledger for a difference. For any other figure
+    it is the graph where branches are the point of the model: at least a third of the rows stand in parallel branches,
+    or in the ledger ``MANY_FLOWS`` lines or more would lead past rows. That graph must also fit the page: by the
+    estimates of the view and, unless modules were opened on request, by its height once it is laid out.
     """
+    if style == "auto" and direction == "LR":
+        style = "graph"
+    if style == "auto" and outline.difference is not None:
+        style = "ledger"
     if style != "auto":
-        return _closest(outline, wish, style, budget).view
-    graph, ledger = (_closest(outline, wish, style, budget) for style in ("graph", "ledger"))
+        return _closest(outline, overrides, style, budget).view
+    graph, ledger = _closest(outline, overrides, "graph", budget), _closest(outline, overrides, "ledger", budget)
     is_branched = graph.parallel >= PARALLEL or len(ledger.view.flows) >= MANY_FLOWS
-    return graph.view if is_branched and fitting("graph", budget)(graph.view) else ledger.view
+    if not is_branched or not fitting("graph", budget)(graph.view):
+        return ledger.view
+    is_tall = height is not None and not overrides.may_be_large and height(graph.view) > TALLEST
+    return ledger.view if is_tall else graph.view
 
 
-def fitting(style: str, budget: float) -> Fits:
-    """What tells whether a view of a style fits the budget."""
+def fitting(style: ViewStyle, budget: float) -> Fits:
+    """Return the test that tells whether a view of a style fits the budget."""
     if style == "graph":
         return lambda view: _is_low(view, budget) and view.wide <= WIDEST and len(view.flows) <= MOST_FLOWS
     return lambda view: _is_low(view, budget) and len(view.flows) <= MOST_FLOWS
-
-
-def _closest(outline: Outline, wish: Detail, style: str, budget: float) -> Look:
-    """The first level that fits, refined; if none does, the widest with rows put together, unless something was asked for."""
-    if wish.depth is not None:
-        return look_at(outline, replace(wish, style=style, fold_layers=True, compact=style == "ledger"))
-    if not wish.repeats:
-        folded = _closest(outline, replace(wish, repeats=True), style, budget)
-        return look_at(outline, replace(folded.detail, repeats=False))
-    levels = [wished(level, wish) for level in (GRAPH_LEVELS if style == "graph" else LEVELS)]
-    fits = fitting(style, budget)
-    most_rows = budget * (WIDEST / 130 if style == "graph" else 1)
-    for level in levels:
-        found = look_within(outline, level, most_rows, fits)
-        if found is not None:
-            return found if level.opens_all else refine(outline, found, most_rows, _quiet(fits, found.view))
-    if wish.opened:
-        return look_at(outline, levels[-1])
-    merged = [wished(replace(level, compact=style == "ledger", style=style), wish) for level in MERGED]
-    return _merged(outline, [levels[-1], *merged], most_rows, budget)
-
-
-def _quiet(fits: Fits, start: View) -> Fits:
-    """What fits with few lines past the rows, or no more than there were."""
-    most = max(MOST_FLOWS if start.style == "graph" else FEW_FLOWS, len(start.flows))
-    return lambda view: fits(view) and len(view.flows) <= most
-
-
-def _merged(outline: Outline, levels: Sequence[Detail], most_rows: float, budget: float) -> Look:
-    """The first level that is not too high, however many lines lead past its rows."""
-    for level in levels:
-        found = look_within(outline, level, most_rows, lambda view: _is_low(view, budget))
-        if found is not None:
-            return found
-    return look_at(outline, levels[-1])
 
 
 def _is_low(view: View, budget: float) -> bool:
     return view.tall <= budget * LINE if view.style == "graph" else view.lines <= budget
 
 
-def wished(level: Detail, wish: Detail) -> Detail:
-    """The level with what the caller asks for."""
-    return replace(
-        level,
-        opened=wish.opened,
-        closed=wish.closed,
-        closed_lists=wish.closed_lists,
-        named=wish.named,
-        repeats=wish.repeats,
-    )
+# -------------------------------------------------------------------- the level of detail
 
 
-MOST_LOOKS = 16
-"""So many looks are taken, so that folding stays fast."""
+def _closest(outline: Outline, overrides: Detail, style: ViewStyle, budget: float) -> Layout:
+    """Return the first level that fits, refined. If none fits, merge rows unless modules were opened on request."""
+    if overrides.depth is not None:
+        return lay_out(outline, replace(overrides, style=style, fold_layers=True, compact=style == "ledger"))
+    if not overrides.repeats:
+        folded = _closest(outline, replace(overrides, repeats=True), style, budget)
+        return lay_out(outline, replace(folded.detail, repeats=False))
+    levels = [level.with_overrides(overrides) for level in (GRAPH_LEVELS if style == "graph" else LEVELS)]
+    fits = fitting(style, budget)
+    most_rows = budget * (WIDEST / 130 if style == "graph" else 1)
+    for level in levels:
+        found = lay_out_within(outline, level, most_rows, fits)
+        if found is not None:
+            return found if level.opens_all else refine(outline, found, most_rows, _with_few_flows(fits, found.view))
+    if overrides.opened:
+        return lay_out(outline, levels[-1])
+    merged = [replace(level, compact=style == "ledger", style=style).with_overrides(overrides) for level in MERGED]
+    return _first_low(outline, [levels[-1], *merged], most_rows, budget)
+
+
+def _with_few_flows(fits: Fits, start: View) -> Fits:
+    """Return a test that also limits the lines past the rows: to a few, or to as many as there were."""
+    most = max(MOST_FLOWS if start.style == "graph" else FEW_FLOWS, len(start.flows))
+    return lambda view: fits(view) and len(view.flows) <= most
+
+
+def _first_low(outline: Outline, levels: Sequence[Detail], most_rows: float, budget: float) -> Layout:
+    """Return the first level that is low enough, however many lines lead past its rows."""
+    for level in levels:
+        found = lay_out_within(outline, level, most_rows, lambda view: _is_low(view, budget))
+        if found is not None:
+            return found
+    return lay_out(outline, levels[-1])
+
+
+# -------------------------------------------------------------------- opening modules one class at a time
+
+MOST_TRIES = 16
+"""Opening modules is tried this many times at most, so that folding stays fast."""
 
 _Group = tuple[str, ...]
-"""What makes modules equal siblings: their class, or for a mere list its own and that of what it holds."""
+"""The class that siblings share, and for a mere list also the classes in it."""
 
 
-def refine(outline: Outline, start: Look, most_rows: float, fits: Fits) -> Look:
+def refine(outline: Outline, start: Layout, most_rows: float, fits: Fits) -> Layout:
     """Open the modules that are rows, class by class, the largest first.
 
-    All modules of a class are opened, or if these find no room one of each structure, or only the one that shows most: the
-    others look alike. What was opened has a frame; what is in it may be opened in turn. A module is never opened into a single
-    row: what is in there is opened as well, or nothing.
+    All modules of a class are opened; if they do not fit, one of each structure, or only the one that shows most: the
+    others look alike. An opened module has a frame, and modules in it may be opened in turn. A module is never opened
+    into a single row: the module in there is opened as well, or neither.
     """
-    looks = 0
+    tries = 0
     best = replace(start, detail=replace(start.detail, compact=start.detail.style == "ledger"))
     tried: set[_Group] = set()
-    while (found := _largest(outline, best, tried)) is not None and looks < MOST_LOOKS:
+    while (found := _largest(outline, best, tried)) is not None and tries < MOST_TRIES:
         group, rows = found
         tried.add(group)
         for calls in _choices(outline, rows):
             closer = _opened(outline, best, calls, most_rows, fits)
-            looks += 1
+            tries += 1
             if closer is not None:
                 best = closer
                 break
     return best if best.detail.opened != start.detail.opened else start
 
 
-def _largest(outline: Outline, seen: Look, tried: set[_Group]) -> tuple[_Group, list[Draft]] | None:
-    """The class with the largest share among those of the modules that are rows and were not tried yet, with these rows."""
+def _largest(outline: Outline, layout: Layout, tried: set[_Group]) -> tuple[_Group, list[Draft]] | None:
+    """Return the untried class of modules with the largest share, and the rows of these modules."""
     groups: dict[_Group, list[Draft]] = {}
-    for row in seen.drafts.rows:
-        if row.scope is not None and row.scope not in outline.units | seen.detail.closed:
+    for row in layout.drafts.rows:
+        if row.scope is not None and row.scope not in outline.units | layout.detail.closed:
             groups.setdefault(_group(outline, row.scope), []).append(row)
     left = [(group, rows) for group, rows in groups.items() if group not in tried]
     return max(left, key=lambda found: sum(row.total for row in found[1]), default=None)
@@ -243,10 +250,10 @@ def _group(outline: Outline, scope: int) -> _Group:
 
 
 def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]]:
-    """What to open, from most to least: all modules, the largest of each structure, the one that takes most rows.
+    """Yield the calls to open, from most to least: all, the largest of each structure, the one that takes most rows.
 
-    What is repeated is opened together; if that finds no room, as not all is equal inside, the first of it. Beside another
-    model all or none: one that is opened would look as if more had become of it.
+    Repetitions are opened together; if that does not fit, because they differ inside, only the first one is. In a
+    difference all modules are opened or none: a single open one would look as if more of it had changed.
     """
     everything = [call for row in rows for call in row.calls]
     yield frozenset(everything)
@@ -255,7 +262,7 @@ def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]
     first: dict[tuple[str, ...], tuple[int, ...]] = {}
     for row in sorted(rows, key=lambda row: -row.total):
         for call in row.calls:
-            first.setdefault(outline.structure[call], (call,) if row.alike else row.calls)
+            first.setdefault(outline.structure[call], (call,) if row.shown.alike else row.calls)
     examples: list[tuple[int, ...]] = list(first.values())
     if 1 < len(examples) < len(everything):
         yield frozenset(call for calls in examples for call in calls)
@@ -265,11 +272,11 @@ def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]
             yield frozenset(example)
 
 
-def _opened(outline: Outline, seen: Look, calls: frozenset[int], most_rows: float, fits: Fits) -> Look | None:
-    """The look with these module calls opened, and those in them that would be alone; None if that does not fit."""
-    opened = seen.detail.opened | calls
+def _opened(outline: Outline, layout: Layout, calls: frozenset[int], most_rows: float, fits: Fits) -> Layout | None:
+    """Open these module calls, and those in them that would be the only row. Return None if that does not fit."""
+    opened = layout.detail.opened | calls
     while True:
-        closer = look_within(outline, replace(seen.detail, opened=opened), most_rows, fits)
+        closer = lay_out_within(outline, replace(layout.detail, opened=opened), most_rows, fits)
         if closer is None:
             return None
         lonely = [row for call in calls if (row := _only_row(outline, closer, call)) is not None]
@@ -281,8 +288,8 @@ def _opened(outline: Outline, seen: Look, calls: frozenset[int], most_rows: floa
         opened |= calls
 
 
-def _only_row(outline: Outline, seen: Look, call: int) -> Draft | None:
-    """The row that shows all of a module call, unless others do, too, or the call is one that is only stood for."""
-    names = [name for name in outline.nodes_in(call) if name not in seen.drafts.stands_for]
-    rows = {id(row): row for name in names if isinstance(row := seen.drafts.row(name), Draft)}
+def _only_row(outline: Outline, layout: Layout, call: int) -> Draft | None:
+    """Return the row that shows all of a module call, None if several rows do or its repetition is not drawn."""
+    names = [name for name in outline.nodes_in(call) if name not in layout.drafts.stands_for]
+    rows = {id(row): row for name in names if isinstance(row := layout.drafts.row(name), Draft)}
     return next(iter(rows.values())) if len(rows) == 1 else None

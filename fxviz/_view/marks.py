@@ -1,4 +1,4 @@
-"""What a difference from another model does to folding: what differs is never folded with what does not."""
+"""Mark what differs from another model, so that it is never folded with what does not."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fxviz._view.outline import Element, Outline
 
 
 def marks_in(outline: Outline, element: Element) -> list[object]:
-    """What became of each step of an element, and of what was removed at the end of modules inside."""
+    """Return the change of each step of an element, and what was removed at the end of modules inside."""
     if outline.difference is None:
         return []
     inside = [_mark_of(outline, outline.node(name)) for name in element.nodes]
@@ -16,7 +16,7 @@ def marks_in(outline: Outline, element: Element) -> list[object]:
 
 
 def changes_in(outline: Outline, element: Element) -> list[object]:
-    """The same as far as a row tells it that stands for the whole element: how many layers became what."""
+    """Return the changes that a row for the whole element shows: the number of layers by change."""
     if outline.difference is None:
         return []
     steps = [outline.node(name) for name in element.nodes]
@@ -28,8 +28,8 @@ def changes_in(outline: Outline, element: Element) -> list[object]:
     return [tally(found, outline.difference.readers), sum(node.params for node in found["removed"])]
 
 
-def lost_behind(outline: Outline, element: Element) -> list[object]:
-    """What was removed between an element and the next one."""
+def removed_behind(outline: Outline, element: Element) -> list[object]:
+    """Return what was removed between an element and the next one."""
     if outline.difference is None:
         return []
     inside = outline.removed_in.get(element.scope, ())
@@ -38,12 +38,12 @@ def lost_behind(outline: Outline, element: Element) -> list[object]:
 
 
 def is_marked(outline: Outline, node: Node) -> bool:
-    """Whether something became of a step that a row has to tell."""
+    """Return whether a step has a change that a row must show."""
     return outline.difference is not None and matters(node) and bool(outline.difference.kind(node.id))
 
 
 def _mark_of(outline: Outline, node: Node) -> object:
-    """What tells a step from one that is equal, but has become of something else; None for one that is as it was."""
+    """Return what tells a step from an equal one with another change; None for one that is unchanged."""
     assert outline.difference is not None
     before = outline.difference.before(node.id) if node.id in outline.difference.changed else None
     was = None if before is None else [before.params, sorted(before.settings.items())]
@@ -53,7 +53,7 @@ def _mark_of(outline: Outline, node: Node) -> object:
 
 
 def _removed_after(outline: Outline, node: Node) -> list[Removed]:
-    """What stood between a step and the next one of its module."""
+    """Return what stood between a step and the next one of its module."""
     assert outline.difference is not None
     return [lost for lost in outline.difference.removed_after.get(node.id, ()) if lost.before]
 
@@ -63,7 +63,7 @@ def _facts(lost: Removed) -> list[object]:
 
 
 def mark_in(outline: Outline, scope: int) -> str:
-    """What became of a whole module call: "added", "" for nothing, "mixed" for anything else."""
+    """Return the change of a whole module call: "added", "" for none, "mixed" for anything else."""
     if outline.difference is None:
         return ""
     nodes = [outline.node(name) for name in outline.nodes_in(scope)]
@@ -74,9 +74,9 @@ def mark_in(outline: Outline, scope: int) -> str:
 
 
 def plain_modules(outline: Outline) -> frozenset[int]:
-    """The module calls that are one row each in a figure of a difference: the outermost that are as they were, or are new.
+    """Return the module calls that are one row each in a difference: the outermost that are unchanged or new.
 
-    Where a module is a mere list of blocks, or a new one holds stages or is one, it is the blocks in it.
+    Of a mere list of blocks, and of a new module that holds stages or is one, it is the blocks in it.
     """
     lists = {*outline.stages, *outline.around_stages}
     found: set[int] = set()

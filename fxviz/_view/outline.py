@@ -1,4 +1,4 @@
-"""The model as a tree of module calls: what each contains, which are stages, which are drawn as one row."""
+"""Outline a model as a tree of module calls: the stages among them, and those that are drawn as one row."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from fxviz._analysis.difference import Difference, Removed
-from fxviz._graph import ArchGraph, Node, Scope
-from fxviz._graph.index import Owners
+from fxviz._graph import ArchGraph, Node, Scope, SkipKind
 from fxviz._graph.metrics import METRICS, Metric
 from fxviz._graph.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
 from fxviz._view.detail import Detail
 
 LARGEST_UNIT = 8
-"""The most layers (projections, matrix products, pooling convolutions) that one attention or gate holds."""
+"""The most layers (projections, matrix products, pooling convolutions) of one attention or gate."""
 
 
 @dataclass(frozen=True)
@@ -50,57 +49,35 @@ class Outline:
         self.difference = difference
         self.failed: str | None = graph.trace.failure.node if graph.trace.failure else None
         self.signatures: dict[tuple[int | None, str, bool], str] = {}
-        self.counted: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
+        self.parameters: dict[tuple[int | None, str], tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]] = {}
         self.rows_at: dict[Detail, int] = {}
         self.runs: dict[tuple[int, frozenset[int], frozenset[int], bool, frozenset[str]], list[Run]] = {}
-        self.sources = {name: list(dict.fromkeys(sources)) for name, sources in graph.sources.items()}
-        self.users = {name: list(dict.fromkeys(users)) for name, users in graph.users.items()}
-        self.scopes: dict[int, Scope] = {scope.id: scope for scope in graph.scopes}
-        self._inside: dict[int, list[str]] = defaultdict(list)
-        self._elements = self._build()
+        self.sources = graph.index.sources
+        self.users = graph.index.users
+        self.scopes = graph.index.scopes
+        self._elements = {scope: list(map(self._element, steps)) for scope, steps in graph.index.steps.items()}
 
-    def _build(self) -> dict[int, list[Element]]:
-        """The elements of every scope, in the order in which they ran."""
-        inside = self._inside
-        order: dict[int, dict[tuple[str, object], None]] = defaultdict(dict)
-        for node in self.graph.nodes:
-            child: tuple[str, object] = ("node", node.id)
-            scope: int | None = node.scope
-            while scope is not None:
-                inside[scope].append(node.id)
-                order[scope].setdefault(child)
-                child, scope = ("scope", scope), self.scopes[scope].parent
-        return {
-            scope: [
-                Element(None, (str(key),)) if kind == "node" else Element(int(str(key)), tuple(inside[int(str(key))]))
-                for kind, key in children
-            ]
-            for scope, children in order.items()
-        }
+    def _element(self, step: Node | Scope) -> Element:
+        return Element(None, (step.id,)) if isinstance(step, Node) else Element(step.id, self.nodes_in(step.id))
 
     def elements(self, scope: int) -> list[Element]:
-        """What the forward of ``scope`` does, step by step."""
-        return self._elements.get(scope, [])
+        """Return the steps of a module's forward, in the order in which they ran."""
+        return self._elements[scope]
 
     def children(self, scope: int) -> list[int]:
-        """The module calls directly inside ``scope``."""
+        """Return the module calls directly inside ``scope``."""
         return [element.scope for element in self.elements(scope) if element.scope is not None]
 
     def node(self, name: str) -> Node:
         return self.graph.by_id[name]
 
-    def nodes_in(self, scope: int) -> list[str]:
-        """All nodes that ran inside ``scope``, at any depth."""
-        return self._inside[scope]
-
-    @cached_property
-    def owners(self) -> Owners:
-        """Which module each parameter belongs to."""
-        return Owners(self.graph)
+    def nodes_in(self, scope: int) -> tuple[str, ...]:
+        """Return all nodes that ran inside ``scope``, at any depth."""
+        return self.graph.index.inside[scope]
 
     @cached_property
     def size(self) -> dict[int, int]:
-        """Layers inside each module call; attention and gates count as one."""
+        """Return the number of layers inside each module call; attention and gates count as one."""
         size: dict[int, int] = defaultdict(int)
         counted: set[int] = set()
         for node in self.graph.nodes:
@@ -114,14 +91,14 @@ class Outline:
         return size
 
     def around(self, scope: int | None) -> Iterator[int]:
-        """A module call and those that it runs in, from the inside out."""
+        """Yield a module call and those that it runs in, from the inside out."""
         while scope is not None:
             yield scope
             scope = self.scopes[scope].parent
 
     @cached_property
     def structure(self) -> dict[int, tuple[str, ...]]:
-        """The class of each module call and what takes rows in it, in order, sizes left aside."""
+        """Return the class of each module call and the operations in it that take rows, in order, without sizes."""
         takes_row = {node.id for node in self.graph.nodes if self.takes_row(node)}
         return {
             scope.id: (scope.cls, *(self.node(name).op for name in self.nodes_in(scope.id) if name in takes_row))
@@ -129,16 +106,16 @@ class Outline:
         }
 
     def blocks(self, scope: int) -> list[int]:
-        """The module calls directly inside ``scope`` that hold two layers or more."""
+        """Return the module calls directly inside ``scope`` that hold two layers or more."""
         return [child for child in self.children(scope) if self.size[child] > 1]
 
     def takes_rows(self, scope: int) -> bool:
-        """Whether a module call takes two rows or more when it is opened: layers, pooling, joins; not what is fused."""
+        """Return whether a module call takes two rows or more when it is opened: layers, pooling, joins."""
         return self.room[scope] > 1
 
     @cached_property
     def room(self) -> dict[int, int]:
-        """About how many rows each module call takes when all in it is opened."""
+        """Return about how many rows each module call takes when all in it is opened."""
         room: dict[int, int] = defaultdict(int)
         for node in self.graph.nodes:
             if self.takes_row(node):
@@ -147,7 +124,7 @@ class Outline:
         return room
 
     def takes_row(self, node: Node) -> bool:
-        """Whether a step is likely a row of its own: no norm, activation, view or scaling, which are fused or hidden."""
+        """Return whether a step is likely a row: no norm, activation, view or scaling, which are fused or hidden."""
         fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
         return node.kind != "parameter" and not any(test(node) for test in fused)
 
@@ -155,7 +132,7 @@ class Outline:
 
     @cached_property
     def stages(self) -> tuple[int, ...]:
-        """The module calls that get a frame: the blocks of the model, where a mere list of stages is opened up."""
+        """Return the module calls that get a frame: the blocks of the model, where a mere list of stages is opened."""
         found: list[int] = []
         waiting = [(child, 0) for child in reversed(self.children(0))]
         while waiting:
@@ -168,11 +145,11 @@ class Outline:
 
     @cached_property
     def around_stages(self) -> frozenset[int]:
-        """The module calls that stages run in."""
+        """Return the module calls that stages run in."""
         return frozenset(scope for stage in self.stages for scope in self.around(self.scopes[stage].parent))
 
     def _opens(self, scope: int, parent: int) -> bool:
-        """Whether the stages are inside ``scope``: it wraps the whole model, lists what holds blocks, or calls such lists."""
+        """Return whether the stages are inside ``scope``: it wraps the model, or lists groups of blocks."""
         groups = [self.scopes[child] for child in self.children(scope) if len(self.blocks(child)) > 1]
         if self.scopes[scope].sequential:
             return len(groups) > 1
@@ -180,7 +157,7 @@ class Outline:
         return (wraps_all or sum(group.sequential for group in groups) > 1) and self._computes_nothing(scope)
 
     def _computes_nothing(self, scope: int) -> bool:
-        """Whether all that ``scope`` does is call modules."""
+        """Return whether ``scope`` only calls modules."""
         own = [self.node(element.nodes[0]) for element in self.elements(scope) if element.scope is None]
         return all(node.kind == "module" or is_view(node) or is_passing(node) for node in own)
 
@@ -188,13 +165,13 @@ class Outline:
 
     @cached_property
     def joins(self) -> frozenset[str]:
-        """The nodes in which skips end."""
+        """Return the nodes in which skips end."""
         return frozenset(skip.join for skip in self.graph.skips)
 
     @cached_property
-    def skips_in(self) -> dict[int, Counter[str]]:
-        """The skips that end inside each module call, by kind."""
-        counts: dict[int, Counter[str]] = defaultdict(Counter)
+    def skips_in(self) -> dict[int, Counter[SkipKind]]:
+        """Return the skips that end inside each module call, by kind."""
+        counts: dict[int, Counter[SkipKind]] = defaultdict(Counter)
         for skip in self.graph.skips:
             for scope in self.around(self.node(skip.join).scope):
                 counts[scope][skip.kind] += 1
@@ -204,7 +181,7 @@ class Outline:
 
     @cached_property
     def removed_in(self) -> dict[int | None, list[Removed]]:
-        """What another model had in each module call, at any depth, and this one lacks."""
+        """Return what was removed from each module call, at any depth."""
         found: dict[int | None, list[Removed]] = defaultdict(list)
         for lost in self.difference.removed if self.difference else ():
             for scope in self.around(lost.parent):
@@ -215,11 +192,11 @@ class Outline:
 
     @cached_property
     def units(self) -> frozenset[int]:
-        """Attention and gates: modules whose inside is one operation in the language of the field."""
+        """Return attention and gates: modules that the field regards as one operation."""
         return frozenset(self._attention() | self._gates())
 
     def _attention(self) -> set[int]:
-        """The modules whose own code takes a softmax or calls scaled dot-product attention between matrix products."""
+        """Return the modules whose own code computes attention: a softmax between products, or the fused operation."""
         owners = {
             node.scope for node in self.graph.nodes if is_softmax(node) or node.op == "scaled_dot_product_attention"
         }
@@ -233,7 +210,7 @@ class Outline:
         return sum(is_heavy(self.node(name)) for name in self.nodes_in(scope)) <= LARGEST_UNIT
 
     def _gates(self) -> set[int]:
-        """The smallest module around a gate whose input it receives from outside (squeeze-and-excitation)."""
+        """Return the smallest module around each gate (squeeze-and-excitation) whose input comes from outside."""
         found = set()
         for skip in self.graph.skips:
             scope = self.node(skip.join).scope

@@ -1,16 +1,16 @@
-"""From steps to rows: norm, activation and scale join their layer, what no author would draw is absorbed.
+"""Turn steps into rows: norm, activation and scale join their layer, and what no author would draw is absorbed.
 
-Every node ends in exactly one row, or with the input or output; so parameters add up and no edge is lost.
+Every node ends in exactly one row, or with the input or output, so that parameters add up and no edge is lost.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from fxviz._analysis.difference import Removed
-from fxviz._graph import Node, Skip, TensorInfo
+from fxviz._graph import Node, Skip, SkipKind
 from fxviz._graph.operations import (
     flattens,
     is_activation,
@@ -23,55 +23,70 @@ from fxviz._graph.operations import (
 )
 from fxviz._view.marks import is_marked
 from fxviz._view.outline import Outline
-from fxviz._view.plan import Place, Plan, Step
-from fxviz._view.view import INPUT, OUTPUT
+from fxviz._view.plan import Frame, Plan, Step
+from fxviz._view.view import INPUT, OUTPUT, Row, RowKind
 
 
 @dataclass(eq=False)
 class Draft:
     """A row in the making.
 
-    ``tail`` is the node whose result leaves the row, None once it is used inside and outside; ``counts`` is how many nodes add
-    to its total. Against another model, ``lost`` is what was removed inside (or is the row), ``was`` the total that it had; a
-    removed one that ``leads`` belongs to the row below it.
+    Attributes:
+        shown: the row as decided so far; its id, scope, skips and sums are set when the view is assembled.
+        nodes: the nodes that belong to it.
+        frames: the frames around it, from the outside in.
+        tail: the node whose result leaves the row; None once it is used inside and outside.
+        scope: the module call, if the row is a whole module.
+        repeated: the nodes of its repetitions that are not drawn.
+        calls: the module calls that it stands for.
+        id: its place among the rows.
+        skips: skips inside it by kind.
+        total: the metric of all its nodes.
+        counts: how many nodes add to ``total``.
+        removed: what another model had inside it, or as this row.
+        was: the total in the other model.
+        leads: it was removed, and belongs to the row below it.
     """
 
-    kind: str
-    heads: list[Node]
+    shown: Row
     nodes: list[str]
-    places: tuple[Place, ...]
+    frames: tuple[Frame, ...]
     tail: str | None
-    path: str
-    output: TensorInfo | None
-    before: list[Node] = field(default_factory=list)
-    after: list[Node] = field(default_factory=list)
     scope: int | None = None
-    times: int = 1
-    span: tuple[str, str] | None = None
     repeated: tuple[str, ...] = ()
     calls: tuple[int, ...] = ()
-    count: int = 0
-    alike: int = 0
-    skips: Counter[str] = field(default_factory=Counter)
-    branches: int = 0
-    rail: str = ""
-    concat: bool = False
     id: int = 0
+    skips: Counter[SkipKind] = field(default_factory=Counter)
     total: float = 0
     counts: int = 0
-    lost: list[Removed] = field(default_factory=list)
+    removed: list[Removed] = field(default_factory=list)
     was: float = 0
     leads: bool = False
 
     @property
+    def kind(self) -> RowKind:
+        """Return the kind of the row."""
+        return self.shown.kind
+
+    @property
     def is_code(self) -> bool:
-        """A mere function of the model's code: no layer, no skip."""
-        return self.kind == "code" or (self.kind == "plain" and all(head.kind != "module" for head in self.heads))
+        """Return whether it is a mere function of the model's code: no layer, no skip."""
+        return self.kind == "code" or (self.kind == "plain" and all(head.kind != "module" for head in self.shown.heads))
 
     @property
     def hides(self) -> bool:
-        """Whether it stands for whole modules or several layers, with the skips inside."""
+        """Return whether it stands for whole modules or several layers, with the skips inside."""
         return self.kind in ("block", "blocks", "layers")
+
+    @property
+    def first_path(self) -> str:
+        """Return the path of the row, or of the first thing that it stands for."""
+        return self.shown.span[0] if self.shown.span else self.shown.path
+
+    @property
+    def last_path(self) -> str:
+        """Return the path of the row, or of the last thing that it stands for."""
+        return self.shown.span[1] if self.shown.span else self.shown.path
 
 
 @dataclass
@@ -83,8 +98,8 @@ class Drafts:
     stands_for: dict[str, str]
 
     def row(self, node: str) -> Draft | int:
-        """The row that shows a node, or shows its counterpart if the node is in a repetition that is not drawn."""
-        return self.row_of[shown(node, self.stands_for)]
+        """Return the row that shows a node, or its counterpart if the node is in a repetition that is not drawn."""
+        return self.row_of[drawn_node(node, self.stands_for)]
 
     def absorb(self, row: Draft, other: Draft) -> None:
         """Make ``other``, which follows ``row``, a part of it."""
@@ -94,34 +109,29 @@ class Drafts:
         self.rows.remove(other)
 
     def number(self) -> None:
-        """Give every row its place as id."""
+        """Set each row's id to its place."""
         for place, row in enumerate(self.rows):
             row.id = place
 
 
 def repetitions(row: Draft) -> int:
-    """How often a row stands for what it shows: its own repetitions, in those of the frames around it."""
-    return row.times * prod(place.run.times for place in row.places if place.run)
+    """Return how often a row stands for what it shows: its own repetitions, in those of the frames around it."""
+    return row.shown.times * prod(frame.run.times for frame in row.frames if frame.run)
 
 
-def shown(node: str, stands_for: dict[str, str]) -> str:
-    """The node that is drawn for ``node``: itself, or its counterpart in the repetition that is drawn."""
+def drawn_node(node: str, stands_for: dict[str, str]) -> str:
+    """Return the node that is drawn for ``node``: itself, or its counterpart in the repetition that is drawn."""
     while node in stands_for:
         node = stands_for[node]
     return node
 
 
-def _last(rows: list[Draft], row: Draft) -> int:
-    """The place of a row that is near the end."""
-    return next(place for place in range(len(rows) - 1, -1, -1) if rows[place] is row)
-
-
-def draft(outline: Outline, plan: Plan) -> Drafts:
-    """The rows of a plan."""
+def draft_rows(outline: Outline, plan: Plan) -> Drafts:
+    """Return the rows of a plan."""
     fuser = _Fuser(outline, plan.stands_for)
     for step in plan.steps:
         fuser.add(step)
-    fuser.settle()
+    fuser.attach_rest()
     drafts = Drafts(fuser.rows, fuser.row_of, plan.stands_for)
     drafts.number()
     return drafts
@@ -135,7 +145,7 @@ class _Fuser:
         self.stands_for = stands_for
         self.rows: list[Draft] = []
         self.row_of: dict[str, Draft | int] = {}
-        self.loose: dict[str, list[str]] = {}
+        self.pending: dict[str, list[str]] = {}
         self.joins: dict[str, Skip] = {skip.join: skip for skip in outline.graph.skips}
 
     # ---------------------------------------------------------------- one step
@@ -153,52 +163,53 @@ class _Fuser:
         elif node.id == self.outline.failed:
             self._add_failed(step, node)
         elif not sources:
-            self._keep_loose(step)
+            self._keep_pending(step)
         elif self._is_hidden(node, sources) and not (sources == [INPUT] and is_marked(self.outline, node)):
             self._absorb(node, sources)
         elif not self._fuse_back(step, node, sources):
             self._new_row(step, node, sources)
 
-    def settle(self) -> None:
-        """What no row read stays with the last row that stands for itself alone, so that nothing is lost."""
+    def attach_rest(self) -> None:
+        """Attach what no row reads to the last row that stands for itself alone, so that nothing is lost."""
         rows = [row for row in self.rows if row.kind != "failed"] or self.rows
-        alone = [row for row in rows if row.times == 1 and all(place.run is None for place in row.places)]
-        for group in list(self.loose.values()):
-            self._take((alone or rows)[-1] if rows else INPUT, group, last=True)
+        alone = [row for row in rows if row.shown.times == 1 and all(frame.run is None for frame in row.frames)]
+        for group in list(self.pending.values()):
+            self._attach_pending((alone or rows)[-1] if rows else INPUT, group, last=True)
 
     def _rows_read(self, step: Step) -> list[Draft | int]:
-        """The rows, each once, that made what the step reads; INPUT stands for the model's input."""
+        """Return the rows, each once, whose results the step reads; INPUT stands for the model's input."""
         found: list[Draft | int] = []
         for name in step.nodes:
             for source in self.outline.sources[name]:
-                row = self.row_of.get(shown(source, self.stands_for))
+                row = self.row_of.get(drawn_node(source, self.stands_for))
                 if row is not None and row not in found:
                     found.append(row)
         return found
 
     # ---------------------------------------------------------------- what makes no row
 
-    def _keep_loose(self, step: Step) -> None:
-        """Parameters, constants and what is computed from them alone wait for the row that reads them."""
-        group = [name for node in step.nodes for name in self._loose_sources(node)] + list(step.nodes)
+    def _keep_pending(self, step: Step) -> None:
+        """Keep parameters, constants and what is computed from them alone for the row that reads them."""
+        group = [name for node in step.nodes for name in self._pending_sources(node)] + list(step.nodes)
         for name in group:
-            self.loose[name] = group
+            self.pending[name] = group
 
-    def _loose_sources(self, node: str) -> list[str]:
-        return list(dict.fromkeys(name for source in self.outline.sources[node] for name in self.loose.get(source, ())))
+    def _pending_sources(self, node: str) -> list[str]:
+        sources = self.outline.sources[node]
+        return list(dict.fromkeys(name for source in sources for name in self.pending.get(source, ())))
 
-    def _take(self, row: Draft | int, group: list[str], last: bool = False) -> None:
-        """Give what waits to the row that reads it. Parameters that only a view of the input reads wait for a row to come."""
+    def _attach_pending(self, row: Draft | int, group: list[str], last: bool = False) -> None:
+        """Attach pending nodes to the row that reads them; parameters read by a view of the input stay pending."""
         if row == INPUT and not last and any(self.outline.node(name).params for name in group):
             return
         for name in group:
-            if self.loose.pop(name, None) is not None:
+            if self.pending.pop(name, None) is not None:
                 self.row_of[name] = row
                 if isinstance(row, Draft):
                     row.nodes.append(name)
 
     def _is_hidden(self, node: Node, sources: list[Draft | int]) -> bool:
-        """Shape arithmetic, views, dropout, masks, scaling by a constant: in the graph, not in the figure."""
+        """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling by a constant."""
         name = plain_name(node.op)
         if name == "flatten":
             return not flattens(node)
@@ -211,10 +222,10 @@ class _Fuser:
         return name == "cat" and len(sources) == 1 and not self._reads_parameters(node)
 
     def _reads_parameters(self, node: Node) -> bool:
-        return any(self.outline.node(name).uses for name in self._loose_sources(node.id))
+        return any(self.outline.node(name).uses for name in self._pending_sources(node.id))
 
     def _absorb(self, node: Node, sources: list[Draft | int]) -> None:
-        """What is not drawn belongs to the latest row that it reads, so that what reads it in turn stands below."""
+        """Add a node that is not drawn to the latest row that it reads, so that its readers stand below that row."""
         rows = [row for row in sources if isinstance(row, Draft)]
         row = max(rows, key=self.rows.index) if rows else INPUT
         self._put(node, row)
@@ -225,29 +236,29 @@ class _Fuser:
         self.row_of[node.id] = row
         if isinstance(row, Draft):
             row.nodes.append(node.id)
-        self._take(row, self._loose_sources(node.id))
+        self._attach_pending(row, self._pending_sources(node.id))
 
     def _only_user(self, source: str | None, user: str) -> bool:
-        return source is not None and self.outline.users[source] == [user]
+        return source is not None and self.outline.users[source] == (user,)
 
     # ---------------------------------------------------------------- what joins the row before
 
     def _fuse_back(self, step: Step, node: Node, sources: list[Draft | int]) -> bool:
-        """Norm, activation and scale continue the row whose only reader they are, if they stand in the same frame."""
+        """Add a norm, activation or scale to the row whose only reader it is, if it stands in the same frame."""
         row = sources[0]
-        if len(sources) > 1 or not isinstance(row, Draft) or row.places != step.places:
+        if len(sources) > 1 or not isinstance(row, Draft) or row.frames != step.frames:
             return False
         if row.tail not in self.outline.sources[node.id] or not self._only_user(row.tail, node.id):
             return False
         if not self._continues(row, node):
             return False
         self._put(node, row)
-        row.after.append(node)
-        row.tail, row.output = node.id, node.outputs[0]
+        row.shown = replace(row.shown, after=(*row.shown.after, node), output=node.outputs[0])
+        row.tail = node.id
         return True
 
     def _continues(self, row: Draft, node: Node) -> bool:
-        done = [*row.heads[-1:], *row.after]
+        done = [*row.shown.heads[-1:], *row.shown.after]
         if is_norm(node):
             return row.kind in ("layer", "projection") and not any(
                 is_norm(part) or is_activation(part) for part in done
@@ -259,28 +270,30 @@ class _Fuser:
     # ---------------------------------------------------------------- what is a row
 
     def _new_row(self, step: Step, node: Node, sources: list[Draft | int]) -> None:
-        kind, heads, path = self._kind(node, sources)
-        row = Draft(kind, heads, [], step.places, node.id, path, node.outputs[0] if node.outputs else None)
-        if heads != [node]:
-            row.after.append(node)
+        kind, heads, path = self._kind(node)
+        after = () if heads == (node,) else (node,)
+        shown = Row(0, kind, heads, path, node.outputs[0] if node.outputs else None, after=after)
+        row = Draft(shown, [], step.frames, node.id)
         self._append(row, step, sources)
         self._put(node, row)
 
     def _add_failed(self, step: Step, node: Node) -> None:
-        """The operation that raised is a row of its own, whatever it is."""
-        row = Draft("failed", [node], [], step.places, None, node.path, None)
+        """Add a row for the operation that raised, whatever it is."""
+        row = Draft(Row(0, "failed", (node,), node.path, None), [], step.frames, None)
         self.rows.append(row)
         self._put(node, row)
 
-    def _kind(self, node: Node, sources: list[Draft | int]) -> tuple[str, list[Node], str]:
+    def _kind(self, node: Node) -> tuple[RowKind, tuple[Node, ...], str]:
+        """Return the kind of a node's row, the nodes that it is named after, and its path."""
         skip = self.joins.get(node.id)
         if skip is not None and skip.kind != "gate":
-            return "join", [node], node.path
-        parameters = [self.outline.node(name) for name in self._loose_sources(node.id) if self.outline.node(name).uses]
+            return "join", (node,), node.path
+        pending = map(self.outline.node, self._pending_sources(node.id))
+        parameters = [source for source in pending if source.uses]
         if parameters and not is_heavy(node) and node.kind != "module":
-            return "token", parameters, parameters[0].path
-        path = self.outline.owners.layer_of(parameters[0].path) or parameters[0].path if parameters else node.path
-        return ("layer" if is_heavy(node) or is_norm(node) or node.uses else "plain"), [node], path
+            return "token", tuple(parameters), parameters[0].path
+        path = self.outline.graph.index.layer_of(parameters[0].path) or parameters[0].path if parameters else node.path
+        return "layer" if is_heavy(node) or is_norm(node) or node.uses else "plain", (node,), path
 
     def _add_block(self, step: Step) -> None:
         sources = self._rows_read(step)
@@ -289,42 +302,39 @@ class _Fuser:
         leaving = [node for node in nodes if not inside.issuperset(self.outline.users[node.id])]
         last = leaving[-1] if leaving else nodes[-1]
         scope = None if step.scope is None else self.outline.scopes[step.scope]
-        row = Draft(
+        shown = Row(
+            id=0,
             kind="layer" if scope is None else "block",
-            heads=[nodes[-1]] if scope is None else [],
-            nodes=[],
-            places=step.places,
-            tail=last.id if len(leaving) == 1 else None,
+            heads=(nodes[-1],) if scope is None else (),
             path=nodes[-1].path if scope is None else scope.path,
             output=last.outputs[0] if last.outputs else None,
-            scope=step.scope,
             times=step.times,
             span=step.span,
-            repeated=step.repeated,
-            calls=step.calls,
         )
+        tail = last.id if len(leaving) == 1 else None
+        row = Draft(shown, [], step.frames, tail, step.scope, step.repeated, step.calls)
         self._append(row, step, sources)
         for node in nodes:
             self._put(node, row)
 
     def _append(self, row: Draft, step: Step, sources: list[Draft | int]) -> None:
-        """Add the row; a norm that only this layer reads becomes a part of it."""
+        """Add the row, and make a norm that only this layer reads a part of it."""
         norm = sources[0] if len(sources) == 1 else None
         if isinstance(norm, Draft) and self._leads_into(norm, row, step):
-            del self.rows[_last(self.rows, norm)]
-            row.before = [*norm.heads, *norm.after]
+            del self.rows[next(place for place in range(len(self.rows) - 1, -1, -1) if self.rows[place] is norm)]
+            row.shown = replace(row.shown, before=(*norm.shown.heads, *norm.shown.after))
             row.nodes = list(norm.nodes)
             self.row_of.update(dict.fromkeys(norm.nodes, row))
         self.rows.append(row)
 
     def _leads_into(self, norm: Draft, row: Draft, step: Step) -> bool:
-        is_layer = row.kind == "block" or (row.kind == "layer" and is_heavy(row.heads[0]))
+        is_layer = row.kind == "block" or (row.kind == "layer" and is_heavy(row.shown.heads[0]))
         if (
             not is_layer
-            or row.times > 1
+            or row.shown.times > 1
             or norm.kind != "layer"
-            or not is_norm(norm.heads[0])
-            or norm.places != row.places
+            or not is_norm(norm.shown.heads[0])
+            or norm.frames != row.frames
         ):
             return False
         return norm.tail is not None and set(self.outline.users[norm.tail]) <= set(step.nodes)

@@ -1,7 +1,8 @@
-"""What a figure shows: rows in cards, cards in frames, skips and flows between rows. Folding makes it, a style draws it.
+"""Define what a figure shows: rows in cards, cards in frames, skips and flows between rows.
 
-Nothing here knows of colours, sizes or words. Every node of the graph belongs to at most one row; nodes in repetitions that
-are not drawn belong to the row of their counterpart, and ``times`` counts them.
+Folding makes a view and a style draws it; nothing here knows of colours, sizes or words. Every node of the graph
+belongs to at most one row; nodes in repetitions that are not drawn belong to the row of their counterpart, and
+``times`` counts them.
 """
 
 from __future__ import annotations
@@ -10,34 +11,47 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
-from fxviz._analysis.difference import Difference, Tally
-from fxviz._graph import ArchGraph, Node, Scope, TensorInfo
+from fxviz._analysis.difference import ChangeKind, Difference, Tally
+from fxviz._graph import ArchGraph, Node, Scope, SkipKind, TensorInfo
+
+ViewStyle = Literal["ledger", "graph"]
+"""A style that was chosen, "auto" left behind."""
+
+RowKind = Literal[
+    "layer", "block", "chain", "join", "projection", "token", "code", "removed", "layers", "blocks", "failed", "plain"
+]
+
+Rail = Literal["", "branch", "branch on"]
+
+Mark = Literal[ChangeKind, "mixed"]
+"""The change of a row; "mixed" if only parts of its layer differ."""
 
 
 @dataclass(frozen=True)
 class Altered:
-    """A step that differs from another model's: what became of it, and what it was ``before`` if it was there."""
+    """A step that differs from another model: how it changed, and the step ``before`` if there was one."""
 
-    kind: str
+    kind: ChangeKind
     node: Node
     before: Node | None = None
 
 
 @dataclass(frozen=True)
 class Change:
-    """How a row differs from the other model.
+    """The change of a row from the other model.
 
     Attributes:
-        mark: what became of the row's layer, or of all layers if it stands for several: one of ``difference.KINDS``; "mixed"
-            if only parts of it differ, such as a norm behind the layer.
+        mark: the change of the row's layer, or of all its layers: one of ``difference.KINDS``; "mixed" if only parts of
+            it differ, such as a norm behind the layer.
         parts: the steps that differ, in one repetition.
-        tally: how many layers became what, in one repetition.
-        of: how many of these there are in one repetition, those that were removed included.
+        tally: the number of layers by change, in one repetition.
+        of: the number of layers in one repetition, those that were removed included.
         was: the figure's metric in the other model, all repetitions.
     """
 
-    mark: str
+    mark: Mark
     parts: tuple[Altered, ...] = ()
     tally: Tally = field(default_factory=lambda: Tally({}, "layer"))
     of: int = 0
@@ -50,49 +64,49 @@ class Row:
 
     Attributes:
         id: place in the figure, from 0.
-        kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or concat),
-            "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding), "code"
-            (functions that follow each other), "removed" (what another model had), "layers" and "blocks" (``count`` of them
-            that follow each other), "failed" (the operation that raised), "plain".
+        kind: "layer", "block" (a whole module), "chain" (one of several parallel branches), "join" (a residual add or
+            concat), "projection" (the layer on a skip), "token" (a parameter of its own, such as a position embedding),
+            "code" (consecutive functions), "removed" (layers of another model), "layers" and "blocks" (``count``
+            consecutive ones), "failed" (the operation that raised), "plain".
         heads: the nodes that the row is named after.
         before: norm and activation in front of a layer, fused into its row.
         after: norm, activation and scale behind it.
         scope: the module, if the row is a block.
-        path: dotted path of what the row shows.
+        path: dotted path of the module or function.
         output: the tensor that leaves the row.
         params: scalars in its parameters, one repetition.
         total: the figure's metric (parameters, unless another is asked for), all repetitions.
         times: how many repetitions the row stands for.
-        span: first and last path, if the row itself is repeated or stands for several.
-        count: how many layers or blocks it stands for, if it is a row of several.
+        span: first and last path, if the row itself is repeated or stands for several modules.
+        count: the number of layers or blocks, if it is a row of several.
         skips: skips inside the row by kind, one repetition.
         branches: parallel branches inside the row; 0 if there are none.
         rail: "branch" where one of several parallel branches starts, "branch on" where it goes on, else "".
-        concat: its input goes on beside its output, for a concatenation further down (a dense block).
-        shared: its layer (what is fused to it left aside) reads parameters, all of which are counted in an earlier row.
-        alike: how many blocks of one class and structure, but of other sizes, the row stands for; 0 if it is no such row.
-        counted: how many of the repetitions count in ``total``; the others call the same modules again, and so read parameters
-            that are counted already. None for all of them.
-        merges: ways meet in it, and it has none of the metric: a residual add, a sum, a product, a concatenation.
-        change: how it differs from the model that the view's is compared with; None if it does not.
+        concat: its input is kept beside its output, for a concatenation further down (a dense block).
+        shared: all parameters of its layer, without what is fused to it, are counted in an earlier row.
+        alike: the number of blocks of one class and structure, but of different sizes; 0 if it is no such row.
+        counted: how many of the repetitions count in ``total``; the others call the same modules again, whose
+            parameters are counted already. None for all of them.
+        merges: branches meet in it, and it has none of the metric: a residual add, a sum, a product, a concatenation.
+        change: how it differs from the other model; None if it does not.
     """
 
     id: int
-    kind: str
+    kind: RowKind
     heads: tuple[Node, ...]
     path: str
     output: TensorInfo | None
-    params: int
-    total: float
+    params: int = 0
+    total: float = 0
     before: tuple[Node, ...] = ()
     after: tuple[Node, ...] = ()
     scope: Scope | None = None
     times: int = 1
     span: tuple[str, str] | None = None
     count: int = 0
-    skips: Mapping[str, int] = field(default_factory=dict)
+    skips: Mapping[SkipKind, int] = field(default_factory=dict)
     branches: int = 0
-    rail: str = ""
+    rail: Rail = ""
     concat: bool = False
     shared: bool = False
     alike: int = 0
@@ -102,38 +116,38 @@ class Row:
 
     @property
     def is_several(self) -> bool:
-        """Whether it stands for several layers, or for what is in a module."""
+        """Return whether it stands for several layers, or for what is in a module."""
         return self.kind in ("block", "blocks", "layers") or len(self.heads) != 1
 
     @property
     def keeps_layer(self) -> bool:
-        """Whether its one layer is as it was in the other model, although what is fused to it may differ."""
+        """Return whether its one layer is unchanged, although what is fused to it may differ."""
         return self.change is None or (self.change.mark == "mixed" and not self.is_several)
 
     @property
     def differs(self) -> bool:
-        """Whether it has or had any of the metric in layers that are not as they were in the other model."""
+        """Return whether layers that changed have or had any of the metric."""
         return not self.keeps_layer and bool(self.total or (self.change and self.change.was))
 
     @property
     def amount(self) -> float:
-        """The figure's metric, one of the repetitions that count."""
+        """Return the figure's metric in one of the repetitions that count."""
         return self.total / (self.counted or self.times)
 
 
 @dataclass(frozen=True)
 class Heading:
-    """The name over a frame or card: the module's path and class, the metric's total and the skips inside by kind."""
+    """The label of a frame or card: the module's path and class, the metric's total and the skips inside by kind."""
 
     path: str
     class_name: str
     total: float
-    skips: Mapping[str, int] = field(default_factory=dict)
+    skips: Mapping[SkipKind, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Card:
-    """Rows that follow each other. ``heading`` is set when the card stands for a module on its own."""
+    """Consecutive rows. ``heading`` is set when the card stands for a whole module."""
 
     rows: tuple[Row, ...]
     heading: Heading | None = None
@@ -159,21 +173,21 @@ class Repeat:
 Item = Card | Stage | Repeat
 
 INPUT, OUTPUT = -1, -2
-"""Ids that stand for the input and the output where a row's id is meant."""
+"""Ids of the input and the output among those of rows."""
 
 
 @dataclass(frozen=True)
 class Arc:
     """A skip from the row ``tail`` (or the input) to the row ``head``."""
 
-    kind: str
+    kind: SkipKind
     tail: int
     head: int
 
 
 @dataclass(frozen=True)
 class Flow:
-    """Data that goes from row to row past others and is no skip."""
+    """Data flow from row to row past others that is no skip."""
 
     tail: int
     head: int
@@ -183,7 +197,7 @@ class Flow:
 class Part:
     """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``.
 
-    ``differs``: some layer in it is not as in the other model.
+    ``differs``: some layer in it differs from the other model.
     """
 
     path: str
@@ -199,10 +213,11 @@ class View:
 
     Attributes:
         edges: all data flow between rows, drawn or not.
-        metric: what totals count.
-        style: "ledger" or "graph".
-        trunk: the edges to be kept straight: through the middle one of several ways, wherever all ways lead together.
-        difference: to what the model is compared; None for a figure of one model.
+        metric: the metric of all totals.
+        style: the style that it was folded for.
+        trunk: the edges to be kept straight: through the middle one of several branches between rows that all paths
+            pass.
+        difference: how the model differs from another one; None for a figure of one model.
     """
 
     graph: ArchGraph
@@ -212,7 +227,7 @@ class View:
     parts: tuple[Part, ...]
     edges: frozenset[tuple[int, int]] = frozenset()
     metric: str = "params"
-    style: str = "ledger"
+    style: ViewStyle = "ledger"
     trunk: frozenset[tuple[int, int]] = frozenset()
     difference: Difference | None = None
 
@@ -222,7 +237,7 @@ class View:
 
     @cached_property
     def total(self) -> float:
-        """The metric's total over all rows."""
+        """Return the metric's total over all rows."""
         return sum(row.total for row in self.rows)
 
     @cached_property
@@ -231,16 +246,19 @@ class View:
 
     @cached_property
     def lines(self) -> float:
-        """Height in rows: header, input and output take 7.8, the space between cards 0.9, a frame 2, a card's heading 1.3."""
+        """Return the height of a ledger in rows.
+
+        Header, input and output take 7.8, the space between cards 0.9, a frame 2, a card's heading 1.3.
+        """
         frames = sum(1 for _ in _frames_in(self.items))
         headings = sum(card.heading is not None for card in self.cards)
         return 7.8 + len(self.rows) + 0.9 * len(self.cards) + 2 * frames + 1.3 * headings
 
     @cached_property
     def tall(self) -> float:
-        """Height in points where rows are cards of their own and ways stand side by side: that of the longest way.
+        """Return the estimated height of a graph in points: that of its longest path.
 
-        Header and ends take 130, a card with a share 44, without 24, a merge 22, a frame on the way 32.
+        Header and ends take 130, a card with a share 44, without 24, a merge 22, a frame on the path 32.
         """
         frames = dict(_framed_rows(self.items, ()))
         bottom: dict[int, float] = {}
@@ -252,7 +270,7 @@ class View:
 
     @cached_property
     def wide(self) -> float:
-        """Width in points where ways stand side by side: 130 for each of the most rows that have equally many above them."""
+        """Return the estimated width of a graph in points: 130 for each row of the widest rank."""
         ranks: dict[int, int] = {}
         for row in self.rows:
             ranks[row.id] = 1 + max((ranks[source] for source in self._sources[row.id] if source >= 0), default=0)
@@ -268,7 +286,7 @@ class View:
 
 
 def cards_in(items: tuple[Item, ...]) -> Iterator[Card]:
-    """The cards in a list of items, top to bottom."""
+    """Yield the cards in a list of items, top to bottom."""
     for item in items:
         if isinstance(item, Card):
             yield item
@@ -284,7 +302,7 @@ def _frames_in(items: tuple[Item, ...]) -> Iterator[Item]:
 
 
 def _framed_rows(items: tuple[Item, ...], frames: tuple[int, ...]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Each row's id with the frames around it; a card's heading is a frame, too."""
+    """Yield each row's id with the frames around it; a card's heading is a frame, too."""
     for item in items:
         if isinstance(item, Card):
             around = (*frames, id(item)) if item.heading else frames

@@ -1,22 +1,20 @@
-"""How the rows are joined: which edges run down the page, which are skips, which must be drawn past other rows."""
+"""Join the rows: find the edges that run down the page, the skips, and the edges that must be drawn past other rows."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from fxviz._graph import SKIP_KINDS, Skip
+from fxviz._graph.index import immediate_dominators
 from fxviz._view.outline import Outline
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import INPUT, OUTPUT, Arc
 
-if TYPE_CHECKING:
-    import networkx as nx
-
 NEAR = 2
-"""A concat skip over so few rows is drawn along them (a dense block), not as an arc."""
+"""A concat skip over this many rows or fewer is drawn along them (a dense block), not as an arc."""
 
 
 @dataclass
@@ -28,13 +26,14 @@ class Wiring:
 
 
 def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int, Draft, Draft]]:
-    """Each skip that joins two rows: fork row, the row in which it ends (the projection if there is one), the join's row.
+    """Return each skip between two rows, with the row of its fork, the row where it ends, and that of its join.
 
-    Skips inside one row are counted there; the layer on a skip is marked and moved directly above the join.
+    A skip ends in its projection, if it has one, which is marked and moved directly above the join. Skips inside one
+    row are counted there.
     """
     for row in drafts.rows:
         row.skips.clear()
-        row.concat = False
+        _keep_input(row, False)
     found = []
     reads: dict[int, set[Draft | int]] = {}
     for skip in outline.graph.skips:
@@ -48,12 +47,18 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
     return found
 
 
+def _keep_input(row: Draft, kept: bool) -> None:
+    """Note whether the row's input is kept beside its output."""
+    if row.shown.concat != kept:
+        row.shown = replace(row.shown, concat=kept)
+
+
 def _is_inside(
     outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft, reads: dict[int, set[Draft | int]]
 ) -> bool:
-    """Whether the row hides the skip: it stands for what is inside, and nothing else that it reads may come from the fork.
+    """Return whether a module's row hides the skip: nothing else that it reads may come from the fork.
 
-    That is clear for what ran before the fork, such as the time embedding of a diffusion model's block.
+    That is sure for rows that ran before the fork, such as the time embedding of a diffusion model's block.
     """
     if not join.hides or skip.join in drafts.stands_for:
         return join.hides
@@ -67,31 +72,31 @@ def _is_inside(
 
 
 def _ran_before(others: set[Draft | int], fork: Draft | int, kind: str) -> bool:
-    """Whether all these rows ran before the fork of a residual skip. A concatenation is of all that its row reads."""
+    """Return whether these rows ran before the fork of a residual skip. A concatenation joins all its inputs."""
     return not others or (kind not in ("concat", "gate") and all(_id(other) < _id(fork) for other in others))
 
 
 def _projection(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft | None:
-    """The first row on the skip's way, moved with the others on it to above the join; None if they serve others too."""
+    """Move the rows on a skip above its join and return the first one; None if other rows read them, too."""
     on_the_way = [row for row in dict.fromkeys(map(drafts.row, skip.through)) if isinstance(row, Draft)]
     rows = [row for row in on_the_way if row is not join and row is not fork]
     if not all(_can_move(outline, drafts, row, join, rows) for row in rows):
         return None
     for row in rows:
-        row.kind = "projection"
+        row.shown = replace(row.shown, kind="projection")
         drafts.rows.remove(row)
         drafts.rows.insert(drafts.rows.index(join), row)
     return rows[0] if rows else None
 
 
 def _can_move(outline: Outline, drafts: Drafts, row: Draft, join: Draft, others: list[Draft]) -> bool:
-    """Whether a row stands in the frame of the join and is read by nothing but the join and the others on the skip."""
+    """Return whether a row stands in the frame of the join and only the join and the others on the skip read it."""
     users = {drafts.row(user) for name in row.nodes for user in outline.users[name]} - {row}
-    return row.kind in ("layer", "plain", "projection") and row.places == join.places and users <= {join, *others}
+    return row.kind in ("layer", "plain", "projection") and row.frames == join.frames and users <= {join, *others}
 
 
 def wire(outline: Outline, drafts: Drafts) -> Wiring:
-    """All edges between rows, and the skips. Rows get their final order."""
+    """Return all edges between rows, and the skips. Put the rows in their final order."""
     found = find_skips(outline, drafts)
     near = [skip for skip, fork, _, join in found if _is_near(drafts, skip, fork, join)]
     for skip in near:
@@ -111,7 +116,7 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
 
 
 def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: Draft) -> None:
-    """One arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join meanwhile."""
+    """Add one arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join."""
     tail, join = _id(drafts.row(skip.fork)), _id(drafts.row(skip.join))
     head = end.id if end.kind == "projection" else join
     if tail < head:
@@ -119,23 +124,23 @@ def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: 
 
 
 def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
-    """Whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row that is a whole block."""
+    """Return whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row for a whole block."""
     last = drafts.rows[join.id - 1]
-    after_block = join.kind == "block" or (last.kind == "block" and last.places == join.places)
+    after_block = join.kind == "block" or (last.kind == "block" and last.frames == join.frames)
     return skip.kind == "concat" and join.id - _id(fork) <= NEAR and after_block
 
 
 def _lay_rail(drafts: Drafts, skip: Skip) -> None:
-    """Mark the rows past which features are kept; the concatenation that ends a dense block joins its last row."""
+    """Mark the rows past which features are kept. A concatenation that ends a dense block joins its last row."""
     fork, join = drafts.row(skip.fork), drafts.row(skip.join)
     if not isinstance(join, Draft) or _id(fork) >= join.id:
         return
     for row in drafts.rows[_id(fork) + 1 : join.id + (join.kind == "block")]:
-        row.concat = True
+        _keep_input(row, True)
     last = drafts.rows[join.id - 1]
-    if join.kind == "join" and last.kind == "block" and last.places == join.places:
+    if join.kind == "join" and last.kind == "block" and last.frames == join.frames:
         drafts.absorb(last, join)
-        last.output = join.output
+        last.shown = replace(last.shown, output=join.shown.output)
         drafts.number()
 
 
@@ -144,64 +149,66 @@ def _id(row: Draft | int) -> int:
 
 
 def _runs_down(tail: int, head: int) -> bool:
-    """False for what leads from one repetition to the next: the xN says it."""
+    """Return whether an edge is drawn. One from a repetition to the next is not: the xN says it."""
     if tail == OUTPUT or head == INPUT:
         return False
     return tail == INPUT or head == OUTPUT or tail < head
 
 
 def passing(wiring: Wiring, drafts: Drafts, explained: set[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The edges that go past other rows and are neither skips nor branches: they have to be drawn."""
+    """Return the edges to be drawn past other rows, which are neither skips nor branches."""
     arcs = {(arc.tail, arc.head) for arc in wiring.arcs}
     return [edge for edge in sorted(wiring.edges - explained - arcs) if not _is_read_down(drafts, *edge)]
 
 
 def _is_read_down(drafts: Drafts, tail: int, head: int) -> bool:
-    """Whether ``head`` follows ``tail``: directly, or past rows on a skip or with a rail, along which their input goes on."""
+    """Return whether ``head`` follows ``tail``: directly, or past rows on a skip or rows that keep their input."""
     rows = drafts.rows
     if head != OUTPUT and rows[head].kind == "projection":
         return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
     between = range(tail + 1, len(rows) if head == OUTPUT else head)
-    return all(rows[row].kind == "projection" or rows[row].concat for row in between)
+    return all(rows[row].kind == "projection" or rows[row].shown.concat for row in between)
+
+
+class RowGraph:
+    """Edges between rows by id, looked up from both ends."""
+
+    def __init__(self, edges: Iterable[tuple[int, int]]) -> None:
+        self.successors: dict[int, set[int]] = defaultdict(set)
+        self.predecessors: dict[int, set[int]] = defaultdict(set)
+        self.add(edges)
+
+    def add(self, edges: Iterable[tuple[int, int]]) -> None:
+        for tail, head in edges:
+            self.successors[tail].add(head)
+            self.predecessors[head].add(tail)
 
 
 def trunk(wiring: Wiring, rows: int) -> frozenset[tuple[int, int]]:
-    """The edges to be kept straight. Skips are not on the trunk."""
-    flow = _flow(wiring, rows)
+    """Return the edges to be kept straight. Skips are not on the trunk."""
+    graph = RowGraph(wiring.edges)
+    graph.add([(INPUT, row) for row in range(rows) if not graph.predecessors[row]])
+    graph.add([(row, OUTPUT) for row in range(rows) if not graph.successors[row]])
     skips = {(arc.tail, arc.head) for arc in wiring.arcs}
-    return frozenset(edge for above, below in pairwise(_waist(flow)) for edge in _middle(flow, skips, above, below))
+    return frozenset(edge for above, below in pairwise(_waist(graph)) for edge in _middle(graph, skips, above, below))
 
 
-def _flow(wiring: Wiring, rows: int) -> nx.DiGraph:
-    """What leads from row to row; loose ends are tied to the input and the output."""
-    import networkx as nx
-
-    flow: nx.DiGraph = nx.DiGraph()
-    flow.add_nodes_from([INPUT, *range(rows), OUTPUT])
-    flow.add_edges_from(sorted(wiring.edges))
-    flow.add_edges_from([(INPUT, row) for row in range(rows) if not flow.in_degree(row)])
-    flow.add_edges_from([(row, OUTPUT) for row in range(rows) if not flow.out_degree(row)])
-    return flow
-
-
-def _waist(flow: nx.DiGraph) -> list[int]:
-    """The rows that everything passes, from the input to the output: those that dominate the input, seen from the output."""
-    import networkx as nx
-
-    above = nx.immediate_dominators(flow.reverse(copy=False), OUTPUT)
+def _waist(graph: RowGraph) -> list[int]:
+    """Return the rows on every path from the input to the output: the dominators of the input, seen from the output."""
+    dominators = immediate_dominators(graph.predecessors, OUTPUT)
     waist = [INPUT]
-    while waist[-1] != OUTPUT and waist[-1] in above:
-        waist.append(above[waist[-1]])
+    while waist[-1] != OUTPUT and waist[-1] in dominators:
+        waist.append(dominators[waist[-1]])
     return waist
 
 
-def _middle(flow: nx.DiGraph, skips: set[tuple[int, int]], above: int, below: int) -> Iterator[tuple[int, int]]:
-    """The way through the middle, where several ways lead from one row of the waist to the next."""
-    ways = sorted(head for head in flow.successors(above) if (above, head) not in skips and head != below)
+def _middle(graph: RowGraph, skips: set[tuple[int, int]], above: int, below: int) -> Iterator[tuple[int, int]]:
+    """Yield the edges of the middle path, where several lead from one row of the waist to the next."""
+    ways = sorted(head for head in graph.successors[above] if (above, head) not in skips and head != below)
     if len(ways) < 2:
         return
     at = ways[(len(ways) - 1) // 2]
     yield above, at
     while at != below:
-        tail, at = at, min((head for head in flow.successors(at) if head != OUTPUT), default=OUTPUT)
+        tail, at = at, min((head for head in graph.successors[at] if head != OUTPUT), default=OUTPUT)
         yield tail, at
