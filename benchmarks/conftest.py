@@ -1,4 +1,4 @@
-"""What the benchmarks share. None asserts a time: machines differ, and so do their days."""
+"""Share the table of growth between the benchmarks. None of them asserts a time: machines and their load differ."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ GROWTH = pytest.StashKey[Growth]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Begin with nothing measured."""
+    """Start with no measurements."""
     config.stash[GROWTH] = {}
 
 
 @pytest.fixture(scope="session")
 def growth(request: pytest.FixtureRequest) -> Growth:
-    """Where the medians of growing models are gathered, for the table at the end."""
+    """Return the medians of growing models, which the table at the end shows."""
     return request.config.stash[GROWTH]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Tell what a doubling costs."""
+    """Print the cost of doubling the number of layers."""
     if growth := config.stash[GROWTH]:
         terminalreporter.section("growth")
         terminalreporter.write_line(written(growth_table(growth)))

@@ -1,4 +1,4 @@
-"""Models of as many layers as are asked for, and how the time for them grows."""
+"""Build models with a given number of layers, and tabulate how the time for them grows."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from fxviz._graph import TensorInfo
 from fxviz._report.tables import Column, Line, Table
 from fxviz._sources import Source
-from fxviz._sources.source import build
+from fxviz._sources.source import Built, build
 
 SIZES = (1_000, 2_000, 4_000, 8_000)
 """Layers; each size is twice the one before."""
@@ -19,11 +19,11 @@ SIZES = (1_000, 2_000, 4_000, 8_000)
 WIDTH = 8
 
 Growth = dict[str, dict[str, dict[int, float]]]
-"""Structure, room, layers: seconds."""
+"""Seconds by structure, step and number of layers."""
 
 
 class Block(nn.Module):
-    """Two layers with a way past them."""
+    """Two layers with an identity shortcut."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -35,17 +35,17 @@ class Block(nn.Module):
 
 
 def chain(layers: int) -> nn.Module:
-    """Equal layers, one after the other."""
+    """Return equal layers, one after the other."""
     return nn.Sequential(*(nn.Linear(WIDTH, WIDTH) for _ in range(layers)))
 
 
 def residual(layers: int) -> nn.Module:
-    """Equal residual blocks of two layers."""
+    """Return equal residual blocks of two layers."""
     return nn.Sequential(*(Block(WIDTH) for _ in range(layers // 2)))
 
 
 def uneven(layers: int) -> nn.Module:
-    """Residual blocks of many widths, so that none repeats the one before."""
+    """Return residual blocks of many widths, so that no block equals the one before."""
     return nn.Sequential(*(Block(1 + place % 97) for place in range(layers // 2)))
 
 
@@ -53,39 +53,38 @@ STRUCTURES: dict[str, Callable[[int], nn.Module]] = {"chain": chain, "residual":
 
 
 def source(structure: str, layers: int) -> Source:
-    """The source of a model of that structure, which is built anew each time."""
+    """Return the source of a model with this structure, which is built anew each time."""
     make = STRUCTURES[structure]
     return Source(
         f"{structure} {layers}",
         "python",
-        lambda allocate: build(lambda: make(layers), allocate),
-        lambda: (TensorInfo((1, WIDTH), "float32"),),
+        lambda allocate: Built(build(lambda: make(layers), allocate), (TensorInfo((1, WIDTH), "float32"),)),
     )
 
 
 def growth_table(growth: Growth) -> Table:
-    """How many times as long twice as many layers take, for each structure and room that was measured."""
+    """Tabulate the ratio of times when the number of layers doubles, for each structure and step that was measured."""
     doublings = [Column(f"to_{size}", f"{half:,} to {size:,}", _times, right=True) for half, size in pairwise(SIZES)]
     columns = (
         Column("structure", "layers"),
-        Column("room", "room"),
+        Column("step", "step"),
         *doublings,
         Column("share", f"share at {SIZES[-1]:,}", "{:.1%}".format, right=True),
     )
-    lines = [line for structure, rooms in growth.items() for line in _lines(structure, rooms)]
+    lines = [line for structure, steps in growth.items() for line in _lines(structure, steps)]
     return Table("Times as long for twice as many layers", columns, tuple(lines))
 
 
-def _lines(structure: str, rooms: dict[str, dict[int, float]]) -> list[Line]:
-    measured = [size for size in SIZES if all(size in medians for medians in rooms.values())]
-    whole = {size: sum(medians[size] for medians in rooms.values()) for size in measured}
-    rooms = {**rooms, "all rooms": whole}
+def _lines(structure: str, steps: dict[str, dict[int, float]]) -> list[Line]:
+    measured = [size for size in SIZES if all(size in medians for medians in steps.values())]
+    whole = {size: sum(medians[size] for medians in steps.values()) for size in measured}
+    steps = {**steps, "all steps": whole}
     return [
         Line(
-            (structure, room, *(_ratio(medians, half, size) for half, size in pairwise(SIZES)), _share(medians, whole)),
+            (structure, step, *(_ratio(medians, half, size) for half, size in pairwise(SIZES)), _share(medians, whole)),
             sum=medians is whole,
         )
-        for room, medians in rooms.items()
+        for step, medians in steps.items()
     ]
 
 

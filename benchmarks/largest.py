@@ -1,6 +1,6 @@
 """Print the names of timm's largest models by parameters, a line each: ``python benchmarks/largest.py 10``.
 
-Every model that timm lists is built without memory for its parameters, which takes a quarter of an hour.
+It builds every model that timm lists, without memory for parameters, which takes a quarter of an hour.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ import sys
 
 from fxviz._errors import FxvizError
 from fxviz._sources import names, resolve
+from fxviz._sources.reference import parse
 
 
 def parameters(name: str) -> int:
-    """Scalars in a model's parameters; 0 if it cannot be built here."""
+    """Count the scalars in a model's parameters; 0 if it cannot be built here."""
     try:
-        return sum(parameter.numel() for parameter in resolve(name).build(False).parameters())
+        return sum(parameter.numel() for parameter in resolve(parse(name)).build(False).module.parameters())
     except (FxvizError, ImportError):
         return 0
 

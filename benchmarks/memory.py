@@ -1,7 +1,7 @@
-"""Trace models of ever more parameters, and say how much memory the process comes to hold and how long it takes.
+"""Trace models with more and more parameters, and report the peak memory and the time of each process.
 
-A parameter has a shape and no memory, so that the peak follows the number of layers, not that of parameters. To tell the one
-from the other, the decoder of 70B is there twice, once as published and once narrow.
+Parameters have a shape but no memory, so that the peak follows the number of layers, not the number of parameters. To
+tell these apart, the decoder of 70B is measured twice, once as published and once with narrow layers.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from statistics import median
 from typing import Annotated, Any
 
 import typer
+from output import Markdown, show
 from processes import Cost, Process, Ratio, fxviz, imports, in_turn
-from telling import Markdown, tell
 
 from fxviz._graph import ArchGraph, units
 from fxviz._report.tables import Column, Line, Table
 
 
 def decoder(width: int, inside: int, blocks: int, heads: int) -> dict[str, Any]:
-    """The configuration of a decoder of the llama type."""
+    """Return the configuration of a decoder of the llama type."""
     return {
         "model_type": "llama",
         "hidden_size": width,
@@ -43,23 +43,23 @@ DECODERS = {
     "200-blocks": decoder(2048, 8192, 200, 32),
     "one-block": decoder(512, 1792, 1, 8),
 }
-"""As published; then what tells depth from width, and what importing the library costs."""
+"""As published; then one that separates depth from width, and one that shows the cost of importing the library."""
 
 
 def tracing(name: str, model: str) -> Process:
-    """The call that saves a model's graph as ``NAME.json``."""
+    """Return the process that saves a model's graph as ``NAME.json``."""
     return fxviz(name, "trace", model, "-q", "--no-cache", "-o", f"{name}.json")
 
 
 def decoders(folder: Path) -> list[Process]:
-    """The calls that trace the decoders; their configurations are written into the folder."""
+    """Write the decoders' configurations into the folder, and return the processes that trace them."""
     for name, values in DECODERS.items():
         (folder / f"{name}-config.json").write_text(json.dumps(values), encoding="utf-8")
     return [tracing(name, f"transformers:{name}-config.json") for name in DECODERS]
 
 
 def largest(number: int) -> list[Process]:
-    """The calls that trace so many of timm's largest models, and one small one."""
+    """Return the processes that trace timm's largest models, this many, and one small model."""
     if not number:
         return []
     command = (sys.executable, str(Path(__file__).with_name("largest.py")), str(number))
@@ -70,7 +70,7 @@ def largest(number: int) -> list[Process]:
 def table(
     processes: list[Process], costs: dict[str, list[Cost]], folder: Path, rounds: int, remarks: list[str]
 ) -> Table:
-    """A line for each model, beside the bare imports."""
+    """Tabulate each model beside the bare imports."""
     columns = (
         Column("model", "model"),
         Column("params", "parameters", units.count, right=True),
@@ -96,7 +96,7 @@ def _line(name: str, folder: Path, costs: list[Cost], base: list[Cost]) -> Line:
 
 
 def _sizes(file: Path) -> tuple[int | None, int | None]:
-    """Parameters and nodes of a saved graph; the bare imports save none."""
+    """Count the parameters and nodes of a saved graph; the bare imports save none."""
     if not file.exists():
         return None, None
     graph = ArchGraph.load(file)
@@ -117,7 +117,7 @@ def main(
         folder = Path(name)
         processes = [imports(), *decoders(folder), *largest(timm)]
         costs, failures = in_turn(processes, folder, rounds)
-        tell(table(processes, costs, folder, rounds, failures), markdown)
+        show(table(processes, costs, folder, rounds, failures), markdown)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What other libraries that show a PyTorch model make of resnet18, as their documentation shows it."""
+"""Show resnet18 with other libraries, as their documentation describes it."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ PEERS = {
     },
     "torchinfo": {"table": f"{_MODEL}from torchinfo import summary; summary(model, input_size=(1, 3, 224, 224))"},
 }
-"""The forms in which each shows it, the first choice first. An SVG needs the program ``dot``."""
+"""The output formats of each, the preferred one first. An SVG needs the program ``dot``."""
 
 
 def peers(python: str) -> tuple[list[Process], list[str]]:
-    """The calls of those that a Python has installed, after its bare imports; and a sentence for what is left out."""
+    """Return the processes of the peers that a Python has installed, and a remark for each that is left out."""
     processes = [Process(BASE, (python, "-c", IMPORTS), BASE)]
-    remarks = [] if shutil.which("dot") else ["The peers draw no SVG, as the program 'dot' is not installed."]
+    remarks = [] if shutil.which("dot") else ["The peers draw no SVG because the program 'dot' is not installed."]
     for name, forms in PEERS.items():
         if _installed(python, name):
             form = next(form for form in forms if form != "SVG" or shutil.which("dot"))
             processes.append(Process(f"{name}: resnet18 as {form}", (python, "-c", forms[form]), BASE))
         else:
-            remarks.append(f"{name}: left out, it is not installed.")
+            remarks.append(f"{name} is left out: it is not installed.")
     return processes, remarks
 
 
 def _installed(python: str, library: str) -> bool:
-    """Whether a Python has a library, which is not imported."""
+    """Return whether a Python has a library, without importing it."""
     code = f"import importlib.util, sys; sys.exit(importlib.util.find_spec({library!r}) is None)"
     return subprocess.run((python, "-c", code)).returncode == 0

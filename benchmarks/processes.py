@@ -1,6 +1,6 @@
-"""Whole processes, measured from outside: how long each takes, and how much memory it comes to hold.
+"""Measure the time and the peak memory of whole processes from outside.
 
-The process that measures stays small: what a child comes to hold is counted from what its parent held when it began.
+The measuring process stays small, because the peak memory of a child includes what its parent held when it started.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from rich.console import Console
 from rich.progress import track
 
 _UNIT = 1 if sys.platform == "darwin" else 1024
-"""Bytes that ``ru_maxrss`` counts by: https://man7.org/linux/man-pages/man2/getrusage.2.html."""
+"""The unit of ``ru_maxrss`` in bytes: https://man7.org/linux/man-pages/man2/getrusage.2.html."""
 
 
 IMPORTS = "import torch, torchvision"
-"""What every peer has to import: the time that is 1."""
+"""The imports that every peer needs; all times are relative to theirs."""
 
 
 @dataclass(frozen=True)
@@ -31,10 +31,10 @@ class Process:
     """A command.
 
     Attributes:
-        name: what a table calls it.
+        name: its name in tables.
         command: the program and its arguments.
-        base: the name of the process whose time is 1 to it.
-        environment: variables that it has beside those of this process.
+        base: the name of the process to which its time is relative.
+        environment: variables in addition to those of this process.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Process:
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took: seconds on the wall's clock and of CPU, its children's with them, and the most bytes of memory."""
+    """The cost of one run: seconds of wall clock and of CPU, including its children, and the peak memory in bytes."""
 
     wall: float
     cpu: float
@@ -53,7 +53,7 @@ class Cost:
 
 
 class Failed(Exception):
-    """A process that ended with another status than 0; its last line says why."""
+    """A process whose exit status was not 0; the message is its last line."""
 
 
 def run(process: Process, folder: Path) -> Cost:
@@ -83,10 +83,10 @@ def run(process: Process, folder: Path) -> Cost:
 
 
 def in_turn(processes: Sequence[Process], folder: Path, rounds: int) -> tuple[dict[str, list[Cost]], list[str]]:
-    """Run processes one after the other, and that so many times, after a round that does not count.
+    """Run processes one after the other, in several rounds, after a first round that does not count.
 
     Returns:
-        The costs of each by its name, and a sentence for each that was left out because it failed.
+        The costs of each process by name, and a remark for each that was left out because it failed.
     """
     costs: dict[str, list[Cost]] = {process.name: [] for process in processes}
     failures: dict[str, str] = {}
@@ -106,7 +106,7 @@ def in_turn(processes: Sequence[Process], folder: Path, rounds: int) -> tuple[di
 
 @dataclass(frozen=True)
 class Ratio:
-    """How many times as long as another process, round by round: the median of the rounds, the least and the most."""
+    """The ratio of times to another process in the same round: the median of all rounds, the least and the greatest."""
 
     middle: float
     least: float
@@ -119,10 +119,10 @@ class Ratio:
 
 
 def fxviz(name: str, *arguments: str, **environment: str) -> Process:
-    """A call of the command line of the fxviz that this Python has installed."""
+    """Return the process of a command of the fxviz that this Python has installed."""
     return Process(name, (sys.executable, "-m", "fxviz", *arguments), environment=environment)
 
 
 def imports() -> Process:
-    """The bare imports, which are the base of the others."""
+    """Return the process of the bare imports, to which all others are relative."""
     return Process(IMPORTS, (sys.executable, "-c", IMPORTS))

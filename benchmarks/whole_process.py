@@ -1,7 +1,7 @@
-"""Run fxviz and its peers in turn, and say how many times as long as the bare import of torch and torchvision each takes.
+"""Run fxviz and its peers in turn, and print their times relative to a bare import of torch and torchvision.
 
-A machine with other work to do is now slow, now quick; all processes of a round meet the same, so ratios hold where seconds do
-not. A first round does not count: it fills the caches of the disk, of Python and of fxviz.
+The speed of a busy machine varies, but all processes of a round meet about the same load, so that ratios hold where
+seconds do not. The first round does not count: it fills the caches of the disk, of Python and of fxviz.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from sys import executable
 from typing import Annotated
 
 import typer
+from output import Markdown, show
 from peers import peers
 from processes import Cost, Process, Ratio, fxviz, imports, in_turn
-from telling import Markdown, tell
 
 from fxviz._cli import cache
 from fxviz._report.tables import Column, Line, Table
@@ -25,7 +25,7 @@ MODELS = ("resnet18", "vit_h_14", "efficientnet_b7")
 
 
 def own(folder: Path) -> tuple[list[Process], list[str]]:
-    """The calls of fxviz, and a sentence for what is left out; the graph that is drawn again is saved before."""
+    """Return the processes of fxviz, and a remark for what is left out; the graph to draw again is saved first."""
     save = fxviz("save", "trace", "resnet18", "-q", "-o", "saved.json")
     subprocess.run(save.command, cwd=folder, check=True)
     processes = [
@@ -34,7 +34,7 @@ def own(folder: Path) -> tuple[list[Process], list[str]]:
         *(fxviz(f"fxviz render {model} --no-cache", *_drawing(model), "--no-cache") for model in MODELS),
     ]
     if reason := cache.reasons()["torchvision"]:
-        return processes, [f"No cached runs: nothing is kept, as {reason}."]
+        return processes, [f"No cached runs: nothing is cached, because {reason}."]
     kept = folder / "cache"
     kept.mkdir()  # "python -m" searches this folder first, so that a new folder in it is another installation
     cached = (fxviz(f"fxviz render {model}, cached", *_drawing(model), FXVIZ_CACHE=str(kept)) for model in MODELS)
@@ -46,7 +46,7 @@ def _drawing(model: str) -> tuple[str, ...]:
 
 
 def table(processes: list[Process], costs: dict[str, list[Cost]], rounds: int, remarks: list[str]) -> Table:
-    """A line for each process: ratios to the bare imports by the same Python in the same round."""
+    """Tabulate each process: ratios to the bare imports by the same Python in the same round."""
     keys = {"wall": "wall", "least": "least", "most": "most", "cpu": "CPU"}
     numbers = [Column(key, title, "{:.2f}".format, right=True) for key, title in keys.items()]
     lines = [
@@ -78,7 +78,7 @@ def main(
         others, further = peers(python)
         processes = [imports(), *calls, *others]
         costs, failures = in_turn(processes, Path(name), rounds)
-    tell(table(processes, costs, rounds, [*remarks, *further, *failures]), markdown)
+    show(table(processes, costs, rounds, [*remarks, *further, *failures]), markdown)
 
 
 if __name__ == "__main__":

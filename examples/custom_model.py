@@ -1,12 +1,13 @@
-"""Draw a network of your own that takes two inputs: ``python examples/custom_model.py`` writes ``scorer.svg`` here.
+"""Draw a network of your own with two inputs: ``python examples/custom_model.py`` writes ``scorer.svg``.
 
 The same from the command line:
 
     fxviz render examples/custom_model.py:Scorer --input text=1x300 --input picture=1x512 -o scorer.svg
 
-What to look at in the figure: the two inputs by name; the towers side by side, in each a dashed line (the projection where the
-width changes) and a solid one (the identity); the ``concat`` that both towers run into; where the parameters are: in the
-first layers of the picture's tower, because its vectors are longest.
+In the figure, look at the two inputs with their names; at the towers side by side, each with a dashed line (the
+projection shortcut where the width changes) and a solid one (the identity shortcut); at the ``concat`` in which both
+end; and at the parameters, most of which are in the first layers of the picture's tower because its vectors are
+longest.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import fxviz
 
 
 class Residual(nn.Module):
-    """x + f(x), the projection on the skip where the width changes."""
+    """x + f(x), with a projection shortcut where the width changes."""
 
     def __init__(self, width_in: int, width: int) -> None:
         super().__init__()
@@ -30,7 +31,7 @@ class Residual(nn.Module):
 
 
 class Scorer(nn.Module):
-    """How well a text and a picture fit, both given as feature vectors."""
+    """Score how well a text and a picture match, both given as feature vectors."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +44,7 @@ class Scorer(nn.Module):
 
 
 def main() -> None:
-    """Trace with inputs of the right shape, then draw."""
+    """Trace with inputs of the right shapes, then draw."""
     graph = fxviz.trace(Scorer(), (torch.zeros(1, 300), torch.zeros(1, 512)))
     path = fxviz.render(graph).save("scorer.svg")
     print(f"{path}: {graph.total_params:,} parameters, skips {graph.skip_counts}")

@@ -1,7 +1,7 @@
 """Draw many models and print how large each figure is: ``python examples/figure_table.py 'resnet*'``.
 
-One line a model: style, rows, width and height in points, kilobytes, and the seconds for tracing and for the figure. The last
-line names those that are larger than a page. With a folder as second argument the figures are kept there.
+One line for each model: style, rows, width and height in points, kilobytes, and the seconds for tracing and drawing.
+The last line names those that are larger than a page. With a folder as second argument, the figures are kept there.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import fxviz
-from fxviz._sources import names
 
 TALLEST, MOST_ROWS = 1420, 80
-"""A page: points and rows."""
+"""The size of a page in points and in rows."""
 
 HEADER = f"{'model':36} {'style':6} {'rows':>4} {'wide':>6} {'high':>6} {'kB':>5} {'trace':>6} {'draw':>6}"
 
 
-def drawn(name: str, folder: Path | None) -> tuple[bool, str]:
-    """Whether the figure of one model fits a page, and its line of the table."""
+def draw(name: str, folder: Path | None) -> tuple[bool, str]:
+    """Draw one model; return whether its figure fits a page, and its line of the table."""
     start = time.perf_counter()
     graph = fxviz.trace(name)
     traced = time.perf_counter()
@@ -49,8 +48,8 @@ def main() -> None:
         kept.mkdir(parents=True, exist_ok=True)
     print(HEADER)
     too_large = []
-    for name in names(pattern):
-        fits, line = drawn(name, kept)
+    for name in fxviz.list_models(pattern):
+        fits, line = draw(name, kept)
         print(line, flush=True)
         too_large += [] if fits else [name]
     print(f"larger than {TALLEST} pt or {MOST_ROWS} rows: {', '.join(too_large) or 'none'}")

@@ -1,4 +1,4 @@
-"""Draw a list of models into a folder, in light and dark, and print a table of what they hold.
+"""Draw a list of models into a folder, in light and dark, and print a table of their parameters, MACs and skips.
 
 python examples/figures.py figures resnet18 vgg16 vit_b_16
 """
@@ -17,7 +17,7 @@ def main(folder: str = "figures", *names: str) -> None:
     for name in names or ("resnet18", "vgg16", "vit_b_16", "googlenet"):
         graph = fxviz.trace(name)
         for theme in ("light", "dark"):
-            fxviz.render(graph, fxviz.RenderOptions(theme=theme)).save(f"{folder}/{name}-{theme}.svg")
+            fxviz.render(graph, theme=theme).save(f"{folder}/{name}-{theme}.svg")
         skips = sum(graph.skip_counts.values())
         print(f"{name:24} {graph.total_params:>12,} parameters {graph.total_macs / 1e9:>7.2f} GMACs {skips:>4} skips")
 

@@ -1,11 +1,12 @@
-"""Trace all models of timm or transformers and print a table: what each holds, and whether its totals are exact.
+"""Trace all models of timm or transformers, and print a table of their totals and whether these are exact.
 
 python examples/hub_table.py timm                  # all, half an hour
 python examples/hub_table.py timm 'vit_*'          # those whose name matches
 python examples/hub_table.py transformers          # every model type, from its default configuration
 
-``exact`` says that the parameters attributed to nodes and those that the trace never used add up to what the module itself
-holds. Nothing is downloaded, and parameters hold no memory. A model that fails is named with the reason and stops no other.
+``exact`` means that the parameters attributed to nodes and those that the run never used add up to the module's own
+count. Nothing is downloaded, and parameters take no memory. A model that fails is reported with the reason and does
+not stop the others.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._sources import names, resolve
+from fxviz._sources.reference import parse
 from fxviz._trace import trace_module
 
 LIMIT = 300
-"""Seconds that one model may take."""
+"""Time limit for one model, in seconds."""
 
 LARGEST_RUN = 10**9
-"""Parameters of the largest model that is run for real, if fake tensors do not suffice."""
+"""The most parameters of a model that may run for real if fake tensors do not suffice."""
 
 
 class TooLong(BaseException):
@@ -40,7 +42,7 @@ class TooLong(BaseException):
 
 @dataclass(frozen=True)
 class Row:
-    """One model: its graph's size, its parameters counted from the module, those that the trace never used, seconds."""
+    """One model: the size of its graph, its parameters counted on the module, those never used, seconds."""
 
     name: str
     method: str
@@ -66,11 +68,12 @@ HEADER = f"{'model':60} {'method':8} {'nodes':>6} {'parameters':>15} {'untraced'
 def row(name: str) -> Row:
     """Build and trace one model."""
     start = time.perf_counter()
-    source = resolve(name)
-    module = source.build(False)
+    source = resolve(parse(name))
+    built = source.build(False)
+    module = built.module
     parameters = sum(parameter.numel() for parameter in module.parameters())
-    rebuild: Callable[[], Any] | None = (lambda: source.build(True)) if parameters <= LARGEST_RUN else None
-    graph = annotate(trace_module(module, source.inputs, source.info(module), rebuild=rebuild))
+    rebuild: Callable[[], Any] | None = (lambda: source.build(True).module) if parameters <= LARGEST_RUN else None
+    graph = annotate(trace_module(module, built.arguments, source.info(built), rebuild=rebuild))
     return Row(
         name,
         graph.trace.method,
@@ -88,7 +91,7 @@ def _untraced(graph: ArchGraph) -> int:
 
 
 def main(library: str = "timm", pattern: str = "*") -> None:
-    """Print a row for each model as soon as it is there, and the sums."""
+    """Print a row for each model as soon as it is traced, and the sums."""
     start = time.perf_counter()
     rows: list[Row] = []
     failures: dict[str, str] = {}

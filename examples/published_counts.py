@@ -1,10 +1,11 @@
-"""Compare fxviz with what torchvision publishes of its weights: parameters (``num_params``) and GMACs (``_ops``), all models.
+"""Compare the parameters and GMACs of all models with what torchvision publishes with its weights.
 
 python examples/published_counts.py            # all, a few minutes
 python examples/published_counts.py resnet     # those with "resnet" in their name
 
-The published figures hold for the input that the weights' transforms make of a 512x512 image (or of 16 such frames), for
-segmentation with the auxiliary classifier, for googlenet and inception without. They are rounded to the third decimal.
+The published numbers (``num_params``, ``_ops``) are for the input that the weights' transforms make of a 512x512
+image, or of 16 such frames; segmentation models have their auxiliary classifier, googlenet and inception do not. They
+are rounded to three decimals.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from fxviz._sources import empty_parameters
 
 @dataclass(frozen=True)
 class Comparison:
-    """One model: parameters and GMACs, ours and those published."""
+    """One model: its parameters and GMACs, ours and the published ones."""
 
     name: str
     params: int
@@ -36,14 +37,14 @@ class Comparison:
 
     @property
     def off(self) -> float:
-        """How far our GMACs are from the published ones, as a share."""
+        """Return the relative deviation of our GMACs from the published ones."""
         return abs(self.gmacs - self.published_gmacs) / self.published_gmacs
 
 
 def compare(name: str) -> Comparison:
-    """Build the model as its weights were published and trace it on the input that goes with them.
+    """Build the model as its weights were published, and trace it on the input that belongs to them.
 
-    Without memory, but for detection: some of these models have to run for real.
+    Parameters take no memory, except for detection: some of these models have to run for real.
     """
     weights = models.get_model_weights(name).DEFAULT
     with warnings.catch_warnings(), nullcontext() if _family(name) == "detection" else empty_parameters():
@@ -56,7 +57,7 @@ def compare(name: str) -> Comparison:
 
 
 def _options(name: str) -> dict[str, Any]:
-    """Without weights, in floating point, and with the auxiliary parts that the published figures count."""
+    """Return options for no weights, floating point, and the auxiliary parts that the published numbers include."""
     takes = inspect.signature(models.get_model_builder(name)).parameters
     options: dict[str, Any] = {"weights": None, "weights_backbone": None, "quantize": False}
     options = {key: value for key, value in options.items() if key in takes}
@@ -74,7 +75,7 @@ def _family(name: str) -> str:
 
 
 def _inputs(name: str, weights: Any) -> tuple[Any, ...]:
-    """What the weights' transforms make of a 512x512 image."""
+    """Transform a 512x512 image as the weights require."""
     transforms, family = weights.transforms(), _family(name)
     image = torch.zeros(3, 512, 512, dtype=torch.uint8)
     if family == "optical_flow":
@@ -85,7 +86,7 @@ def _inputs(name: str, weights: Any) -> tuple[Any, ...]:
 
 
 def reason(each: Comparison) -> str:
-    """Why our GMACs are not the published ones."""
+    """Explain the deviation of our GMACs."""
     if _family(each.name) == "detection":
         return "the boxes that are kept depend on the image and the weights"
     if abs(each.gmacs - each.published_gmacs) <= 0.0005:
@@ -94,14 +95,15 @@ def reason(each: Comparison) -> str:
 
 
 def table(comparisons: list[Comparison]) -> Iterator[str]:
-    """The table, what it comes to, and the reasons for what is off."""
+    """Write the table, its summary, and the reasons for deviations."""
     yield f"{'model':36} {'parameters':>13} {'published':>13} {'GMACs':>10} {'published':>10} {'off':>8}"
     for each in comparisons:
         params = f"{each.params:>13,} {each.published_params:>13,}"
         yield f"{each.name:36} {params} {each.gmacs:>10.3f} {each.published_gmacs:>10.3f} {each.off:>8.2%}"
     for bound in (0.005, 0.02):
         yield f"{sum(each.off <= bound for each in comparisons)} of {len(comparisons)} within {bound:.1%}"
-    yield f"{sum(each.params == each.published_params for each in comparisons)} of {len(comparisons)} with equal parameters"
+    equal = sum(each.params == each.published_params for each in comparisons)
+    yield f"{equal} of {len(comparisons)} with equal parameters"
     for each in comparisons:
         if each.off > 0.005:
             yield f"{each.name}: {reason(each)}"

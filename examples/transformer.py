@@ -1,12 +1,12 @@
-"""Draw a small language model: ``python examples/transformer.py`` writes ``decoder.svg`` here.
+"""Draw a small language model: ``python examples/transformer.py`` writes ``decoder.svg``.
 
 The same from the command line, with token ids of the vocabulary's range:
 
     fxviz render examples/transformer.py:Decoder --input "tokens=1x128:int64[0,1000]" -o decoder.svg
 
-What to look at in the figure: one block in a dashed frame with ``×6``, in it two solid arcs, the one past attention, the other
-past the MLP; two thirds of the parameters in the MLPs; ``shared`` at the last layer, which reads the embedding's table
-(weight tying, Press and Wolf 2016, https://arxiv.org/abs/1608.05859) and so adds no parameters.
+In the figure, look at the block in a dashed frame with ``×6``, with two solid arcs, one past attention and one past
+the MLP; at the MLPs, which hold two thirds of the parameters; and at ``shared`` in the last layer, which reads the
+embedding's table (weight tying, Press and Wolf 2016, https://arxiv.org/abs/1608.05859) and so adds no parameters.
 """
 
 from __future__ import annotations
@@ -16,11 +16,10 @@ from torch import nn
 from torch.nn import functional
 
 import fxviz
-from fxviz._sources.inputs import Dummy
 
 
 class Attention(nn.Module):
-    """Each token looks at those before it."""
+    """Causal attention: each token attends to itself and to those before it."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -37,7 +36,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm attention and MLP, each with its skip."""
+    """Pre-norm attention and MLP, each with its skip connection."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -71,7 +70,7 @@ class Decoder(nn.Module):
 
 def main() -> None:
     """Trace with a text of 128 tokens, then draw."""
-    graph = fxviz.trace(Decoder(), {"tokens": Dummy((1, 128), "int64", 0, 1000)})
+    graph = fxviz.trace(Decoder(), {"tokens": fxviz.TensorInfo((1, 128), "int64")})
     path = fxviz.render(graph).save("decoder.svg")
     print(f"{path}: {graph.total_params:,} parameters, {graph.skip_counts['identity']} identity skips")
 

@@ -1,12 +1,12 @@
-"""Draw a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597): ``python examples/unet.py`` writes ``unet.svg``.
+"""Draw a U-Net (Ronneberger et al. 2015, https://arxiv.org/abs/1505.04597) as unet.svg: ``python examples/unet.py``.
 
 The same from the command line:
 
     fxviz render examples/unet.py:UNet --input 1x256x256 -o unet.svg
 
-What to look at in the figure: the four thin arcs. They are concat skips: each joins a level of the contracting path with
-the level of the expanding path that has the same resolution, and the innermost is the shortest. The parameters sit at the
-bottom of the U, where the image is smallest and the channels are many.
+In the figure, look at the four thin arcs. They are concat skips: each joins a level of the contracting path with the
+level of the expanding path at the same resolution, and the innermost is the shortest. Most parameters are at the
+bottom of the U, where the image is smallest and the number of channels largest.
 """
 
 from __future__ import annotations
@@ -17,11 +17,10 @@ import torch
 from torch import nn
 
 import fxviz
-from fxviz._graph import TensorInfo
 
 
 def double_conv(channels_in: int, channels: int) -> nn.Sequential:
-    """Two 3×3 convolutions that keep the resolution, each with batch norm and ReLU."""
+    """Return two 3×3 convolutions that keep the resolution, each with batch norm and ReLU."""
     return nn.Sequential(
         nn.Conv2d(channels_in, channels, 3, padding=1),
         nn.BatchNorm2d(channels),
@@ -33,7 +32,7 @@ def double_conv(channels_in: int, channels: int) -> nn.Sequential:
 
 
 class Up(nn.Module):
-    """Twice the resolution, then the features of the contracting path beside those from below."""
+    """Double the resolution, then concatenate the features of the contracting path."""
 
     def __init__(self, channels_in: int, channels: int) -> None:
         super().__init__()
@@ -70,7 +69,7 @@ class UNet(nn.Module):
 
 def main() -> None:
     """Trace with a grey image, then draw."""
-    graph = fxviz.trace(UNet(), TensorInfo((1, 1, 256, 256), "float32"))
+    graph = fxviz.trace(UNet(), fxviz.TensorInfo((1, 1, 256, 256), "float32"))
     path = fxviz.render(graph).save("unet.svg")
     print(f"{path}: {graph.total_params:,} parameters, {graph.skip_counts['concat']} concat skips")
 

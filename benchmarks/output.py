@@ -1,4 +1,4 @@
-"""A table on standard output."""
+"""Print a table on standard output."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from fxviz._report.tables import Table, written
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 
 
-def tell(table: Table, markdown: bool) -> None:
-    """Print a table: as wide as the terminal, plain and whole elsewhere, or as Markdown."""
+def show(table: Table, markdown: bool) -> None:
+    """Print a table: fitted to the terminal, unabridged where there is none, or as Markdown."""
     console = Console()
     width = console.width if console.is_terminal else None
     print(
