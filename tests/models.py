@@ -1,8 +1,12 @@
-"""The models of torchvision that tests look at, each traced, folded and drawn once for all of them."""
+"""The models of torchvision that tests look at, each traced once for all workers of a run."""
 
 from __future__ import annotations
 
+import os
 from functools import cache
+from pathlib import Path
+
+from filelock import FileLock  # a dependency of torch
 
 import fxviz
 from fxviz._graph import ArchGraph
@@ -18,7 +22,15 @@ MODELS = (
 
 @cache
 def traced(name: str) -> ArchGraph:
-    return fxviz.trace(name)
+    """Return the trace of a model: saved by the worker that needs it first, read by the others."""
+    folder = os.environ.get("FXVIZ_TEST_GRAPHS")
+    if folder is None:  # while tests are collected
+        return fxviz.trace(name)
+    path = Path(folder, f"{name}.json")
+    with FileLock(f"{path}.lock"):
+        if not path.exists():
+            fxviz.trace(name).save(path)
+    return ArchGraph.load(path)
 
 
 @cache

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT, Result
+from conftest import ROOT, Result, optional, posix_only
 from fxviz._cli.batch import dask
 from fxviz._cli.batch.workers import in_processes
 from fxviz._graph import ArchGraph
@@ -180,16 +180,16 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
             "a.json -o x.svg --format png",
             "--format png is for a folder: name one (-o figures/), or the file with its suffix",
         ),
-        ("a.json b.json --jobs 0", "no --jobs 0: give a whole number from 1 on"),
+        ("a.json b.json --jobs 0", "invalid --jobs 0: must be 1 or greater"),
         ("a.json b.json --jobs 2 --dask tcp://127.0.0.1:1", "--jobs counts processes of this machine"),
-        ("a.json b.json --theme sepia", "no theme 'sepia'"),
-        ("a.json b.json --device gpu", "no device 'gpu'"),
-        ("a.json alexnot -o new", "no model 'alexnot'; did you mean alexnet"),
+        ("a.json b.json --theme sepia", "invalid theme 'sepia'"),
+        ("a.json b.json --device gpu", "invalid device 'gpu'"),
+        ("a.json alexnot -o new", "unknown model 'alexnot': did you mean alexnet"),
         ("a.json resne[z]t* -o new", "no model matches 'resne[z]t*'; 'fxviz list' shows all names"),
         ("a.json no.json -o new", "cannot read 'no.json': No such file or directory"),
         ("a.json no.py:Net -o new", "cannot read 'no.py': No such file or directory"),
         ("a.json no.pt2 -o new", "cannot read 'no.pt2': No such file or directory"),
-        ("a.json net.pth -o new", "it holds weights or a pickled module"),
+        ("a.json net.pth -o new", "it contains weights or a pickled module"),
     ],
 )
 def test_a_wrong_call_draws_nothing(fxviz: Call, save: Callable[..., list[str]], call: str, message: str) -> None:
@@ -253,6 +253,8 @@ def test_a_part_of_a_figure_is_written_and_counts_as_failed(fxviz: Call, in_tmp:
     assert result.err.splitlines()[-1] == "1 of 2 figures written to out/, 1 failed: nets.py:Bad"
 
 
+@pytest.mark.slow
+@posix_only
 def test_a_worker_that_is_killed_takes_no_other_model_with_it(
     fxviz: Call, save: Callable[..., list[str]], engine: str
 ) -> None:
@@ -278,6 +280,7 @@ def test_each_task_has_its_result_or_the_death_of_its_worker() -> None:
     assert {item for item, result in results.items() if result != item} == {5, 10}
 
 
+@posix_only
 @pytest.mark.slow
 def test_a_models_own_code_kills_its_worker(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(
@@ -317,8 +320,16 @@ def _press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
-@pytest.mark.parametrize("interrupt", [_press_ctrl_c, subprocess.Popen.terminate])
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@posix_only
+@pytest.mark.parametrize(
+    ("jobs", "interrupt"),
+    [
+        ("2", _press_ctrl_c),
+        pytest.param("1", _press_ctrl_c, marks=pytest.mark.slow),
+        pytest.param("1", subprocess.Popen.terminate, marks=pytest.mark.slow),
+        pytest.param("2", subprocess.Popen.terminate, marks=pytest.mark.slow),
+    ],
+)
 def test_ctrl_c_keeps_what_is_done_and_names_the_rest(
     save: Callable[..., list[str]], engine: str, jobs: str, interrupt: Callable[[subprocess.Popen[str]], None]
 ) -> None:
@@ -352,6 +363,7 @@ class Slow(torch.nn.Module):
 """
 
 
+@posix_only
 @pytest.mark.slow
 def test_ctrl_c_in_a_models_own_code(save: Callable[..., list[str]]) -> None:
     Path("slow.py").write_text(SLOW)
@@ -361,7 +373,7 @@ def test_ctrl_c_in_a_models_own_code(save: Callable[..., list[str]]) -> None:
     assert said[1:] == ["interrupted: 1 of 2 figures written to out/; 1 not drawn: slow.py:Slow"]
 
 
-@pytest.mark.skipif(os.name != "posix", reason="needs a pseudoterminal")
+@posix_only
 def test_a_terminal_shows_a_bar(save: Callable[..., list[str]]) -> None:
     import fcntl
     import pty
@@ -388,11 +400,12 @@ def test_a_terminal_shows_a_bar(save: Callable[..., list[str]]) -> None:
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
     """The address of a scheduler on loopback with two workers, each a process."""
-    distributed = pytest.importorskip("distributed")
+    distributed = optional("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local:
         yield local.scheduler_address
 
 
+@pytest.mark.slow
 def test_a_cluster_draws(fxviz: Call, save: Callable[..., list[str]], scheduler: str) -> None:
     result = fxviz("render", *save("a", "b", "c"), "-o", "out/", "--dask", scheduler)
     assert (result.status, files("out")) == (0, ["a.svg", "b.svg", "c.svg"])
@@ -401,6 +414,7 @@ def test_a_cluster_draws(fxviz: Call, save: Callable[..., list[str]], scheduler:
     assert Path("alone.svg").read_bytes() == Path("out/c.svg").read_bytes()
 
 
+@posix_only
 @pytest.mark.slow
 def test_a_model_that_kills_workers_of_a_cluster(
     fxviz: Call, save: Callable[..., list[str]], engine: str, scheduler: str
@@ -423,7 +437,7 @@ def test_a_models_own_code_fails_on_a_cluster(fxviz: Call, in_tmp: Path, schedul
 def test_no_scheduler_at_the_address(
     fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("distributed")
+    optional("distributed")
     monkeypatch.setattr(dask, "_PATIENCE", 0.3)
     started = []
     monkeypatch.setattr(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT
+from conftest import ROOT, optional
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -38,7 +38,7 @@ def test_a_process_that_fails_is_named_and_stops_no_other(monkeypatch: pytest.Mo
 
 @pytest.mark.slow
 def test_the_rooms_are_collected_and_one_is_measured(tmp_path: Path) -> None:
-    pytest.importorskip("pytest_benchmark")
+    optional("pytest_benchmark")
     command = [sys.executable, "-m", "pytest", str(BENCHMARKS), "-q", "-k", "test_growth and uneven-1000 or resnet18"]
     alone = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     done = subprocess.run([*command, "-p", "no:cacheprovider"], capture_output=True, text=True, cwd=tmp_path, env=alone)

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT, Result
+from conftest import ROOT, Result, posix_only
 from fxviz import _api
 from fxviz._cli import cache
 from fxviz._cli.cache import entry, installation
@@ -374,7 +374,7 @@ def test_clear_and_info(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyP
     assert fxviz("cache", "clear") == Result(0, "", f"removed 0 entries (0 bytes) from {cached.folder}\n")
 
 
-@pytest.mark.skipif(os.name != "posix", reason="makes a pipe")
+@posix_only
 def test_what_is_no_file_is_no_entry(fxviz: Call, cached: Cached) -> None:
     fxviz("trace", "resnet18", "-o", "-")
     [entry] = cached.entries

@@ -18,21 +18,10 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Result
+from conftest import ROOT, Result, posix_only
 from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
-
-FORBID_TORCH = """
-import sys
-class Forbid:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in {"torch", "torchvision"}:
-            raise AssertionError(f"{name} was imported")
-sys.meta_path.insert(0, Forbid())
-from fxviz._cli import main
-sys.exit(main(sys.argv[1:]))
-"""
 
 INTERRUPTED = """
 import signal, sys, time
@@ -85,8 +74,8 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["trace", "resnet18", "-o", "out.svg"], ["out.svg", ".json"]),
         (["render", "resnet18", "-o", "no/out.svg"], ["no/out.svg", "the folder 'no' does not exist"]),
         (["trace", "resnet18", "-o", "."], ["it is a folder"]),
-        (["render", "resnet18", "-o", "/proc/out.svg"], ["/proc/out.svg", "takes no new file"]),
-        (["render", "resnet18", "--engine", "/no/dot"], ["no layout engine '/no/dot'"]),
+        (["render", "resnet18", "-o", "/proc/out.svg"], ["/proc/out.svg", "cannot create a file in its folder"]),
+        (["render", "resnet18", "--engine", "/no/dot"], ["unknown layout engine '/no/dot'"]),
         (["render", "resnet18", "--theme", "sepia"], ["sepia", "auto, light, dark or pair"]),
         (["render", "resnet18", "--device", "gpu"], ["gpu", "meta, cpu, cuda or cuda:N"]),
         (["render", "no.json"], ["no.json", "No such file"]),
@@ -102,9 +91,10 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_a_wrong_call_is_one_line_without_torch(in_tmp: Path, arguments: list[str], words: list[str]) -> None:
-    done = python(FORBID_TORCH, *arguments)
-    refused(Result(done.returncode, done.stdout, done.stderr), *words)
+def test_a_wrong_call_is_one_line_without_torch(
+    without_torch: Call, in_tmp: Path, arguments: list[str], words: list[str]
+) -> None:
+    refused(without_torch(*arguments), *words)
     assert os.listdir(in_tmp) == []
 
 
@@ -117,7 +107,7 @@ def test_a_file_that_is_no_graph(fxviz: Call, in_tmp: Path, text: str) -> None:
 
 def test_a_graph_cut_short(fxviz: Call, saved: Path) -> None:
     saved.write_text(saved.read_text()[:-20])
-    refused(fxviz("render", saved), "it is not whole JSON")
+    refused(fxviz("render", saved), "it is not valid JSON")
     assert os.listdir(saved.parent) == ["tiny.json"]
 
 
@@ -136,7 +126,7 @@ def test_a_mistake_of_ours_is_one_line_too(fxviz: Call, saved: Path, monkeypatch
     def fail(*_: object) -> None:
         raise ValueError("row 3\nis missing")
 
-    monkeypatch.setattr("fxviz._api.render", fail)
+    monkeypatch.setattr("fxviz._api.figure_of", fail)
     refused(fxviz("render", saved), "internal error: ValueError: row 3 is missing", "--debug", status=1)
     assert fxviz("render", saved, "--debug").err.startswith("Traceback")
 
@@ -157,6 +147,7 @@ def test_a_missing_value_points_to_the_commands_own_help(fxviz: Call) -> None:
 # Streams that are closed or full ---------------------------------------------------------------------------------------
 
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
+slow = pytest.mark.slow  # of the calls that differ in little, one of a kind is quick
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
@@ -165,8 +156,15 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 @full
-@pytest.mark.parametrize("stream", ["/dev/full", "&-"])
-@pytest.mark.parametrize("arguments", ["", "--version", "--help", "render --help", "list", "render tiny.json -o -"])
+@pytest.mark.parametrize("stream", ["/dev/full", pytest.param("&-", marks=slow)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--version",
+        "render tiny.json -o -",
+        *(pytest.param(call, marks=slow) for call in ("", "--help", "render --help", "list", "summary tiny.json")),
+    ],
+)
 def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream: str) -> None:
     done = shell(f"$FXVIZ {arguments} >{stream}")
     reason = "Bad file descriptor" if stream == "&-" else "No space left on device"
@@ -174,10 +172,15 @@ def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream:
 
 
 @full
-@pytest.mark.parametrize("stream", ["/dev/full", "&-"])
+@pytest.mark.parametrize("stream", [pytest.param("/dev/full", marks=slow), "&-"])
 @pytest.mark.parametrize(
     ("arguments", "status"),
-    [("render tiny.json -o a.svg", 0), ("render no.json", 2), ("render no.json --debug", 2), ("rendr", 2)],
+    [
+        ("render tiny.json -o a.svg", 0),
+        ("render no.json", 2),
+        pytest.param("render no.json --debug", 2, marks=slow),
+        pytest.param("rendr", 2, marks=slow),
+    ],
 )
 def test_standard_error_that_takes_nothing(saved: Path, arguments: str, status: int, stream: str) -> None:
     done = shell(f"$FXVIZ {arguments} 2>{stream}")
@@ -185,6 +188,7 @@ def test_standard_error_that_takes_nothing(saved: Path, arguments: str, status: 
     assert Path("a.svg").exists() == (status == 0)
 
 
+@posix_only
 def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
     assert shell("$FXVIZ render tiny.json -o a.svg >&- 2>&- <&-").returncode == 0
     assert ET.parse("a.svg").getroot().tag.endswith("svg")
@@ -198,12 +202,12 @@ def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
     [[], ["--help"], ["render", "--help"], ["trace", "-h"], ["list", "--help"], ["--version"]],
     ids=" ".join,
 )
-def test_help_needs_no_torch_and_fits_a_terminal(arguments: list[str]) -> None:
-    done = python(FORBID_TORCH, *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    assert not re.search(r"\x1b|\[/?(bold|dim|red|cyan)|[╭│╰]", done.stdout)
-    assert done.stdout.startswith("fxviz " if arguments == ["--version"] else "Usage: fxviz")
+def test_help_needs_no_torch_and_fits_a_terminal(without_torch: Call, arguments: list[str]) -> None:
+    result = without_torch(*arguments)
+    assert (result.status, result.err) == (0, "")
+    assert max(map(len, result.out.splitlines())) <= 80
+    assert not re.search(r"\x1b|\[/?(bold|dim|red|cyan)|[╭│╰]", result.out)
+    assert result.out.startswith("fxviz " if arguments == ["--version"] else "Usage: fxviz")
 
 
 def test_without_arguments_the_commands_are_shown(fxviz: Call) -> None:
@@ -218,10 +222,10 @@ def test_the_version(fxviz: Call) -> None:
 # A saved graph is drawn without torch ----------------------------------------------------------------------------------
 
 
-def test_a_saved_graph_is_drawn_without_torch(saved: Path) -> None:
-    done = python(FORBID_TORCH, "render", "tiny.json", "-o", "out.svg")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "wrote out.svg: 2.71k parameters, 1 skip (1 identity); fc 94.7%, conv 5.3%\n"
+def test_a_saved_graph_is_drawn_without_torch(without_torch: Call, saved: Path) -> None:
+    result = without_torch("render", "tiny.json", "-o", "out.svg")
+    assert (result.status, result.out) == (0, "")
+    assert result.err == "wrote out.svg: 2.71k parameters, 1 skip (1 identity); fc 94.7%, conv 5.3%\n"
     assert ET.parse("out.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
@@ -251,6 +255,7 @@ def test_each_theme(fxviz: Call, saved: Path, theme: str) -> None:
     assert ("prefers-color-scheme" in Path("a.svg").read_text(encoding="utf-8")) == (theme == "auto")
 
 
+@posix_only
 def test_a_failure_leaves_the_old_file(fxviz: Call, saved: Path) -> None:
     Path("out.svg").write_text("old")
     Path("engine").write_text("#!/bin/sh\nexit 3\n")
@@ -260,6 +265,7 @@ def test_a_failure_leaves_the_old_file(fxviz: Call, saved: Path) -> None:
     assert sorted(os.listdir()) == ["engine", "out.svg", "tiny.json"]
 
 
+@posix_only
 def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
     code = "import sys; from fxviz._cli import main; sys.exit(main(sys.argv[1:]))"
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
@@ -316,6 +322,21 @@ def test_list_without_a_pattern_lists_every_model(fxviz: Call) -> None:
 
 
 @pytest.mark.parametrize("command", ["render", "trace"])
+def test_an_interrupt_in_a_trace_leaves_no_file(
+    fxviz: Call, in_tmp: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fxviz._trace.trace_module", interrupt)
+    result = fxviz(command, "squeezenet1_1", "--no-cache")
+    assert (result.status, result.out, result.err.strip()) == (130, "", "")
+    assert os.listdir(in_tmp) == []
+
+
+@posix_only
+@pytest.mark.slow
+@pytest.mark.parametrize("command", ["render", "trace"])
 def test_ctrl_c_leaves_no_file_and_no_traceback(in_tmp: Path, command: str) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = [sys.executable, "-c", INTERRUPTED, command, "resnet18"]
@@ -342,6 +363,7 @@ sys.exit(main())
 """
 
 
+@posix_only
 def test_ctrl_c_while_modules_are_imported() -> None:
     done = python(INTERRUPTED_EARLY, "--version")
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")

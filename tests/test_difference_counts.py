@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fxviz
+from conftest import examples
 from fxviz._analysis.match import match
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, TensorInfo
@@ -51,7 +52,7 @@ def times(row: Row) -> int:
 
 def diff(old: nn.Module, new: nn.Module, *size: int, **wanted: int) -> Figure:
     graphs = [fxviz.trace(model, TensorInfo((1, *size), "float32")) for model in (old, new)]
-    return fxviz.diff(*graphs, RenderOptions(**wanted))  # type: ignore[arg-type]
+    return fxviz.diff(*graphs, options=RenderOptions(**wanted))  # type: ignore[arg-type]
 
 
 # -------------------------------------------------------------------- the title and the rows
@@ -79,7 +80,7 @@ _LAYERS = {
 _CHAIN = st.lists(st.sampled_from(sorted(_LAYERS)), min_size=1, max_size=9)
 
 
-@settings(max_examples=40)
+@settings(max_examples=examples(40))
 @given(_CHAIN, _CHAIN, st.integers(1, 4))
 def test_any_two_chains_are_counted(old: list[str], new: list[str], repeated: int) -> None:
     chains = (nn.Sequential(*(_LAYERS[name]() for name in names * repeated)) for names in (old, new))
@@ -112,7 +113,7 @@ def test_what_is_not_drawn_is_not_marked(passing: type[nn.Module]) -> None:
 def test_operations_are_counted_once() -> None:
     view = fxviz.diff(traced("fasterrcnn_resnet50_fpn"), traced("retinanet_resnet50_fpn")).view
     (row,) = (row for row in view.rows if row.kind == "code" and row.change)
-    assert differences.said(row).endswith(f" of {len(row.heads)} added")
+    assert differences.change_text(row).endswith(f" of {len(row.heads)} added")
 
 
 # -------------------------------------------------------------------- what is marked as what
@@ -187,7 +188,7 @@ def test_a_setting_is_named(
     old: tuple[nn.Module, ...], new: tuple[nn.Module, ...], said: str, counted: dict[str, int]
 ) -> None:
     view = diff(_chain(*old), _chain(*new), 4, 9, 9).view
-    assert [differences.said(row) for row in view.rows if row.change] == [said]
+    assert [differences.change_text(row) for row in view.rows if row.change] == [said]
     assert view.difference is not None and view.difference.tally.counts == counted
 
 
@@ -260,7 +261,7 @@ class _Attention(nn.Module):
 def test_attention_is_one_layer(old: tuple[int, ...], new: tuple[int, ...], said: tuple[str, str]) -> None:
     view = diff(_Attention(*old), _Attention(*new), 3, 8).view
     check_counts(view)
-    assert [(row.change.mark, differences.said(row)) for row in view.rows if row.change] == [said]
+    assert [(row.change.mark, differences.change_text(row)) for row in view.rows if row.change] == [said]
     assert view.difference is not None and view.difference.tally == ({said[0]: 1}, "layer")
 
 
@@ -279,7 +280,7 @@ class _Tied(nn.Module):
 def test_weights_that_are_shared_now_are_told(is_tied: bool, said: str) -> None:
     view = diff(_Tied(not is_tied), _Tied(is_tied), 4).view
     check_counts(view)
-    assert [(row.path, differences.said(row)) for row in view.rows if row.change] == [("out", said)]
+    assert [(row.path, differences.change_text(row)) for row in view.rows if row.change] == [("out", said)]
     assert view.difference is not None and view.difference.tally == ({"altered": 1}, "layer")
 
 
@@ -294,7 +295,7 @@ class _Power(nn.Module):
 
 def test_a_setting_without_a_name_and_one_without_a_value() -> None:
     view = diff(_Power(2, None), _Power(3, 0), 4).view
-    assert [differences.said(row) for row in view.rows if row.change] == ["padding idx none → 0", "2 → 3"]
+    assert [differences.change_text(row) for row in view.rows if row.change] == ["padding idx none → 0", "2 → 3"]
 
 
 class _Several(nn.Module):
@@ -315,7 +316,7 @@ def test_a_block_that_was_there_and_runs_is_neither_added_nor_removed(was: bool,
 
     view = diff(net(was), net(now), 4, 6, 6, depth=1).view
     check_counts(view)
-    found = [(row.path, row.change.mark, differences.said(row)) for row in view.rows if row.change]
+    found = [(row.path, row.change.mark, differences.change_text(row)) for row in view.rows if row.change]
     assert found == [("1", "mixed", said)]
 
 
@@ -341,7 +342,7 @@ def test_blocks_of_which_the_same_became_are_one_row() -> None:
     old, new = (nn.Sequential(*(_Block(width) for width in widths)) for widths in ((4, 5, 6), (8, 9, 10)))
     view = diff(old, new, 4, 6, 6, depth=1).view
     check_counts(view)
-    assert [(row.path, row.alike, differences.said(row)) for row in view.rows] == [("0", 3, "resized")]
+    assert [(row.path, row.alike, differences.change_text(row)) for row in view.rows] == [("0", 3, "resized")]
 
 
 def test_equal_blocks_are_opened_all_or_none() -> None:

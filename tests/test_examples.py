@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Result
+from conftest import ROOT, Result, optional
 
 Call = Callable[..., Result]
 
@@ -58,7 +58,7 @@ def test_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
 
 
 def test_hub_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("timm")
+    optional("timm")
     monkeypatch.setattr(sys, "argv", ["hub_table.py", "timm", "resnet[13][48]"])
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     runpy.run_path(str(ROOT / "examples/hub_table.py"), run_name="__main__")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shlex
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
 from importlib.metadata import version
@@ -15,8 +13,8 @@ from typing import Any
 import pytest
 from torchvision import models
 
-from conftest import ROOT, Result, usable
-from fxviz import inform
+from conftest import Result, optional
+from fxviz import info
 from fxviz._graph import ArchGraph, WeightsInfo
 from fxviz._graph.values import Information, Metric, Published
 from fxviz._report.info import readable, to_text
@@ -247,11 +245,11 @@ def test_a_module_that_is_called_like_a_kind_is_ones_own(
 
 
 def test_from_python(in_tmp: Path, tiny: ArchGraph) -> None:
-    known = inform("resnet18")
+    known = info("resnet18")
     assert (known.params, known.published[0].name) == (11_689_512, "IMAGENET1K_V1")
     tiny.save("a.json")
-    assert inform(Path("a.json")) == inform("a.json")
-    assert inform("a.json").params == tiny.total_params
+    assert info(Path("a.json")) == info("a.json")
+    assert info("a.json").params == tiny.total_params
 
 
 def test_a_program(fxviz: Call, in_tmp: Path) -> None:
@@ -264,19 +262,16 @@ def test_a_program(fxviz: Call, in_tmp: Path) -> None:
     assert said["class"] == "torch.nn.modules.container.Sequential"
 
 
-def test_a_saved_graph_is_told_without_torch(in_tmp: Path, tiny: ArchGraph) -> None:
+def test_a_saved_graph_is_told_without_torch(without_torch: Call, in_tmp: Path, tiny: ArchGraph) -> None:
     weights = WeightsInfo("weights of mine.pt", "float16")
     replace(tiny, model=replace(tiny.model, weights=weights)).save("a graph.json")
-    code = "import sys; from fxviz._cli import main; main(['info', 'a graph.json']); assert 'torch' not in sys.modules"
-    done = subprocess.run(
-        [sys.executable, "-c", code], text=True, capture_output=True, env={"PYTHONPATH": str(ROOT)}, check=True
-    )
-    said = rows(done.stdout)
+    result = without_torch("info", "a graph.json")
+    said = rows(result.out)
     assert said["from"] == "a graph.json, saved from python"
     assert (said["model"], said["class"], said["parameters"]) == ("tiny", "models.Tiny", "2,714")
     assert (said["input"], said["weights"]) == ("x: 1×4×8×8 float32", "weights of mine.pt")
     assert said["figure"] == "fxviz render 'a graph.json' -o 'a graph.svg'"
-    assert "ask for the model by its name" in done.stdout
+    assert result.status == 0 and "use the model's name instead" in result.out
 
 
 def test_what_is_no_model(fxviz: Call, in_tmp: Path) -> None:
@@ -289,7 +284,7 @@ def test_what_is_no_model(fxviz: Call, in_tmp: Path) -> None:
 
 
 def test_a_model_of_timm(fxviz: Call) -> None:
-    usable("timm")
+    optional("timm")
     out = fxviz("info", "timm:resnet18").out
     said = rows(out)
     assert (said["from"], said["parameters"]) == (f"timm {version('timm')}", "11,689,512")
@@ -301,7 +296,7 @@ def test_a_model_of_timm(fxviz: Call) -> None:
 
 
 def test_a_model_of_transformers(fxviz: Call) -> None:
-    usable("transformers")
+    optional("transformers")
     out = fxviz("info", "transformers:bert").out
     said = rows(out)
     assert (said["layers"], said["width"], said["vocabulary"]) == ("12", "768", "30522")

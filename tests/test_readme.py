@@ -13,6 +13,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT, usable
+from conftest import ROOT, optional
 from fxviz._cli import main
 
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
@@ -59,7 +60,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A folder for each page, with nothing in it but the examples that come with a clone."""
     folders = {str(page.relative_to(ROOT)): tmp_path_factory.mktemp(page.stem) for page in PAGES}
     for folder in folders.values():
-        (folder / "examples").symlink_to(ROOT / "examples")
+        shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
     return folders
 
 
@@ -73,7 +74,7 @@ def test_block(block: Block, folders: dict[str, Path], monkeypatch: pytest.Monke
     monkeypatch.chdir(folders[block.page])
     for library in ("timm", "transformers"):
         if f"fxviz render {library}:" in block.text:
-            usable(library)
+            optional(library)
     if block.language == "python":
         run_python(block)
     elif block.language in ("bash", "console"):

@@ -8,6 +8,7 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 
+from conftest import examples
 from fxviz._analysis import find_skips
 from fxviz._graph import ArchGraph, Edge, Node, Skip, TensorInfo
 from random_graphs import Net, graphs, planted_nets
@@ -415,7 +416,7 @@ class BruteForce:
         return None
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(graphs(18))
 def test_brute_force_finds_the_same(graph: ArchGraph) -> None:
     brute = BruteForce(graph)

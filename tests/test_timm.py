@@ -1,4 +1,4 @@
-"""``timm:NAME``: every model that timm has, on the images that timm declares for it."""
+"""``timm:NAME``: every model of timm, on images of the size that timm declares."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import fxviz
+from conftest import optional
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._sources import names, resolve
+from fxviz._sources.reference import parse
 from reference_runs import touched_parameters
 
 HINT = r"timm, which is not installed: pip install \"fxviz\[timm\]\""
@@ -27,7 +29,7 @@ def without_timm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "ask", [lambda: resolve("timm:resnet50"), lambda: names("timm:"), lambda: fxviz.trace("timm:x")]
+    "ask", [lambda: resolve(parse("timm:resnet50")), lambda: names("timm:"), lambda: fxviz.trace("timm:x")]
 )
 def test_without_timm_its_models_are_refused_with_a_hint(ask: Callable[[], Any], without_timm: None) -> None:
     with pytest.raises(UsageError, match=HINT):
@@ -44,7 +46,7 @@ def test_the_command_line_says_so_in_one_line(fxviz: Callable[..., Any], in_tmp:
 
 
 def test_torchvision_does_not_need_timm(without_timm: None) -> None:
-    assert resolve("resnet18").origin == "torchvision"
+    assert resolve(parse("resnet18")).origin == "torchvision"
     assert not any(":" in name for name in names())
 
 
@@ -53,7 +55,7 @@ def test_torchvision_does_not_need_timm(without_timm: None) -> None:
 
 @pytest.fixture
 def timm() -> Any:
-    return pytest.importorskip("timm")
+    return optional("timm")
 
 
 def test_every_name_of_timm_is_known(timm: Any) -> None:
@@ -65,16 +67,16 @@ def test_every_name_of_timm_is_known(timm: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("timm:resnet81", r"no model 'timm:resnet81'; did you mean timm:resnet\w+, timm:resnet\w+ or timm:resnet\w+\?"),
-        ("timm:xyzzyxyzzy", "no model 'timm:xyzzyxyzzy'; 'fxviz list timm:' shows all names"),
-        ("timm:", "no model 'timm:'; 'fxviz list timm:' shows all names"),
-        ("timm:resnet18.no_such_weights", "no model 'timm:resnet18.no_such_weights'"),
-        ("tinm:resnet18", "no model 'tinm:resnet18'"),
+        ("timm:resnet81", r"unknown model 'timm:resnet81': did you mean timm:resnet\w+, timm:resnet\w+ or timm:resnet\w+\?"),
+        ("timm:xyzzyxyzzy", "unknown model 'timm:xyzzyxyzzy': 'fxviz list timm:' shows all names"),
+        ("timm:", "unknown model 'timm:': 'fxviz list timm:' shows all names"),
+        ("timm:resnet18.no_such_weights", "unknown model 'timm:resnet18.no_such_weights'"),
+        ("tinm:resnet18", "unknown model 'tinm:resnet18'"),
     ],
 )
 def test_an_unknown_name_is_refused_with_near_ones(name: str, hint: str, timm: Any) -> None:
     with pytest.raises(UnknownModel, match=hint):
-        resolve(name)
+        resolve(parse(name))
 
 
 def test_the_command_line_lists_them(fxviz: Callable[..., Any], timm: Any) -> None:
@@ -99,7 +101,7 @@ def test_the_command_line_lists_them(fxviz: Callable[..., Any], timm: Any) -> No
     ],
 )
 def test_images_have_the_size_that_timm_declares(name: str, size: tuple[int, ...], timm: Any) -> None:
-    assert resolve(name).inputs[0].shape == (1, *size)
+    assert resolve(parse(name)).build(False).inputs[0].shape == (1, *size)
     assert tuple(timm.get_pretrained_cfg(name.removeprefix("timm:")).input_size) == size
 
 
@@ -132,16 +134,25 @@ def test_totals_and_skips(name: str, params: int, skips: dict[str, int], timm: A
     ],
 )
 def test_parameters_read_are_those_that_operations_touch(name: str, timm: Any) -> None:
-    source = resolve(f"timm:{name}")
+    source = resolve(parse(f"timm:{name}"))
     graph = fxviz.trace(f"timm:{name}")
-    image = torch.zeros(source.inputs[0].shape, device="meta")
+    image = torch.zeros(source.build(False).arguments.args[0].shape, device="meta")
     assert {parameter for node in graph.nodes for parameter in node.uses} == touched_parameters(
-        source.build(False).to("meta"), (image,)
+        source.build(False).module.to("meta"), (image,)
     )
 
 
 def test_a_model_is_built_without_memory_and_the_same_each_time(timm: Any) -> None:
-    source = resolve("timm:resnet18")
-    assert {parameter.device.type for parameter in source.build(False).parameters()} == {"meta"}
-    first, second = (source.build(True).state_dict() for _ in range(2))
+    source = resolve(parse("timm:resnet18"))
+    assert {parameter.device.type for parameter in source.build(False).module.parameters()} == {"meta"}
+    first, second = (source.build(True).module.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_published_weights_are_listed_by_tag_the_default_first(timm: Any) -> None:
+    from fxviz._sources.timm import knows, published
+
+    weights = published("resnet18")
+    assert [entry.name for entry in weights if entry.is_default] == [weights[0].name] == ["a1_in1k"]
+    assert [entry.name for entry in published("resnet18.a2_in1k")] == ["a2_in1k"]
+    assert [knows(name) for name in ("resnet18", "resnet18.a1_in1k", "resnet18.mine")] == [True, True, False]

@@ -1,4 +1,4 @@
-"""``transformers:TYPE``: a model of each type from its default configuration, or from a file; nothing is downloaded."""
+"""``transformers:TYPE``: a model of each type from its default configuration or a file; nothing is downloaded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import torch
 from torch.utils._pytree import tree_map
 
 import fxviz
-from conftest import usable
+from conftest import optional
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
 from fxviz._sources import names, resolve
+from fxviz._sources.reference import parse
 from fxviz._sources.transformers_inputs import arguments
 from reference_runs import touched_parameters
 
@@ -53,7 +54,7 @@ def test_without_transformers_its_models_are_refused_with_a_hint(
 
 
 class Config:
-    """Stands for a configuration."""
+    """A configuration of transformers."""
 
     def __init__(self, **settings: Any) -> None:
         self.sub_configs = {name: type(value) for name, value in settings.items() if isinstance(value, Config)}
@@ -126,7 +127,7 @@ def test_the_configuration_sizes_the_main_input(main: str, settings: dict[str, A
 
 @pytest.fixture
 def transformers(monkeypatch: pytest.MonkeyPatch) -> Any:
-    return usable("transformers")
+    return optional("transformers")
 
 
 def test_every_type_that_automodel_knows_has_a_name(transformers: Any) -> None:
@@ -139,14 +140,14 @@ def test_every_type_that_automodel_knows_has_a_name(transformers: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("transformers:bret", "no model 'transformers:bret'; did you mean transformers:"),
-        ("transformers:xyzzyxyzzy", "no model 'transformers:xyzzyxyzzy'; 'fxviz list transformers:' shows all names"),
-        ("transformers:bert-base-uncased", "no model 'transformers:bert-base-uncased'"),
+        ("transformers:bret", "unknown model 'transformers:bret': did you mean transformers:"),
+        ("transformers:xyzzyxyzzy", "unknown model 'transformers:xyzzyxyzzy': 'fxviz list transformers:' shows all names"),
+        ("transformers:bert-base-uncased", "unknown model 'transformers:bert-base-uncased'"),
     ],
 )
 def test_an_unknown_type_is_refused_with_near_ones(name: str, hint: str, transformers: Any) -> None:
     with pytest.raises(UnknownModel, match=hint):
-        resolve(name)
+        resolve(parse(name))
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,7 @@ def test_an_unknown_type_is_refused_with_near_ones(name: str, hint: str, transfo
         ("{", "cannot read the configuration '.*config.json'"),
         ("[]", 'has no "model_type"'),
         ("{}", 'has no "model_type"'),
-        ('{"model_type": "bertt"}', "no model type 'bertt'; the nearest is 'bert'"),
+        ('{"model_type": "bertt"}', "unknown model type 'bertt' in '.*config.json'; did you mean 'bert'"),
     ],
 )
 def test_what_is_no_configuration_is_refused(text: str | None, message: str, tmp_path: Path, transformers: Any) -> None:
@@ -164,7 +165,7 @@ def test_what_is_no_configuration_is_refused(text: str | None, message: str, tmp
     if text is not None:
         path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=message):
-        resolve(f"transformers:{path}")
+        resolve(parse(f"transformers:{path}"))
 
 
 SMALL = {
@@ -177,7 +178,7 @@ SMALL = {
 
 
 def test_a_configuration_in_a_file(tmp_path: Path, transformers: Any) -> None:
-    """Code elsewhere, the dtype of its weights and how they are packed have no say in what the architecture is."""
+    """Remote code, the dtype and the quantization of weights do not change the architecture."""
     path = tmp_path / "config.json"
     foreign = {
         "architectures": ["BertForMaskedLM"],
@@ -237,17 +238,17 @@ def test_totals_and_skips(name: str, transformers: Any) -> None:
     ],
 )
 def test_default_inputs(name: str, inputs: dict[str, tuple[int, ...]], transformers: Any) -> None:
-    source = resolve(f"transformers:{name}")
-    assert {key: info.shape for key, info in source.inputs.items()} == inputs
+    source = resolve(parse(f"transformers:{name}"))
+    assert {key: info.shape for key, info in source.build(False).inputs.items()} == inputs
 
 
 @pytest.mark.parametrize("name", ["distilbert", "swin", "opt"])
 def test_parameters_read_are_those_that_operations_touch(name: str, transformers: Any) -> None:
-    source = resolve(f"transformers:{name}")
+    source = resolve(parse(f"transformers:{name}"))
     graph = fxviz.trace(f"transformers:{name}")
-    inputs = tree_map(dummy, dict(source.inputs), is_leaf=lambda value: isinstance(value, TensorInfo))
+    inputs = tree_map(dummy, dict(source.build(False).inputs), is_leaf=lambda value: isinstance(value, TensorInfo))
     read = {parameter for node in graph.nodes for parameter in node.uses}
-    assert read == touched_parameters(source.build(True), inputs)
+    assert read == touched_parameters(source.build(True).module, inputs)
 
 
 def dummy(info: TensorInfo) -> torch.Tensor:
@@ -255,12 +256,12 @@ def dummy(info: TensorInfo) -> torch.Tensor:
 
 
 def test_a_model_of_many_gigabytes_needs_none(transformers: Any) -> None:
-    model = resolve("transformers:mixtral").build(False)
+    model = resolve(parse("transformers:mixtral")).build(False).module
     assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
 
 
 def test_nothing_is_said_while_a_model_is_built(capfd: pytest.CaptureFixture[str], transformers: Any) -> None:
-    resolve("transformers:bert").build(False)
+    resolve(parse("transformers:bert")).build(False)
     assert capfd.readouterr() == ("", "")
 
 

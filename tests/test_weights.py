@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from conftest import Result, usable
+from conftest import Result, optional
 from fxviz import ArchGraph, trace
 from fxviz._errors import FxvizError, UsageError
 from fxviz._graph import TensorInfo, WeightsInfo
@@ -94,7 +94,7 @@ def state(dtype: torch.dtype = torch.float32, classes: int = 4) -> dict[str, tor
 
 def saved(file: str, tensors: Any) -> str:
     if file.endswith(".safetensors"):
-        pytest.importorskip("safetensors.torch").save_file(tensors, file)
+        optional("safetensors.torch").save_file(tensors, file)
     else:
         torch.save(tensors, file)
     return file
@@ -191,7 +191,7 @@ def test_on_a_device_that_computes_the_values_are_those_of_the_file(suffix: str)
 
 def test_a_fake_trace_takes_no_memory_for_a_file_of_50_gigabytes() -> None:
     """The file is sparse, so that it takes no space on the disk, either."""
-    pytest.importorskip("safetensors")
+    optional("safetensors")
     outputs, inputs = 5000, 5_000_000
     header = {"weight": {"dtype": "F16", "shape": [outputs, inputs], "data_offsets": [0, 2 * inputs * outputs]}}
     text = json.dumps(header).encode()
@@ -260,7 +260,7 @@ def test_of_several_inputs_each_is_named(fxviz: Call) -> None:
     result = fxviz(
         "trace", "two.py:Two", "--weights", file, "--input", "1x4x7x7", "--input", "1x9:int32", "-o", "a.json"
     )
-    assert "as the weights are (--input image=1x4x7x7:float16 --input place=1x9:int32); a dtype" in result.err
+    assert "inputs are float16 like the weights (--input image=1x4x7x7:float16 --input place=1x9:int32); a dtype" in result.err
 
 
 def test_whole_numbers_stay_whole(fxviz: Call) -> None:
@@ -414,7 +414,7 @@ def test_the_callers_own_module_is_left_alone(folder: Path) -> None:
     with pytest.raises(UsageError) as caught:
         trace(module, weights=file)
     assert str(caught.value) == (
-        "weights are loaded into a model that fxviz builds; load them into yours with load_state_dict, first"
+        "cannot load weights into a module that is built already: call its load_state_dict before you pass it"
     )
     assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
 
@@ -556,7 +556,7 @@ def test_a_file_of_an_old_torch_is_read() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"x" * 100, struct.pack("<Q", 2**60) + b"{}", struct.pack("<Q", 2) + b"[]"])
 def test_a_damaged_safetensors(content: bytes) -> None:
-    pytest.importorskip("safetensors")
+    optional("safetensors")
     Path("a.safetensors").write_bytes(content)
     assert re.fullmatch(
         r"cannot load 'a.safetensors': it is not a safetensors file, or is truncated \(.+\); download it again",
@@ -606,7 +606,7 @@ def test_what_is_no_file(folder: Path) -> None:
     assert refused("net.py:Net", "weights") == f"cannot load 'weights': it is a folder; name a file: {one_of}"
     assert (
         refused("resnet18", "notes.txt")
-        == f"cannot load 'notes.txt': it is a file of another kind; name a file: {one_of}"
+        == f"cannot load 'notes.txt': it is not a file of weights; name a file: {one_of}"
     )
     os.mkfifo("pipe.pt")
     reason = "it is a pipe, not a file; save its content to a file"
@@ -715,13 +715,13 @@ def test_published_weights_are_downloaded_when_asked(
 
 
 def test_nothing_is_downloaded_for_a_device_that_is_not_here(hub: Path, fxviz: Call) -> None:
-    with pytest.raises(UsageError, match="no device 'bogus'"):
+    with pytest.raises(UsageError, match="invalid device 'bogus'"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="bogus")
-    with pytest.raises(UsageError, match="no device 'cuda:99' here"):
+    with pytest.raises(UsageError, match="invalid device 'cuda:99' here"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="cuda:99")
     result = fxviz("trace", "squeezenet1_1", "--weights", "DEFAULT", "--download", "--device", "cuda:99")
     assert (result.status, hub.exists()) == (2, False)
-    assert result.err.startswith("fxviz: no device 'cuda:99' here: ")
+    assert result.err.startswith("fxviz: invalid device 'cuda:99' here: ")
 
 
 def test_a_download_that_fails_is_said(hub: Path, server: str, monkeypatch: pytest.MonkeyPatch, fxviz: Call) -> None:
@@ -747,7 +747,7 @@ def test_a_name_that_a_library_has_not() -> None:
     )
     one_of = ".safetensors, .pt, .pth, .bin, .ckpt or .index.json"
     assert refused("net.py:Net", "DEFAULT") == (
-        "no weights 'DEFAULT' of 'net.py:Net': only models of torchvision, timm or transformers have published ones; "
+        "unknown weights 'DEFAULT' for 'net.py:Net': only models of torchvision, timm or transformers have published ones; "
         f"name a file: {one_of}"
     )
 
@@ -763,7 +763,7 @@ def test_nothing_is_downloaded_for_no_weights() -> None:
 @pytest.fixture
 def cache(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Make an empty cache of the Hugging Face hub, and go offline."""
-    constants = pytest.importorskip("huggingface_hub.constants")
+    constants = optional("huggingface_hub.constants")
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hf"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(torch.hub, "_hub_dir", str(folder / "hub"))
@@ -781,7 +781,7 @@ def repository(cache: Path, name: str) -> Path:
 
 
 def test_timms_weights_by_tag(cache: Path) -> None:
-    timm = usable("timm")
+    timm = optional("timm")
     missing = "timm:resnet18's weights a1_in1k are not on this machine; download=True"
     assert missing in refused("timm:resnet18", "DEFAULT")
     assert "timm:resnet18 has no weights 'mine': choose DEFAULT, a1_in1k," in refused("timm:resnet18", "mine")
@@ -801,7 +801,7 @@ def test_timms_weights_by_tag(cache: Path) -> None:
 
 
 def test_a_repository_of_transformers_brings_its_configuration(cache: Path) -> None:
-    transformers = usable("transformers")
+    transformers = optional("transformers")
     name = "own/tiny"
     assert refused("transformers:bert", name) == (
         "the weights 'own/tiny' of transformers:bert are not on this machine; download=True downloads them"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 import shutil
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Result
+from conftest import ROOT, Result, not_for_root, posix_only
 from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
@@ -43,9 +42,9 @@ ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: say by -
 
 CALLS = {
     # what is not there
-    "resnet81": "no model 'resnet81'; did you mean ...? 'fxviz list' shows all names",
-    "tinm:resnet18": "no model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?",
-    "no.such.module:Net": "no model 'no.such.module:Net': there is no module 'no'; start in the folder where it is, or install it ...",
+    "resnet81": "unknown model 'resnet81': did you mean ...? 'fxviz list' shows all names",
+    "tinm:resnet18": "unknown model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?",
+    "no.such.module:Net": "unknown model 'no.such.module:Net': there is no module 'no'; run fxviz in the directory that contains it, or ...",
     "torch.nn:Linearr": "no 'Linearr' in 'torch.nn'; did you mean Linear?",
     "missing.py:Net": "cannot read 'missing.py': No such file or directory",
     "missing.pt2": "cannot read 'missing.pt2': No such file or directory",
@@ -53,59 +52,59 @@ CALLS = {
     "folder.py:Net": "cannot read 'folder.py': Is a directory",
     "net.py:Nett": "no 'Nett' in 'net.py'; did you mean Net?",
     # how a model is named
-    "net.py": f"no class or function is named in 'net.py'; {CANDIDATES}",
+    "net.py": f"name a class or function in 'net.py': {CANDIDATES}",
     "net.py:": "no name after 'net.py:': write the class or function, as in 'net.py:Net'",
     "net.py:Net(3": "cannot read 'net.py:Net(3': the parenthesis is not closed, or something follows it; end with ')'",
-    "net.py:Net(act=gelu)": "cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'",
-    "net.py:Net(open('x'))": "cannot read 'net.py:Net(open('x'))': open('x') is no literal; ...",
-    "resnet18(num_classes=10)": "no model 'resnet18(num_classes=10)': only a class or function takes arguments; name its file or "
+    "net.py:Net(act=gelu)": "cannot read 'net.py:Net(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'",
+    "net.py:Net(open('x'))": "cannot read 'net.py:Net(open('x'))': open('x') is not a literal; ...",
+    "resnet18(num_classes=10)": "invalid model 'resnet18(num_classes=10)': only a class or function takes arguments; name its file or "
     "module, as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
     # what the file holds
     "syntax.py:Net": "cannot import 'syntax.py' at syntax.py:1, 'class Net(': SyntaxError: ...",
     "imports.py:Net": "cannot import 'imports.py' at imports.py:1, 'import no_such_thing': ModuleNotFoundError: No module named "
-    "'no_such_thing'; install it for ..., or start in the folder where it is",
-    "empty.py": "no class or function is named in 'empty.py'; it defines no torch.nn.Module and no function: write one that "
-    "returns the model",
-    "binary.py:Net": "cannot read 'binary.py': it is not in UTF-8; save it so",
-    "script.py:Net": "cannot import 'script.py' at script.py:1, 'raise SystemExit('bye')': it ended the program; put what is a "
-    "script's own under 'if __name__ == \"__main__\":'",
-    "broken.pt2": "cannot read 'broken.pt2': it is no exported program, or cut short; write it with torch.export.save",
-    "broken.json": "cannot read 'broken.json': it is not whole JSON (...); write it with 'fxviz trace MODEL -o broken.json'",
-    "weights.pth": "cannot draw 'weights.pth': it holds weights or a pickled module, and fxviz unpickles no module; name the class "
-    "or function that builds the model, and the weights beside it: 'net.py:Net --weights weights.pth'",
-    "weights.safetensors": "cannot draw 'weights.safetensors': it holds weights, not code; name the class or function that builds "
-    "the model, and the weights beside it: 'net.py:Net --weights weights.safetensors'",
+    "'no_such_thing'; install it for ..., or run fxviz in the directory that contains it",
+    "empty.py": "name a class or function in 'empty.py': it defines neither a torch.nn.Module nor a function: add a function "
+    "that returns the model",
+    "binary.py:Net": "cannot read 'binary.py': it is not UTF-8; save it as UTF-8",
+    "script.py:Net": "cannot import 'script.py' at script.py:1, 'raise SystemExit('bye')': it exited; move the code of a script "
+    "under 'if __name__ == \"__main__\":'",
+    "broken.pt2": "cannot read 'broken.pt2': it is not an exported program, or is truncated; write it with torch.export.save",
+    "broken.json": "cannot read 'broken.json': it is not valid JSON (...); create it with 'fxviz trace MODEL -o broken.json'",
+    "weights.pth": "cannot draw 'weights.pth': it contains weights or a pickled module, and fxviz unpickles no modules; name the "
+    "class or function that builds the model, 'net.py:Net', and the weights with --weights weights.pth",
+    "weights.safetensors": "cannot draw 'weights.safetensors': it contains weights, not code; name the class or function that "
+    "builds the model, 'net.py:Net', and the weights with --weights weights.safetensors",
     # weights
     "net.py:Net --weights missing.pt": "cannot load 'missing.pt': No such file or directory",
-    "net.py:Net --weights folder.py": "cannot load 'folder.py': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
-    "net.py:Net --weights weights.h5": "cannot load 'weights.h5': weights are read from .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
-    "net.py:Net --weights weights.safetensors": "cannot load 'weights.safetensors': it is no safetensors, or cut short (...); get it "
-    "again",
-    "net.py:Net --weights weights.pth": "cannot load 'weights.pth': it is no file that torch.save wrote; get it again, or save the "
-    "weights alone, torch.save(model.state_dict(), 'weights.pt'), and give that file",
-    "net.py:Net --weights DEFAULT": "no weights 'DEFAULT' of 'net.py:Net': only models of torchvision, timm or transformers have "
+    "net.py:Net --weights folder.py": "cannot load 'folder.py': the suffix must be .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
+    "net.py:Net --weights weights.h5": "cannot load 'weights.h5': the suffix must be .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
+    "net.py:Net --weights weights.safetensors": "cannot load 'weights.safetensors': it is not a safetensors file, or is "
+    "truncated (...); download it again",
+    "net.py:Net --weights weights.pth": "cannot load 'weights.pth': torch.save did not write it; download it again, or save "
+    "only the weights, torch.save(model.state_dict(), 'weights.pt'), and use that file",
+    "net.py:Net --weights DEFAULT": "unknown weights 'DEFAULT' for 'net.py:Net': only models of torchvision, timm or transformers have "
     "published ones; name a file: .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
     "resnet18 --weights IMAGENET1K_V9": "resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (...), or name a file",
-    "resnet18 --download": "nothing to download: name published weights, too (--weights NAME, in Python weights=NAME)",
-    "broken.json --weights a.pt": "'broken.json' is traced already: leave weights out, or trace the model again with it",
+    "resnet18 --download": "nothing to download: name published weights, too (--weights NAME)",
+    "broken.json --weights a.pt": "'broken.json' is traced already: leave out weights, or trace the model again with it",
     # what the name leads to
-    "net.py:Plain": f"'Plain' in 'net.py' is a class, but no torch.nn.Module; {CANDIDATES}",
+    "net.py:Plain": f"'Plain' in 'net.py' is a class, but not a torch.nn.Module; {CANDIDATES}",
     "net.py:Needs": "'net.py:Needs' needs width, height: write 'net.py:Needs(width=..., height=...)'",
     "net.py:Net(dept=3)": "cannot call 'net.py:Net(dept=3)': got an unexpected keyword argument 'dept'; it takes (...)",
-    "net.py:small(3)": "'small' in 'net.py' is a module that is made already and takes no arguments: write 'net.py:small'",
+    "net.py:small(3)": "'small' in 'net.py' is a module, not a class, and takes no arguments: write 'net.py:small'",
     "net.py:Breaks": "cannot build 'net.py:Breaks' at net.py:31, 'self.size = 1 // 0': ZeroDivisionError: ...",
-    "net.py:weights": "'net.py:weights' returned weights without code: build the module, load them into it with load_state_dict, "
-    "and give the module",
+    "net.py:weights": "'net.py:weights' returned a state_dict, not a model: build the module, call load_state_dict, and pass "
+    "the module",
     "net.py:nothing": "'net.py:nothing' returned None: return a torch.nn.Module, or a pair (module, inputs)",
-    "net.py:leaves": "cannot build 'net.py:leaves' at net.py:67, 'raise SystemExit(3)': it ended the program; ...",
+    "net.py:leaves": "cannot build 'net.py:leaves' at net.py:67, 'raise SystemExit(3)': it exited; ...",
     # inputs
-    "net.py:Net --input 3,64,64": f"no input '3,64,64': {GRAMMAR}",
-    "net.py:Net --input 3x0x64": "no input '3x0x64': a size is 0; sizes are whole numbers from 1 on",
-    "net.py:Net --input 3x64x64:float": f"no input '3x64x64:float': there is no dtype 'float'; choose {DTYPES}",
-    "net.py:Net --input 99999999999x99999999999": "no input '99999999999x99999999999': more elements than torch can count; sizes "
-    "are whole numbers from 1 on",
-    "net.py:Net --input image=1x3x8x8 --input image=1x3x8x8": "the input 'image' is given twice: give each name once",
-    "net.py:Net --batch 0": "no batch of 0: give a whole number from 1 on",
+    "net.py:Net --input 3,64,64": f"invalid input '3,64,64': {GRAMMAR}",
+    "net.py:Net --input 3x0x64": "invalid input '3x0x64': a size is 0; each size must be 1 or greater",
+    "net.py:Net --input 3x64x64:float": f"invalid input '3x64x64:float': unknown dtype 'float'; choose {DTYPES}",
+    "net.py:Net --input 99999999999x99999999999": "invalid input '99999999999x99999999999': it has more elements than "
+    "torch can count; use smaller sizes",
+    "net.py:Net --input image=1x3x8x8 --input image=1x3x8x8": "input 'image' is given twice: use each name once",
+    "net.py:Net --batch 0": "invalid batch 0: must be a whole number, 1 or greater",
     "net.py:Net --batch two": "invalid value for '--batch': ...; see 'fxviz render --help'",
     "net.py:Net --input 8x3x64x64 --batch 4": "no batch of 4: an input has (8, 3, 64, 64) already; give it a first size of 1, or "
     "no batch",
@@ -113,14 +112,14 @@ CALLS = {
     "net.py:Net --leaf nope": "Net has no module of path or class 'nope'; there are conv, head, Conv2d, Linear",
     "net.py:Net --root con": "Net has no submodule 'con'; did you mean conv?",
     "googlenet --root aux1": "GoogLeNet never calls its submodule 'aux1' (InceptionAux) in eval mode: it may with --train",
-    "net.py:Net --depth 0": "no depth 0: give a whole number from 1 on",
-    "net.py:Net --device gpu": "no device 'gpu': choose meta, cpu, cuda or cuda:N",
-    "net.py:Net --device cuda:99": "no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu",
-    "net.py:Net --time": "times need a device that computes: choose the device cpu or cuda",
-    "net.py:Net --time --device cpu --partial": "half a run cannot be timed: choose either time or partial",
+    "net.py:Net --depth 0": "invalid depth 0: must be a whole number, 1 or greater",
+    "net.py:Net --device gpu": "invalid device 'gpu': choose meta, cpu, cuda or cuda:N",
+    "net.py:Net --device cuda:99": "invalid device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu",
+    "net.py:Net --time": "cannot time on the device meta, which computes nothing: choose the device cpu or cuda",
+    "net.py:Net --time --device cpu --partial": "cannot time a partial run: choose either time or partial",
     "net.py:Net -o out.gif": "cannot write 'out.gif': the suffix must be ...",
     "net.py:Net -o no/out.svg": "cannot write 'no/out.svg': the folder 'no' does not exist",
-    "net.py:Net -o /proc/out.svg": "cannot write '/proc/out.svg': its folder takes no new file (...)",
+    "net.py:Net -o /proc/out.svg": "cannot write '/proc/out.svg': cannot create a file in its folder (...)",
 }
 """What is the user's mistake: exit status 2."""
 
@@ -229,9 +228,12 @@ def in_a_process(*arguments: str, **options: object) -> subprocess.CompletedProc
     return subprocess.run(command, text=True, env=environment, timeout=120, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
 
 
+@posix_only
 def test_a_disk_that_is_full_loses_nothing(folder: Path, tiny: ArchGraph) -> None:
     tiny.save("tiny.json")
     before = listing()
+
+    import resource
 
     def little_room() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (500, 500))
@@ -241,14 +243,16 @@ def test_a_disk_that_is_full_loses_nothing(folder: Path, tiny: ArchGraph) -> Non
     assert listing() == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@not_for_root
 def test_a_folder_that_is_read_only(fxviz: Call, folder: Path) -> None:
     Path("locked").mkdir(mode=0o555)
     result = fxviz("render", "net.py:Net", "-o", "locked/out.svg")
-    assert says("cannot write 'locked/out.svg': its folder takes no new file (Permission denied)", result.err)
+    assert says("cannot write 'locked/out.svg': cannot create a file in its folder (Permission denied)", result.err)
     assert result.status == 2
 
 
+@posix_only
+@pytest.mark.slow  # a saved graph is quick, in test_cli
 def test_a_reader_of_standard_output_that_goes_away(folder: Path) -> None:
     reading, writing = os.pipe()
     os.close(reading)
@@ -269,6 +273,8 @@ class Slow(torch.nn.Module):
 """
 
 
+@posix_only
+@pytest.mark.slow
 def test_an_interrupted_run_ends_with_130_and_loses_nothing(folder: Path) -> None:
     Path("slow.py").write_text(SLOW)
     before = listing()
