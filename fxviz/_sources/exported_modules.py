@@ -17,7 +17,7 @@ import torch
 from torch import fx, nn
 from torch.export.unflatten import InterpreterModule, UnflattenedModule
 
-from fxviz._sources.torch_private import OpOverload, structure_of, unflattened
+from fxviz._sources.torch_private import OpOverload, argument_names, structure_of, unflattened
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
 _LIST = "torch.nn.modules.container.ModuleList"
@@ -219,7 +219,7 @@ def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
 def _operation(graph: fx.Graph) -> fx.Node | None:
     """Return the operation of a layer: the one with a weight, else the only one."""
     calls = [node for node in graph.nodes if isinstance(node.target, OpOverload)]
-    weighted = [node for node in calls if any(argument.name == "weight" for argument in node.target._schema.arguments)]
+    weighted = [node for node in calls if "weight" in argument_names(node.target)]
     return next(iter(weighted), calls[0] if len(calls) == 1 else None)
 
 

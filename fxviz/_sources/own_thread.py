@@ -1,4 +1,4 @@
-"""Change what the whole process shares for the calling thread alone; let one thread at a time build and trace models."""
+"""Let one thread at a time build and trace models, and patch what all threads share for the calling thread alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def running_forward() -> Iterator[None]:
 
 
 class _Owner:
-    """The thread that made this, until ``release`` is called. A patch left behind by another thread does nothing then."""
+    """The thread that made this, until ``release`` is called: a patch that another thread restores later does nothing."""
 
     def __init__(self) -> None:
         self._thread: int | None = threading.get_ident()
@@ -108,8 +108,8 @@ class _ModuleNames:
 def ignored_warnings(category: type[Warning] = Warning, module: str = "") -> Iterator[None]:
     """Ignore warnings of the calling thread that arise in modules whose name matches the pattern ``module``.
 
-    ``warnings.catch_warnings`` would do so in all threads, and two threads that leave it in the wrong order change the filters
-    for good.
+    ``warnings.catch_warnings`` would do so in all threads, and two threads that leave it in the wrong order change the
+    filters for good.
 
     >>> with ignored_warnings():
     ...     warnings.warn("never shown")

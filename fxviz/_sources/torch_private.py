@@ -39,7 +39,7 @@ def _optional(path: str) -> Any:
 
 
 # ------------------------------------------------------------------ fake tensors
-# Tensors with a shape and a dtype and without values. There is no public way to make them: without them nothing can be traced.
+# Tensors with a shape and a dtype, without values. There is no public way to make them, and nothing is traced without.
 
 try:
     from torch._subclasses import fake_tensor as _fake_tensor
@@ -60,7 +60,7 @@ def _failures(*names: str) -> tuple[type[Exception], ...]:
 
 
 DEPENDS_ON_DATA = _failures("DynamicOutputShapeException", "DataDependentOutputException")
-"""Raised where a result depends on the values of a fake tensor. Without them nothing is guessed: the model runs for real."""
+"""Errors where a result depends on values that a fake tensor lacks. Without them nothing is guessed; the model runs."""
 
 UNSUPPORTED_BY_FAKE = _failures("UnsupportedOperatorException", "UnsupportedFakeTensorException")
 """Raised where fake tensors do not support an operation. Others of torch's errors say so in their text."""
@@ -69,7 +69,7 @@ UNSUPPORTED_BY_FAKE = _failures("UnsupportedOperatorException", "UnsupportedFake
 def fake_strided(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tensor:
     """Make a fake tensor with the sizes, strides and dtype of a plain one.
 
-    This is ten times as fast as ``mode.from_tensor``, which replaces it where the dispatch to modes cannot be switched off.
+    This is ten times as fast as ``mode.from_tensor``, the way that is left where dispatch modes cannot be bypassed.
     """
     without_dispatch = _optional("_C._DisableTorchDispatch")
     if without_dispatch is None:
@@ -88,7 +88,7 @@ except ImportError as error:
 
 
 def without_function_modes() -> AbstractContextManager[Any]:
-    """Hide torch calls from function modes; there is no public way to do so, and a step of fxviz's own would be recorded."""
+    """Hide torch calls from function modes, which would record them; there is no public way to do so."""
     context = _optional("_C.DisableTorchFunction")
     if context is None:
         raise unknown_torch("torch._C.DisableTorchFunction")
@@ -97,7 +97,7 @@ def without_function_modes() -> AbstractContextManager[Any]:
 
 
 def without_modes() -> AbstractContextManager[Any]:
-    """Switch all dispatch modes off, so that they do not slow down what is timed; they stay on where torch cannot do that."""
+    """Switch off all dispatch modes, which slow down what is timed; they stay on where torch cannot do that."""
     context = _optional("utils._python_dispatch._disable_current_modes") or nullcontext
     entered: AbstractContextManager[Any] = context()
     return entered
@@ -119,7 +119,7 @@ def in_function_transform() -> bool:
 
 
 def _map_only(cls: type, change: Callable[[Any], Any], value: Any) -> Any:
-    """Replace ``tree_map_only``: only tuples, lists and dicts are entered, no classes that were registered with torch."""
+    """Replace ``tree_map_only`` in tuples, lists and dicts; classes registered with torch are not entered."""
     if isinstance(value, cls):
         return change(value)
     if isinstance(value, (tuple, list)):
@@ -175,8 +175,8 @@ def version_of(tensor: Tensor) -> int:
 def storage_of(tensor: Tensor) -> int | None:
     """Return a number that two views of the same memory share; None for tensors without storage (sparse, nested).
 
-    Where storages have no such number it is their address, which fake tensors do not have: a write through a view of one is
-    then not noticed.
+    Where storages have no such number, their address replaces it. Fake tensors have none: a write through a view of one
+    is then not noticed.
     """
     try:
         storage = tensor.untyped_storage()
@@ -187,7 +187,7 @@ def storage_of(tensor: Tensor) -> int | None:
 
 
 def writes(func: Any) -> bool:
-    """Return whether an aten operation writes to an argument; without a schema its name says so (``add_``, ``add.out``).
+    """Return whether an aten operation writes to an argument; without a schema go by its name (``add_``, ``add.out``).
 
     >>> writes(torch.ops.aten.add_.Tensor), writes(torch.ops.aten.add.out), writes(torch.ops.aten.add.Tensor)
     (True, True, False)
@@ -199,6 +199,16 @@ def writes(func: Any) -> bool:
     return bool(schema.is_mutable)
 
 
+def argument_names(func: Any) -> list[str]:
+    """List the names of an aten operation's arguments; without a schema none is known, and layers keep no settings.
+
+    >>> argument_names(torch.ops.aten.mm.default)
+    ['self', 'mat2']
+    """
+    schema = getattr(func, "_schema", None)
+    return [] if schema is None else [argument.name for argument in schema.arguments]
+
+
 OpOverload: type = type(torch.ops.aten.alias.default)
 """The class of aten operations such as ``aten.add.Tensor``."""
 
@@ -206,7 +216,7 @@ OpOverload: type = type(torch.ops.aten.alias.default)
 def uncompiled(module: nn.Module) -> Any:
     """Return the module that ``torch.compile`` wrapped into this one; None for any other module.
 
-    A torch that calls the wrapper otherwise has it traced as it is: then compiled code is called, which cannot be recorded.
+    Where torch calls the wrapper otherwise it is traced as it is, and compiled code runs, which cannot be recorded.
 
     >>> layer = nn.ReLU()
     >>> uncompiled(torch.compile(layer)) is layer, uncompiled(layer)

@@ -141,7 +141,7 @@ def quick(func: Any, args: tuple[Any, ...]) -> Any:
     """
     if func is torch.ops.aten.native_batch_norm.default and not args[5]:
         return _batch_norm_in_eval_mode(args[0])
-    if str(func._overloadpacket) == "aten._grouped_mm" and args[0].dtype is torch.float32:
+    if str(func.overloadpacket) == "aten._grouped_mm" and args[0].dtype is torch.float32:
         return _grouped_product(func, *args)
     return None
 
