@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from fxviz._analysis.difference import KINDS, Removed, matters, tally
 from fxviz._graph import Node
 from fxviz._view.outline import Element, Outline
+from fxviz._view.view import Mark
 
 
 def marks_in(outline: Outline, element: Element) -> list[object]:
@@ -62,7 +65,7 @@ def _facts(lost: Removed) -> list[object]:
     return [[node.cls or node.op, node.params] for node in lost.nodes]
 
 
-def mark_in(outline: Outline, scope: int) -> str:
+def mark_in(outline: Outline, scope: int) -> Mark | Literal[""]:
     """Return the change of a whole module call: "added", "" for none, "mixed" for anything else."""
     if outline.difference is None:
         return ""
