@@ -49,7 +49,7 @@ def table(*names: str, title: str = "net") -> Table:
 
 
 def printed(text: str) -> str:
-    """What remains of a text on one line without control characters."""
+    """Return the text on one line, without control characters."""
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
@@ -142,7 +142,7 @@ def test_no_name_moves_the_cursor_or_breaks_a_line(names: list[str], width: int 
 
 
 def cells(markdown: str) -> list[list[str]]:
-    """The cells of the one table in a text, as GitHub's rules read it; any markup in them fails."""
+    """Return the cells of the one table in a text, as GitHub reads it; any markup in them fails."""
     tokens = MarkdownIt("gfm-like", {"linkify": False}).enable(["table", "strikethrough"]).parse(markdown)
     rows: list[list[str]] = []
     for place, token in enumerate(tokens):
@@ -252,7 +252,7 @@ def test_an_empty_table_keeps_its_header() -> None:
 
 
 def test_there_is_no_other_form() -> None:
-    with pytest.raises(UsageError, match="no format 'xls': choose table, markdown, csv, json or latex"):
+    with pytest.raises(UsageError, match="unknown format 'xls': choose table, markdown, csv, json or latex"):
         written(table(), "xls")
 
 

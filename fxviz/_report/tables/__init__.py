@@ -1,4 +1,4 @@
-"""A table, and the forms in which it is written: for a terminal, a README, a paper, a program."""
+"""Tables, and the forms in which they are written: for a terminal, a README, a paper, a program."""
 
 from fxviz._report.tables.forms import Tabular, check_form, written
 from fxviz._report.tables.table import FORMS, PEOPLE, PROGRAMS, Column, Line, Table

@@ -1,4 +1,4 @@
-"""One door to all forms of a table."""
+"""Write a table in each form: text, Markdown, CSV, JSON or LaTeX."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fxviz._errors import UsageError, choice, printable
-from fxviz._report.tables.table import FORMS, Line, Strip, Table, strips, values
+from fxviz._report.tables.table import FORMS, Line, Table, TextColumn, text_columns, values
 
 
 def written(table: Table, form: str = "table", width: int | None = None, styled: bool = False) -> str:
-    """A table as text, ending in a line break.
+    """Return a table as text, ending in a line break.
 
     Args:
         table: what to write.
         form: one of ``FORMS``.
-        width: columns of the terminal that a "table" must fit; None: plain, as wide as it is, without bars, nothing cut.
-        styled: whether the terminal takes bold and colours; those that it takes, and ``NO_COLOR``, are told by the environment.
+        width: columns of the terminal that a "table" must fit; None: plain, without bars, nothing cut.
+        styled: whether the terminal takes bold and colours; the environment (``TERM``, ``NO_COLOR``) says which.
 
     Raises:
-        UsageError: there is no such form.
+        UsageError: unknown format.
 
     >>> from fxviz._report.tables import Column, Line
     >>> columns = (Column("name", "layer"), Column("params", "parameters", "{:,}".format, right=True))
-    >>> print(written(Table("a net", columns, (Line(("conv1", 9408)), Line(("TOTAL", 9408), sum=True, ruled=True)))), end="")
+    >>> lines = Line(("conv1", 9408)), Line(("TOTAL", 9408), sum=True, ruled=True)
+    >>> print(written(Table("a net", columns, lines)), end="")
     a net
     <BLANKLINE>
     layer  parameters
@@ -39,33 +40,33 @@ def written(table: Table, form: str = "table", width: int | None = None, styled:
     """
     check_form(form)
     if form == "table":
-        from fxviz._report.tables.text import laid_out  # which needs rich, as no other form does
+        from fxviz._report.tables.text import to_text  # which needs rich, as no other form does
 
-        return laid_out(table, width, styled)
-    return {"markdown": markdown, "csv": delimited, "json": json_text, "latex": tex}[form](table)
+        return to_text(table, width, styled)
+    return {"markdown": to_markdown, "csv": to_csv, "json": to_json, "latex": to_latex}[form](table)
 
 
 def check_form(form: str) -> None:
-    """Refuse a form that there is not.
+    """Raise an error for an unknown format.
 
     >>> check_form("excel")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no format 'excel': choose table, markdown, csv, json or latex
+    fxviz.UsageError: unknown format 'excel': choose table, markdown, csv, json or latex
     """
     if form not in FORMS:
-        raise UsageError(f"no format '{form}': choose {choice(FORMS)}")
+        raise UsageError(f"unknown format '{form}': choose {choice(FORMS)}")
 
 
 class Tabular(ABC):
-    """What is shown as tables. ``print`` shows them as text."""
+    """Base class of results that are shown as tables. ``print`` shows them as text."""
 
     @abstractmethod
     def tables(self, form: str = "table") -> Sequence[Table]:
-        """The tables that a form shows."""
+        """Return the tables that a form shows."""
 
     def written(self, form: str = "table", width: int | None = None, styled: bool = False) -> str:
-        """The tables as text.
+        """Return the tables as text.
 
         Args:
             form: "table", "markdown", "csv", "json" or "latex".
@@ -73,7 +74,7 @@ class Tabular(ABC):
             styled: whether the terminal takes bold and colours.
 
         Raises:
-            UsageError: there is no such form.
+            UsageError: unknown format.
         """
         return "\n".join(written(table, form, width, styled) for table in self.tables(form))
 
@@ -81,22 +82,23 @@ class Tabular(ABC):
         return self.written().rstrip("\n")
 
 
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
-_SPECIAL = re.compile(r"[\\`*\[\]~!|#$]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|^\d{1,9}[.)](?=\s|$)")
-"""What begins markup, or ends what begins a list. An underscore within a word does not: ``layer1_total``."""
+_HTML_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "@": "&#64;"}
+_MARKDOWN_MARKUP = re.compile(r"[\\`*\[\]~!|#$]|(?<![^\W_])_|_(?![^\W_])|^[-+=]|^\d{1,9}[.)](?=\s|$)")
+"""Characters that begin markup or a list. An underscore within a word does not: ``layer1_total``."""
 
-_LINK = re.compile(r"(?i)(?<=\bwww)\.|:(?=//)")
-"""Where GitHub sees a link in bare text."""
+_MARKDOWN_LINK = re.compile(r"(?i)(?<=\bwww)\.|:(?=//)")
+"""Characters by which GitHub takes bare text for a link."""
 
 
-def markdown(table: Table) -> str:
-    """A title, a pipe table with numbers at the right and sums in bold, and the notes
-    (https://github.github.com/gfm/#tables-extension-).
+def to_markdown(table: Table) -> str:
+    """Return a title, a pipe table with numbers at the right and sums in bold, and the notes.
+
+    The table is that of GitHub (https://github.github.com/gfm/#tables-extension-).
 
     >>> from fxviz._report.tables import Column, Line
     >>> columns = (Column("name", "layer"), Column("params", "parameters", "{:,}".format, right=True))
     >>> lines = Line(("a|b", 9408)), Line(("a_total", 9408), sum=True)
-    >>> print(markdown(Table("a net", columns, lines, notes=("All trainable.",))), end="")
+    >>> print(to_markdown(Table("a net", columns, lines, notes=("All trainable.",))), end="")
     a net
     <BLANKLINE>
     | layer | parameters |
@@ -106,51 +108,64 @@ def markdown(table: Table) -> str:
     <BLANKLINE>
     All trainable.
     """
-    return "\n\n".join((escaped(table.title.strip()), "\n".join(_rows(table)), *map(escaped, table.notes))) + "\n"
+    return (
+        "\n\n".join(
+            (
+                markdown_escaped(table.title.strip()),
+                "\n".join(_markdown_rows(table)),
+                *map(markdown_escaped, table.notes),
+            )
+        )
+        + "\n"
+    )
 
 
-def _rows(table: Table) -> Iterator[str]:
-    shown = strips(table, "markdown")
-    yield _row(escaped(strip.column.title) for strip in shown)
-    yield _row("--:" if strip.column.right else ":--" for strip in shown)
+def _markdown_rows(table: Table) -> Iterator[str]:
+    columns = text_columns(table, "markdown")
+    yield _markdown_row(markdown_escaped(column.title) for column in columns)
+    yield _markdown_row("--:" if column.right else ":--" for column in columns)
     for place, line in enumerate(table.lines):
-        yield _row(_cell(strip.texts[place], line) for strip in shown)
+        yield _markdown_row(_markdown_cell(column.texts[place], line) for column in columns)
 
 
-def _row(cells: Iterator[str]) -> str:
+def _markdown_row(cells: Iterator[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _cell(text: str, line: Line) -> str:
-    said = escaped(text)
-    return f"**{said}**" if line.sum and said and said == said.strip() else said
+def _markdown_cell(text: str, line: Line) -> str:
+    escaped = markdown_escaped(text)
+    return f"**{escaped}**" if line.sum and escaped and escaped == escaped.strip() else escaped
 
 
-def escaped(text: str) -> str:
-    r"""A text that Markdown shows as it is: no markup, no HTML, no link, no mail address.
+def markdown_escaped(text: str) -> str:
+    r"""Return a text that Markdown shows as it is: no markup, no HTML, no link, no mail address.
 
-    >>> escaped("a|b <b>_x_ `c` layer1_total"), escaped("www.a.com")
+    >>> markdown_escaped("a|b <b>_x_ `c` layer1_total"), markdown_escaped("www.a.com")
     ('a\\|b &lt;b&gt;\\_x\\_ \\`c\\` layer1_total', 'www&#46;a.com')
     """
-    quoted = _SPECIAL.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", printable(text))
-    marked = "".join(_ENTITIES.get(sign, sign) for sign in quoted)
-    return _LINK.sub(lambda found: f"&#{ord(found[0])};", marked)
+    quoted = _MARKDOWN_MARKUP.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", printable(text))
+    marked = "".join(_HTML_ENTITIES.get(sign, sign) for sign in quoted)
+    return _MARKDOWN_LINK.sub(lambda found: f"&#{ord(found[0])};", marked)
 
 
-_SIGNS = {
+_LATEX_ESCAPES = {
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}",
-    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}", "×": r"$\times$", "→": r"$\rightarrow$", "…": r"\ldots{}",
+    ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"{\char34}",
+    "×": r"$\times$", "→": r"$\rightarrow$", "…": r"\ldots{}",
     "`": r"\textasciigrave{}", "'": r"\textquotesingle{}", "[": "{[}", "]": "{]}", "-": "{-}", "*": "{*}",
 } | {sign: f"\\{sign}" for sign in "{}$&#_%"}  # fmt: skip
-"""Each sign that LaTeX or one of its fonts takes for something else; a bracket or star could be an option of the row before."""
+"""Characters that LaTeX or its fonts change; a bracket or star could be an option of the row before."""
 
 
-def tex(table: Table) -> str:
-    r"""A ``tabular`` with the rules of booktabs; title and notes as comments around it. Needs ``\usepackage{booktabs}``.
+def to_latex(table: Table) -> str:
+    r"""Return a ``tabular`` with the rules of booktabs, and the title and notes as comments around it.
+
+    The document needs ``\usepackage{booktabs}``.
 
     >>> from fxviz._report.tables import Column, Line
     >>> columns = (Column("name", "layer"), Column("params", "parameters", "{:,}".format, right=True))
-    >>> print(tex(Table("a net", columns, (Line(("a_b", 9408)), Line(("TOTAL", 9408), sum=True, ruled=True)))), end="")
+    >>> lines = Line(("a_b", 9408)), Line(("TOTAL", 9408), sum=True, ruled=True)
+    >>> print(to_latex(Table("a net", columns, lines)), end="")
     % a net
     % \usepackage{booktabs}
     \begin{tabular}{lr}
@@ -163,59 +178,56 @@ def tex(table: Table) -> str:
     \bottomrule
     \end{tabular}
     """
-    shown = strips(table, "latex")
+    columns = text_columns(table, "latex")
+    sides = "".join("r" if column.right else "l" for column in columns)
     head = (
         f"% {printable(table.title)}",
         r"% \usepackage{booktabs}",
-        f"\\begin{{tabular}}{{{_sides(shown)}}}",
+        f"\\begin{{tabular}}{{{sides}}}",
         r"\toprule",
     )
     notes = (f"% {printable(note)}" for note in table.notes)
-    return "\n".join((*head, *_tex_rows(table, shown), r"\bottomrule", r"\end{tabular}", *notes)) + "\n"
+    return "\n".join((*head, *_latex_rows(table, columns), r"\bottomrule", r"\end{tabular}", *notes)) + "\n"
 
 
-def _sides(shown: tuple[Strip, ...]) -> str:
-    return "".join("r" if strip.column.right else "l" for strip in shown)
-
-
-def _tex_rows(table: Table, shown: tuple[Strip, ...]) -> Iterator[str]:
-    yield _tex_row(tex_escaped(strip.column.title) for strip in shown)
+def _latex_rows(table: Table, columns: Sequence[TextColumn]) -> Iterator[str]:
+    yield _latex_row(latex_escaped(column.title) for column in columns)
     yield r"\midrule"
     for place, line in enumerate(table.lines):
         if line.ruled:
             yield r"\midrule"
-        yield _tex_row(_tex_cell(strip.texts[place], line) for strip in shown)
+        yield _latex_row(_latex_cell(column.texts[place], line) for column in columns)
 
 
-def _tex_row(cells: Iterator[str]) -> str:
+def _latex_row(cells: Iterator[str]) -> str:
     return f"{' & '.join(cells)} \\\\"
 
 
-def _tex_cell(text: str, line: Line) -> str:
-    said = tex_escaped(text)
-    return f"\\textbf{{{said}}}" if line.sum and said else said
+def _latex_cell(text: str, line: Line) -> str:
+    escaped = latex_escaped(text)
+    return f"\\textbf{{{escaped}}}" if line.sum and escaped else escaped
 
 
-def tex_escaped(text: str) -> str:
-    r"""A text that LaTeX prints as it is.
+def latex_escaped(text: str) -> str:
+    r"""Return a text that LaTeX prints as it is.
 
-    >>> print(tex_escaped(r"50% \input{x} a_b"))
+    >>> print(latex_escaped(r"50% \input{x} a_b"))
     50\% \textbackslash{}input\{x\} a\_b
     """
-    return "".join(_SIGNS.get(sign, sign) for sign in printable(text))
+    return "".join(_LATEX_ESCAPES.get(sign, sign) for sign in printable(text))
 
 
-_FORMULA = ("=", "+", "-", "@")
-"""What a text begins with that a spreadsheet runs (OWASP, CSV injection); tabs and line breaks are escaped before."""
+_FORMULA_STARTS = ("=", "+", "-", "@")
+"""Characters that begin a formula in a spreadsheet (OWASP, CSV injection); tabs and line breaks are escaped before."""
 
 
-def delimited(table: Table) -> str:
-    """The header, and a record for each line.
+def to_csv(table: Table) -> str:
+    """Return the header and a record for each line.
 
     >>> from fxviz._report.tables import Column, Line
     >>> columns = Column("name", "layer"), Column("shape", "shape"), Column("share", "share")
     >>> lines = Line(("=cmd|' /C calc'!A0", [8, 3], 0.25)), Line(("TOTAL", None, 1.0))
-    >>> print(delimited(Table("a net", columns, lines)), end="")
+    >>> print(to_csv(Table("a net", columns, lines)), end="")
     name,shape,share
     '=cmd|' /C calc'!A0,8x3,0.25
     TOTAL,,1.0
@@ -224,29 +236,29 @@ def delimited(table: Table) -> str:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(column.key for column in table.columns if "csv" in column.forms)
     for line in table.lines:
-        writer.writerow(_plain(value) for value in values(table, "csv", line).values())
+        writer.writerow(_csv_field(value) for value in values(table, "csv", line).values())
     return out.getvalue()
 
 
-def _plain(value: Any) -> Any:
-    """A value as one field: a text that no spreadsheet runs, sizes as "64x3x7x7", true and false as JSON spells them."""
+def _csv_field(value: Any) -> Any:
+    """Return a value as one field: text that no spreadsheet runs, sizes as "64x3x7x7", true and false as in JSON."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
-        return _plain(("x" if all(isinstance(item, int) for item in value) else "; ").join(map(str, value)))
+        return _csv_field(("x" if all(isinstance(item, int) for item in value) else "; ").join(map(str, value)))
     if isinstance(value, str):
         text = printable(value)
-        return f"'{text}" if text.lstrip().startswith(_FORMULA) else text
+        return f"'{text}" if text.lstrip().startswith(_FORMULA_STARTS) else text
     return value
 
 
-def json_text(table: Table) -> str:
-    r"""The table's facts, and under "rows" an object for each line, by the columns' keys.
+def to_json(table: Table) -> str:
+    r"""Return the table's facts, and under "rows" an object for each line, by the columns' keys.
 
-    Signs that a terminal would obey are written as escapes, inside texts, where alone they can stand.
+    Control characters are escaped; they occur only inside strings.
 
     >>> from fxviz._report.tables import Column, Line
-    >>> print(json_text(Table("a net", (Column("name", "layer"),), (Line(("a\x9bb",)),), facts={"macs": 1})), end="")
+    >>> print(to_json(Table("a net", (Column("name", "layer"),), (Line(("a\x9bb",)),), facts={"macs": 1})), end="")
     {
      "macs": 1,
      "rows": [
@@ -257,5 +269,5 @@ def json_text(table: Table) -> str:
     }
     """
     rows = [values(table, "json", line) for line in table.lines]
-    said = json.dumps({**table.facts, "rows": rows}, ensure_ascii=False, indent=1)
-    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in said) + "\n"
+    written = json.dumps({**table.facts, "rows": rows}, ensure_ascii=False, indent=1)
+    return "".join(sign if sign.isprintable() or sign == "\n" else json.dumps(sign)[1:-1] for sign in written) + "\n"

@@ -1,4 +1,4 @@
-"""A table as lines of text: plain, or made to fit a terminal, with bars, bold sums and colours."""
+"""Write a table as lines of text: plain, or fitted to a terminal, with bars, bold sums and colours."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from fxviz._errors import printable
-from fxviz._report.tables.table import Column, Line, Strip, Table, strips
+from fxviz._report.tables.table import Column, Line, Table, TextColumn, text_columns
 
 _BAR = "dark_orange"
 """Orange is parameters, as in the figure; a terminal of fewer colours takes its nearest."""
 
 
-def laid_out(table: Table, width: int | None, styled: bool) -> str:
-    """The title, the columns two spaces apart under their titles, and the notes."""
-    shown = strips(table, "table")
-    slots = natural(shown) if width is None else fitted(table, shown, width)
-    full = sum(slot.width for slot in slots) + GAP * max(len(slots) - 1, 0)
-    lines = [*_told((table.title,), width), Text(""), *_rows(table.lines, slots, full)]
-    lines += [Text(""), *_told(table.notes, width)] if table.notes else []
-    return drawn(lines, max(full, width or 0)) if styled else "".join(f"{line.plain.rstrip()}\n" for line in lines)
+def to_text(table: Table, width: int | None, styled: bool) -> str:
+    """Return the title, the columns two spaces apart under their titles, and the notes."""
+    columns = text_columns(table, "table")
+    slots = unfitted(columns) if width is None else fitted(table, columns, width)
+    full = _full(slot.width for slot in slots)
+    lines = [*_paragraphs((table.title,), width), Text(""), *_rows(table.lines, slots, full)]
+    lines += [Text(""), *_paragraphs(table.notes, width)] if table.notes else []
+    return (
+        with_styles(lines, max(full, width or 0)) if styled else "".join(f"{line.plain.rstrip()}\n" for line in lines)
+    )
 
 
-def _told(texts: Sequence[str], width: int | None) -> Iterator[Text]:
-    """Sentences, each on lines of its own."""
+def _paragraphs(texts: Sequence[str], width: int | None) -> Iterator[Text]:
     for text in map(printable, texts):
         for line in [text] if width is None else wrap(text, width):
             yield Text(line)
@@ -53,8 +54,8 @@ def _row(texts: Sequence[str], slots: Sequence[Slot], style: str) -> Text:
     return row
 
 
-def drawn(lines: Sequence[Text], width: int) -> str:
-    """Lines in the bold and the colours that the terminal takes, as its environment tells."""
+def with_styles(lines: Sequence[Text], width: int) -> str:
+    """Return lines in the bold and the colours that the terminal takes, as its environment says."""
     from io import StringIO
 
     from rich.console import Console
@@ -72,10 +73,10 @@ GAP = 2
 
 _LEAST = 8
 _LEAST_OF_A_PATH = 16
-"""Characters that are left of an elastic column before a whole column goes."""
+"""Characters that an elastic column keeps before a whole column is dropped."""
 
 _BARS = 6, 24
-"""Least and largest length of a bar."""
+"""The shortest and the longest bar."""
 
 _COUNTING = re.compile(r"(?:^|(?<=, ))\d(?:(?!, ).)*$")
 """The last of several remarks, where that begins with a number."""
@@ -85,7 +86,7 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 @dataclass(frozen=True)
 class Slot:
-    """What stands in one column: its title, its text in each line, and how wide it is."""
+    """A column as it is printed: its title, its text in each line, and its width."""
 
     title: str
     texts: tuple[str, ...]
@@ -94,32 +95,32 @@ class Slot:
     bar: bool = False
 
 
-def natural(shown: Sequence[Strip]) -> tuple[Slot, ...]:
-    """Each column as wide as its longest text."""
-    return tuple(_slot(strip, _width(strip)) for strip in shown)
+def unfitted(columns: Sequence[TextColumn]) -> tuple[Slot, ...]:
+    """Return each column as wide as its longest text."""
+    return tuple(_slot(column, _width(column)) for column in columns)
 
 
-def fitted(table: Table, shown: Sequence[Strip], width: int) -> tuple[Slot, ...]:
-    """Columns that fit ``width`` together: elastic ones are cut, then whole ones go, those of the highest rank first.
+def fitted(table: Table, columns: Sequence[TextColumn], width: int) -> tuple[Slot, ...]:
+    """Fit columns into ``width``: cut elastic ones, then drop whole ones, those of the highest rank first.
 
-    Shares get bars in the room that is left. Where nothing more can go, elastic ones are cut further. Others, and firm lines,
-    hold numbers, which are never cut: the table is wider then.
+    Shares get bars in the room that is left. Where nothing more can be dropped, elastic columns are cut further. Other
+    columns, and firm lines, hold numbers, which are never cut: the table is wider then.
     """
-    kept = list(shown)
-    while _full(map(_least, kept)) > width and any(strip.column.rank for strip in kept):
-        kept.remove(max(kept, key=lambda strip: strip.column.rank))
-    slots = [_slot(strip, size) for strip, size in zip(kept, _shared_out(kept, width), strict=True)]
+    kept = list(columns)
+    while _full(map(_least, kept)) > width and any(column.settings.rank for column in kept):
+        kept.remove(max(kept, key=lambda column: column.settings.rank))
+    slots = [_slot(column, size) for column, size in zip(kept, _widths(kept, width), strict=True)]
     return tuple(_with_bars(table, kept, slots, width))
 
 
-def _shared_out(kept: Sequence[Strip], width: int) -> list[int]:
-    """How wide each column is: elastic ones alike, but no less than their least; less only where that does not fit."""
+def _widths(kept: Sequence[TextColumn], width: int) -> list[int]:
+    """Share out a width: elastic columns alike, below their least width only where nothing else fits."""
     for least in (_least, _tightest):
         for cap in range(width, 0, -1):
-            sizes = [max(least(strip), min(_width(strip), cap)) for strip in kept]
+            sizes = [max(least(column), min(_width(column), cap)) for column in kept]
             if _full(sizes) <= width:
                 return sizes
-    return [_tightest(strip) for strip in kept]
+    return [_tightest(column) for column in kept]
 
 
 def _full(widths: Iterable[int]) -> int:
@@ -127,36 +128,36 @@ def _full(widths: Iterable[int]) -> int:
     return sum(every) + GAP * max(len(every) - 1, 0)
 
 
-def _width(strip: Strip) -> int:
-    return max(map(cell_len, (printable(strip.column.title), *strip.texts)))
+def _width(column: TextColumn) -> int:
+    return max(map(cell_len, (printable(column.title), *column.texts)))
 
 
-def _least(strip: Strip) -> int:
-    """The width below which a column is not cut."""
-    return _down_to(strip, _LEAST_OF_A_PATH if strip.column.path else _LEAST)
+def _least(column: TextColumn) -> int:
+    """Return the width to which a column is cut before whole columns are dropped."""
+    return _cut_down(column, _LEAST_OF_A_PATH if column.settings.path else _LEAST)
 
 
-def _tightest(strip: Strip) -> int:
-    """The width below which nothing is cut."""
-    return _down_to(strip, _LEAST)
+def _tightest(column: TextColumn) -> int:
+    """Return the width to which a column is cut when nothing more can be dropped."""
+    return _cut_down(column, _LEAST)
 
 
-def _down_to(strip: Strip, least: int) -> int:
-    """So many characters at least, more where a text may not be cut."""
-    if not strip.column.elastic:
-        return _width(strip)
-    texts = (text for text, firm in zip(strip.texts, strip.firm, strict=True) if firm)
-    return max((min(_width(strip), least), *map(cell_len, texts)))
+def _cut_down(column: TextColumn, least: int) -> int:
+    """Return ``least``, or more where a text may not be cut."""
+    if not column.settings.elastic:
+        return _width(column)
+    texts = (text for text, firm in zip(column.texts, column.firm, strict=True) if firm)
+    return max((min(_width(column), least), *map(cell_len, texts)))
 
 
-def _slot(strip: Strip, width: int) -> Slot:
-    column = strip.column
-    texts = tuple(cut(text, width, column.path or path) for text, path in zip(strip.texts, strip.paths, strict=True))
+def _slot(column: TextColumn, width: int) -> Slot:
+    at_left = column.settings.path
+    texts = tuple(cut(text, width, at_left or path) for text, path in zip(column.texts, column.paths, strict=True))
     return Slot(cut(printable(column.title), width, path=True), texts, width, column.right)
 
 
 def cut(text: str, width: int, path: bool = False) -> str:
-    """A text, or as much of it as fits; of a path, its end. A number does not stand without what it counts.
+    """Cut a text to a width, a path at its left. A number is not kept without what it counts.
 
     >>> cut("BatchNorm2d", 8), cut("layer1.0.downsample.0", 16, path=True), cut("fc", 16)
     ('BatchNo…', '….0.downsample.0', 'fc')
@@ -177,16 +178,16 @@ def cut(text: str, width: int, path: bool = False) -> str:
     return f"{signs[:kept] if text.startswith(', ', kept) else _COUNTING.sub('', signs[:kept])}…"
 
 
-def _with_bars(table: Table, kept: Sequence[Strip], slots: Sequence[Slot], width: int) -> Iterator[Slot]:
-    """The same slots, each of shares followed by its bars, if all bars find room."""
+def _with_bars(table: Table, kept: Sequence[TextColumn], slots: Sequence[Slot], width: int) -> Iterator[Slot]:
+    """Put bars after each column of shares, if there is room for all of them."""
     least, most = _BARS
-    shares = [strip.column for strip in kept if strip.column.bar]
+    shares = [column for column in kept if column.settings.bar]
     room = width - _full(slot.width for slot in slots)
     length = min(room // len(shares) - GAP, most) if shares else 0
-    for strip, slot in zip(kept, slots, strict=True):
+    for column, slot in zip(kept, slots, strict=True):
         yield slot
-        if strip.column.bar and length >= least:
-            yield _bars(table, strip.column, length)
+        if column.settings.bar and length >= least:
+            yield _bars(table, column.settings, length)
 
 
 def _bars(table: Table, column: Column, length: int) -> Slot:
@@ -195,7 +196,7 @@ def _bars(table: Table, column: Column, length: int) -> Slot:
 
 
 def bar(share: float | None, length: int) -> str:
-    """A share as a bar, as exact as an eighth of a character; of anything above 0 something is seen.
+    """Return a share as a bar, in eighths of a character; anything above 0 is visible.
 
     >>> bar(1.0, 4), bar(0.5, 4), bar(0.001, 4), bar(None, 4)
     ('████', '██', '▏', '')
