@@ -1,4 +1,4 @@
-"""A model in sentences, every number computed from its graph."""
+"""Explain a model in sentences, every number computed from its graph."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LANGUAGES = {"en": english.explain, "zh": chinese.explain}
 
 
 def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
-    """A graph explained in a language.
+    """Explain a graph in a language.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
@@ -31,12 +31,12 @@ def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
 
 
 def check_language(lang: str) -> None:
-    """Refuse a language that there is not.
+    """Raise an error for an unknown language.
 
     >>> check_language("fr")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no language 'fr': choose en or zh
+    fxviz.UsageError: unknown language 'fr': choose en or zh
     """
     if lang not in LANGUAGES:
-        raise UsageError(f"no language '{lang}': choose {choice(tuple(LANGUAGES))}")
+        raise UsageError(f"unknown language '{lang}': choose {choice(tuple(LANGUAGES))}")

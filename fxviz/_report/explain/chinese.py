@@ -1,17 +1,18 @@
-"""A model explained in Chinese."""
+"""Explain a model in Chinese."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fxviz._analysis.facts import WEIGHTED, Facts, Kind, Layer, Place, Step
+from fxviz._analysis.facts import Facts, Kind, Layer, Step
 from fxviz._graph import ArchGraph, units
-from fxviz._report.explain import phrases, select
+from fxviz._graph.values import ResidualKind
+from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
 
 
 def explain(graph: ArchGraph, facts: Facts) -> Explanation:
-    """What there is to say of a graph, section by section."""
+    """Explain a graph section by section."""
     return explanation(
         _title(graph),
         (
@@ -37,7 +38,7 @@ def _title(graph: ArchGraph) -> str:
 
 
 def computation(graph: ArchGraph, facts: Facts) -> list[str]:
-    """MACs and time."""
+    """Describe MACs and time."""
     return [*_macs(graph, facts), *_time(graph, facts)]
 
 
@@ -46,75 +47,70 @@ def _time(graph: ArchGraph, facts: Facts) -> list[str]:
         return []
     shares, more = select.time_shares(facts)
     where = f"：{listed(shares)}{'等' * more}" if shares else ""
-    return [f"在 {phrases.name(graph.trace.device)} 上逐个运算计时，共用 {units.seconds(facts.time)}{where}。"]
+    return [f"在 {formats.name(graph.trace.device)} 上逐个运算计时，共耗时 {units.seconds(facts.time)}{where}。"]
 
 
 def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
-    """MACs by kind and part."""
     if not facts.macs:
         return [f"{facts.unknown_macs} 个运算的乘加运算量未知。"] if facts.unknown_macs else []
     over = "至少" if facts.unknown_macs else ""
-    said = [f"在此输入下{over}为 {units.macs(facts.macs)}（1 MAC 即一次乘加，等于 2 FLOPs）。"]
+    sentences = [f"在此输入下{over}为 {units.macs(facts.macs)}（1 MAC 即一次乘加，等于 2 FLOPs）。"]
     if facts.unknown_macs:
-        said.append(f"{facts.unknown_macs} 个运算的乘加运算量未知，未计入。")
+        sentences.append(f"{facts.unknown_macs} 个运算的乘加运算量未知，未计入。")
     if graph.trace.guessed:
-        said.append("取决于数据的部分是估计的，因此该数值只是近似值。")
+        sentences.append("取决于数据的部分是估计的，因此该数值只是近似值。")
     names = {**KINDS, "other": "不含权重的乘积"}
-    said.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in select.macs_kinds(facts))}。")
-    shares, more = select.macs_shares(facts)
-    return [*said, *([f"各部分占比：{listed(shares)}{'等' * more}。"] if shares else [])]
+    sentences.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in select.kinds_with_macs(facts))}。")
+    return [*sentences, *_by_part(select.macs_shares(facts))]
 
 
 def memory(facts: Facts) -> list[str]:
-    """Bytes of parameters, buffers and activations."""
-    memory, said = facts.memory, []
+    """Describe the bytes of parameters, buffers and activations."""
+    sentences = []
     if facts.params:
-        said.append(f"参数占 {_both(select.weights_bytes(memory))}。")
+        sentences.append(f"参数占 {_bytes(select.weights_bytes(facts.memory))}。")
     if facts.buffers:
-        said.append(
-            f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {memory_text(phrases.buffers(facts))}。"
-        )
-    if memory.largest:
-        largest = memory.largest
-        all_of_them = _both(select.activations_bytes(memory))
-        name = phrases.path(largest.path or largest.name)
-        shape, size = units.shape(largest.shape), memory_text(units.memory(largest.bytes))
-        said.append(f"对此输入，激活值占 {all_of_them}：即各运算新产生的全部张量。")
-        which = f"其中最大的有 {largest.equal} 个，各占 {size}，第一个" if largest.equal > 1 else "其中最大的"
-        said.append(f"{which}由 {name} 产生：{shape}{'' if largest.equal > 1 else f'，{size}'}。")
-    return said
+        size = memory_text(formats.buffers(facts))
+        sentences.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {size}。")
+    if largest := select.largest_tensor(facts.memory):
+        total, size = _bytes(select.activations_bytes(facts.memory)), memory_text(largest.size)
+        sentences += [
+            f"对此输入，激活值占 {total}：即各运算新产生的全部张量。",
+            f"其中最大的由 {largest.path} 产生：{largest.shape}，{size}。"
+            if largest.equal == 1
+            else f"其中最大的有 {largest.equal} 个，各占 {size}，第一个由 {largest.path} 产生：{largest.shape}。",
+        ]
+    return sentences
 
 
-def _both(taken: select.Bytes) -> str:
-    """Bytes as traced and in fp32."""
-    said = memory_text(taken.traced)
+def _bytes(taken: select.Bytes) -> str:
+    """Return bytes as traced and in fp32."""
+    traced = memory_text(taken.traced)
     if taken.fp32:
-        return f"{said}（按实际类型），fp32 时为 {memory_text(taken.fp32)}"
-    return f"{said}（fp32）" if taken.all_fp32 else said
+        return f"{traced}（按实际类型），fp32 时为 {memory_text(taken.fp32)}"
+    return f"{traced}（fp32）" if taken.all_fp32 else traced
 
 
 def convolutions(facts: Facts) -> list[str]:
-    """Kernels, strides and channels."""
-    found = [layer for layer in facts.of_kind("convolution") if layer.geometry]
-    if not found:
-        return []
-    return [*_kernels(found), *_special(found), *_chain(facts)]
+    """Describe kernels, strides and channels."""
+    found = select.convolutions(facts)
+    return [*_kernels(select.kernels(found)), *_special(found), *_chain(facts)] if found else []
 
 
-def _kernels(found: Sequence[Layer]) -> list[str]:
-    kernels, strides, paddings = phrases.kernels(found), phrases.strides(found), phrases.paddings(found)
-    wide = listed(f"{count} 个步长为 {size}" for size, count in strides if size != "1")
-    every = f"步长均为 {strides[0][0]}" if len(strides) == 1 else f"其中 {wide}"
-    if len(found) == 1:
-        return [f"唯一的卷积层使用{_kernel(kernels[0][0])}卷积核，步长为 {strides[0][0]}。"]
-    if len(kernels) == 1:
-        padding = f"，填充均为 {paddings[0]}" if len(paddings) == len(strides) == 1 else ""
-        return [f"全部 {len(found)} 个卷积层都使用{_kernel(kernels[0][0])}卷积核，{every}{padding}。"]
-    return [f"卷积核：{listed(f'{_of_kernel(size)} {count} 个' for size, count in kernels)}；{every}。"]
+def _kernels(kernels: select.Kernels) -> list[str]:
+    sizes, stride, count = kernels.sizes, kernels.stride, kernels.count
+    if count == 1:
+        return [f"唯一的卷积层使用{_kernel(sizes[0][0])}卷积核，步长为 {stride}。"]
+    strides = listed(f"{count} 个步长为 {size}" for size, count in kernels.strides)
+    every = f"步长均为 {stride}" if stride else f"其中 {strides}"
+    if len(sizes) == 1:
+        padding = f"，填充均为 {kernels.padding}" if kernels.padding else ""
+        return [f"全部 {count} 个卷积层都使用{_kernel(sizes[0][0])}卷积核，{every}{padding}。"]
+    return [f"卷积核：{listed(f'{_of_kernel(size)} {count} 个' for size, count in sizes)}；{every}。"]
 
 
 def _kernel(size: str) -> str:
-    """A kernel of one dimension is a number, which needs a word."""
+    """Return the sizes; of one dimension they are a number, which needs a word."""
     return f" {size} " if "×" in size else f"长度为 {size} 的"
 
 
@@ -129,28 +125,28 @@ def _special(found: Sequence[Layer]) -> list[str]:
     sorts.append((special.transposed, "转置卷积"))
     every = listed(sort for count, sort in sorts if count == len(found))
     some = listed(number(count, sort) for count, sort in sorts if 0 < count < len(found))
-    said = [f"{'它是' if len(found) == 1 else '全部为'}{every}" if every else "", f"其中有 {some}" if some else ""]
-    return [f"{'，'.join(filter(None, said))}。"] if any(said) else []
+    clauses = [f"{'它是' if len(found) == 1 else '全部为'}{every}" if every else "", f"其中有 {some}" if some else ""]
+    return [f"{'，'.join(filter(None, clauses))}。"] if any(clauses) else []
 
 
 def _chain(facts: Facts) -> list[str]:
-    channels = phrases.plain_channels(facts)
+    channels = select.plain_channels(facts)
     return [f"输出通道数依次为：{'-'.join(map(str, channels))}。"] if channels else []
 
 
 def maps(facts: Facts) -> list[str]:
-    """Where feature maps get smaller."""
-    said = []
+    """Describe where feature maps get smaller."""
+    sentences = []
     if facts.steps:
-        said.append(f"尺寸缩小的位置：{'；'.join(map(_step, facts.steps))}。")
-    if len(facts.stages) > 1:
-        channels = listed(f"{phrases.sizes(stage.size)} 时 {stage.channels}" for stage in facts.stages)
-        said.append(f"通道数：{channels}{_doubled(*phrases.doublings(facts.stages))}。")
-    return said
+        sentences.append(f"尺寸缩小的位置：{'；'.join(map(_step, facts.steps))}。")
+    if stages := select.stages(facts):
+        channels = listed(f"{formats.sizes(stage.size)} 时 {stage.channels}" for stage in stages)
+        sentences.append(f"通道数：{channels}{_doubled(*select.doublings(stages))}。")
+    return sentences
 
 
 def _doubled(times: int, changes: int) -> str:
-    """How often the channels double; nothing where they never do."""
+    """Say how often the channels double; nothing where they never do."""
     if not times:
         return ""
     if changes == 1:
@@ -160,15 +156,15 @@ def _doubled(times: int, changes: int) -> str:
 
 def _step(step: Step) -> str:
     ways = {
-        "convolution": f"步长 {phrases.stride(step.stride)}" if step.stride else "卷积",
+        "convolution": f"步长 {formats.stride(step.stride)}" if step.stride else "卷积",
         "pooling": "池化",
         "slicing": "切片",
     }
-    return f"{phrases.path(step.path)}（{ways[step.cause]}）{phrases.sizes(step.before)} → {phrases.sizes(step.after)}"
+    return f"{formats.path(step.path)}（{ways[step.cause]}）{formats.sizes(step.before)} → {formats.sizes(step.after)}"
 
 
 def linear(facts: Facts) -> list[str]:
-    """Fully connected layers."""
+    """Describe fully connected layers."""
     found = facts.of_kind("linear")
     if not found:
         return []
@@ -177,7 +173,7 @@ def linear(facts: Facts) -> list[str]:
         more = f"，以及另外 {others} 种" if others else ""
         return [f"共 {len(found)} 个：{listed(f'{size} 的 {count} 个' for size, count in pairs)}{more}。"]
     return [
-        f"{phrases.path(layer.path)}：{layer.features[0]} → {layer.features[1]}，{_held(layer, facts)}。"
+        f"{formats.path(layer.path)}：{layer.features[0]} → {layer.features[1]}，{_held(layer, facts)}。"
         for layer in found
         if layer.features
     ]
@@ -186,50 +182,52 @@ def linear(facts: Facts) -> list[str]:
 def _held(layer: Layer, facts: Facts) -> str:
     if not layer.params:
         return "其参数已计入别处"
-    return f"参数量 {units.hundredths(layer.params)}（{phrases.share_of(layer.params, facts)}）"
+    return f"参数量 {units.hundredths(layer.params)}（{formats.share_of(layer.params, facts)}）"
 
 
 def attention(facts: Facts) -> list[str]:
-    """Where attention is computed."""
+    """Describe where attention is computed."""
     attention = facts.attention
     if attention is None:
         return []
-    blocks = listed(f"{count} 个 {phrases.name(name)} 块" for name, count in attention.blocks.items())
-    said = [f"共计算 {attention.count} 次" + (f"，分布在 {blocks}中。" if blocks else "。")]
+    blocks = listed(f"{count} 个 {formats.name(name)} 块" for name, count in attention.blocks.items())
+    sentences = [f"共计算 {attention.count} 次" + (f"，分布在 {blocks}中。" if blocks else "。")]
     heads = f"头数为 {listed(map(str, attention.heads))}" if attention.heads else ""
     widths = f"宽度为 {listed(map(str, attention.widths))}" if attention.widths else ""
-    return [*said, *([f"{'，'.join(filter(None, (heads, widths)))}。"] if heads or widths else [])]
+    return [*sentences, *([f"{'，'.join(filter(None, (heads, widths)))}。"] if heads or widths else [])]
 
 
 def blocks(facts: Facts) -> list[str]:
-    """Residual blocks, shortcuts and gates."""
-    said = []
+    """Describe residual blocks, shortcuts and gates."""
+    sentences = []
     if facts.blocks:
         total = sum(block.count for block in facts.blocks)
-        said.append(f"共 {total} 个残差块：{listed(f'{b.count} 个 {phrases.name(b.name)}' for b in facts.blocks)}。")
-    return [*said, *_shortcuts(facts), *_others(facts)]
+        sentences.append(
+            f"共 {total} 个残差块：{listed(f'{b.count} 个 {formats.name(b.name)}' for b in facts.blocks)}。"
+        )
+    return [*sentences, *_shortcuts(facts), *_other_skips(facts)]
 
 
 def _shortcuts(facts: Facts) -> list[str]:
-    said = []
+    sentences = []
     for skips in select.shortcuts(facts):
         held = f"参数量 {skips.params}，占 {skips.share}" if skips.params else "不含参数"
-        said.append(f"{number(skips.count, RESIDUAL[skips.kind])}，{held}。")
-    return said
+        sentences.append(f"{number(skips.count, RESIDUAL[skips.kind])}，{held}。")
+    return sentences
 
 
-def _others(facts: Facts) -> list[str]:
+def _other_skips(facts: Facts) -> list[str]:
     concat, gates = facts.skips["concat"], facts.skips["gate"]
-    said = []
+    sentences = []
     if concat:
-        said.append(f"{concat} 处将较早的特征与较晚的特征拼接。")
+        sentences.append(f"{concat} 处将较早的特征与较晚的特征拼接。")
     if gates:
-        said.append(f"{gates} 处门控：特征与由其计算出的权重相乘。")
-    return said
+        sentences.append(f"{gates} 处门控：特征与由其计算出的权重相乘。")
+    return sentences
 
 
 def structure(graph: ArchGraph, facts: Facts) -> list[str]:
-    """Layers and totals."""
+    """Describe layers and totals."""
     return [*_failure(graph), *_layers(facts), *_totals(graph, facts)]
 
 
@@ -244,43 +242,42 @@ def _failure(graph: ArchGraph) -> list[str]:
 def _layers(facts: Facts) -> list[str]:
     if not facts.weighted:
         return ["没有带权重的层。"]
-    said = [f"共 {facts.weighted} 个带权重的层：{_counted(facts, 'main')}。"]
-    where = {"shortcut": "残差连接上的 ", "gate": "门控内的 "}
-    left_out = [where[place] + text for place in select.BESIDE if (text := _counted(facts, place))]
-    left_out += [number(len(found), KINDS[kind]) for kind in select.QUIET if (found := facts.of_kind(kind))]
+    sentences = [f"共 {facts.weighted} 个带权重的层：{_kinds_listed(select.counted(facts))}。"]
+    where = {"shortcut": "残差连接上的 ", "gate": "门控内的 ", "main": ""}
+    left_out = listed(f"{where[place]}{_kinds_listed(kinds)}" for place, kinds in select.uncounted(facts))
     if left_out:
-        said.append(f"按论文惯例计数：只计主干，每层计一次；未计入的有{spaced(listed(left_out))}。")
-    return [*said, *_depth(facts)]
+        sentences.append(f"按论文惯例计数：只计主干，每层计一次；未计入的有{spaced(left_out)}。")
+    return [*sentences, *_depth(facts)]
 
 
-def _counted(facts: Facts, place: Place, kinds: Sequence[Kind] = WEIGHTED) -> str:
-    return listed(number(len(found), KINDS[kind]) for kind in kinds if (found := facts.of_kind(kind, place)))
+def _kinds_listed(kinds: select.KindCounts) -> str:
+    return listed(number(count, KINDS[kind]) for kind, count in kinds)
 
 
 def _depth(facts: Facts) -> list[str]:
-    depth = facts.depth
     if facts.is_chain:
         return ["这些层首尾相接，连成一条链。"] if facts.weighted > 1 else []
-    kinds = listed(number(count, KINDS[kind]) for kind in WEIGHTED if (count := depth.kinds.get(kind, 0)))
-    calls = "（每次调用都计入）" if depth.repeats else ""
-    return [f"最长的链有 {depth.layers} 层{calls}：{kinds}。"]
+    calls = "（每次调用都计入）" if facts.depth.repeats else ""
+    return [f"最长的链有 {facts.depth.layers} 层{calls}：{_kinds_listed(select.deepest(facts))}。"]
 
 
 def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
     if not facts.params:
         return ["没有参数。"]
-    said = [f"总参数量为 {exact(facts.params)}，{_frozen(facts)}。"]
+    sentences = [f"总参数量为 {exact(facts.params)}，{_frozen(facts)}。"]
     if facts.unused:
         names, more = select.owners(facts)
         verb = "未到达" if graph.trace.failure else "没有用到"
         where = f"位于 {listed(names)}{' 等' * more}"
-        said.append(
+        sentences.append(
             f"本次运行{verb}其中的{spaced(counted(facts.unused_params))}参数（{where}）；占比均相对于用到的参数。"
         )
     if shared := select.shared(facts):
         besides = f"，另有 {shared.count - 1} 个共享参数" if shared.count > 1 else ""
-        said.append(f"{shared.name} 由 {listed(shared.readers)}{' 等' * shared.more} 共享{besides}；共享参数只计一次。")
-    return said
+        sentences.append(
+            f"{shared.name} 由 {listed(shared.readers)}{' 等' * shared.more} 共享{besides}；共享参数只计一次。"
+        )
+    return sentences
 
 
 def _frozen(facts: Facts) -> str:
@@ -290,14 +287,13 @@ def _frozen(facts: Facts) -> str:
 
 
 def parameters(facts: Facts) -> list[str]:
-    """Where the parameters are."""
+    """Describe where the parameters are."""
     if not facts.used_params:
         return []
-    return [*_core(facts), *_parts(facts), *_kinds(facts), *_largest(facts)]
+    return [*_core(facts), *_by_part(select.shares(facts)), *_kinds(facts), *_largest_layer(facts)]
 
 
 def _core(facts: Facts) -> list[str]:
-    """The smallest set of parts that holds 80 %."""
     core = select.core(facts)
     if core is None:
         return []
@@ -309,13 +305,13 @@ def _core(facts: Facts) -> list[str]:
     return [f"{listed(core.names)} {'合计' if core.count > 1 else '独'}占参数量的 {core.share}。"]
 
 
-def _parts(facts: Facts) -> list[str]:
-    shares, more = select.shares(facts)
+def _by_part(found: select.Shares) -> list[str]:
+    shares, more = found
     return [f"各部分占比：{listed(shares)}{'等' * more}。"] if shares else []
 
 
 def _kinds(facts: Facts) -> list[str]:
-    kinds = phrases.other_kinds(facts.kinds)
+    kinds = select.kinds_with_params(facts.kinds)
     if len(kinds) == 1:
         return [f"参数全部在{KINDS[kinds[0][0]]}中。"]
     held = [f"{KINDS[kind]} {units.percent(amount.share)}" for kind, amount in kinds]
@@ -323,19 +319,20 @@ def _kinds(facts: Facts) -> list[str]:
 
 
 def _rivals(facts: Facts) -> list[str]:
-    """Which of convolutions and fully connected layers hold most, as that is often claimed wrongly."""
-    rivals = phrases.rivals(facts)
+    """Say whether convolutions or fully connected layers hold most, as that is often claimed wrongly."""
+    rivals = select.rivals(facts)
     if rivals is None:
         return []
     most, less = (
-        f"{KINDS[kind]}{f' {sole}' if (sole := phrases.sole(facts, kind)) else ''}（{units.percent(facts.kinds[kind].share)}）"
+        f"{KINDS[kind]}{f' {only}' if (only := select.only_layer(facts, kind)) else ''}"
+        f"（{units.percent(facts.kinds[kind].share)}）"
         for kind in rivals
     )
     return [f"大部分参数在{most}中，而不在{less}中。"]
 
 
-def _largest(facts: Facts) -> list[str]:
-    layer = select.largest(facts)
+def _largest_layer(facts: Facts) -> list[str]:
+    layer = select.largest_layer(facts)
     if layer is None:
         return []
     which = "最大的层是" if layer.equal == 1 else f"最大的层有 {layer.equal} 个，大小相同，第一个是"
@@ -353,7 +350,7 @@ KINDS: dict[Kind, str] = {
     "other": "其他参数",
 }
 
-RESIDUAL = {
+RESIDUAL: dict[ResidualKind, str] = {
     "identity": "恒等映射的残差连接",
     "projection": "带投影的残差连接",
     "resample": "带重采样的残差连接",
@@ -369,12 +366,12 @@ def number(count: int, noun: str) -> str:
     return f"{count:,} 个{noun}"
 
 
-def memory_text(said: str) -> str:
+def memory_text(size: str) -> str:
     """
     >>> memory_text("640 bytes"), memory_text("64.00 kB")
     ('640 字节', '64.00 kB')
     """
-    return said.replace("bytes", "字节")
+    return size.replace("bytes", "字节")
 
 
 def listed(items: Iterable[str]) -> str:
@@ -390,7 +387,7 @@ def exact(value: int) -> str:
     >>> exact(11_689_512), exact(640)
     ('11.69M（11,689,512）', '640')
     """
-    return phrases.exact(value, "（）")
+    return formats.exact(value, "（）")
 
 
 def counted(value: int) -> str:
@@ -402,7 +399,7 @@ def counted(value: int) -> str:
 
 
 def spaced(text: str) -> str:
-    """With a space between Chinese characters and the number or the name that follows.
+    """Return the text with a space between Chinese characters and the number or the name that follows.
 
     >>> spaced("20 个"), spaced("卷积层")
     (' 20 个', '卷积层')

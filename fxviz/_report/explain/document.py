@@ -1,34 +1,36 @@
-"""Sections of short sentences, as plain text or as Markdown."""
+"""Write sections of short sentences as plain text or Markdown."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal, get_args
 
-from fxviz._errors import UsageError, choice, printable
-from fxviz._report.tables.forms import escaped
+from fxviz._errors import UsageError, choice, printable, shown
+from fxviz._graph import units
+from fxviz._report.tables.forms import markdown_escaped
 
-_MARK = "  - "
+_BULLET = "  - "
 
 
 @dataclass(frozen=True)
 class Section:
-    """A heading and sentences. Names in them stand as the model has them; a form makes them harmless."""
+    """A heading and sentences, with names as the model has them; each form escapes them."""
 
     title: str
     sentences: tuple[str, ...]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
-    """A title and sections, those that have something to say. ``print`` shows the sentences."""
+    """A title and sections, none of them empty. ``print`` shows the sentences."""
 
     title: str
     sections: tuple[Section, ...]
 
     def written(self, form: str = "text", width: int | None = None, styled: bool = False) -> str:
-        """The explanation as text.
+        """Return the explanation as text.
 
         Args:
             form: "text" or "markdown".
@@ -36,7 +38,7 @@ class Explanation:
             styled: whether the terminal takes bold, in which titles are written.
 
         Raises:
-            UsageError: there is no such form.
+            UsageError: unknown format.
         """
         check_form(form)
         if form == "markdown":
@@ -46,8 +48,13 @@ class Explanation:
     def __str__(self) -> str:
         return self.text().rstrip("\n")
 
+    def __repr__(self) -> str:
+        sentences = sum(len(section.sentences) for section in self.sections)
+        counts = f"{units.quantity(len(self.sections), 'section')}, {units.quantity(sentences, 'sentence')}"
+        return f"<Explanation {shown(printable(self.title), 120)}: {counts}>"
+
     def text(self, width: int | None = None) -> str:
-        """Plain text: each sentence on one line, or wrapped to ``width`` columns.
+        """Return plain text: each sentence on one line, or wrapped to ``width`` columns.
 
         >>> print(Explanation("net", (Section("Memory", ("The weights take 64 bytes.",)),)).text(24), end="")
         net
@@ -64,7 +71,7 @@ class Explanation:
 
     @property
     def markdown(self) -> str:
-        """Headings and lists; what names hold is escaped.
+        """Return headings and lists in Markdown, with names escaped.
 
         >>> print(Explanation("a_b", (Section("Memory", ("*x* takes 64 bytes.",)),)).markdown, end="")
         # a_b
@@ -73,55 +80,56 @@ class Explanation:
         <BLANKLINE>
         * \\*x\\* takes 64 bytes.
         """
-        parts = [f"# {escaped(self.title)}"]
+        parts = [f"# {markdown_escaped(self.title)}"]
         for section in self.sections:
             parts += [
-                f"## {escaped(section.title)}",
-                "\n".join(f"* {escaped(sentence)}" for sentence in section.sentences),
+                f"## {markdown_escaped(section.title)}",
+                "\n".join(f"* {markdown_escaped(sentence)}" for sentence in section.sentences),
             ]
         return "\n\n".join(parts) + "\n"
 
 
-FORMS = ("text", "markdown")
+Form = Literal["text", "markdown"]
+FORMS: tuple[Form, ...] = get_args(Form)
 
 
 def check_form(form: str) -> None:
-    """Refuse a form that there is not.
+    """Raise an error for an unknown format.
 
     >>> check_form("pdf")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no format 'pdf': choose text or markdown
+    fxviz.UsageError: unknown format 'pdf': choose text or markdown
     """
     if form not in FORMS:
-        raise UsageError(f"no format '{form}': choose {choice(FORMS)}")
+        raise UsageError(f"unknown format '{form}': choose {choice(FORMS)}")
 
 
 def _styled(text: str, width: int) -> str:
-    """The same text, lines that belong to no sentence in bold."""
+    """Return the text with titles in bold."""
     from rich.text import Text
 
-    from fxviz._report.tables.text import drawn  # which needs rich, as no other form does
+    from fxviz._report.tables.text import with_styles  # which needs rich, as no other form does
 
-    return drawn([Text(line, "" if line.startswith(" ") else "bold") for line in text.splitlines()], width)
+    return with_styles([Text(line, "" if line.startswith(" ") else "bold") for line in text.splitlines()], width)
 
 
 def explanation(title: str, sections: Sequence[tuple[str, list[str]]]) -> Explanation:
-    """The sections that have something to say."""
-    return Explanation(title, tuple(Section(name, tuple(said)) for name, said in sections if said))
+    """Return an explanation without empty sections."""
+    return Explanation(title, tuple(Section(name, tuple(sentences)) for name, sentences in sections if sentences))
 
 
 def _block(section: Section, width: int | None) -> Iterator[str]:
     yield from _lines(section.title, "", width)
     for sentence in section.sentences:
-        yield from _lines(sentence, _MARK, width)
+        yield from _lines(sentence, _BULLET, width)
 
 
-def _lines(text: str, mark: str, width: int | None) -> Iterator[str]:
-    shown = printable(text)
-    lines = [shown] if width is None else wrapped(shown, max(width - len(mark), 20))
+def _lines(text: str, bullet: str, width: int | None) -> Iterator[str]:
+    whole = printable(text)
+    lines = [whole] if width is None else wrapped(whole, max(width - len(bullet), 20))
     for place, line in enumerate(lines):
-        yield (" " * len(mark) if place else mark) + line
+        yield (" " * len(bullet) if place else bullet) + line
 
 
 _WIDE = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
@@ -131,7 +139,7 @@ _PIECE = re.compile(rf" |[{_NEVER_LAST}]*((?![{_NEVER_LAST}])[{_WIDE}]|[^ {_WIDE
 
 
 def wrapped(text: str, width: int) -> list[str]:
-    """The lines of a text, each ``width`` columns of a terminal wide at most, unless a word is longer.
+    """Break a text into lines of at most ``width`` terminal columns; a longer word stays whole.
 
     A line breaks at a space or between Chinese characters, but not before a closing sign or behind an opening one.
 

@@ -1,17 +1,17 @@
-"""A model explained in English."""
+"""Explain a model in English."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from fxviz._analysis.facts import WEIGHTED, Facts, Kind, Layer, Place, Step
+from fxviz._analysis.facts import Facts, Kind, Layer, Step
 from fxviz._graph import SKIP_NOUNS, ArchGraph, units
-from fxviz._report.explain import phrases, select
+from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
 
 
 def explain(graph: ArchGraph, facts: Facts) -> Explanation:
-    """What there is to say of a graph, section by section."""
+    """Explain a graph section by section."""
     return explanation(
         _title(graph),
         (
@@ -31,223 +31,13 @@ def explain(graph: ArchGraph, facts: Facts) -> Explanation:
 def _title(graph: ArchGraph) -> str:
     title = select.title(graph)
     source = f" from {title.source}" if title.source else ""
-    weights = f" with the weights {title.weights}" if title.weights else ""
+    weights = f" with weights {title.weights}" if title.weights else ""
     inputs = f", run on {', '.join(title.inputs)}" if title.inputs else ""
     return f"{title.name}: {title.cls}{source}{weights}{inputs}"
 
 
-def computation(graph: ArchGraph, facts: Facts) -> list[str]:
-    """MACs and time."""
-    return [*_macs(graph, facts), *_time(graph, facts)]
-
-
-def _time(graph: ArchGraph, facts: Facts) -> list[str]:
-    if facts.time is None:
-        return []
-    shares, more = select.time_shares(facts)
-    where = f": {', '.join(shares)}{', …' * more}" if shares else ""
-    return [f"It took {units.seconds(facts.time)} on {phrases.name(graph.trace.device)}, step by step{where}."]
-
-
-def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
-    """MACs by kind and part."""
-    if not facts.macs:
-        return [f"{_unknown(facts)}."] if facts.unknown_macs else []
-    over = " or more" if facts.unknown_macs else ""
-    said = [f"{units.macs(facts.macs)}{over} for this input (1 MAC, a multiplication and an addition, is 2 FLOPs)."]
-    if facts.unknown_macs:
-        said.append(f"{_unknown(facts)} and left out.")
-    if graph.trace.guessed:
-        said.append("What depends on the data was guessed, so that the number is about right only.")
-    names = {**{kind: several(kind) for kind in KINDS}, "other": "products without weights"}
-    said.append(f"By kind: {', '.join(f'{names[kind]} {share}' for kind, share in select.macs_kinds(facts))}.")
-    shares, more = select.macs_shares(facts)
-    return [*said, *([f"Part by part: {', '.join(shares)}{', …' * more}."] if shares else [])]
-
-
-def _unknown(facts: Facts) -> str:
-    return f"The MACs of {number(facts.unknown_macs, 'operation')} are unknown"
-
-
-def memory(facts: Facts) -> list[str]:
-    """Bytes of parameters, buffers and activations."""
-    memory, said = facts.memory, []
-    if facts.params:
-        said.append(f"The parameters take {_both(select.weights_bytes(memory))}.")
-    if facts.buffers:
-        scalars = number(facts.buffers, "scalar")
-        said.append(f"Buffers, which are no parameters, add {scalars}, {phrases.buffers(facts)} at four bytes each.")
-    if memory.largest:
-        largest = memory.largest
-        all_of_them = _both(select.activations_bytes(memory))
-        name = phrases.path(largest.path or largest.name)
-        said.append(f"The activations take {all_of_them}: every tensor that an operation newly makes, for this input.")
-        size = units.memory(largest.bytes)
-        which = (
-            f"The largest are {largest.equal} of {size} each, the first" if largest.equal > 1 else "The largest of them"
-        )
-        alone = "" if largest.equal > 1 else f", {size}"
-        said.append(f"{which} leaves {name}: {units.shape(largest.shape)}{alone}.")
-    return said
-
-
-def _both(taken: select.Bytes) -> str:
-    """Bytes as traced and in fp32."""
-    if taken.fp32:
-        return f"{taken.traced} as traced, {taken.fp32} in fp32"
-    return f"{taken.traced} (fp32)" if taken.all_fp32 else taken.traced
-
-
-def convolutions(facts: Facts) -> list[str]:
-    """Kernels, strides and channels."""
-    found = [layer for layer in facts.of_kind("convolution") if layer.geometry]
-    if not found:
-        return []
-    return [*_kernels(found), *_special(found), *_chain(facts)]
-
-
-def _kernels(found: Sequence[Layer]) -> list[str]:
-    kernels, strides, paddings = phrases.kernels(found), phrases.strides(found), phrases.paddings(found)
-    if len(found) == 1:
-        return [f"The only convolution has a {_kernel(kernels[0][0], 'kernel')} and stride {strides[0][0]}."]
-    wide = listed(f"{count} with stride {size}" for size, count in strides if size != "1")
-    every = f"stride {strides[0][0]}" if len(strides) == 1 else ""
-    if len(kernels) == 1:
-        same = listed([every, f"padding {paddings[0]}" if len(paddings) == 1 else ""]) if every else wide
-        all_of = "Both" if len(found) == 2 else f"All {len(found)}"
-        return [f"{all_of} convolutions have {_kernel(kernels[0][0], 'kernels')}, {same}."]
-    sizes = listed(f"{count} of {_kernel(size)}" for size, count in kernels)
-    return [f"Kernels: {sizes}; {f'all with {every}' if every else wide}."]
-
-
-def _kernel(size: str, noun: str = "") -> str:
-    """Sizes with the noun for what has them; of one dimension it is a number, which needs a word.
-
-    >>> _kernel("3×3", "kernel"), _kernel("3", "kernels"), _kernel("3")
-    ('3×3 kernel', 'kernels of size 3', 'size 3')
-    """
-    if "×" in size:
-        return f"{size} {noun}".rstrip()
-    return f"{noun} of size {size}" if noun else f"size {size}"
-
-
-def _special(found: Sequence[Layer]) -> list[str]:
-    special = select.special(found)
-    ways = [(special.depthwise, "depthwise"), (special.grouped, f"grouped ({listed(map(str, special.groups))} groups)")]
-    ways += [(count, f"dilated by {size}") for size, count in special.dilated]
-    said = [(count, way) for count, way in (*ways, (special.transposed, "transposed")) if count]
-    if len(found) == 1:
-        return [f"It is {listed(way for _, way in said)}."] if said else []
-    told = listed(
-        f"{'all' if count == len(found) else count} {agreeing(count, 'is', 'are')} {way}" for count, way in said
-    )
-    return [f"{told[0].upper()}{told[1:]}."] if said else []
-
-
-def _chain(facts: Facts) -> list[str]:
-    channels = phrases.plain_channels(facts)
-    return [f"Output channels in order: {'-'.join(map(str, channels))}."] if channels else []
-
-
-def maps(facts: Facts) -> list[str]:
-    """Where feature maps get smaller."""
-    said = []
-    if facts.steps:
-        said.append(f"They get smaller at {'; '.join(map(_step, facts.steps))}.")
-    if len(facts.stages) > 1:
-        channels = ", ".join(f"{stage.channels} at {phrases.sizes(stage.size)}" for stage in facts.stages)
-        said.append(f"Channels: {channels}{_doubled(*phrases.doublings(facts.stages))}.")
-    return said
-
-
-def _doubled(times: int, changes: int) -> str:
-    """How often the channels double; nothing where they never do."""
-    if not times:
-        return ""
-    often = f"{times} of {changes} times" if times < changes else "every time" if changes > 1 else ""
-    return f"; they double {often} that the size changes" if often else "; they double where the size changes"
-
-
-def _step(step: Step) -> str:
-    ways = {"convolution": f"stride {phrases.stride(step.stride)}" if step.stride else "", "slicing": "slicing"}
-    way = ways.get(step.cause, "pooling") or step.cause
-    return f"{phrases.path(step.path)} ({way}) {phrases.sizes(step.before)} → {phrases.sizes(step.after)}"
-
-
-def linear(facts: Facts) -> list[str]:
-    """Fully connected layers."""
-    found = facts.of_kind("linear")
-    if not found:
-        return []
-    if not select.are_few(found):
-        pairs, others = select.features(found)
-        if len(pairs) == 1:
-            return [f"{len(found)} of them, all {pairs[0][0]}."]
-        more = [number(others, "other size")] if others else []
-        return [f"{len(found)} of them: {listed([*(f'{count} of {size}' for size, count in pairs), *more])}."]
-    return [
-        f"{phrases.path(layer.path)}: {layer.features[0]} → {layer.features[1]}, {_held(layer, facts)}."
-        for layer in found
-        if layer.features
-    ]
-
-
-def _held(layer: Layer, facts: Facts) -> str:
-    if not layer.params:
-        return "its parameters are counted elsewhere"
-    return f"{number(layer.params, 'parameter', units.hundredths)} ({phrases.share_of(layer.params, facts)})"
-
-
-def attention(facts: Facts) -> list[str]:
-    """Where attention is computed."""
-    attention = facts.attention
-    if attention is None:
-        return []
-    blocks = listed(number(count, _block(name)) for name, count in attention.blocks.items())
-    times = "once" if attention.count == 1 else f"{attention.count} times"
-    said = [f"It is computed {times}" + (f", in {blocks}." if blocks else ".")]
-    heads = listed(map(str, attention.heads)) + " head" + "s" * (attention.heads != (1,)) if attention.heads else ""
-    widths = f"width {listed(map(str, attention.widths))}" if attention.widths else ""
-    return [*said, *([f"It has {listed((heads, widths))}."] if heads or widths else [])]
-
-
-def _block(name: str) -> str:
-    """A class of blocks as a noun, unless it is one by itself."""
-    said = phrases.name(name)
-    return said if said.lower().endswith("block") else f"{said} block"
-
-
-def blocks(facts: Facts) -> list[str]:
-    """Residual blocks, shortcuts and gates."""
-    said = []
-    if facts.blocks:
-        total = sum(block.count for block in facts.blocks)
-        said.append(
-            f"{number(total, 'residual block')}: {listed(f'{b.count} {phrases.name(b.name)}' for b in facts.blocks)}."
-        )
-    return [*said, *_shortcuts(facts), *_others(facts)]
-
-
-def _shortcuts(facts: Facts) -> list[str]:
-    said = []
-    for skips in select.shortcuts(facts):
-        held = f"{skips.params} parameters, {skips.share}" if skips.params else "no parameters"
-        said.append(f"{number(skips.count, SKIP_NOUNS[skips.kind])} with {held}.")
-    return said
-
-
-def _others(facts: Facts) -> list[str]:
-    concat, gates = facts.skips["concat"], facts.skips["gate"]
-    said = []
-    if concat:
-        said.append(f"{number(concat, SKIP_NOUNS['concat'])}: earlier features are concatenated with later ones.")
-    if gates:
-        said.append(f"{number(gates, SKIP_NOUNS['gate'])}: features are multiplied by weights computed from them.")
-    return said
-
-
 def structure(graph: ArchGraph, facts: Facts) -> list[str]:
-    """Layers and totals."""
+    """Describe layers and totals."""
     return [*_failure(graph), *_layers(facts), *_totals(graph, facts)]
 
 
@@ -257,119 +47,331 @@ def _failure(graph: ArchGraph) -> list[str]:
         return []
     path, cls = stopped
     return [
-        f"The run stopped at {f'{path} ({cls})' if path else cls}: all that follows is said of what ran until then."
+        f"The run stopped at {f'{path} ({cls})' if path else cls}; everything below covers only what ran before that."
     ]
 
 
 def _layers(facts: Facts) -> list[str]:
     if not facts.weighted:
         return ["It has no weighted layers."]
-    said = [f"{number(facts.weighted, 'weighted layer')}: {_counted(facts, 'main')}."]
-    where = {"shortcut": "on shortcuts", "gate": "in gates"}
-    left_out = [f"{text} {where[place]}" for place in select.BESIDE if (text := _counted(facts, place))]
-    left_out += [number(len(found), KINDS[kind]) for kind in select.QUIET if (found := facts.of_kind(kind))]
-    if left_out:
-        are = "is" if len(left_out) == 1 and left_out[0].startswith("1 ") else "are"
-        said.append(
-            f"Counted as papers do, each layer once and on the main way alone: not counted {are} {listed(left_out)}."
+    sentences = [f"{number(facts.weighted, 'weighted layer')}: {_kinds_listed(select.counted(facts))}."]
+    if uncounted := select.uncounted(facts):
+        where = {"shortcut": " on shortcuts", "gate": " in gates", "main": ""}
+        total = sum(count for _, kinds in uncounted for _, count in kinds)
+        left_out = listed(f"{_kinds_listed(kinds)}{where[place]}" for place, kinds in uncounted)
+        sentences.append(
+            "Layers are counted as in papers, each once and only on the main path; "
+            f"{left_out} {agreeing(total, 'is', 'are')} not counted."
         )
-    return [*said, *_depth(facts)]
+    return [*sentences, *_depth(facts)]
 
 
-def _counted(facts: Facts, place: Place, kinds: Sequence[Kind] = WEIGHTED) -> str:
-    return listed(number(len(found), KINDS[kind]) for kind in kinds if (found := facts.of_kind(kind, place)))
+def _kinds_listed(kinds: select.KindCounts) -> str:
+    return listed(number(count, KINDS[kind]) for kind, count in kinds)
 
 
 def _depth(facts: Facts) -> list[str]:
-    depth = facts.depth
     if facts.is_chain:
-        return ["All of them follow one another in one chain."] if facts.weighted > 1 else []
-    kinds = listed(number(count, KINDS[kind]) for kind in WEIGHTED if (count := depth.kinds.get(kind, 0)))
-    calls = ", each call counted" if depth.repeats else ""
-    return [f"The longest chain is {depth.layers} deep{calls}: {kinds}."]
+        return ["The weighted layers form a single chain."] if facts.weighted > 1 else []
+    layers = number(facts.depth.layers, "layer")
+    calls = ", counting every call" if facts.depth.repeats else ""
+    return [f"The longest chain has {layers}{calls}: {_kinds_listed(select.deepest(facts))}."]
 
 
 def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
     if not facts.params:
         return ["It has no parameters."]
-    said = [f"{phrases.exact(facts.params)} {agreeing(facts.params, 'parameter', 'parameters')}, {_frozen(facts)}."]
+    sentences = [
+        f"{formats.exact(facts.params)} {agreeing(facts.params, 'parameter', 'parameters')}, {_frozen(facts)}."
+    ]
     if facts.unused:
         names, more = select.owners(facts)
-        verb = "did not reach" if graph.trace.failure else "does not use"
-        said.append(
-            f"This run {verb} {phrases.exact(facts.unused_params)} of them (in {', '.join(names)}{' and more' * more}); "
-            "shares are of those that it uses."
+        does_not, used = ("did not reach", "reached") if graph.trace.failure else ("does not use", "used")
+        sentences.append(
+            f"This run {does_not} {formats.exact(facts.unused_params)} of them (in {listed(names, more)}); "
+            f"shares are of the parameters {used}."
         )
     if shared := select.shared(facts):
         others = shared.count - 1
         besides = f", and {others} more {agreeing(others, 'is', 'are')} shared" if others else ""
-        where = listed(shared.readers) + " and more" * shared.more
-        said.append(f"{shared.name} is shared by {where}{besides}; shared parameters count once.")
-    return said
+        sentences.append(
+            f"{shared.name} is shared by {listed(shared.readers, shared.more)}{besides}; shared parameters count once."
+        )
+    return sentences
 
 
 def _frozen(facts: Facts) -> str:
     if not facts.frozen:
-        return "all of them trainable"
-    return "all of them frozen" if facts.frozen == facts.params else f"{phrases.exact(facts.frozen)} of them frozen"
+        return "all trainable"
+    return "all frozen" if facts.frozen == facts.params else f"{formats.exact(facts.frozen)} of them frozen"
 
 
 def parameters(facts: Facts) -> list[str]:
-    """Where the parameters are."""
+    """Describe where the parameters are."""
     if not facts.used_params:
         return []
-    return [*_core(facts), *_parts(facts), *_kinds(facts), *_largest(facts)]
+    return [*_core(facts), *_by_part(select.shares(facts)), *_kinds(facts), *_largest_layer(facts)]
 
 
 def _core(facts: Facts) -> list[str]:
-    """The smallest set of parts that holds 80 %."""
     core = select.core(facts)
     if core is None:
         return []
     if not core.names:
-        return [f"{core.count} of {core.of} parts hold {core.share} of the parameters."]
+        return [f"The {in_words(core.count)} largest of {core.of} parts hold {core.share} of the parameters."]
     if core.first:
         first, *others = core.names
-        return [f"{first} alone holds {core.first} of the parameters; with {listed(others)} it is {core.share}."]
+        return [f"{first} alone holds {core.first} of the parameters; together with {listed(others)}, {core.share}."]
     holds = agreeing(core.count, "alone holds", "hold")
     return [f"{listed(core.names)} {holds} {core.share} of the parameters."]
 
 
-def _parts(facts: Facts) -> list[str]:
-    shares, more = select.shares(facts)
-    return [f"Part by part: {', '.join(shares)}{', …' * more}."] if shares else []
+def _by_part(found: select.Shares) -> list[str]:
+    shares, more = found
+    return [f"By part: {', '.join(shares)}{', and others' * more}."] if shares else []
 
 
 def _kinds(facts: Facts) -> list[str]:
-    kinds = phrases.other_kinds(facts.kinds)
+    kinds = select.kinds_with_params(facts.kinds)
     if len(kinds) == 1:
-        return [f"All of them are in {several(kinds[0][0])}."]
-    held = [f"{several(kind)} {units.percent(amount.share)}" for kind, amount in kinds]
+        return [f"All parameters are in {plural(kinds[0][0])}."]
+    held = [f"{plural(kind)} {units.percent(amount.share)}" for kind, amount in kinds]
     return [*_rivals(facts), f"By kind: {', '.join(held)}."]
 
 
 def _rivals(facts: Facts) -> list[str]:
-    """Which of convolutions and fully connected layers hold most, as that is often claimed wrongly."""
-    rivals = phrases.rivals(facts)
+    """Say whether convolutions or fully connected layers hold most, as that is often claimed wrongly."""
+    rivals = select.rivals(facts)
     if rivals is None:
         return []
     most, less = (
-        f"{f'the {KINDS[kind]} {sole}' if (sole := phrases.sole(facts, kind)) else several(kind)} "
+        f"{f'the {KINDS[kind]} {only}' if (only := select.only_layer(facts, kind)) else plural(kind)} "
         f"({units.percent(facts.kinds[kind].share)})"
         for kind in rivals
     )
-    return [f"Most of them are in {most}, not in {less}."]
+    return [f"Most parameters are in {most}, not in {less}."]
 
 
-def _largest(facts: Facts) -> list[str]:
-    layer = select.largest(facts)
+def _largest_layer(facts: Facts) -> list[str]:
+    layer = select.largest_layer(facts)
     if layer is None:
         return []
-    which = (
-        "The largest layer is" if layer.equal == 1 else f"The largest layers are {layer.equal} of one size, the first"
+    name = f"{layer.path} ({layer.name}{f', weight {layer.weight}' if layer.weight else ''})"
+    held = f"{layer.params} parameters ({layer.share})"
+    if layer.equal == 1:
+        return [f"The largest layer is {name} with {held}."]
+    return [f"The {in_words(layer.equal)} largest layers have {held} each; the first is {name}."]
+
+
+def convolutions(facts: Facts) -> list[str]:
+    """Describe kernels, strides and channels."""
+    found = select.convolutions(facts)
+    return [*_kernels(select.kernels(found)), *_special(found), *_chain(facts)] if found else []
+
+
+def _kernels(kernels: select.Kernels) -> list[str]:
+    sizes, stride = kernels.sizes, kernels.stride
+    if kernels.count == 1:
+        return [f"The only convolution has a {_kernel(sizes[0][0], 'kernel')} and stride {stride}."]
+    strides = listed(f"{count} {agreeing(count, 'has', 'have')} stride {size}" for size, count in kernels.strides)
+    if len(sizes) == 1:
+        all_of = "Both" if kernels.count == 2 else f"All {kernels.count}"
+        alike = [f"stride {stride}" * bool(stride), f"padding {kernels.padding}" * bool(kernels.padding)]
+        rest = f", {listed(alike)}" if stride else f"; {strides}"
+        return [f"{all_of} convolutions have {_kernel(sizes[0][0], 'kernels')}{rest}."]
+    each = listed(f"{count} {_has_kernel(count, size)}" for size, count in sizes)
+    return [f"Kernels: {each}; {f'all have stride {stride}' if stride else strides}."]
+
+
+def _kernel(size: str, noun: str) -> str:
+    """Return the sizes with a noun; of one dimension they are a number, which needs a word.
+
+    >>> _kernel("3×3", "kernel"), _kernel("3", "kernels")
+    ('3×3 kernel', 'kernels of size 3')
+    """
+    return f"{size} {noun}" if "×" in size else f"{noun} of size {size}"
+
+
+def _has_kernel(count: int, size: str) -> str:
+    """
+    >>> _has_kernel(1, "3×3"), _has_kernel(2, "3")
+    ('is 3×3', 'have size 3')
+    """
+    return f"{agreeing(count, 'is', 'are')} {size}" if "×" in size else f"{agreeing(count, 'has', 'have')} size {size}"
+
+
+def _special(found: Sequence[Layer]) -> list[str]:
+    special = select.special(found)
+    sorts = [
+        (special.depthwise, "depthwise"),
+        (special.grouped, f"grouped ({listed(map(str, special.groups))} groups)"),
+    ]
+    sorts += [(count, f"dilated (rate {rate})") for rate, count in special.dilated]
+    sorts = [(count, sort) for count, sort in (*sorts, (special.transposed, "transposed")) if count]
+    if len(found) == 1:
+        return [f"It is {listed(sort for _, sort in sorts)}."] if sorts else []
+    sentence = listed(
+        f"{'all' if count == len(found) else count} {agreeing(count, 'is', 'are')} {sort}" for count, sort in sorts
     )
-    weight = f", weight {layer.weight}" if layer.weight else ""
-    return [f"{which} {layer.path} ({layer.name}{weight}): {layer.params} parameters, {layer.share}."]
+    return [f"{sentence[0].upper()}{sentence[1:]}."] if sentence else []
+
+
+def _chain(facts: Facts) -> list[str]:
+    channels = select.plain_channels(facts)
+    return [f"Output channels in order: {'-'.join(map(str, channels))}."] if channels else []
+
+
+def maps(facts: Facts) -> list[str]:
+    """Describe where feature maps get smaller."""
+    sentences = []
+    if facts.steps:
+        sentences.append(f"Downsampling: {'; '.join(map(_step, facts.steps))}.")
+    if stages := select.stages(facts):
+        channels = ", ".join(f"{stage.channels} at {formats.sizes(stage.size)}" for stage in stages)
+        sentences.append(f"Channels: {channels}{_doubled(*select.doublings(stages))}.")
+    return sentences
+
+
+def _doubled(times: int, changes: int) -> str:
+    """Say how often the channels double; nothing where they never do."""
+    if not times:
+        return ""
+    if changes == 1:
+        return "; they double when the size changes"
+    return f"; they double {f'{times} of the {changes} times' if times < changes else 'every time'} the size changes"
+
+
+def _step(step: Step) -> str:
+    ways = {"convolution": f"stride {formats.stride(step.stride)}" if step.stride else "", "slicing": "slicing"}
+    way = ways.get(step.cause, "pooling") or step.cause
+    return f"{formats.path(step.path)} ({way}) {formats.sizes(step.before)} → {formats.sizes(step.after)}"
+
+
+def linear(facts: Facts) -> list[str]:
+    """Describe fully connected layers."""
+    found = facts.of_kind("linear")
+    if not found:
+        return []
+    if not select.are_few(found):
+        pairs, others = select.features(found)
+        if len(pairs) == 1:
+            return [f"{len(found)} layers, all {pairs[0][0]}."]
+        more = [number(others, "other size")] if others else []
+        return [f"{len(found)} layers: {listed([*(f'{count} of {size}' for size, count in pairs), *more])}."]
+    return [
+        f"{formats.path(layer.path)}: {layer.features[0]} → {layer.features[1]}, {_held(layer, facts)}."
+        for layer in found
+        if layer.features
+    ]
+
+
+def _held(layer: Layer, facts: Facts) -> str:
+    if not layer.params:
+        return "its parameters are counted elsewhere"
+    return f"{number(layer.params, 'parameter', units.hundredths)} ({formats.share_of(layer.params, facts)})"
+
+
+def attention(facts: Facts) -> list[str]:
+    """Describe where attention is computed."""
+    attention = facts.attention
+    if attention is None:
+        return []
+    blocks = listed(number(count, f"{formats.name(name)} module") for name, count in attention.blocks.items())
+    times = "once" if attention.count == 1 else f"{attention.count} times"
+    sentences = [f"Attention is computed {times}{f', in {blocks}' if blocks else ''}."]
+    heads, widths = (listed(map(str, values), last="or") for values in (attention.heads, attention.widths))
+    heads = f"{heads} head{'s' * (attention.heads != (1,))}" if heads else ""
+    uses = listed([heads, f"a width of {widths}" if widths else ""])
+    return [*sentences, *([f"It uses {uses}."] if uses else [])]
+
+
+def blocks(facts: Facts) -> list[str]:
+    """Describe residual blocks, shortcuts and gates."""
+    return [*_residual_blocks(facts), *_shortcuts(facts), *_other_skips(facts)]
+
+
+def _residual_blocks(facts: Facts) -> list[str]:
+    total = number(sum(block.count for block in facts.blocks), "residual block")
+    if len(facts.blocks) == 1:
+        return [f"{total} ({formats.name(facts.blocks[0].name)})."]
+    each = listed(f"{block.count} {formats.name(block.name)}" for block in facts.blocks)
+    return [f"{total}: {each}."] if each else []
+
+
+def _shortcuts(facts: Facts) -> list[str]:
+    return [
+        f"{number(skips.count, SKIP_NOUNS[skips.kind])} "
+        f"{f'with {skips.params} parameters ({skips.share})' if skips.params else 'without parameters'}."
+        for skips in select.shortcuts(facts)
+    ]
+
+
+def _other_skips(facts: Facts) -> list[str]:
+    concat, gates = facts.skips["concat"], facts.skips["gate"]
+    sentences = []
+    if concat:
+        sentences.append(f"{number(concat, SKIP_NOUNS['concat'])}: earlier features are concatenated with later ones.")
+    if gates:
+        sentences.append(f"{number(gates, SKIP_NOUNS['gate'])}: features are multiplied by weights computed from them.")
+    return sentences
+
+
+def computation(graph: ArchGraph, facts: Facts) -> list[str]:
+    """Describe MACs and time."""
+    return [*_macs(graph, facts), *_time(graph, facts)]
+
+
+def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
+    unknown = f"The MACs of {number(facts.unknown_macs, 'operation')} are unknown" if facts.unknown_macs else ""
+    if not facts.macs:
+        return [f"{unknown}."] if unknown else []
+    total = f"{'At least ' * bool(unknown)}{units.macs(facts.macs)}"
+    sentences = [f"{total} for this input (1 MAC is one multiplication and one addition, so 2 FLOPs)."]
+    if unknown:
+        sentences.append(f"{unknown} and not included.")
+    if graph.trace.guessed:
+        sentences.append("Results that depend on the data were guessed, so this number is approximate.")
+    names = {**{kind: plural(kind) for kind in KINDS}, "other": "products without weights"}
+    by_kind = ", ".join(f"{names[kind]} {share}" for kind, share in select.kinds_with_macs(facts))
+    return [*sentences, f"By kind: {by_kind}.", *_by_part(select.macs_shares(facts))]
+
+
+def _time(graph: ArchGraph, facts: Facts) -> list[str]:
+    if facts.time is None:
+        return []
+    shares, more = select.time_shares(facts)
+    where = f": {', '.join(shares)}{', and others' * more}" if shares else ""
+    device = formats.name(graph.trace.device)
+    return [f"Timed step by step on {device}, the run takes {units.seconds(facts.time)}{where}."]
+
+
+def memory(facts: Facts) -> list[str]:
+    """Describe the bytes of parameters, buffers and activations."""
+    sentences = []
+    if facts.params:
+        sentences.append(f"The parameters take {_bytes(select.weights_bytes(facts.memory))}.")
+    if facts.buffers:
+        scalars = number(facts.buffers, "scalar")
+        sentences.append(
+            f"Buffers, which are not parameters, add {scalars} ({formats.buffers(facts)} at four bytes each)."
+        )
+    if largest := select.largest_tensor(facts.memory):
+        total = _bytes(select.activations_bytes(facts.memory))
+        output = f"the output of {largest.path} ({largest.shape})"
+        sentences += [
+            f"The activations for this input take {total}, counting every tensor that an operation newly creates.",
+            f"The largest is {output}: {largest.size}."
+            if largest.equal == 1
+            else f"The {in_words(largest.equal)} largest are {largest.size} each; the first is {output}.",
+        ]
+    return sentences
+
+
+def _bytes(taken: select.Bytes) -> str:
+    """Return bytes as traced and in fp32."""
+    if taken.fp32:
+        return f"{taken.traced} as traced ({taken.fp32} in fp32)"
+    return f"{taken.traced} (fp32)" if taken.all_fp32 else taken.traced
 
 
 KINDS: dict[Kind, str] = {
@@ -378,21 +380,36 @@ KINDS: dict[Kind, str] = {
     "attention": "attention layer",
     "recurrent": "recurrent layer",
     "embedding": "embedding",
-    "norm": "norm",
+    "norm": "normalization layer",
     "other": "other parameter",
 }
 
 
-def number(count: int, noun: str, said: Callable[[int], str] = "{:,}".format) -> str:
+def plural(kind: Kind) -> str:
+    """Return a kind of layer in the plural."""
+    return f"{KINDS[kind]}s"
+
+
+def number(count: int, noun: str, digits: Callable[[int], str] = "{:,}".format) -> str:
     """
-    >>> number(1, "norm"), number(2, "norm")
-    ('1 norm', '2 norms')
+    >>> number(1, "layer"), number(2, "layer")
+    ('1 layer', '2 layers')
     """
-    return f"{said(count)} {noun}{'s' * (count != 1)}"
+    return f"{digits(count)} {noun}{'s' * (count != 1)}"
+
+
+def in_words(count: int) -> str:
+    """Return a count of several, below ten as a word.
+
+    >>> in_words(2), in_words(24)
+    ('two', '24')
+    """
+    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
+    return words[count - 2] if 2 <= count < 10 else f"{count:,}"
 
 
 def agreeing(count: int, one: str, many: str) -> str:
-    """The verb that agrees with a number.
+    """Return the verb that agrees with a number.
 
     >>> agreeing(1, "has", "have"), agreeing(2, "has", "have")
     ('has', 'have')
@@ -400,15 +417,13 @@ def agreeing(count: int, one: str, many: str) -> str:
     return one if count == 1 else many
 
 
-def listed(items: Iterable[str]) -> str:
-    """
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"])
-    ('a', 'a and b', 'a, b and c')
-    """
-    words = [item for item in items if item]
-    return " and ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
+def listed(items: Iterable[str], more: bool = False, last: str = "and") -> str:
+    """Return the items with commas between them and a word before the last; empty ones are left out.
 
-
-def several(kind: Kind) -> str:
-    """A kind of layer in the plural."""
-    return f"{KINDS[kind]}s"
+    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], last="or")
+    ('a', 'a and b', 'a, b or c')
+    >>> listed(["a", "b"], more=True)
+    'a, b and others'
+    """
+    words = [item for item in (*items, "others" * more) if item]
+    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))
