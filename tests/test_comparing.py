@@ -31,9 +31,9 @@ def compared(*names: str) -> fxviz.Comparison:
 
 def test_vgg16_against_resnet18() -> None:
     assert compared("vgg16", "resnet18").sentences == (
-        "vgg16 has 11.8x the parameters of resnet18 (138.36M against 11.69M): "
-        "classifier.0 (Linear 25088 → 4096) alone holds 102.76M, 8.8x all of resnet18.",
-        "It needs 8.5x the MACs (15.47 GMACs against 1.81 GMACs).",
+        "vgg16 has 11.8x the parameters of resnet18 (138.36M vs. 11.69M): "
+        "classifier.0 (Linear 25088 → 4096) alone holds 102.76M, 8.8x as many as all of resnet18.",
+        "vgg16 needs 8.5x the MACs (15.47 GMACs vs. 1.81 GMACs).",
     )
     assert compared("resnet18", "vgg16").sentences == compared("vgg16", "resnet18").sentences
 
@@ -46,22 +46,22 @@ LINEAR = "classifier.0 (Linear 25088 → 4096) alone holds 102.76M"
     [
         (
             ("resnet34", "resnet18"),
-            "resnet34 has 1.9x the parameters of resnet18 (21.80M against 11.69M)",
-            ": layer3 holds 6.82M of them against 2.10M",
+            "resnet34 has 1.9x the parameters of resnet18 (21.80M vs. 11.69M)",
+            ": layer3 holds 6.82M of them, compared with 2.10M",
         ),
         (
             ("resnet18", "vit_b_16", "vgg16"),
-            "vgg16 has 11.8x the parameters of resnet18 (138.36M against 11.69M)",
-            f": {LINEAR}, 8.8x all of resnet18",
+            "vgg16 has 11.8x the parameters of resnet18 (138.36M vs. 11.69M)",
+            f": {LINEAR}, 8.8x as many as all of resnet18",
         ),
         (
             ("vgg16", "vit_b_16"),
-            "vgg16 has 1.6x the parameters of vit_b_16 (138.36M against 86.57M)",
-            f": {LINEAR}, 1.2x all of vit_b_16",
+            "vgg16 has 1.6x the parameters of vit_b_16 (138.36M vs. 86.57M)",
+            f": {LINEAR}, 1.2x as many as all of vit_b_16",
         ),
         (
             ("googlenet", "densenet121"),
-            "googlenet has 1.6x the parameters of densenet121 (13.00M against 7.98M)",
+            "googlenet has 1.6x the parameters of densenet121 (13.00M vs. 7.98M)",
             ": 6.38M of them are not used in this run; it uses 6.62M, densenet121 uses 7.98M",
         ),
         (("resnet18", "resnet18"), "resnet18 and resnet18 (2) have the same number of parameters (11.69M)", ""),
@@ -126,7 +126,7 @@ def test_a_model_without_parameters(tiny: ArchGraph) -> None:
         tiny, nodes=tiny.nodes[:1], edges=(), parameters=(), skips=(), model=replace(tiny.model, name="empty")
     )
     both = fxviz.compare(tiny, empty)
-    assert both.sentences[0].startswith("tiny has parameters, empty has none (2.71k against 0): ")
+    assert both.sentences[0].startswith("tiny has parameters, empty has none (2.71k vs. 0): ")
     assert "× the smallest" not in both.written()
     assert (
         fxviz.compare(empty, empty)
@@ -140,13 +140,13 @@ def test_unused_parameters_are_the_reason_where_they_are_most_of_it(tiny: ArchGr
     spare = replace(tiny, parameters=(*tiny.parameters, Parameter("aux.weight", (1000,), "float32", True)))
     said = fxviz.compare(spare, tiny).sentences[0]
     assert said == (
-        "tiny has 1.4x the parameters of tiny (2) (3.71k against 2.71k): 1.00k of them are not used in this run; "
+        "tiny has 1.4x the parameters of tiny (2) (3.71k vs. 2.71k): 1.00k of them are not used in this run; "
         "it uses 2.71k, tiny (2) uses 2.71k."
     )
     bare = replace(tiny, nodes=tiny.nodes[:1], edges=(), skips=(), model=replace(tiny.model, name="bare"))
     nothing = replace(bare, parameters=(), model=replace(tiny.model, name="nothing"))
     assert fxviz.compare(bare, nothing).sentences[0] == (
-        "bare has parameters, nothing has none (2.71k against 0): 2.71k of them are not used in this run; "
+        "bare has parameters, nothing has none (2.71k vs. 0): 2.71k of them are not used in this run; "
         "it uses 0, nothing uses 0."
     )
 
@@ -168,9 +168,9 @@ def test_weights_are_named(tiny: ArchGraph) -> None:
         None,
         "tuned.pt",
     ]
-    assert "weights tuned.pt" in str(fxviz.summarize(tuned)).splitlines()[0]
-    assert json.loads(fxviz.summarize(tuned).written("json"))["model"]["weights"] == "tuned.pt"
-    assert "with the weights tuned.pt" in fxviz.explain(tuned).title
+    assert "weights tuned.pt" in str(fxviz.summary(tuned)).splitlines()[0]
+    assert json.loads(fxviz.summary(tuned).written("json"))["model"]["weights"] == "tuned.pt"
+    assert "with weights tuned.pt" in fxviz.explain(tuned).title
 
 
 def test_every_run_that_stopped_is_told(in_tmp: Path, fxviz: Call) -> None:
@@ -183,17 +183,17 @@ def test_every_run_that_stopped_is_told(in_tmp: Path, fxviz: Call) -> None:
 
 
 def test_documents_are_written_alike(tiny: ArchGraph) -> None:
-    documents = (fxviz.compare(tiny, tiny), fxviz.summarize(tiny), explained(tiny))
+    documents = (fxviz.compare(tiny, tiny), fxviz.summary(tiny), explained(tiny))
     assert len({tuple(inspect.signature(document.written).parameters) for document in documents}) == 1
     for document in documents:
-        with pytest.raises(UsageError, match="no format 'excel'"):
+        with pytest.raises(UsageError, match="unknown format 'excel'"):
             document.written("excel")
 
 
 def test_a_failed_run_is_noted(tiny: ArchGraph) -> None:
     from random_graphs import stopped_at
 
-    assert "tiny stopped before its end" in fxviz.compare(stopped_at(tiny, "fc"), tiny).written()
+    assert "The run of tiny stopped early" in fxviz.compare(stopped_at(tiny, "fc"), tiny).written()
 
 
 def test_names_are_harmless(tiny: ArchGraph) -> None:
@@ -225,9 +225,12 @@ def test_the_command(tmp_path: Path, fxviz: Call, tiny: ArchGraph) -> None:
         (["tiny.json", "none.json"], "fxviz: cannot read 'none.json': No such file or directory\n"),
         (
             ["tiny.json", "tiny.json", "--batch", "2"],
-            "fxviz: 'tiny.json' is traced already: leave batch out, or trace the model again with it\n",
+            "fxviz: 'tiny.json' is traced already: leave out batch, or trace the model again with it\n",
         ),
-        (["a", "b", "--format", "excel"], "fxviz: no format 'excel': choose table, markdown, csv, json or latex\n"),
+        (
+            ["a", "b", "--format", "excel"],
+            "fxviz: unknown format 'excel': choose table, markdown, csv, json or latex\n",
+        ),
     ],
     ids=["one", "missing", "run a saved one", "form"],
 )
@@ -286,7 +289,7 @@ def test_numbers_and_what_they_are_of_are_never_cut(names: tuple[str, ...]) -> N
         lines = written(first, width=width).partition("─\n")[2].partition("\n\n")[0].splitlines()
         return {cells[0]: cells[1:] for line in lines if (cells := re.split(" {2,}", line))}
 
-    names_in_it = "largest layer", "its kind"
+    names_in_it = "largest layer", "its type"
     whole, narrow = cells(None), cells(40)
     assert list(whole) == list(narrow)
     assert all(whole[label] == narrow[label] for label in whole if label not in names_in_it)
@@ -306,5 +309,37 @@ def test_print_shows_the_tables(tiny: ArchGraph) -> None:
 
 
 def test_too_few_from_python(tiny: ArchGraph) -> None:
-    with pytest.raises(UsageError, match="nothing to compare: give two models or more"):
+    with pytest.raises(UsageError, match="nothing to compare: pass two models or more"):
         fxviz.compare(tiny)
+
+
+def test_representations_are_one_short_line(tiny: ArchGraph) -> None:
+    """``print`` shows everything, a prompt only which one it is."""
+    summary = fxviz.summary(tiny)
+    values = (
+        fxviz.compare(tiny, tiny),
+        fxviz.explain(tiny),
+        summary,
+        summary.rows[0],
+        fxviz.Information("tiny", "T", ""),
+    )
+    assert [repr(value) for value in values] == [
+        "<Comparison tiny, tiny (2)>",
+        "<Explanation tiny: Tiny, run on x 1×4×8×8: 7 sections, 17 sentences>",
+        "<Summary tiny: 3 rows, 2,714 parameters, 11.78 kMACs>",
+        "<Row layer conv: 144 parameters, 9.22 kMACs>",
+        "<Information tiny: T>",
+    ]
+
+
+def test_representations_of_long_names_are_short() -> None:
+    from random_graphs import Net
+
+    net = Net()
+    with net.scope("\x1b" * 500):
+        net.output(net.layer("Linear", net.input()))
+    graph = net.graph()
+    graph = replace(graph, model=replace(graph.model, name="\x1b" * 500, cls="\x1b" * 500))
+    summary, known = fxviz.summary(graph), fxviz.Information("\x1b" * 500, "\x1b" * 500, "", params=10**9)
+    for value in (fxviz.compare(*[graph] * 9), fxviz.explain(graph), summary, *summary.rows, known):
+        assert len(repr(value)) <= 200 and repr(value).isprintable()

@@ -37,7 +37,7 @@ def inside(graph: ArchGraph, path: str) -> float:
 
 
 def by_label(graph: ArchGraph, **options: int | bool) -> dict[str, Row]:
-    return {row.label: row for row in fxviz.summarize(graph, **options).rows}  # type: ignore[arg-type]
+    return {row.label: row for row in fxviz.summary(graph, **options).rows}  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("options", [{}, {"all": True}, {"depth": 1}, {"depth": 2, "all": True}])
@@ -54,7 +54,7 @@ def test_sums_are_of_all_steps_in_a_module_those_without_a_row_too(
 
 @pytest.mark.parametrize("options", [{}, {"all": True}, {"depth": 1}, {"depth": 2, "all": True}])
 def test_the_note_says_what_no_row_says(resnet: ArchGraph, options: dict[str, int | bool]) -> None:
-    summary = fxviz.summarize(resnet, **options)  # type: ignore[arg-type]
+    summary = fxviz.summary(resnet, **options)  # type: ignore[arg-type]
     rows = sum(row.time or 0 for row in summary.rows if row.kind in ("layer", "module", "function"))
     assert summary.totals.time_without_row == pytest.approx((summary.totals.time or 0) - rows)
     assert f"{fxviz._graph.units.seconds(summary.totals.time or 0)}, " in str(summary) and "measured on cpu." in str(
@@ -63,7 +63,7 @@ def test_the_note_says_what_no_row_says(resnet: ArchGraph, options: dict[str, in
 
 
 def test_the_column_is_there_where_there_are_times(tiny: ArchGraph) -> None:
-    with_times, without = fxviz.summarize(timed(tiny)), fxviz.summarize(tiny)
+    with_times, without = fxviz.summary(timed(tiny)), fxviz.summary(tiny)
     assert "time (ms)" in str(with_times) and "time" not in str(without)
     rows = {row["name"]: row for row in csv.DictReader(io.StringIO(with_times.written("csv")))}
     assert float(rows["conv"]["time"]) == 0.001
@@ -72,16 +72,16 @@ def test_the_column_is_there_where_there_are_times(tiny: ArchGraph) -> None:
 
 
 def test_the_time_stays_where_the_terminal_is_narrow(resnet: ArchGraph) -> None:
-    lines = fxviz.summarize(resnet).written(width=40).splitlines()
+    lines = fxviz.summary(resnet).written(width=40).splitlines()
     assert max(map(len, lines)) <= 40 and any("time (ms)" in line for line in lines)
 
 
 def test_explain_says_where_most_of_the_time_goes(resnet: ArchGraph) -> None:
     share = fxviz._graph.units.percent(inside(resnet, "layer4") / inside(resnet, ""))
-    english, chinese = (fxviz.explain(resnet, lang).written() for lang in ("en", "zh"))
+    english, chinese = (fxviz.explain(resnet, lang=lang).written() for lang in ("en", "zh"))
     whole = fxviz._graph.units.seconds(inside(resnet, ""))
-    assert f"It took {whole} on cpu, step by step: layer4 {share}, layer3 " in english
-    assert f"在 cpu 上逐个运算计时，共用 {whole}：layer4 {share}、layer3 " in chinese
+    assert f"Timed step by step on cpu, the run takes {whole}: layer4 {share}, layer3 " in english
+    assert f"在 cpu 上逐个运算计时，共耗时 {whole}：layer4 {share}、layer3 " in chinese
     assert "on cpu" not in fxviz.explain(traced("resnet18")).written()
 
 

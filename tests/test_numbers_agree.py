@@ -24,7 +24,7 @@ ROWS = torch.zeros(2, 4)
 
 
 def rows_of(graph: ArchGraph) -> dict[str, Row]:
-    return {row.label: row for row in fxviz.summarize(graph).rows}
+    return {row.label: row for row in fxviz.summary(graph).rows}
 
 
 class Bare(nn.Module):
@@ -75,15 +75,16 @@ def test_a_parameter_and_what_computes_with_it_are_one_row(make: type[nn.Module]
 
 def test_a_layer_of_parameters_is_called_by_their_names() -> None:
     said = fxviz.explain(fxviz.trace(Bare(), ROWS)).written()
-    assert "The largest layer is w, b (linear, weight 8×4): 40 parameters, 83.3%." in said
-    assert "Part by part: w 66.7%, b 16.7%, scale 16.7%." in said
+    assert "The largest layer is w, b (linear, weight 8×4) with 40 parameters (83.3%)." in said
+    assert "By part: w 66.7%, b 16.7%, scale 16.7%." in said
 
 
 def test_items_of_a_list_are_layers_and_not_calls() -> None:
     listed, twice = (fxviz.trace(make(), ROWS) for make in (Listed, Twice))
     assert (rows_of(listed)["p"].calls, rows_of(twice)["p"].calls) == (1, 2)
-    assert "calls" not in str(fxviz.summarize(listed)) and "2 calls" in str(fxviz.summarize(twice))
-    assert "5 of one size, the first p.0 (matmul, weight 4×4): 16 parameters" in fxviz.explain(listed).written()
+    assert "calls" not in str(fxviz.summary(listed)) and "2 calls" in str(fxviz.summary(twice))
+    said = fxviz.explain(listed).written()
+    assert "The five largest layers have 16 parameters (20.0%) each; the first is p.0 (matmul, weight 4×4)." in said
 
 
 def test_one_count_has_one_text() -> None:
@@ -96,8 +97,8 @@ def test_one_count_has_one_text() -> None:
 
 def test_multiply_accumulates_are_the_same_in_cells_and_notes() -> None:
     graph = fxviz.trace(nn.Sequential(nn.Linear(4, 220), nn.Linear(220, 4)), ROWS)
-    total, note = re.search(r"^TOTAL .* (\S+)$", str(fxviz.summarize(graph)), re.M), "3.52 kMACs; 1 MAC is 2 FLOPs."
-    assert total is not None and total[1] == "3.52k" and note in str(fxviz.summarize(graph))
+    total, note = re.search(r"^TOTAL .* (\S+)$", str(fxviz.summary(graph)), re.M), "3.52 kMACs; 1 MAC is 2 FLOPs."
+    assert total is not None and total[1] == "3.52k" and note in str(fxviz.summary(graph))
 
 
 # ---------------------------------------------------------------- whose step it is
@@ -125,7 +126,7 @@ def test_every_step_that_reads_a_bare_parameter_is_that_parameters() -> None:
     assert (
         "  - By kind: fully connected layers 100.0%.\n" in said and "1 weighted layer: 1 fully connected layer." in said
     )
-    assert "The longest chain is 3 deep, each call counted: 3 fully connected layers." in said
+    assert "The longest chain has 3 layers, counting every call: 3 fully connected layers." in said
 
 
 def test_what_a_view_is_shaped_like_is_not_what_is_read() -> None:
@@ -146,7 +147,7 @@ def test_parts_have_the_same_names_in_sentences_rows_and_headline() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return x @ self.w.t() @ self.w * self.scale[:4] + F.linear(x, torch.ones(4, 4))
 
-    assert "  - Part by part: w 80.0%, linear 20.0%." in fxviz.explain(fxviz.trace(Two(), ROWS)).written()
+    assert "  - By part: w 80.0%, linear 20.0%." in fxviz.explain(fxviz.trace(Two(), ROWS)).written()
 
 
 def test_parameters_that_two_layers_read_count_in_the_first() -> None:
@@ -198,10 +199,8 @@ def test_one_is_one() -> None:
             return x * self.w + self.b
 
     graph = fxviz.trace(One(), ROWS)
-    assert (
-        "\n1 parameter, all trainable; 4 bytes of float32; 1 number in buffers.\n" in fxviz.summarize(graph).written()
-    )
-    assert "  - 1 parameter, all of them trainable.\n" in fxviz.explain(graph).written()
+    assert "\n1 parameter, all trainable; 4 bytes in float32; 1 scalar in buffers.\n" in fxviz.summary(graph).written()
+    assert "  - 1 parameter, all trainable.\n" in fxviz.explain(graph).written()
 
 
 # ---------------------------------------------------------------- half a run
@@ -229,8 +228,8 @@ def test_half_a_run_says_everywhere_that_it_takes_more(in_tmp: Path, fxviz: Call
     half = "--input", "2x4", "--partial", "-q"
     said = fxviz("explain", "net.py:Boom", *half).out
     assert (
-        "  - 40 MACs or more for this input" in said
-        and "  - The MACs of 1 operation are unknown and left out.\n" in said
+        "  - At least 40 MACs for this input" in said
+        and "  - The MACs of 1 operation are unknown and not included.\n" in said
     )
     assert "2 fully connected layers" in said
     twice = "net.py:Boom", "net.py:Boom"
@@ -256,11 +255,13 @@ def test_code_that_stops_a_run_between_steps_takes_nothing() -> None:
 
 def test_the_first_of_equally_large_tensors_is_told_as_such() -> None:
     graph = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(14))), ROWS)
-    assert "  - The largest are 14 of 32 bytes each, the first leaves 0: 2×4.\n" in fxviz.explain(graph).written()
-    assert "  - 其中最大的有 14 个，各占 32 字节，第一个由 0 产生：2×4。\n" in fxviz.explain(graph, "zh").written()
+    assert (
+        "  - The 14 largest are 32 bytes each; the first is the output of 0 (2×4).\n" in fxviz.explain(graph).written()
+    )
+    assert "  - 其中最大的有 14 个，各占 32 字节，第一个由 0 产生：2×4。\n" in fxviz.explain(graph, lang="zh").written()
     alone = fxviz.trace(nn.Sequential(nn.Linear(4, 8), nn.Linear(8, 4)), ROWS)
-    assert "  - The largest of them leaves 0: 2×8, 64 bytes.\n" in fxviz.explain(alone).written()
-    assert "  - 其中最大的由 0 产生：2×8，64 字节。\n" in fxviz.explain(alone, "zh").written()
+    assert "  - The largest is the output of 0 (2×8): 64 bytes.\n" in fxviz.explain(alone).written()
+    assert "  - 其中最大的由 0 产生：2×8，64 字节。\n" in fxviz.explain(alone, lang="zh").written()
 
 
 def test_complex_numbers_are_not_told_in_fp32() -> None:
@@ -269,7 +270,7 @@ def test_complex_numbers_are_not_told_in_fp32() -> None:
             return torch.fft.fft(x + 1)
 
     said = fxviz.explain(fxviz.trace(Spectrum(), ROWS)).written()
-    assert "The activations take 96 bytes: every tensor" in said
+    assert "The activations for this input take 96 bytes, counting every tensor" in said
 
 
 class Apart(Bare):

@@ -15,7 +15,7 @@ from models import folded, traced
 
 
 def graph(sizes: dict[str, int], unread: tuple[str, ...] = (), skips: tuple[str, ...] = ()) -> ArchGraph:
-    """A graph of one node that reads every parameter but ``unread``."""
+    """Return a graph of one node that reads every parameter but ``unread``."""
     read = tuple(name for name in sizes if name not in unread)
     return ArchGraph(
         ModelInfo("net", "python", "Net"),
@@ -118,7 +118,7 @@ def test_one_rule_for_the_headline_the_sentences_and_the_strip() -> None:
 
 
 def _taken_apart(paths: Iterable[str]) -> set[str]:
-    """The children of the model that are shown by their parts."""
+    """Return the children of the model that are divided into parts."""
     return {child for child, parts in Counter(path.partition(".")[0] for path in paths).items() if parts > 1}
 
 

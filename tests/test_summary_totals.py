@@ -31,7 +31,7 @@ PRODUCTS = ("conv", "linear", "matmul", "bmm", "einsum", "addmm")
 
 
 def built(name: str) -> tuple[nn.Module, Tensor]:
-    """The model with any values in its memory, and an image."""
+    """Return the model with uninitialized parameters, and an image."""
     with torch.device("meta"):
         model = torchvision.models.get_model(
             name, weights=None, **({"init_weights": False} if name == "googlenet" else {})
@@ -60,7 +60,7 @@ def by_fvcore(model: nn.Module, *inputs: Tensor) -> tuple[int, dict[str, int]]:
 )
 def test_totals_of_ten_models(name: str) -> None:
     model, image = built(name)
-    ours = fxviz.summarize(fxviz.trace(model, image))
+    ours = fxviz.summary(fxviz.trace(model, image))
     params, macs = by_torchinfo(model, image)
     fvcore_params, operators = by_fvcore(model, image)
     assert ours.totals.params == params == fvcore_params == sum(tensor.numel() for tensor in model.parameters())
@@ -70,7 +70,7 @@ def test_totals_of_ten_models(name: str) -> None:
 
 
 def attention_of(model: nn.Module) -> int:
-    """What fvcore lacks: the two products of each fused attention, queries by keys and weights by values, 2·N²·D."""
+    """Count what fvcore lacks: the two products of each fused attention, queries by keys and weights by values, 2·N²·D."""
     blocks = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
     positions = model.seq_length if isinstance(model, torchvision.models.VisionTransformer) else 0
     return sum(2 * positions**2 * block.embed_dim for block in blocks)
@@ -95,7 +95,7 @@ def test_torchinfo_forgets_the_positions_of_a_sequence() -> None:
     model, rows = nn.Sequential(nn.Linear(8, 4, bias=False)), torch.zeros(1, 5, 8)
     assert by_torchinfo(model, rows)[1] == 8 * 4  # one product of a row and the weight, but there are five rows
     assert by_fvcore(model, rows)[1] == {"linear": 5 * 8 * 4}
-    assert fxviz.summarize(fxviz.trace(model, rows)).totals.macs == 5 * 8 * 4
+    assert fxviz.summary(fxviz.trace(model, rows)).totals.macs == 5 * 8 * 4
 
 
 def test_torchinfo_counts_a_bias_as_multiplications() -> None:
@@ -103,7 +103,7 @@ def test_torchinfo_counts_a_bias_as_multiplications() -> None:
     row = torch.zeros(1, 8)
     assert by_torchinfo(biased, row)[1] - by_torchinfo(plain, row)[1] == 4
     assert by_fvcore(biased, row)[1] == by_fvcore(plain, row)[1] == {"linear": 32}
-    assert {fxviz.summarize(fxviz.trace(model, row)).totals.macs for model in (plain, biased)} == {32}
+    assert {fxviz.summary(fxviz.trace(model, row)).totals.macs for model in (plain, biased)} == {32}
 
 
 class Tied(nn.Module):
@@ -122,7 +122,7 @@ def test_torchinfo_counts_tied_weights_twice() -> None:
     model, row = Tied(), torch.zeros(1, 8)
     truth = sum(tensor.numel() for tensor in model.parameters())
     assert by_torchinfo(model, row)[0] == 2 * truth == 128
-    assert by_fvcore(model, row)[0] == fxviz.summarize(fxviz.trace(model, row)).totals.params == truth
+    assert by_fvcore(model, row)[0] == fxviz.summary(fxviz.trace(model, row)).totals.params == truth
 
 
 class Functional(nn.Module):
@@ -140,7 +140,7 @@ def test_torchinfo_does_not_see_functions() -> None:
     model, row = nn.Sequential(Functional()), torch.zeros(3, 8)
     assert by_torchinfo(model, row) == (36, 3 * 36)  # parameters times the batch, whatever is done with them
     assert by_fvcore(model, row) == (36, {"linear": 3 * 32})
-    totals = fxviz.summarize(fxviz.trace(model, row)).totals
+    totals = fxviz.summary(fxviz.trace(model, row)).totals
     assert (totals.params, totals.macs) == (36, 3 * 32)
 
 
@@ -151,4 +151,4 @@ def test_fvcore_does_not_see_fused_attention() -> None:
 
     sequence = torch.zeros(1, 2, 5, 8)
     assert by_fvcore(Attention(), sequence)[1] == {}
-    assert fxviz.summarize(fxviz.trace(Attention(), sequence)).totals.macs == 2 * (2 * 5 * 5 * 8)
+    assert fxviz.summary(fxviz.trace(Attention(), sequence)).totals.macs == 2 * (2 * 5 * 5 * 8)

@@ -1,4 +1,4 @@
-"""Models side by side: their numbers, and what one has that another has not."""
+"""Compare models side by side: their numbers, and what makes one larger than another."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxviz._analysis import Facts, facts_of
 from fxviz._analysis.facts import Layer, Part
 from fxviz._analysis.match import names_of
 from fxviz._analysis.parts import opened_in, parts_of
-from fxviz._errors import short_path, shown
+from fxviz._errors import printable, short_path, shown
 from fxviz._graph import SKIP_KINDS, ArchGraph, units
 from fxviz._report.tables import PROGRAMS, Column, Line, Table, Tabular
 
@@ -22,11 +22,15 @@ _NAME = 60
 
 @dataclass(frozen=True)
 class Side:
-    """One model: its name in the comparison, its graph, its facts, and its parts, cut alike in all models.
+    """One model of a comparison.
 
     Attributes:
+        name: its name, which no other model of the comparison has.
+        graph: its graph.
+        facts: what was computed from the graph.
+        parts: its parts; all models are divided alike.
         ratio: its parameters as a multiple of those of the smallest model; None where that has none.
-        macs_ratio: the same of MACs.
+        macs_ratio: its MACs as a multiple of the fewest; None where a model has none.
     """
 
     name: str
@@ -38,11 +42,11 @@ class Side:
 
     @property
     def label(self) -> str:
-        """Its name as a sentence repeats it."""
+        """Return its name, shortened for a sentence."""
         return shown(self.name, _NAME)
 
     def part(self, path: str) -> Part | None:
-        """The part at a path, if the model has it."""
+        """Return the part at a path, if the model has it."""
         return self._by_path.get(path)
 
     @cached_property
@@ -51,7 +55,7 @@ class Side:
 
 
 def sides_of(graphs: Sequence[ArchGraph]) -> tuple[Side, ...]:
-    """The models in the order given. What one of them needs taken apart is taken apart in all.
+    """Return the models in the order given. A module that is divided into parts in one of them is divided in all.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
@@ -77,26 +81,26 @@ def sides_of(graphs: Sequence[ArchGraph]) -> tuple[Side, ...]:
 
 
 def are_timed(sides: Sequence[Side]) -> bool:
-    """Whether the times of all models were measured, so that they can be compared."""
+    """Return whether the times of all models were measured, so that they can be compared."""
     return all(side.facts.time is not None for side in sides)
 
 
 def paths_of(sides: Sequence[Side]) -> tuple[str, ...]:
-    """The paths of all parts that hold parameters, in the order of the models."""
+    """Return the paths of all parts that hold parameters, in the order of the models."""
     return tuple(dict.fromkeys(part.path for side in sides for part in side.parts if part.amount.params))
 
 
-_WEIGHTS, _LARGEST, _KIND = "weights", "largest layer", "its kind"
-_TEXTS = _WEIGHTS, _LARGEST, _KIND
-"""Quantities that are names, and may be cut where a terminal is too narrow."""
+_WEIGHTS, _LARGEST, _TYPE = "weights", "largest layer", "its type"
+_TEXTS = _WEIGHTS, _LARGEST, _TYPE
+"""Quantities that are names, which may be cut on a narrow terminal."""
 
 Quantity = tuple[str, Callable[[Side], str | int | None]]
-"""What it is, and what is said of it; 0 where a model has none of what another may have."""
+"""A quantity's name, and its value for a model; 0 and None are empty cells."""
 
 
 def quantities(sides: Sequence[Side], title: str) -> Table:
-    """Quantities as rows, models as columns, in words; a quantity that no model has is left out."""
-    lines = [(name, *(said(side) for side in sides)) for name, said in _quantities(are_timed(sides))]
+    """Return a table with quantities as rows and models as columns; rows that are empty for all models are left out."""
+    lines = [(name, *(value(side) for side in sides)) for name, value in _quantities(are_timed(sides))]
     return Table(
         title,
         (Column("quantity", ""), *_models(sides)),
@@ -126,7 +130,7 @@ def _quantities(timed: bool) -> Iterator[Quantity]:
     for kind in SKIP_KINDS:
         yield "gates" if kind == "gate" else f"{kind} skips", lambda side, kind=kind: side.facts.skips[kind]  # type: ignore[misc]
     yield _LARGEST, _largest
-    yield _KIND, lambda side: None if side.facts.largest is None else shown(side.facts.largest.name)
+    yield _TYPE, lambda side: None if side.facts.largest is None else shown(side.facts.largest.name)
     yield "its sizes", lambda side: None if side.facts.largest is None else sizes_of(side.facts.largest) or None
     yield "its share", _largest_share
     yield "parameter memory", lambda side: units.memory(side.facts.memory.weights)
@@ -155,16 +159,16 @@ def _largest_share(side: Side) -> str | None:
 def _notes(sides: Sequence[Side]) -> Iterator[str]:
     for side in sides:
         if side.graph.trace.failure is not None:
-            yield f"{side.label} stopped before its end: its numbers are of what ran until then."
+            yield f"The run of {side.label} stopped early: its numbers cover only what ran before that."
     if len({_input(side) for side in sides}) > 1:
-        yield "The inputs differ, and with them MACs and activations."
+        yield "The inputs differ, so MACs and activations are not directly comparable."
 
 
 def shares(sides: Sequence[Side]) -> Table:
-    """The parameters' shares part by part: parts as rows, models as columns, with bars on a terminal."""
+    """Return the shares of the parameters: parts as rows, models as columns, with bars on a terminal."""
     columns = (Column("part", "part", elastic=True, path=True), *_share_columns(sides))
     lines = tuple(Line((path, *(_share(side, path) for side in sides)), firm=True) for path in paths_of(sides))
-    return Table("Share of the parameters, part by part:", columns, lines)
+    return Table("Share of the parameters by part:", columns, lines)
 
 
 def _share_columns(sides: Sequence[Side]) -> Iterator[Column]:
@@ -178,7 +182,7 @@ def _share(side: Side, path: str) -> float | None:
 
 
 def for_programs(sides: Sequence[Side], sentences: Sequence[str]) -> Table:
-    """A row for each model, numbers as numbers."""
+    """Return a row for each model, with bare numbers."""
     rows = [_row(side, paths_of(sides), are_timed(sides)) for side in sides]
     columns = tuple(Column(key, key) for key in rows[0])
     facts = {"sentences": list(sentences), "models": [side.name for side in sides]}
@@ -213,16 +217,16 @@ def _row(side: Side, paths: Sequence[str], timed: bool) -> dict[str, Any]:
 
 
 _REASON = 0.2
-"""With less of the difference than this a single part is no reason."""
+"""The share of the difference that a single part must have to be named as its reason."""
 
 _SAME = 0.005
-"""MACs that differ by less are not worth a sentence."""
+"""The relative difference of MACs below which no sentence mentions it."""
 
 
 def reasons(sides: Sequence[Side]) -> tuple[str, ...]:
-    """The largest model against the smallest: how many times the parameters, where they are, and how many times the MACs.
+    """Compare the largest model with the smallest: how many times the parameters, where they are, and the MACs.
 
-    The part whose parameters differ most is named; where a single layer makes up half of that difference, the layer.
+    Name the part whose parameters differ most; if a single layer makes up half of that difference, the layer.
     """
     small = min(sides, key=lambda side: side.facts.params)
     large = max(sides, key=lambda side: side.facts.params)
@@ -242,7 +246,7 @@ def _by_macs(sides: Sequence[Side]) -> tuple[Side, Side]:
 
 
 def _times(large: Side, small: Side) -> str:
-    params = f"({units.hundredths(large.facts.params)} against {units.hundredths(small.facts.params)})"
+    params = f"({units.hundredths(large.facts.params)} vs. {units.hundredths(small.facts.params)})"
     names = large.label, small.label
     if not small.facts.params:
         return f"{names[0]} has parameters, {names[1]} has none {params}"
@@ -252,7 +256,7 @@ def _times(large: Side, small: Side) -> str:
 
 
 def _why(large: Side, small: Side) -> str:
-    """Where the difference is: in what the run does not use, or in the layer or part that is larger by most."""
+    """Say where the difference is: in unused parameters, or in the layer or part that grew most."""
     unused = large.facts.unused_params - small.facts.unused_params
     grown = {path: _params(large, path) - _params(small, path) for path in paths_of((large, small))}
     path = max(grown, key=grown.__getitem__, default="")
@@ -264,53 +268,51 @@ def _why(large: Side, small: Side) -> str:
 
 
 def _unused(large: Side, small: Side) -> str:
-    """The parameters that the run of the larger model does not use, and whether it uses more without them."""
+    """Say how many parameters the larger model does not use, and whether it uses more without them."""
     held, before = large.facts.unused_params, small.facts.unused_params
-    against = f", against {units.hundredths(before)} in {small.label}" if before else ""
+    against = f", compared with {units.hundredths(before)} in {small.label}" if before else ""
     left_out = "reached" if large.graph.trace.failure else "used"
-    said = f"{units.hundredths(held)} of them are not {left_out} in this run{against}"
+    sentence = f"{units.hundredths(held)} of them are not {left_out} in this run{against}"
     used, other = large.facts.used_params, small.facts.used_params
-    return (
-        said
-        if used > other
-        else f"{said}; it uses {units.hundredths(used)}, {small.label} uses {units.hundredths(other)}"
-    )
+    if used > other:
+        return sentence
+    return f"{sentence}; it uses {units.hundredths(used)}, {small.label} uses {units.hundredths(other)}"
 
 
 def _larger(large: Side, small: Side, path: str) -> str:
-    """The part that is larger by most; the layer in it that makes up half of the difference, if there is one."""
+    """Name the part that grew most, or the layer in it that makes up half of the difference."""
     held, before = _params(large, path), _params(small, path)
     layer = _layer_in(large, path, held - before) if not before else None
-    what = _said(layer) if layer else short_path(path)
+    what = _described(layer) if layer else short_path(path)
     amount = layer.params if layer else held
     if before:
-        return f"{what} holds {units.hundredths(held)} of them against {units.hundredths(before)}"
+        return f"{what} holds {units.hundredths(held)} of them, compared with {units.hundredths(before)}"
     if small.facts.params and amount > small.facts.params:
         times = units.ratio(amount / small.facts.params)
-        return f"{what} alone holds {units.hundredths(amount)}, {times} all of {small.label}"
+        return f"{what} alone holds {units.hundredths(amount)}, {times} as many as all of {small.label}"
     return f"{what} holds {units.hundredths(amount)}, and {small.label} has no such part"
 
 
 def _params(side: Side, path: str) -> int:
-    """The parameters that a path holds in a model, whether or not it is one of the parts there."""
+    """Return the parameters of the part at a path; 0 where the model has no such part."""
     part = side.part(path)
     return part.amount.params if part else 0
 
 
 def _layer_in(side: Side, path: str, difference: int) -> Layer | None:
-    """The layer of this part that makes up half of the difference, if there is one."""
+    """Return the layer of this part that makes up half of the difference, if there is one."""
     inside = [layer for layer in side.facts.layers if layer.path == path or layer.path.startswith(f"{path}.")]
     largest = max(inside, key=lambda layer: layer.params, default=None)
     return largest if largest is not None and largest.params * 2 >= difference else None
 
 
-def _said(layer: Layer) -> str:
-    """A layer with its class and what it makes of what: ``classifier.0 (Linear 25088 -> 4096)``."""
+def _described(layer: Layer) -> str:
+    """Return a layer with its class and sizes: ``classifier.0 (Linear 25088 → 4096)``."""
     return f"{short_path(layer.path)} ({f'{shown(layer.name)} {sizes_of(layer)}'.rstrip()})"
 
 
 def sizes_of(layer: Layer) -> str:
-    """How wide a layer is before and behind; else the shape of its weight, if that is known."""
+    """Return the input and output widths of a layer, else the shape of its weight, if that is known."""
     if layer.features:
         return f"{layer.features[0]} → {layer.features[1]}"
     if layer.geometry:
@@ -320,15 +322,15 @@ def sizes_of(layer: Layer) -> str:
 
 
 def _macs(large: Side, small: Side) -> tuple[str, ...]:
-    """The MACs of the same two models; of half a run they say nothing."""
+    """Compare the MACs of two models; those of a partial run mean nothing."""
     more, less = large.facts.macs, small.facts.macs
     if large.graph.trace.failure or small.graph.trace.failure or not more or not less or abs(more / less - 1) < _SAME:
         return ()
-    against = f"({units.macs(more)} against {units.macs(less)})"
-    return (f"It needs {units.ratio(more / less)} the MACs {against}",)
+    macs = f"({units.macs(more)} vs. {units.macs(less)})"
+    return (f"{large.label} needs {units.ratio(more / less)} the MACs {macs}",)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Tabular):
     """Models side by side. ``print`` shows the tables."""
 
@@ -336,11 +338,14 @@ class Comparison(Tabular):
 
     @cached_property
     def sentences(self) -> tuple[str, ...]:
-        """Which model is larger, and what makes it so."""
+        """Return which model is larger, and why, in sentences."""
         return tuple(f"{sentence}." for sentence in reasons(self.sides))
 
+    def __repr__(self) -> str:
+        return shown(printable(f"<Comparison {', '.join(side.label for side in self.sides)}>"), 200)
+
     def tables(self, form: str = "table") -> tuple[Table, ...]:
-        """What a form shows: for people quantities, and shares if there are any; for programs one table of both."""
+        """Return the tables of a form: quantities and shares for people, one table of both for programs."""
         if form in PROGRAMS:
             return (for_programs(self.sides, self.sentences),)
         parts = shares(self.sides)
@@ -348,7 +353,7 @@ class Comparison(Tabular):
 
 
 def compare(graphs: Sequence[ArchGraph]) -> Comparison:
-    """Two models or more, side by side.
+    """Compare two or more models.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)

@@ -1,4 +1,4 @@
-"""A graph's facts in words: the line that tells what was written."""
+"""Describe a graph in one line: the headline printed once a figure is written."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ from dataclasses import dataclass
 
 from fxviz._analysis.parts import opened, step_name, sums, used_sizes
 from fxviz._errors import short_path
-from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node, units
-from fxviz._graph.index import Owners
+from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node, ResidualKind, SkipKind, units
 from fxviz._graph.metrics import METRICS
 
 
 @dataclass(frozen=True)
 class Share:
-    """A part of the model and how much of a metric it holds, of parameters those traced; ``share`` lies between 0 and 1."""
+    """A part of the model and the amount of a metric that it holds; ``share`` lies between 0 and 1."""
 
     path: str
     amount: float
@@ -23,11 +22,11 @@ class Share:
 
 
 def headline(graph: ArchGraph, metric: str = "params") -> str:
-    """The total, the skips and the three largest parts in one line, in the figure's words, for example::
+    """Return the total, the skips and the three largest parts in one line, for example::
 
     11.69M parameters, 8 skips (5 identity, 3 projection); layer4 71.8%, layer3 18.0%, layer2 4.5%
 
-    Where the run stopped before its end, that comes first, and all else is said of what ran until then.
+    If the run stopped early, the line begins with that, and the numbers cover only what ran before.
     """
     untraced = sum(parameter.size for parameter in graph.untraced)
     params = f"{units.hundredths(graph.traced_params)} parameters"
@@ -53,7 +52,7 @@ def _stop(graph: ArchGraph) -> str:
 
 
 def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> tuple[Share, ...]:
-    """The ``count`` parts of the model that hold most of a metric, largest first.
+    """Return the ``count`` parts of the model that hold most of a metric, largest first.
 
     The parts are those of :mod:`fxviz._analysis.parts`, as in the figure.
     """
@@ -64,32 +63,29 @@ def largest_shares(graph: ArchGraph, metric: str = "params", count: int = 3) -> 
 
 
 def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
-    """What the steps hold, by the names under which they count."""
-    owners = Owners(graph)
+    """Add up the amounts of all steps, by the names under which they count."""
     amounts: dict[str, float] = defaultdict(float)
     for node in graph.nodes:
-        amounts[step_name(node, owners)] += of(node)
+        amounts[step_name(node, graph.index)] += of(node)
     return dict(amounts)
 
 
-def _skips(counts: dict[str, int]) -> str:
+def _skips(counts: Mapping[SkipKind, int]) -> str:
     """
     >>> _skips({"identity": 2, "projection": 1, "resample": 0, "concat": 2, "gate": 1})
     '3 skips (2 identity, 1 projection), 2 concat skips, 1 gate'
     """
     residual = {kind: count for kind, count in counts.items() if count and kind in RESIDUAL_KINDS}
-    apart = [
-        _counted(count, SKIP_NOUNS[kind]) for kind, count in counts.items() if count and kind not in RESIDUAL_KINDS
+    others = [
+        units.quantity(count, SKIP_NOUNS[kind])
+        for kind, count in counts.items()
+        if count and kind not in RESIDUAL_KINDS
     ]
-    return ", ".join((*_residual(residual), *apart)) or "no skips"
+    return ", ".join((*_residual(residual), *others)) or "no skips"
 
 
-def _residual(counts: dict[str, int]) -> Iterator[str]:
+def _residual(counts: Mapping[ResidualKind, int]) -> Iterator[str]:
     total, kinds = sum(counts.values()), list(counts)
     if kinds:
-        told = f"all {kinds[0]}" if len(kinds) == 1 < total else ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
-        yield f"{_counted(total, 'skip')} ({told})"
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'s' * (count > 1)}"
+        by_kind = ", ".join(f"{counts[kind]} {kind}" for kind in kinds)
+        yield f"{units.quantity(total, 'skip')} ({f'all {kinds[0]}' if len(kinds) == 1 < total else by_kind})"

@@ -1,4 +1,4 @@
-"""What is known of a model beside its graph, in words."""
+"""Write what is known of a model beside its graph as text."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from fxviz._graph import ArchGraph
 from fxviz._graph.units import shape
 from fxviz._graph.values import Information, Published
 
-__all__ = ["of_graph", "words"]
+__all__ = ["of_graph", "to_text"]
 
 Rows = Sequence[tuple[str, str]]
 
 _ENDLESS = 10**9
-"""Columns where no terminal says how many it has: no line is broken."""
+"""The width where there is no terminal: no line is broken."""
 
 _CODE = (">>>", "...")
-"""What a line of code begins with; it is never broken."""
+"""Prefixes of lines of code, which are never broken."""
 
 
-def words(known: Information, figure: str, width: int | None = None) -> str:
-    """All that is known of a model, as a text.
+def to_text(known: Information, figure: str, width: int | None = None) -> str:
+    """Return everything that is known of a model as text.
 
     Args:
-        known: of the model.
+        known: the information about the model.
         figure: the name of a file for its figure.
         width: columns of the terminal; None where there is none.
 
-    >>> print(words(Information("net.py:Net(2)", "net.Net", "net.py", params=12), "Net.svg"))
+    >>> print(to_text(Information("net.py:Net(2)", "net.Net", "net.py", params=12), "Net.svg"))
     net.py:Net(2)
     <BLANKLINE>
       class       net.Net
@@ -65,8 +65,8 @@ def _rows(known: Information, figure: str) -> Rows:
 
 
 def _weights(weights: Published, params: int | None, columns: int) -> str:
-    said = "; ".join(_states(weights))
-    return f"  {printable(weights.name)} ({said})\n{_table(list(_declared(weights, params)), '    ', columns)}"
+    states = "; ".join(_states(weights))
+    return f"  {printable(weights.name)} ({states})\n{_table(list(_declared(weights, params)), '    ', columns)}"
 
 
 def _states(weights: Published) -> Iterator[str]:
@@ -81,7 +81,7 @@ def _declared(weights: Published, params: int | None) -> Iterator[tuple[str, str
     if weights.gmacs is not None:
         yield (
             "operations",
-            f"{weights.gmacs:g} GFLOPS declared, which count a multiply-add once: {weights.gmacs:g} GMACs",
+            f"{weights.gmacs:g} GFLOPS declared, counting a multiply-add as one operation: {weights.gmacs:g} GMACs",
         )
     for dataset in dict.fromkeys(metric.dataset for metric in weights.metrics):
         values = [f"{metric.name} {metric.value:g}" for metric in weights.metrics if metric.dataset == dataset]
@@ -93,21 +93,20 @@ def _declared(weights: Published, params: int | None) -> Iterator[tuple[str, str
 
 
 def _compared(declared: int, counted: int | None) -> str:
-    """What fxviz counts beside what is declared.
+    """Compare what is declared with what fxviz counts.
 
     >>> _compared(10, 10), _compared(10, 12), _compared(10, 7)
-    (', as fxviz counts', '; fxviz counts 12, 2 more', '; fxviz counts 7, 3 fewer')
+    ('; fxviz counts the same', '; fxviz counts 12, 2 more', '; fxviz counts 7, 3 fewer')
     """
     if counted is None:
         return ""
     if counted == declared:
-        return ", as fxviz counts"
+        return "; fxviz counts the same"
     more = "more" if counted > declared else "fewer"
     return f"; fxviz counts {counted:,}, {abs(counted - declared):,} {more}"
 
 
 def _documentation(text: str, columns: int) -> str:
-    """The docstring; lines that are too long are broken."""
     lines = readable(text).expandtabs(4).splitlines()
     return "\n".join(_broken(printable(line), columns) for line in lines)
 
@@ -121,15 +120,15 @@ def _broken(line: str, columns: int) -> str:
 
 
 def _table(rows: Rows, indent: str, columns: int) -> str:
-    """A line for each row that says something, labels aligned; long lines go on below their text."""
-    said = [(printable(label), printable(" ".join(text.split()))) for label, text in rows if text]
-    longest = max((len(label) for label, _ in said), default=0)
+    """Return a line for each row that is not empty, with labels aligned; long texts are wrapped below themselves."""
+    lines = [(printable(label), printable(" ".join(text.split()))) for label, text in rows if text]
+    longest = max((len(label) for label, _ in lines), default=0)
     after = " " * (len(indent) + longest + 2)
-    return "\n".join(_wrapped(text, f"{indent}{label:{longest}}  ", after, columns) for label, text in said)
+    return "\n".join(_wrapped(text, f"{indent}{label:{longest}}  ", after, columns) for label, text in lines)
 
 
 def _wrapped(text: str, first: str, after: str, columns: int) -> str:
-    """Words are never broken: addresses and commands are copied whole."""
+    """Wrap a text at spaces only, so that addresses and commands can be copied whole."""
     return "\n".join(
         textwrap.wrap(
             text,
@@ -148,14 +147,15 @@ _LITERAL = re.compile(r"``(?P<text>[^`]+)``")
 _PLAIN = re.compile(r"(?<![\w`])`(?P<text>[^`\n]+)`_{0,2}(?![\w`])")
 _TITLED = re.compile(r"(?P<title>[^<]+?)\s*<[^>]+>")
 _DIRECTIVE = re.compile(r"(?P<indent>\s*)\.\. (?P<name>[\w-]+)::\s*(?P<rest>.*)")
-_SAID = {"note": "Note:", "warning": "Warning:", "deprecated": "Deprecated:", "versionadded": "Since", "math": ""}
-"""What stands for a directive; any other is for a page of documentation alone, and left out with what belongs to it."""
+_DIRECTIVES = {"note": "Note:", "warning": "Warning:", "deprecated": "Deprecated:", "versionadded": "Since", "math": ""}
+"""Directives of reStructuredText and the text that replaces them; all others are left out with their content."""
 
 
 def readable(documentation: str) -> str:
-    """The text without roles, links and directives; its lines stay as they are.
+    """Remove roles, links and directives from a docstring, keeping its lines.
 
-    >>> print(readable("From `Deep Residual <https://a.org>`__, see :class:`~models.ResNet` and ``x``.\\n.. autoclass:: R"))
+    >>> text = "From `Deep Residual <https://a.org>`__, see :class:`~models.ResNet` and ``x``.\\n.. autoclass:: R"
+    >>> print(readable(text))
     From Deep Residual (https://a.org), see ResNet and x.
     """
     lines = _without_directives(inspect.cleandoc(documentation).splitlines())
@@ -165,12 +165,12 @@ def readable(documentation: str) -> str:
 
 
 def _linked(found: re.Match[str]) -> str:
-    """A link may run over the end of a line."""
+    """Return a link as plain text; it may run over the end of a line."""
     return f"{' '.join(found['text'].split())} ({found['address'].strip()})"
 
 
 def _named(found: re.Match[str]) -> str:
-    """What a role names, as short as its author wants it: "~a.b.C" is "C".
+    """Return the name in a role, as short as its author wants it: "~a.b.C" is "C".
 
     >>> _named(_ROLE.match(":class:`the class <a.b.C>`")), _named(_ROLE.match(":func:`~a.b`"))
     ('the class', 'b')
@@ -192,29 +192,31 @@ def _without_directives(lines: list[str]) -> list[str]:
         found = _DIRECTIVE.match(line)
         if found is None:
             kept.append(line)
-        elif found["name"] in _SAID:
-            kept.append(" ".join(filter(None, (f"{found['indent']}{_SAID[found['name']]}", found["rest"]))).rstrip())
+        elif found["name"] in _DIRECTIVES:
+            kept.append(
+                " ".join(filter(None, (f"{found['indent']}{_DIRECTIVES[found['name']]}", found["rest"]))).rstrip()
+            )
         else:
             left_out = indent
     return kept
 
 
 def of_graph(file: str, graph: ArchGraph) -> Information:
-    """What is known of the model of a graph that was saved as ``file``.
+    """Return what is known of the model of a graph that was saved as ``file``.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> graph = ArchGraph(ModelInfo("Net", "net.py", "net.Net"), trace, (), (), (Scope(0, "", "Net", 0, None),), ())
     >>> of_graph("net.json", graph).origin, of_graph("net.json", graph).facts
-    ('net.json, saved from net.py', (('model', 'Net'), ('traced', 'by torch 2.4.0')))
+    ('net.json, saved from net.py', (('model', 'Net'), ('traced', 'with torch 2.4.0')))
     """
     torchvision = f", torchvision {graph.trace.torchvision}" if graph.trace.torchvision else ""
-    facts = [("model", graph.model.name), ("traced", f"by torch {graph.trace.torch}{torchvision}")]
+    facts = [("model", graph.model.name), ("traced", f"with torch {graph.trace.torch}{torchvision}")]
     facts += [("input", f"{name}: {shape(tensor.shape)} {tensor.dtype}") for name, tensor in graph.trace.inputs.items()]
     if graph.model.weights is not None:
         facts.append(("weights", graph.model.weights.name))
-    said = "A saved graph says nothing of them, nor of documentation: ask for the model by its name."
+    nothing = "A saved graph holds no published weights and no documentation; use the model's name instead."
     origin = f"{file}, saved from {graph.model.source}"
     return Information(
-        file, graph.model.cls, origin, params=graph.total_params, facts=tuple(facts), nothing_published=said
+        file, graph.model.cls, origin, params=graph.total_params, facts=tuple(facts), nothing_published=nothing
     )

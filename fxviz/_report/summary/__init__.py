@@ -1,4 +1,4 @@
-"""A graph's facts in words and numbers: the line that tells what was written, the table of layers."""
+"""Summarize a graph as a table of layers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz._analysis.memory import size_of
-from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo
+from fxviz._errors import printable, shown
+from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
 from fxviz._graph.index import above
 from fxviz._report.headline import Share, headline, largest_shares
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
@@ -18,14 +19,14 @@ from fxviz._report.tables import Table, Tabular
 __all__ = ["SORTS", "Row", "Share", "Summary", "SummaryOptions", "Totals", "headline", "largest_shares", "summarize"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Summary(Tabular):
     """A model as rows and totals. ``print`` shows its table.
 
     Attributes:
-        model: which model it is.
+        model: the model's name, source, class and weights.
         trace: how it was run.
-        rows: layers in the order of the run with subtotals, then what the run never uses, then the sums.
+        rows: layers in the order of the run with subtotals, then unused layers, then the sums.
         totals: sums over the whole model.
     """
 
@@ -36,22 +37,26 @@ class Summary(Tabular):
 
     @property
     def table(self) -> Table:
-        """The same as a table, which :func:`fxviz._report.tables.written` writes in every form."""
+        """Return the table, which :func:`fxviz._report.tables.written` writes in every form."""
         return tabulated(self.model, self.trace, self.rows, self.totals)
 
     def tables(self, form: str = "table") -> tuple[Table, ...]:
-        """The one table, of which each form shows its columns."""
+        """Return the one table; each form shows its own columns of it."""
         return (self.table,)
+
+    def __repr__(self) -> str:
+        counts = f"{units.quantity(len(self.rows), 'row')}, {units.quantity(self.totals.params, 'parameter')}"
+        return f"<Summary {shown(printable(self.model.name))}: {counts}, {units.macs(self.totals.macs)}>"
 
 
 _DEFAULTS = SummaryOptions()
 
 
 def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
-    """Which layer owns which parameters, and what it computes.
+    """Show which layer owns which parameters, and what it computes.
 
-    Rows add up to the totals, whatever is shown: each parameter counts in one row, the first that reads it, and so does each
-    operation with multiply-accumulates.
+    Rows always add up to the totals: each parameter counts in one row, the first that reads it, and so does each
+    operation with MACs.
 
     >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16)
@@ -69,12 +74,12 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     ordered = [_shown([row for row in layers if row.used is part], options) for part in (True, False)]
     rows = _with_rest((*ordered[0], *ordered[1], *_sums(used, unused)), rest)
     return Summary(
-        graph.model, graph.trace, tuple(_shared_out(rows, graph.traced_params)), _totals(graph, _outside(rest, used))
+        graph.model, graph.trace, tuple(_with_shares(rows, graph.traced_params)), _totals(graph, _outside(rest, used))
     )
 
 
 def _linked(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """Rows that read parameters of others name them."""
+    """Name the rows where shared parameters count."""
     homes = {parameter.name: row.name for row in rows for parameter in row.parameters}
     shared = ([homes[parameter.name] for parameter in row.shared if parameter.name in homes] for row in rows)
     return tuple(replace(row, shared_with=tuple(dict.fromkeys(names))) for row, names in zip(rows, shared, strict=True))
@@ -94,13 +99,13 @@ def _sums(used: Sequence[Row], unused: Sequence[Row]) -> Iterable[Row]:
 
 
 def _outside(steps: Iterable[Node], rows: Iterable[Row]) -> tuple[Node, ...]:
-    """The steps that are in no module which is one row."""
+    """Return the steps outside of all modules that are one row each."""
     modules = {row.name for row in rows if row.kind == "module"}
     return tuple(node for node in steps if modules.isdisjoint((node.path, *above(node.path))))
 
 
 def _with_rest(rows: Iterable[Row], rest: Sequence[Node]) -> Iterator[Row]:
-    """The rows; modules and sums with the times of their steps that have no row (additions, activations unless asked for)."""
+    """Add the times of steps without a row (additions, activations unless asked for) to modules and sums."""
     times: dict[str, float] = defaultdict(float)
     for node in rest:
         for path in (node.path, *above(node.path)):
@@ -111,14 +116,14 @@ def _with_rest(rows: Iterable[Row], rest: Sequence[Node]) -> Iterator[Row]:
         yield replace(row, time=(row.time or 0) + times[path]) if whole and times.get(path) else row
 
 
-def _shared_out(rows: Iterable[Row], whole: int) -> Iterable[Row]:
-    """Rows with their share of the parameters that the run uses, where they are a part of these."""
+def _with_shares(rows: Iterable[Row], whole: int) -> Iterable[Row]:
+    """Add to rows their share of the parameters that the run uses, where they are a part of these."""
     for row in rows:
         yield replace(row, share=row.params / whole) if _is_part(row, whole) else row
 
 
 def _is_part(row: Row, whole: int) -> bool:
-    """Whether a row is a part of what the run uses; the sum of everything is not, where the run does not use all."""
+    """Return whether a row is a part of what the run uses; the total is not, where the run does not use all."""
     return row.used and whole > 0 and row.params <= whole
 
 

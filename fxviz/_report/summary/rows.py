@@ -1,4 +1,4 @@
-"""The layers of a graph, one row each: whatever owns parameters or has multiply-accumulates, in the order of the run."""
+"""Fold a graph into rows: one for each layer that owns parameters or has MACs, in the order of the run."""
 
 from __future__ import annotations
 
@@ -8,26 +8,25 @@ from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from fxviz._graph import ArchGraph, Node, Parameter
-from fxviz._graph.index import Owners
 from fxviz._graph.operations import is_activation, is_norm, is_passing, name_of, role_of
-from fxviz._report.summary.values import Row, summed, summed_times
+from fxviz._report.summary.values import Row, RowKind, summed, summed_times
 
-Key = tuple[str, str]
-"""What nodes of one row have in common: the row's kind and name."""
+Key = tuple[RowKind, str]
+"""A row's kind and name."""
 
 
 def used_layers(graph: ArchGraph, every: bool = False) -> tuple[tuple[Row, ...], tuple[Node, ...]]:
-    """The rows of what ran, and the steps that have none. Each parameter counts at the node where the graph counts it.
+    """Return the rows of what ran, and the steps that have none. Each parameter counts where the graph counts it.
 
     Args:
         graph: an annotated graph.
-        every: also layers without parameters and multiply-accumulates: activations, norms, pooling, dropout.
+        every: include layers without parameters and MACs: activations, norms, pooling, dropout.
 
-    A function that computes with the weight of a module which is never called itself is that module's row
-    (``F.linear(x, self.qkv.weight)``), one that computes with a parameter that stands for itself is in that parameter's row
-    (``x @ self.scale``); any other function with multiply-accumulates has a row of its own.
+    A function that computes with the weight of a module which is never called itself belongs to that module's row
+    (``F.linear(x, self.qkv.weight)``); one that computes with a bare parameter belongs to that parameter's row
+    (``x @ self.scale``); any other function with MACs has a row of its own.
     """
-    homes, counted = _Homes(graph), _counted(graph)
+    homes, counted = _Homes(graph), _first_readers(graph)
     groups: dict[Key, list[Node]] = defaultdict(list)
     rows: list[Row] = []
     rest: list[Node] = []
@@ -44,12 +43,12 @@ def used_layers(graph: ArchGraph, every: bool = False) -> tuple[tuple[Row, ...],
 
 
 def unused_layers(graph: ArchGraph) -> tuple[Row, ...]:
-    """The rows of the parameters that this run never reads, in the model's order."""
+    """Return the rows of the parameters that this run never reads, in the model's order."""
     homes = _Homes(graph)
     groups: dict[Key, list[Parameter]] = defaultdict(list)
     for parameter in graph.untraced:
-        path = homes.layer_of(parameter.name)
-        free = path is None or path in homes.called
+        path = homes.index.layer_of(parameter.name)
+        free = path is None or path in homes.index.called
         groups[("parameter", parameter.name) if free or path is None else ("layer", path)].append(parameter)
     return tuple(
         Row(kind, name, _type(kind, parameters), tuple(parameters), weight=_weight(name, parameters), used=False)
@@ -57,29 +56,28 @@ def unused_layers(graph: ArchGraph) -> tuple[Row, ...]:
     )
 
 
-class _Homes(Owners):
-    """Which row each parameter and each step belongs to."""
+class _Homes:
+    """Finds the row that each parameter and each step belongs to."""
 
     def __init__(self, graph: ArchGraph) -> None:
-        super().__init__(graph)
-        self._by_name = {parameter.name: parameter for parameter in graph.parameters}
+        self.index = graph.index
 
     def read_by(self, nodes: Iterable[Node]) -> list[Parameter]:
-        """What the steps of a row read: their own, and those of a function's arguments that an earlier step read already."""
-        shared = (name for node in nodes for argument in self.arguments(node) for name in argument.shared)
+        """Return what the steps of a row read, including arguments of functions that an earlier step read already."""
+        shared = (name for node in nodes for argument in self.index.parameters_read(node) for name in argument.shared)
         names = dict.fromkeys((*(name for node in nodes for name in node.uses), *shared))
-        return [self._by_name[name] for name in names if name in self._by_name]
+        return [self.index.parameters[name] for name in names if name in self.index.parameters]
 
     def calls(self, runs: Sequence[Node], read: Sequence[Parameter]) -> int:
-        """How often a row's steps run; functions with several parameters of a module run as often as one of these is read."""
+        """Count the calls of a row; functions with several parameters of a module run as often as one is read."""
         if not read or any(node.kind == "module" for node in runs):
             return len(runs)
-        arguments = [{name for argument in self.arguments(node) for name in argument.uses} for node in runs]
+        arguments = [{name for argument in self.index.parameters_read(node) for name in argument.uses} for node in runs]
         return max(1, *(sum(parameter.name in names for names in arguments) for parameter in read))
 
     def key_of(self, node: Node) -> Key | None:
-        """The row of a step: its owner's, else one of its own if it is a function that is like a layer; None if it has none."""
-        owner = self.owner_of(node)
+        """Return the row of a step: its owner's, else its own if the function is like a layer; None if it has none."""
+        owner = self.index.owner_of(node)
         if owner is not None or node.kind not in ("function", "method"):
             return owner
         if node.macs == 0 and not node.uses and not _is_layer(node):
@@ -89,12 +87,12 @@ class _Homes(Owners):
 
 
 def _is_layer(node: Node) -> bool:
-    """Whether a function does what modules without parameters do, too."""
+    """Return whether a function does what modules without parameters do, too."""
     return is_activation(node) or is_norm(node) or is_passing(node) or role_of(node) == "resample"
 
 
-def _counted(graph: ArchGraph) -> dict[str, str]:
-    """At which node each parameter counts: the first that reads it."""
+def _first_readers(graph: ArchGraph) -> dict[str, str]:
+    """Map each parameter to the first node that reads it, where it counts."""
     counted: dict[str, str] = {}
     for node in graph.nodes:
         for name in node.uses:
@@ -124,20 +122,20 @@ def _row(key: Key, nodes: list[Node], homes: _Homes, counted: dict[str, str]) ->
     )
 
 
-def _type(kind: str, parameters: list[Parameter]) -> str | None:
-    """The class of the module that owns the parameters, where the graph knows it."""
+def _type(kind: RowKind, parameters: list[Parameter]) -> str | None:
+    """Return the class of the module that owns the parameters, if the graph knows it."""
     return "Parameter" if kind == "parameter" else parameters[0].owner.rpartition(".")[2] or None
 
 
 def _weight(path: str, parameters: list[Parameter]) -> tuple[int, ...] | None:
-    """The shape of what is called "weight", else of the largest."""
+    """Return the shape of the parameter called "weight", else of the largest."""
     named = next((parameter for parameter in parameters if parameter.name == f"{path}.weight"), None)
     largest = max(parameters, key=lambda parameter: parameter.size, default=None)
     return named.shape if named else largest.shape if largest else None
 
 
 Parts = tuple[str, ...]
-"""A dotted path, taken apart; () is the model itself."""
+"""A dotted path, split; () is the model itself."""
 
 
 def parts(path: str) -> Parts:
@@ -149,7 +147,7 @@ def parts(path: str) -> Parts:
 
 
 def to_depth(rows: Sequence[Row], graph: ArchGraph, depth: int) -> tuple[Row, ...]:
-    """The rows of each module nested ``depth`` deep as one, in the place of its first."""
+    """Merge the rows of each module nested ``depth`` deep, in the place of its first."""
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
         groups[".".join(parts(row.name)[:depth])].append(row)
@@ -161,7 +159,6 @@ def to_depth(rows: Sequence[Row], graph: ArchGraph, depth: int) -> tuple[Row, ..
 
 
 def _whole(path: str, group: Sequence[Row], modules: dict[str, Row]) -> Row:
-    """A module with all that is in it."""
     known = modules.get(path) if group[0].used else None
     row = summed("module", path, group, used=group[0].used)
     own = {parameter.name for parameter in row.parameters}
@@ -171,7 +168,7 @@ def _whole(path: str, group: Sequence[Row], modules: dict[str, Row]) -> Row:
 
 
 def _modules(graph: ArchGraph, paths: set[str]) -> dict[str, Row]:
-    """What the calls of these modules say: class, number of calls, and the shape that leaves the first."""
+    """Return the class, the number of calls and the output shape of the first call of these modules."""
     exits = _exits(graph, paths)
     modules: dict[str, Row] = {}
     for scope in graph.scopes:
@@ -183,7 +180,7 @@ def _modules(graph: ArchGraph, paths: set[str]) -> dict[str, Row]:
 
 
 def _exits(graph: ArchGraph, paths: set[str]) -> dict[int, tuple[int, ...]]:
-    """The shape that leaves each call of these modules, where the result of one step alone is used outside of it."""
+    """Return the output shape of each call of these modules, if a single step's result is used outside."""
     around: dict[int, tuple[int, ...]] = {}
     for scope in graph.scopes:
         outer = () if scope.parent is None else around[scope.parent]
@@ -200,31 +197,31 @@ def _exits(graph: ArchGraph, paths: set[str]) -> dict[int, tuple[int, ...]]:
 
 @dataclass(frozen=True)
 class Placed:
-    """A row, and the module that it stands in."""
+    """A row, and the module that it is in."""
 
     row: Row
     home: Parts
 
     @property
     def around(self) -> Iterator[Parts]:
-        """The modules around it, from the inside to the outside, without the model itself."""
+        """Return the modules around it, innermost first, without the model itself."""
         return (self.home[:length] for length in range(len(self.home), 0, -1))
 
 
 def with_subtotals(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The same rows, those of a module next to each other, and after them their sum, if the module has two entries or more."""
+    """Group the rows by module, and put the sum after each module with two entries or more."""
     placed = _together(_placed(rows))
     return tuple(_closed(placed, _entries(placed)))
 
 
 def _placed(rows: Sequence[Row]) -> list[Placed]:
-    """A row for a module that has other rows in it stands in that module."""
+    """Place each row in its parent module; the row of a module that has other rows in it is in that module."""
     outer = {parts(row.name)[:-1] for row in rows}
     return [Placed(row, own if (own := parts(row.name)) in outer else own[:-1]) for row in rows]
 
 
 def _together(placed: Sequence[Placed]) -> list[Placed]:
-    """The rows of each module next to each other, each module in the place of its first row."""
+    """Move the rows of each module next to each other, to the place of its first row."""
     first: dict[Parts, int] = {}
     places = [
         (*(first.setdefault(path, place) for path in reversed(tuple(item.around))), place)
@@ -234,13 +231,13 @@ def _together(placed: Sequence[Placed]) -> list[Placed]:
 
 
 def _entries(placed: Sequence[Placed]) -> Counter[Parts]:
-    """How many entries each module has: rows, and modules with rows."""
+    """Count the entries of each module: rows, and modules with rows."""
     modules = {path for item in placed for path in item.around}
     return Counter(item.home for item in placed) + Counter(path[:-1] for path in modules)
 
 
 def _closed(placed: Sequence[Placed], entries: Counter[Parts]) -> Iterator[Row]:
-    """The rows, and a subtotal wherever a module ends."""
+    """Yield the rows, and a subtotal wherever a module ends."""
     inside: dict[Parts, list[Row]] = defaultdict(list)
     for item, following in zip_longest(placed, placed[1:]):
         yield item.row

@@ -1,4 +1,4 @@
-"""A summary as a table."""
+"""Write a summary as a table."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from fxviz._report.tables import PEOPLE, PROGRAMS, Column, Line, Table
 
 
 def tabulated(model: ModelInfo, trace: TraceInfo, rows: Sequence[Row], totals: Totals) -> Table:
-    """The table of a summary. What people and programs read differs in form alone: "118.0M" and 118013952."""
-    remarked = Column("remark", "remarks", elastic=True, forms=PEOPLE)
+    """Return the table of a summary. People and programs read the same values: "118.0M" and 118013952."""
+    remark_column = Column("remark", "remarks", elastic=True, forms=PEOPLE)
     batch = batch_of(trace, rows)
     shown = [(column, of) for column, of in _COLUMNS if column.key != "time" or totals.time is not None]
     return Table(
         title(model, trace),
-        (*(replace(column, said=_said(column, batch)) for column, _ in shown), remarked),
+        (*(replace(column, format=_format(column, batch)) for column, _ in shown), remark_column),
         tuple(_lines(rows, trace, [of for _, of in shown])),
         tuple(remarks(trace, totals, batch)),
         _facts(model, trace, totals),
     )
 
 
-def _said(column: Column, batch: int | None) -> Callable[[Any], str]:
-    """How people write a column's values: output shapes without the batch, where all of them have it."""
-    return _unbatched if column.key == "output_shape" and batch is not None else column.said
+def _format(column: Column, batch: int | None) -> Callable[[Any], str]:
+    """Return what formats a column: output shapes omit the batch, where all of them have it."""
+    return _unbatched if column.key == "output_shape" and batch is not None else column.format
 
 
 def _lines(rows: Sequence[Row], trace: TraceInfo, cells: Sequence[Callable[[Row], Any]]) -> Iterator[Line]:
@@ -37,14 +37,13 @@ def _lines(rows: Sequence[Row], trace: TraceInfo, cells: Sequence[Callable[[Row]
 
 
 def _is_apart(before: Row, row: Row) -> bool:
-    """Whether a row is ruled off from the one before it: the first that the run does not use, the first of the last sums."""
+    """Return whether a rule goes before the row: the first unused one, and the first of the last sums."""
     if row.kind in ("used", "total"):
         return before.kind != "unused"
     return before.used and not row.used and row.kind != "unused"
 
 
 def _percent(share: float) -> str:
-    """A share; nothing where there are no parameters."""
     return units.percent(share) if share else ""
 
 
@@ -60,8 +59,8 @@ def _unbatched(sizes: Sequence[int]) -> str:
     return units.shape(sizes[1:])
 
 
-def _macs_said(row: Row) -> str | None:
-    """What is unknown is never 0; what is known in part is said to be more."""
+def _macs_cell(row: Row) -> str | None:
+    """Return the MACs for people: unknown ones are never 0, and a partial sum says that there are more."""
     if row.macs_unknown:
         return f"over {units.short_macs(row.macs)}" if row.macs else "?"
     return units.short_macs(row.macs) if row.macs or (row.is_sum and row.used) else None
@@ -93,7 +92,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[Row], Any]], ...] = (
     (Column("share", "share", _percent, right=True, bar=True, rank=2), lambda row: row.share),
     (Column("weight_shape", "weight", units.shape, right=True, rank=5), lambda row: _sizes(row.weight)),
     (Column("output_shape", "output", units.shape, right=True, rank=6), lambda row: _sizes(row.output)),
-    (Column("macs_said", "MACs", right=True, rank=3, forms=PEOPLE), _macs_said),
+    (Column("macs_said", "MACs", right=True, rank=3, forms=PEOPLE), _macs_cell),
     (Column("macs", "MACs", forms=PROGRAMS), lambda row: row.macs if row.macs or not row.macs_unknown else None),
     (Column("time", "time (ms)", units.milliseconds, right=True, rank=1), lambda row: row.time),
     (Column("macs_unknown", "unknown MACs", forms=PROGRAMS), lambda row: row.macs_unknown),
@@ -104,7 +103,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[Row], Any]], ...] = (
     (Column("used", "used", forms=PROGRAMS), lambda row: row.used),
     (Column("parameters", "parameters", forms=("json",)), _parameters),
 )
-"""Each column and what stands in it. The remarks, which depend on the whole run, come last."""
+"""Each column and the value that it shows. The remarks, which depend on the whole run, come last."""
 
 
 def _facts(model: ModelInfo, trace: TraceInfo, totals: Totals) -> dict[str, Any]:
@@ -134,11 +133,11 @@ def _facts(model: ModelInfo, trace: TraceInfo, totals: Totals) -> dict[str, Any]
 
 
 _NAMED = 2
-"""Rows that a remark names before it counts."""
+"""Rows that a remark names before it counts them."""
 
 
 def title(model: ModelInfo, trace: TraceInfo) -> str:
-    """Which model it is and how it was run, for example::
+    """Name the model and how it was run, for example::
 
     resnet18 (ResNet, torchvision), x 1×3×224×224
     """
@@ -151,7 +150,7 @@ def title(model: ModelInfo, trace: TraceInfo) -> str:
 
 
 def remark(row: Row, trace: TraceInfo) -> str:
-    """What is special about a row.
+    """Return what is special about a row.
 
     >>> remark(Row("layer", "head", shared_with=("a", "b", "c"), calls=3), TraceInfo("meta", "fake", {}, "2.4.0", None))
     '3 calls, shared with a, b and 1 more'
@@ -177,23 +176,24 @@ def _unused(trace: TraceInfo) -> str:
 
 
 def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str]:
-    """What belongs to the table as a whole, in sentences."""
+    """Return sentences about the table as a whole."""
     if trace.failure is not None:
         where = trace.failure.path or trace.failure.class_name
-        yield f"The run stopped at {where}: {trace.failure.message.rstrip('.')}. All numbers are of what ran until then."
+        message = trace.failure.message.rstrip(".")
+        yield f"The run stopped at {where}: {message}. All numbers cover only what ran before that."
     yield _parameters_remark(totals)
     yield f"{_macs(trace, totals)}; 1 MAC is 2 FLOPs."
     if totals.unused_params:
-        unused, are = _counted(totals.unused_params, "parameter"), "is" if totals.unused_params == 1 else "are"
-        yield f"{unused} {are} {_unused(trace)} in this run; shares are of the {totals.used_params:,} that are."
+        unused, are = units.quantity(totals.unused_params, "parameter"), "is" if totals.unused_params == 1 else "are"
+        yield f"{unused} {are} {_unused(trace)} in this run; shares refer to the {totals.used_params:,} that are."
     if totals.time is not None:
         yield f"{_time(totals.time, totals.time_without_row)}, measured on {trace.device}."
     if batch is not None:
-        yield f"Output shapes are without their first size, {batch}, which is that of the inputs."
+        yield f"Output shapes omit the batch dimension ({batch})."
 
 
 def batch_of(trace: TraceInfo, rows: Iterable[Row]) -> int | None:
-    """The size with which all inputs and all results begin; None where they do not begin alike.
+    """Return the first size of all inputs and all results; None where they differ.
 
     >>> from fxviz._graph import TensorInfo
     >>> trace = TraceInfo("meta", "fake", {"x": TensorInfo((2, 8), "float32")}, "2.4.0", None)
@@ -209,30 +209,22 @@ def batch_of(trace: TraceInfo, rows: Iterable[Row]) -> int | None:
 
 def _parameters_remark(totals: Totals) -> str:
     trained = f"{totals.trainable:,} trainable, {totals.frozen:,} frozen" if totals.frozen else "all trainable"
-    sizes = ", ".join(f"{units.memory(number)} of {dtype}" for dtype, number in totals.bytes.items())
+    sizes = ", ".join(f"{units.memory(number)} in {dtype}" for dtype, number in totals.bytes.items())
     if not totals.params:
         return f"No parameters{_buffers(totals)}."
-    return f"{_counted(totals.params, 'parameter')}, {trained}; {sizes}{_buffers(totals)}."
-
-
-def _counted(count: int, noun: str) -> str:
-    """
-    >>> _counted(1, "parameter"), _counted(1413, "parameter")
-    ('1 parameter', '1,413 parameters')
-    """
-    return f"{count:,} {noun}{'s' * (count != 1)}"
+    return f"{units.quantity(totals.params, 'parameter')}, {trained}; {sizes}{_buffers(totals)}."
 
 
 def _buffers(totals: Totals) -> str:
-    return f"; {_counted(totals.buffers, 'number')} in buffers" if totals.buffers else ""
+    return f"; {units.quantity(totals.buffers, 'scalar')} in buffers" if totals.buffers else ""
 
 
 def _time(whole: float, without_row: float | None) -> str:
     """
     >>> _time(0.0125, 0.00025), _time(0.0125, None)
-    ('12.50 ms, 0.25 ms of it in steps that have no row here', '12.50 ms')
+    ('12.50 ms, including 0.25 ms in steps without a row here', '12.50 ms')
     """
-    apart = f", {units.seconds(without_row)} of it in steps that have no row here" if without_row else ""
+    apart = f", including {units.seconds(without_row)} in steps without a row here" if without_row else ""
     return f"{units.seconds(whole)}{apart}"
 
 
@@ -240,13 +232,12 @@ def _macs(trace: TraceInfo, totals: Totals) -> str:
     """
     >>> trace = TraceInfo("meta", "guessed", {}, "2.4.0", None, {"aten.nonzero": 3})
     >>> _macs(trace, Totals(0, 0, 0, 0, 5000, 1))
-    'About 5.00 kMACs, and 1 operation of unknown MACs (guessed, because they depend on the data: nonzero ×3)'
+    'About 5.00 kMACs, plus 1 operation with unknown MACs (data-dependent results were guessed: nonzero ×3)'
     """
     known = units.macs(totals.macs)
     if trace.guessed:
         known = f"About {known}"
     if totals.macs_unknown:
-        many = "s" * (totals.macs_unknown > 1)
-        known = f"{known}, and {totals.macs_unknown} operation{many} of unknown MACs"
+        known = f"{known}, plus {units.quantity(totals.macs_unknown, 'operation')} with unknown MACs"
     guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
-    return f"{known} (guessed, because they depend on the data: {guesses})" if guesses else known
+    return f"{known} (data-dependent results were guessed: {guesses})" if guesses else known

@@ -1,46 +1,54 @@
-"""The values of a summary: its rows and its totals."""
+"""Hold the rows, totals and options of a summary."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, get_args
 
-from fxviz._errors import UsageError, choice
-from fxviz._graph import Parameter
+from fxviz._errors import UsageError, choice, printable, shown
+from fxviz._graph import Parameter, units
 
-KINDS = ("layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total")
-"""What a row can be: a module; a parameter that a module holds beside modules that hold others; functions of one name in a
-module's own code; a module with all modules in it (``depth``); all that ``top`` leaves out; the sum of a module's rows; the
-sum of what the run uses, of what it does not; the sum of everything."""
+RowKind = Literal["layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total"]
+"""Kinds of rows:
 
-SUMS = ("subtotal", "used", "unused", "total")
+* "layer": a module that holds parameters or computes.
+* "parameter": a parameter that a module holds beside modules that hold others.
+* "function": functions of one name in a module's own code.
+* "module": a module with all modules in it (``depth``).
+* "rest": everything that ``top`` leaves out.
+* "subtotal": the sum of a module's rows.
+* "used", "unused": the sum of what the run uses, and of what it does not.
+* "total": the sum of everything.
+"""
+
+SUMS: tuple[RowKind, ...] = ("subtotal", "used", "unused", "total")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Row:
-    """One row.
+    """One row of a summary.
 
     Attributes:
-        kind: one of ``KINDS``.
-        name: dotted path of the module or parameter; of a function the module whose code calls it, and its own name.
+        kind: what it stands for, one of ``RowKind``.
+        name: dotted path of the module or parameter; for a function, the module that calls it and its own name.
         type: the class of the module, the name of the function, or "Parameter"; None where it is unknown, and for sums.
         parameters: the parameters that count here.
-        shared: the parameters that it reads and that count elsewhere.
-        shared_with: the names of the rows where they count.
-        macs: multiply-accumulates of all calls, those that are known.
-        macs_unknown: operations whose multiply-accumulates are unknown.
-        time: seconds of all calls; of a module or a sum also those of its steps that have no row; None if nothing was measured.
-        calls: how often the run calls it, of a module with several parameters that functions compute with how often one of
-            these is read; None for what is not called.
-        weight: shape of the parameter called "weight", else of the largest; None if it is a whole module or has none.
-        output: shape of the first tensor that its first call returns, the batch included; None if that is unknown.
-        used: whether the run uses it; the total is of both kinds.
-        share: of the parameters that the run uses, between 0 and 1; None for what it does not use, and where there are none.
+        shared: the parameters that it reads and that count in other rows.
+        shared_with: the names of these rows.
+        macs: multiply-accumulates (MACs) of all calls, as far as they are known.
+        macs_unknown: number of operations with unknown MACs.
+        time: seconds of all calls; for a module or a sum, steps without a row included; None if nothing was measured.
+        calls: how often the run calls it; None for what is not called. Where functions compute with several parameters
+            of a module, how often one of these is read.
+        weight: shape of the parameter called "weight", else of the largest; None for a whole module or without any.
+        output: shape of the first tensor that its first call returns, batch included; None if unknown.
+        used: whether the run uses it; the total covers both.
+        share: share of the parameters that the run uses, between 0 and 1; None for unused rows.
     """
 
-    kind: str
+    kind: RowKind
     name: str
     type: str | None = None
     parameters: tuple[Parameter, ...] = ()
@@ -57,13 +65,17 @@ class Row:
 
     @property
     def params(self) -> int:
-        """Scalars in the parameters that count here."""
+        """Return the number of scalars in the parameters that count here."""
         return sum(parameter.size for parameter in self.parameters)
 
     @property
     def frozen(self) -> int:
-        """Those of them without ``requires_grad``."""
+        """Return how many of these scalars have no ``requires_grad``."""
         return sum(parameter.size for parameter in self.parameters if not parameter.trainable)
+
+    def __repr__(self) -> str:
+        name = f"{self.kind} {shown(printable(self.label))}"
+        return f"<Row {name}: {units.quantity(self.params, 'parameter')}, {units.macs(self.macs)}>"
 
     @property
     def is_sum(self) -> bool:
@@ -71,12 +83,12 @@ class Row:
 
     @property
     def label(self) -> str:
-        """The name for people, which tells sums from layers: "layer1_total"."""
+        """Return the name for people, which marks sums: "layer1_total"."""
         return f"{self.name}_total" if self.kind in ("subtotal", "used", "unused") else self.name
 
 
-def summed(kind: str, name: str, rows: Iterable[Row], **facts: object) -> Row:
-    """One row with the parameters, multiply-accumulates and times of several."""
+def summed(kind: RowKind, name: str, rows: Iterable[Row], **facts: object) -> Row:
+    """Return one row with the parameters, MACs and times of several."""
     parts = tuple(rows)
     return Row(
         kind,
@@ -90,7 +102,7 @@ def summed(kind: str, name: str, rows: Iterable[Row], **facts: object) -> Row:
 
 
 def summed_times(times: Iterable[float | None]) -> float | None:
-    """The sum of what was measured; None if nothing was.
+    """Add up measured times; None if nothing was measured.
 
     >>> summed_times([0.25, None, 0.5]), summed_times([None])
     (0.75, None)
@@ -105,14 +117,14 @@ class Totals:
 
     Attributes:
         params: scalars in all parameters, each tensor once: ``sum(p.numel() for p in model.parameters())``.
-        used_params: scalars in those that this run reads.
-        trainable: scalars in those with ``requires_grad``.
-        buffers: scalars in buffers, which are no parameters.
-        macs: multiply-accumulates of the run, those that are known.
-        macs_unknown: operations whose multiply-accumulates are unknown.
+        used_params: scalars in parameters that this run reads.
+        trainable: scalars in parameters with ``requires_grad``.
+        buffers: scalars in buffers, which are not parameters.
+        macs: multiply-accumulates (MACs) of the run, as far as they are known.
+        macs_unknown: number of operations with unknown MACs.
         bytes: bytes of the parameters by dtype.
         time: seconds of all steps; None if nothing was measured.
-        time_without_row: those of the steps that have no row.
+        time_without_row: seconds of the steps that have no row.
     """
 
     params: int
@@ -134,27 +146,28 @@ class Totals:
         return self.params - self.trainable
 
 
-SORTS = ("params", "macs", "name")
-"""What rows can be sorted by: the largest first, names as people count (layer2 before layer10)."""
+Sort = Literal["params", "macs", "name"]
+SORTS: tuple[Sort, ...] = get_args(Sort)
+"""Keys that rows can be sorted by: largest first, names in natural order (layer2 before layer10)."""
 
 
 @dataclass(frozen=True)
 class SummaryOptions:
-    """What a summary shows.
+    """Options of a summary.
 
     Attributes:
-        depth: modules nested so many levels deep are one row each; None: every layer.
+        depth: show modules nested this many levels deep as one row each; None: every layer.
         sort: one of ``SORTS``; None: the order of the run, with subtotals.
-        top: only so many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest; None: all.
-        all: also layers without parameters and multiply-accumulates.
+        top: show only this many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest.
+        all: include layers without parameters and MACs.
 
     Raises:
-        UsageError: there is no such order, or a number is below 1.
+        UsageError: unknown sort key, or a number is below 1.
 
     >>> SummaryOptions(sort="size")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no order 'size': choose params, macs or name
+    fxviz.UsageError: unknown sort key 'size': choose params, macs or name
     """
 
     depth: int | None = None
@@ -164,15 +177,15 @@ class SummaryOptions:
 
     def __post_init__(self) -> None:
         if self.sort is not None and self.sort not in SORTS:
-            raise UsageError(f"no order '{self.sort}': choose {choice(SORTS)}")
+            raise UsageError(f"unknown sort key '{self.sort}': choose {choice(SORTS)}")
         for name in ("depth", "top"):
             number = getattr(self, name)
             if number is not None and number < 1:
-                raise UsageError(f"no {name} {number}: give a whole number from 1 on")
+                raise UsageError(f"invalid {name} {number}: must be 1 or greater")
 
 
 def in_order(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:
-    """The rows sorted and cut as asked for."""
+    """Sort the rows and keep the first ones, as the options say."""
     key = _KEYS[options.sort or "params"]
     if options.top is None:
         return tuple(sorted(rows, key=key))
@@ -182,7 +195,7 @@ def in_order(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:
 
 
 def _natural(row: Row) -> tuple[Any, ...]:
-    """The name with its numbers, which stand at every second place, as numbers."""
+    """Return the name as a key for natural order: every second item is a number."""
     parts = re.split(r"([0-9]{1,9})", row.name)
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts))
 
