@@ -48,6 +48,12 @@ def examples(count: int) -> int:
 settings.register_profile("fxviz", deadline=None, max_examples=examples(50), derandomize=CI)
 settings.load_profile("fxviz")
 
+
+def slow(*cases: Any) -> list[Any]:
+    """Return cases of ``parametrize`` that only ``-m slow`` runs; a case of several values is a tuple."""
+    return [pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow) for case in cases]
+
+
 posix_only = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system: sh, signals, pipes or links")
 not_for_root = pytest.mark.skipif(sys.platform != "win32" and os.geteuid() == 0, reason="root may write anywhere")
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import pytest
 
-from conftest import ROOT, Result, optional, posix_only
+from conftest import ROOT, Result, optional, posix_only, slow
 from fxviz._cli.batch import dask
 from fxviz._cli.batch.workers import in_processes
 from fxviz._graph import ArchGraph
@@ -325,9 +325,7 @@ def _press_ctrl_c(process: subprocess.Popen[str]) -> None:
     ("jobs", "interrupt"),
     [
         ("2", _press_ctrl_c),
-        pytest.param("1", _press_ctrl_c, marks=pytest.mark.slow),
-        pytest.param("1", subprocess.Popen.terminate, marks=pytest.mark.slow),
-        pytest.param("2", subprocess.Popen.terminate, marks=pytest.mark.slow),
+        *slow(("1", _press_ctrl_c), ("1", subprocess.Popen.terminate), ("2", subprocess.Popen.terminate)),
     ],
 )
 def test_ctrl_c_keeps_what_is_done_and_names_the_rest(

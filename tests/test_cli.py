@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from conftest import ROOT, Result, posix_only
+from conftest import ROOT, Result, posix_only, slow
 from fxviz._graph import ArchGraph
 
 Call = Callable[..., Result]
@@ -147,7 +147,6 @@ def test_a_missing_value_points_to_the_commands_own_help(fxviz: Call) -> None:
 # Streams that are closed or full ---------------------------------------------------------------------------------------
 
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
-slow = pytest.mark.slow  # of the calls that differ in little, one of a kind is quick
 
 
 def shell(command: str) -> subprocess.CompletedProcess[str]:
@@ -156,13 +155,13 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
 
 
 @full
-@pytest.mark.parametrize("stream", ["/dev/full", pytest.param("&-", marks=slow)])
+@pytest.mark.parametrize("stream", ["/dev/full", *slow("&-")])
 @pytest.mark.parametrize(
     "arguments",
     [
         "--version",
         "render tiny.json -o -",
-        *(pytest.param(call, marks=slow) for call in ("", "--help", "render --help", "list", "summary tiny.json")),
+        *slow("", "--help", "render --help", "list", "summary tiny.json"),
     ],
 )
 def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream: str) -> None:
@@ -172,14 +171,13 @@ def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream:
 
 
 @full
-@pytest.mark.parametrize("stream", [pytest.param("/dev/full", marks=slow), "&-"])
+@pytest.mark.parametrize("stream", ["&-", *slow("/dev/full")])
 @pytest.mark.parametrize(
     ("arguments", "status"),
     [
         ("render tiny.json -o a.svg", 0),
         ("render no.json", 2),
-        pytest.param("render no.json --debug", 2, marks=slow),
-        pytest.param("rendr", 2, marks=slow),
+        *slow(("render no.json --debug", 2), ("rendr", 2)),
     ],
 )
 def test_standard_error_that_takes_nothing(saved: Path, arguments: str, status: int, stream: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from browser import GROUND, Area, Browser, Shape, faint, outside, outside_their_card, overlapping
+from conftest import slow
 from fxviz._view.view import View
 from models import MODELS, figure, folded
 
@@ -100,7 +101,7 @@ def test_nothing_is_wider_than_a_column_of_text(shown: Shown) -> None:
     assert int(size[1]) <= 620
 
 
-@pytest.mark.parametrize("name", [MODELS[0], *(pytest.param(name, marks=pytest.mark.slow) for name in MODELS[1:])])
+@pytest.mark.parametrize("name", [MODELS[0], *slow(*MODELS[1:])])
 def test_it_works_as_an_image(page: Browser, tmp_path: Path, name: str) -> None:
     figure(name).save(tmp_path / "figure.svg")
     page.open_html('<img src="figure.svg" width="800">', tmp_path)

@@ -18,6 +18,7 @@ import pytest
 
 import fxviz
 from browser import Browser
+from conftest import slow
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._graph.options import Theme
@@ -164,9 +165,7 @@ def check_harmless(svg: str) -> None:
 # -------------------------------------------------------------------- the text of a figure
 
 
-@pytest.mark.parametrize(
-    "theme", ["auto", *(pytest.param(theme, marks=pytest.mark.slow) for theme in get_args(Theme) if theme != "auto")]
-)
+@pytest.mark.parametrize("theme", ["auto", *slow(*(theme for theme in get_args(Theme) if theme != "auto"))])
 def test_all_names_at_once_are_nothing_but_text(theme: str) -> None:
     for svg in figures(hostile_graph(), theme):
         check_harmless(svg)
@@ -288,7 +287,7 @@ def seen(page: Browser) -> tuple[object, int, int]:
     )
 
 
-@pytest.mark.parametrize("theme", ["auto", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("theme", ["auto", *slow("dark")])
 def test_nothing_runs_and_nothing_is_loaded(page: Browser, tmp_path: Path, theme: str) -> None:
     with listening() as (port, asked):
         for svg in figures(hostile_graph(tuple(name.replace(PORT, str(port)) for name in TOGETHER)), theme):

@@ -1,4 +1,4 @@
-"""Models as people write them, each traced through ``fxviz.trace`` and asked for what matters about it."""
+"""Trace models as people write them, and check what matters about each."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fxviz
+from conftest import slow
 from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph, TensorInfo
 from fxviz._sources.inputs import Dummy
@@ -401,7 +402,7 @@ def test_a_range_is_kept_where_values_count() -> None:
         run(1000, 1001)
 
 
-@pytest.mark.parametrize("layers", [1000, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("layers", [300, *slow(10_000)])
 def test_a_model_of_many_layers(layers: int) -> None:
     graph = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers))), TensorInfo((1, 4), "float32"))
     assert len(graph.nodes) == layers + 2

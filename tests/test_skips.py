@@ -1,4 +1,4 @@
-"""Skip connections: cases of each rule made by hand, planted ones, brute force on random graphs, models of known truth."""
+"""Skip connections: cases of each rule by hand, planted ones, brute force on random graphs, known models."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import networkx as nx
 import pytest
 from hypothesis import given, settings
 
-from conftest import examples
+from conftest import examples, slow
 from fxviz._analysis import find_skips
 from fxviz._graph import ArchGraph, Edge, Node, Skip, TensorInfo
+from models import traced
 from random_graphs import Net, graphs, planted_nets
 
 TOKENS = (1, 17, 8)
@@ -354,7 +355,7 @@ class BruteForce:
         return max(self.roles(set(path[1:])).count("compute") for path in nx.all_simple_paths(self.flow, start, end))
 
     def forks(self, side: str) -> list[tuple[str, set[str]]]:
-        """The side and its dominators, nearest first, with what lies between."""
+        """Return the side and its dominators, nearest first, with the nodes between."""
         found, start = [(side, set[str]())], side
         while start != "x":
             start = self.above[start]
@@ -491,8 +492,7 @@ def test_ten_thousand_layers_take_seconds(residual: bool) -> None:
         ("alexnet", 0, 0, 0, 0),
         ("vgg16", 0, 0, 0, 0),
         ("resnet18", 5, 3, 0, 0),
-        ("resnet50", 12, 4, 0, 0),
-        ("resnet152", 46, 4, 0, 0),
+        *slow(("resnet50", 12, 4, 0, 0), ("resnet152", 46, 4, 0, 0)),
         ("mobilenet_v2", 10, 0, 0, 0),
         ("mobilenet_v3_large", 10, 0, 8, 0),
         ("efficientnet_b0", 9, 0, 16, 0),
@@ -500,16 +500,14 @@ def test_ten_thousand_layers_take_seconds(residual: bool) -> None:
         ("swin_t", 24, 0, 0, 0),
         ("convnext_tiny", 18, 0, 0, 0),
         ("regnet_y_400mf", 12, 4, 16, 0),
-        ("maxvit_t", 51, 4, 11, 0),
+        *slow(("maxvit_t", 51, 4, 11, 0)),
         ("densenet121", 0, 0, 0, 58),
         ("googlenet", 0, 0, 0, 0),
         ("shufflenet_v2_x1_0", 0, 0, 0, 13),
     ],
 )
 def test_torchvision_truth(name: str, identity: int, projection: int, gate: int, concat: int) -> None:
-    import fxviz
-
-    counts = fxviz.trace(name).skip_counts
+    counts = traced(name).skip_counts
     expected = {"identity": identity, "projection": projection, "resample": 0, "concat": concat, "gate": gate}
     assert counts == expected
 
@@ -517,14 +515,10 @@ def test_torchvision_truth(name: str, identity: int, projection: int, gate: int,
 @pytest.mark.parametrize(
     ("name", "identity", "projection", "resample"),
     [
-        ("fcn_resnet50", 12, 4, 0),
         ("mvit_v1_b", 26, 3, 3),
-        ("raft_small", 19, 4, 0),
-        ("fasterrcnn_resnet50_fpn", 12, 7, 0),
+        *slow(("fcn_resnet50", 12, 4, 0), ("raft_small", 19, 4, 0), ("fasterrcnn_resnet50_fpn", 12, 7, 0)),
     ],
 )
 def test_residuals_of_other_families(name: str, identity: int, projection: int, resample: int) -> None:
-    import fxviz
-
-    counts = fxviz.trace(name).skip_counts
+    counts = traced(name).skip_counts
     assert (counts["identity"], counts["projection"], counts["resample"]) == (identity, projection, resample)

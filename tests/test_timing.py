@@ -326,11 +326,12 @@ def test_a_replay_is_an_interpreter() -> None:
 
 
 def test_a_saved_graph_keeps_its_times_and_nothing_else_is_new(in_tmp: Path, fxviz: Call) -> None:
-    assert fxviz("trace", "squeezenet1_1", "--device", "cpu", "--time", "-q", "-o", "a.json") == Result(0, "", "")
+    run = ("trace", "squeezenet1_1", "--input", "1x3x64x64", "--device", "cpu", "-q", "-o")
+    assert fxviz(*run, "a.json", "--time") == Result(0, "", "")
     nodes = json.loads(Path("a.json").read_text())["nodes"]
     assert all(node["time"] > 0 for node in nodes if node["kind"] == "module")
     assert all(node["time"] == 0 for node in nodes if node["kind"] not in CALLS)
-    assert fxviz("trace", "squeezenet1_1", "--device", "cpu", "-q", "-o", "b.json") == Result(0, "", "")
+    assert fxviz(*run, "b.json") == Result(0, "", "")
     timed, untimed = ArchGraph.load("a.json"), ArchGraph.load("b.json")
     assert [node.time for node in timed.nodes] == [node["time"] for node in nodes]
     assert {node.time for node in untimed.nodes} == {None}
@@ -338,8 +339,8 @@ def test_a_saved_graph_keeps_its_times_and_nothing_else_is_new(in_tmp: Path, fxv
 
 
 def test_rendering_times_too(fxviz: Call, in_tmp: Path) -> None:
-    call = ("render", "squeezenet1_1", "--device", "cpu", "--time", "--color-by", "time", "-o", "a.svg", "-q")
-    assert fxviz(*call) == Result(0, "", "")
+    run = ("render", "squeezenet1_1", "--input", "1x3x64x64", "--device", "cpu", "--time", "-q", "-o", "a.svg")
+    assert fxviz(*run, "--color-by", "time") == Result(0, "", "")
     assert list(in_tmp.iterdir()) == [in_tmp / "a.svg"]
 
 

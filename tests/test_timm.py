@@ -11,10 +11,10 @@ import pytest
 import torch
 
 import fxviz
-from conftest import optional
+from conftest import optional, slow
 from fxviz._errors import UnknownModel, UsageError
-from fxviz._sources import names, resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 from reference_runs import touched_parameters
 
 HINT = r"timm, which is not installed: pip install \"fxviz\[timm\]\""
@@ -67,7 +67,10 @@ def test_every_name_of_timm_is_known(timm: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        ("timm:resnet81", r"unknown model 'timm:resnet81': did you mean timm:resnet\w+, timm:resnet\w+ or timm:resnet\w+\?"),
+        (
+            "timm:resnet81",
+            r"unknown model 'timm:resnet81': did you mean timm:resnet\w+, timm:resnet\w+ or timm:resnet\w+\?",
+        ),
         ("timm:xyzzyxyzzy", "unknown model 'timm:xyzzyxyzzy': 'fxviz list timm:' shows all names"),
         ("timm:", "unknown model 'timm:': 'fxviz list timm:' shows all names"),
         ("timm:resnet18.no_such_weights", "unknown model 'timm:resnet18.no_such_weights'"),
@@ -93,11 +96,13 @@ def test_the_command_line_lists_them(fxviz: Callable[..., Any], timm: Any) -> No
     ("name", "size"),
     [
         ("timm:resnet50", (3, 224, 224)),
-        ("timm:inception_v3", (3, 299, 299)),
-        ("timm:tf_efficientnet_b7", (3, 600, 600)),
         ("timm:vit_base_patch16_384", (3, 384, 384)),
-        ("timm:vit_base_patch14_dinov2", (3, 518, 518)),
-        ("timm:samvit_base_patch16", (3, 1024, 1024)),
+        *slow(
+            ("timm:inception_v3", (3, 299, 299)),
+            ("timm:tf_efficientnet_b7", (3, 600, 600)),
+            ("timm:vit_base_patch14_dinov2", (3, 518, 518)),
+            ("timm:samvit_base_patch16", (3, 1024, 1024)),
+        ),
     ],
 )
 def test_images_have_the_size_that_timm_declares(name: str, size: tuple[int, ...], timm: Any) -> None:
@@ -110,12 +115,14 @@ def test_images_have_the_size_that_timm_declares(name: str, size: tuple[int, ...
     [
         ("resnet50", 25_557_032, {"identity": 12, "projection": 4}),
         ("vit_base_patch16_224", 86_567_656, {"identity": 24}),
-        ("efficientnet_b0", 5_288_548, {"identity": 9, "gate": 16}),
-        ("convnext_tiny", 28_589_128, {"identity": 18}),
-        ("vgg11", 132_863_336, {}),
-        ("densenet121", 7_978_856, {"concat": 58}),
-        ("mixer_b16_224", 59_880_472, {"identity": 24}),
-        ("swin_tiny_patch4_window7_224", 28_288_354, {"identity": 24}),
+        *slow(
+            ("efficientnet_b0", 5_288_548, {"identity": 9, "gate": 16}),
+            ("convnext_tiny", 28_589_128, {"identity": 18}),
+            ("vgg11", 132_863_336, {}),
+            ("densenet121", 7_978_856, {"concat": 58}),
+            ("mixer_b16_224", 59_880_472, {"identity": 24}),
+            ("swin_tiny_patch4_window7_224", 28_288_354, {"identity": 24}),
+        ),
     ],
 )
 def test_totals_and_skips(name: str, params: int, skips: dict[str, int], timm: Any) -> None:
@@ -128,10 +135,7 @@ def test_totals_and_skips(name: str, params: int, skips: dict[str, int], timm: A
 
 @pytest.mark.parametrize(
     "name",
-    [
-        *("resnet18", "botnet26t_256", "levit_128s"),
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("coat_lite_tiny", "gemma4_vit_167m_enc")),
-    ],
+    ["resnet18", *slow("botnet26t_256", "levit_128s", "coat_lite_tiny", "gemma4_vit_167m_enc")],
 )
 def test_parameters_read_are_those_that_operations_touch(name: str, timm: Any) -> None:
     source = resolve(parse(f"timm:{name}"))

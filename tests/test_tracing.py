@@ -14,11 +14,12 @@ from torch.utils._pytree import tree_map_only
 
 import fxviz
 import models
+from conftest import slow
 from fxviz._errors import FxvizError, TraceError, UsageError
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo
 from fxviz._graph.options import TraceOptions
-from fxviz._sources import resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import resolve
 from fxviz._trace import trace_module
 from fxviz._trace.fake import guess_of
 from fxviz._trace.record import Recording, record
@@ -31,13 +32,7 @@ SMALL = ["mobilenet_v3_small", "resnet18", "shufflenet_v2_x0_5", "squeezenet1_1"
 MIDDLING = """convnext_tiny densenet121 efficientnet_b0 googlenet lraspp_mobilenet_v3_large quantized_mobilenet_v2
     regnet_y_400mf swin_t""".split()
 HEAVY = ["inception_v3", "maxvit_t", "swin_v2_t", "vit_b_16"]
-
-
-def quick(small: list[str], others: list[str]) -> list[Any]:
-    return [*small, *(pytest.param(name, marks=pytest.mark.slow) for name in others)]
-
-
-KNOWN = quick(SMALL, MIDDLING + HEAVY)
+KNOWN = [*SMALL, *slow(*MIDDLING, *HEAVY)]
 """Models of torchvision that run for real here, on small images where they take those."""
 
 INFO = ModelInfo("model", "python", "Model")
@@ -124,7 +119,7 @@ def test_shapes_are_those_of_a_real_run(name: str) -> None:
     assert shapes == [(node.path, node.outputs) for node in known_graph(name).nodes if node.kind == "module"]
 
 
-@pytest.mark.parametrize("name", quick(SMALL, MIDDLING))
+@pytest.mark.parametrize("name", [*SMALL, *slow(*MIDDLING)])
 def test_the_same_layers_are_called_as_in_symbolic_tracing(name: str) -> None:
     graph = SymbolicTracer().trace(known(name))
     assert [node.target for node in graph.nodes if node.op == "call_module"] == layer_calls(known_graph(name))
@@ -170,7 +165,7 @@ def test_the_recorded_graph_of_a_hard_case_computes_what_the_model_does(case: Ca
         assert_same(got, list(tensors_in(call(model, inputs))))
 
 
-@pytest.mark.parametrize("name", quick(SMALL[:3], ["googlenet", "swin_t", "lraspp_mobilenet_v3_large"]))
+@pytest.mark.parametrize("name", [*SMALL[:3], *slow("googlenet", "swin_t", "lraspp_mobilenet_v3_large")])
 def test_the_recorded_graph_computes_what_the_model_does(name: str) -> None:
     recording = record(known(name), image(name))
     assert not recording.tracer.constants
@@ -179,7 +174,7 @@ def test_the_recorded_graph_computes_what_the_model_does(name: str) -> None:
         assert_same(got, list(tensors_in(call(known(name), image(name)))))
 
 
-@pytest.mark.parametrize("name", quick(["shufflenet_v2_x0_5"], ["swin_t"]))
+@pytest.mark.parametrize("name", ["shufflenet_v2_x0_5", *slow("swin_t")])
 def test_a_real_run_records_the_same_graph(name: str) -> None:
     fake, real = traced(known(name), image(name)), traced(known(name), image(name), "cpu")
     assert (fake.nodes, fake.edges, fake.scopes) == (real.nodes, real.edges, real.scopes)

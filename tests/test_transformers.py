@@ -14,11 +14,11 @@ import torch
 from torch.utils._pytree import tree_map
 
 import fxviz
-from conftest import optional
+from conftest import optional, slow
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
-from fxviz._sources import names, resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 from fxviz._sources.transformers_inputs import arguments
 from reference_runs import touched_parameters
 
@@ -141,7 +141,10 @@ def test_every_type_that_automodel_knows_has_a_name(transformers: Any) -> None:
     ("name", "hint"),
     [
         ("transformers:bret", "unknown model 'transformers:bret': did you mean transformers:"),
-        ("transformers:xyzzyxyzzy", "unknown model 'transformers:xyzzyxyzzy': 'fxviz list transformers:' shows all names"),
+        (
+            "transformers:xyzzyxyzzy",
+            "unknown model 'transformers:xyzzyxyzzy': 'fxviz list transformers:' shows all names",
+        ),
         ("transformers:bert-base-uncased", "unknown model 'transformers:bert-base-uncased'"),
     ],
 )
@@ -215,7 +218,7 @@ TRACED = {
 }
 
 
-@pytest.mark.parametrize("name", TRACED)
+@pytest.mark.parametrize("name", ["bert", *slow(*(name for name in TRACED if name != "bert"))])
 def test_totals_and_skips(name: str, transformers: Any) -> None:
     params, skips = TRACED[name]
     graph = fxviz.trace(f"transformers:{name}")
@@ -230,11 +233,13 @@ def test_totals_and_skips(name: str, transformers: Any) -> None:
     ("name", "inputs"),
     [
         ("bert", {"input_ids": (1, 5)}),
-        ("bart", {"input_ids": (1, 5), "decoder_input_ids": (1, 5)}),
-        ("clip", {"input_ids": (1, 5), "pixel_values": (1, 3, 224, 224)}),
         ("whisper", {"input_features": (1, 80, 3000), "decoder_input_ids": (1, 5)}),
-        ("wav2vec2", {"input_values": (1, 16000)}),
-        ("videomae", {"pixel_values": (1, 16, 3, 224, 224)}),
+        *slow(
+            ("bart", {"input_ids": (1, 5), "decoder_input_ids": (1, 5)}),
+            ("clip", {"input_ids": (1, 5), "pixel_values": (1, 3, 224, 224)}),
+            ("wav2vec2", {"input_values": (1, 16000)}),
+            ("videomae", {"pixel_values": (1, 16, 3, 224, 224)}),
+        ),
     ],
 )
 def test_default_inputs(name: str, inputs: dict[str, tuple[int, ...]], transformers: Any) -> None:
@@ -242,7 +247,7 @@ def test_default_inputs(name: str, inputs: dict[str, tuple[int, ...]], transform
     assert {key: info.shape for key, info in source.build(False).inputs.items()} == inputs
 
 
-@pytest.mark.parametrize("name", ["distilbert", "swin", "opt"])
+@pytest.mark.parametrize("name", ["distilbert", *slow("swin", "opt")])
 def test_parameters_read_are_those_that_operations_touch(name: str, transformers: Any) -> None:
     source = resolve(parse(f"transformers:{name}"))
     graph = fxviz.trace(f"transformers:{name}")
