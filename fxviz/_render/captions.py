@@ -74,14 +74,14 @@ class Captions:
         return "shared" if row.shared and self.metric.name == "params" else ""
 
     def _repeated(self, amount: float, times: int) -> str:
-        return self.metric.said(amount) + (f" ×{times}" if times > 1 else "")
+        return self.metric.format(amount) + (f" ×{times}" if times > 1 else "")
 
     # ---------------------------------------------------------------- frames and ends
 
     def heading(self, heading: Heading) -> str:
         """Return a frame's tooltip in one line."""
         share = units.percent(heading.total / self.whole)
-        return f"{heading.path} {heading.class_name}: {self.metric.said(heading.total)} {self.metric.noun}, {share}"
+        return f"{heading.path} {heading.class_name}: {self.metric.format(heading.total)} {self.metric.noun}, {share}"
 
     def one_block(self, repeat: Repeat) -> bool:
         """Return whether a single module is repeated, so that paths relative to it are enough."""

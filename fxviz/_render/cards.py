@@ -90,7 +90,7 @@ class _Graph:
         if heading.class_name:
             texts.append(Text(f"  {fit(heading.class_name.lstrip('_'), 110, 9)} ", palette.on_tint(share), 9))
         if heading.total:
-            amount = f"{self.captions.metric.said(heading.total)} · {units.percent(share)}"
+            amount = f"{self.captions.metric.format(heading.total)} · {units.percent(share)}"
             texts.append(Text(f"   {amount}", palette.INK, 9, bold=True))
         fill = palette.tint(share)
         return Frame(self.name(), _label(texts, fill), self.captions.heading(heading), items, palette.BORDER, fill)

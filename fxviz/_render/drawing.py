@@ -7,9 +7,10 @@ value for light and one for dark backgrounds, so that one drawing serves every t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from fxviz._graph.options import Direction
+if TYPE_CHECKING:
+    from fxviz._graph.options import Direction
 
 Align = Literal["left", "center"]
 ShapeKind = Literal["pill", "card", "merge", "circle"]

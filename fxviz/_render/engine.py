@@ -11,13 +11,16 @@ import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fxviz._errors import EngineError, EngineTimeout, UsageError
-from fxviz._graph.options import Theme
 from fxviz._render.arcs import is_arc
 from fxviz._render.dot import to_dot
 from fxviz._render.drawing import Drawing
 from fxviz._render.svg import finish
+
+if TYPE_CHECKING:
+    from fxviz._graph.options import Theme
 
 __all__ = ["Picture", "finish", "lay_out", "to_dot"]
 

@@ -152,7 +152,7 @@ class _Ledger:
         texts = [Text(name, ink, 11, bold), Text(f"   {class_name}", beside, 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(self.captions.metric.said(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
+            Cell((Text(self.captions.metric.format(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
             self.text(units.percent(share), COLUMNS["percent"], ink, bold, size=10, height=ROW + 1),
         )
 

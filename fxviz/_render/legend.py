@@ -130,7 +130,7 @@ def _difference_entries(view: View, largest: float | None) -> Iterator[_Entry]:
         name = fit(difference.names[0], SHEET / 3, 9)
         yield (Cell(Table(((Cell(width=2, height=9, fill=palette.INK),),)), 2, 15),), f"in {name}"
     if largest:
-        yield (), f"bar: full = {METRICS[view.metric].said(largest)}"
+        yield (), f"bar: full = {METRICS[view.metric].format(largest)}"
 
 
 MARK = 20

@@ -109,7 +109,7 @@ class _Nodes:
 
     def heading(self, heading: Heading) -> str:
         share = units.percent(heading.total / self.captions.whole)
-        texts = (heading.path, heading.class_name.lstrip("_"), self.captions.metric.said(heading.total), share)
+        texts = (heading.path, heading.class_name.lstrip("_"), self.captions.metric.format(heading.total), share)
         return " · ".join(filter(None, texts))
 
     def rows(self, card: Card) -> Iterator[str]:

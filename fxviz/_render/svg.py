@@ -7,14 +7,17 @@ import math
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import is_dataclass
+from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from fxviz._errors import EngineError
-from fxviz._graph.options import Theme
 from fxviz._render.arcs import draw_arcs, is_arc, points
 from fxviz._render.dot import figure_ids, line_class, plain
 from fxviz._render.drawing import Box, Color, Drawing, Frame, Line
+
+if TYPE_CHECKING:
+    from fxviz._graph.options import Theme
 
 FONTS = "-apple-system, 'Segoe UI', Roboto, Helvetica, Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif"
 
