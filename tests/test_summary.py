@@ -498,7 +498,8 @@ def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> No
         "x": {"shape": [1, 3, 224, 224], "dtype": "float32"}
     }
     assert said["totals"] == {
-        "params": 11689512, "used_params": 11689512, "unused_params": 0, "trainable_params": 11689512, "frozen_params": 0,
+        "params": 11689512, "used_params": 11689512, "unused_params": 0,
+        "trainable_params": 11689512, "frozen_params": 0,
         "buffers": 9620, "macs": 1814073344, "macs_unknown_operations": 0, "params_bytes": 46758048,
         "params_bytes_by_dtype": {"float32": 46758048},
     }  # fmt: skip
@@ -528,7 +529,8 @@ def test_a_saved_graph_is_summarized_without_torch(without_torch: Command, saved
 
 def test_a_run_that_fails_shows_what_ran_until_then(fxviz: Command, in_tmp: Path) -> None:
     Path("net.py").write_text(
-        "from torch import nn\n\ndef net():\n    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(5, 5), nn.Linear(4, 4))\n"
+        "from torch import nn\n\ndef net():\n"
+        "    return nn.Sequential(nn.Conv2d(3, 8, 3), nn.Linear(5, 5), nn.Linear(4, 4))\n"
     )
     result = fxviz("summary", "net.py:net", "--partial")
     assert result.status == 1 and result.err.startswith("fxviz: cannot trace Sequential: 1 (Linear)")

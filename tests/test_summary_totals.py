@@ -1,8 +1,8 @@
-"""Totals against torchinfo's and fvcore's: equal where those are right; where they differ, who is wrong and why.
+"""Compare totals with torchinfo's and fvcore's: equal where those are right; else who is wrong and why.
 
-* torchinfo takes MACs for "parameters times positions": it counts a bias and each parameter of a norm as multiply-accumulates,
-  forgets that a linear layer runs at every position of a sequence, and sees no functions.
-* fvcore counts batch norm, layer norm and adaptive pooling as well, and knows no fused attention.
+* torchinfo takes MACs for "parameters times positions": it counts a bias and each parameter of a norm as MACs, forgets
+  that a linear layer runs at every position of a sequence, and does not see functions.
+* fvcore also counts batch norm, layer norm and adaptive pooling, and does not know fused attention.
 """
 
 from __future__ import annotations
@@ -70,16 +70,16 @@ def test_totals_of_ten_models(name: str) -> None:
 
 
 def attention_of(model: nn.Module) -> int:
-    """Count what fvcore lacks: the two products of each fused attention, queries by keys and weights by values, 2·N²·D."""
+    """Count what fvcore lacks: in each fused attention queries by keys and weights by values, 2·N²·D."""
     blocks = [module for module in model.modules() if isinstance(module, nn.MultiheadAttention)]
     positions = model.seq_length if isinstance(model, torchvision.models.VisionTransformer) else 0
     return sum(2 * positions**2 * block.embed_dim for block in blocks)
 
 
 def as_torchinfo_counts(model: nn.Module, ours: Summary) -> int:
-    """What torchinfo makes of our rows: for a convolution parameters times positions, for anything else parameters.
+    """Count MACs as torchinfo does: parameters, for a convolution times positions.
 
-    Parameters that a larger module holds itself (tokens, positions, scales) are none of its layers.
+    It takes parameters that a larger module holds itself (tokens, positions, scales) for no layer.
     """
     total = 0
     for row in ours.rows:

@@ -18,10 +18,10 @@ from fxviz._graph import units
 from fxviz._report.tables import FORMS, PEOPLE, PROGRAMS, Column, Line, Table, written
 
 HOSTILE = (
-    "a|b", "|", "\\", "a\\|b", "\\\\|", "`code`", "``a`", "<script>alert(1)</script>", "<b>x</b>", "&lt;&amp;", "*a* **b**",
-    "_x_", "__init__", "layer1_total", "~~a~~", "    x", "[x](http://a.b)", "![x](y)", "https://a.com/x", "www.a.com",
-    "me@a.com", "# x", "- x", "1. x", "---", "===", ":--", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\x1b[2J\x1b]0;t\x07",
-    "a\nb", "a\tb",
+    "a|b", "|", "\\", "a\\|b", "\\\\|", "`code`", "``a`", "<script>alert(1)</script>", "<b>x</b>", "&lt;&amp;",
+    "*a* **b**", "_x_", "__init__", "layer1_total", "~~a~~", "    x", "[x](http://a.b)", "![x](y)", "https://a.com/x",
+    "www.a.com", "me@a.com", "# x", "- x", "1. x", "---", "===", ":--", "=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)",
+    "\x1b[2J\x1b]0;t\x07", "a\nb", "a\tb",
     "\x9b31m", "gpj.\u202egnp", "层归一化", r"\input{/etc/passwd}", "50% & $x$ #1 {a} ~ ^", "'\"", ",;", "\ud800", "$$",
 )  # fmt: skip
 

@@ -1,1 +1,1 @@
-"""What is said of a model: tables, sentences, comparisons."""
+"""Reports about a model: summaries, explanations, comparisons, and the tables that they are written as."""

@@ -269,10 +269,10 @@ def _why(large: Side, small: Side) -> str:
 
 def _unused(large: Side, small: Side) -> str:
     """Say how many parameters the larger model does not use, and whether it uses more without them."""
-    held, before = large.facts.unused_params, small.facts.unused_params
+    unused, before = large.facts.unused_params, small.facts.unused_params
     against = f", compared with {units.hundredths(before)} in {small.label}" if before else ""
     left_out = "reached" if large.graph.trace.failure else "used"
-    sentence = f"{units.hundredths(held)} of them are not {left_out} in this run{against}"
+    sentence = f"{units.hundredths(unused)} of them are not {left_out} in this run{against}"
     used, other = large.facts.used_params, small.facts.used_params
     if used > other:
         return sentence
@@ -281,12 +281,12 @@ def _unused(large: Side, small: Side) -> str:
 
 def _larger(large: Side, small: Side, path: str) -> str:
     """Name the part that grew most, or the layer in it that makes up half of the difference."""
-    held, before = _params(large, path), _params(small, path)
-    layer = _layer_in(large, path, held - before) if not before else None
+    params, before = _params(large, path), _params(small, path)
+    layer = _layer_in(large, path, params - before) if not before else None
     what = _described(layer) if layer else short_path(path)
-    amount = layer.params if layer else held
+    amount = layer.params if layer else params
     if before:
-        return f"{what} holds {units.hundredths(held)} of them, compared with {units.hundredths(before)}"
+        return f"{what} holds {units.hundredths(params)} of them, compared with {units.hundredths(before)}"
     if small.facts.params and amount > small.facts.params:
         times = units.ratio(amount / small.facts.params)
         return f"{what} alone holds {units.hundredths(amount)}, {times} as many as all of {small.label}"

@@ -131,13 +131,13 @@ class Core:
 
 def core(facts: Facts) -> Core | None:
     """Return the parts that hold most; None for a single part, or where all are needed and none holds over half."""
-    found, held = facts.core, sum(part.amount.params > 0 for part in facts.parts)
-    if held < 2 or (len(found) == held and found[0].amount.share <= 0.5):
+    found, parts = facts.core, sum(part.amount.params > 0 for part in facts.parts)
+    if parts < 2 or (len(found) == parts and found[0].amount.share <= 0.5):
         return None
     names = tuple(formats.path(part.path) for part in found) if len(found) <= _NAMED else ()
     most = found[0].amount.share
     first = units.percent(most) if 1 < len(found) <= _NAMED and most > 0.5 else ""
-    return Core(names, len(found), held, units.percent(sum(part.amount.share for part in found)), first)
+    return Core(names, len(found), parts, units.percent(sum(part.amount.share for part in found)), first)
 
 
 Shares = tuple[list[str], bool]
@@ -146,35 +146,35 @@ Shares = tuple[list[str], bool]
 
 def shares(facts: Facts) -> Shares:
     """Return the parts that hold most parameters."""
-    return _largest_parts(facts, lambda held: held.share)
+    return _largest_parts(facts, lambda amount: amount.share)
 
 
 def macs_shares(facts: Facts) -> Shares:
     """Return the parts with most MACs."""
-    return _largest_parts(facts, lambda held: held.macs_share)
+    return _largest_parts(facts, lambda amount: amount.macs_share)
 
 
 def time_shares(facts: Facts) -> Shares:
     """Return the parts that took most time."""
-    return _largest_parts(facts, lambda held: held.time_share)
+    return _largest_parts(facts, lambda amount: amount.time_share)
 
 
 def _largest_parts(facts: Facts, share: Callable[[Amount], float]) -> Shares:
-    held = sorted((part for part in facts.parts if share(part.amount)), key=lambda part: -share(part.amount))
-    named = [f"{formats.path(part.path)} {units.percent(share(part.amount))}" for part in held[:_SHARES]]
-    return named if len(held) > 1 else [], len(held) > _SHARES
+    parts = sorted((part for part in facts.parts if share(part.amount)), key=lambda part: -share(part.amount))
+    named = [f"{formats.path(part.path)} {units.percent(share(part.amount))}" for part in parts[:_SHARES]]
+    return named if len(parts) > 1 else [], len(parts) > _SHARES
 
 
 def kinds_with_params(kinds: Mapping[Kind, Amount]) -> list[tuple[Kind, Amount]]:
     """Return the kinds of layers that hold parameters, largest first."""
-    held = [(kind, kinds[kind]) for kind in KINDS if kind in kinds and kinds[kind].params]
-    return sorted(held, key=lambda item: -item[1].params)
+    found = [(kind, kinds[kind]) for kind in KINDS if kind in kinds and kinds[kind].params]
+    return sorted(found, key=lambda item: -item[1].params)
 
 
 def kinds_with_macs(facts: Facts) -> list[tuple[Kind, str]]:
     """Return the kinds of layers with MACs and their shares, largest first; "other" are products without weights."""
-    kinds = sorted(((kind, held) for kind, held in facts.kinds.items() if held.macs), key=lambda item: -item[1].macs)
-    return [(kind, units.percent(held.macs_share)) for kind, held in kinds]
+    found = sorted((item for item in facts.kinds.items() if item[1].macs), key=lambda item: -item[1].macs)
+    return [(kind, units.percent(amount.macs_share)) for kind, amount in found]
 
 
 def rivals(facts: Facts) -> tuple[Kind, Kind] | None:
@@ -341,10 +341,10 @@ class Shortcuts:
 
 def shortcuts(facts: Facts) -> list[Shortcuts]:
     """Return the residual skips by kind."""
-    held = [(kind, facts.skips[kind], facts.skip_params.get(kind, 0)) for kind in RESIDUAL_KINDS if facts.skips[kind]]
+    found = [(kind, facts.skips[kind], facts.skip_params.get(kind, 0)) for kind in RESIDUAL_KINDS if facts.skips[kind]]
     return [
         Shortcuts(kind, count, units.hundredths(params) if params else "", formats.share_of(params, facts))
-        for kind, count, params in held
+        for kind, count, params in found
     ]
 
 
