@@ -9,8 +9,8 @@ import heapq
 import sys
 
 from fxviz._errors import FxvizError
-from fxviz._sources import names, resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 
 
 def parameters(name: str) -> int:

@@ -7,8 +7,8 @@ from growing import SIZES, STRUCTURES, Growth, source
 from pytest_benchmark.fixture import BenchmarkFixture
 from steps import STEPS, Pipeline, cpu_seconds
 
-from fxviz._sources import resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import resolve
 
 pytestmark = pytest.mark.benchmark(timer=cpu_seconds)
 

@@ -25,8 +25,8 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
-from fxviz._sources import names, resolve
 from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 from fxviz._trace import trace_module
 
 LIMIT = 300

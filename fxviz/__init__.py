@@ -1,6 +1,7 @@
-"""Draws a PyTorch model as one figure: where its parameters are, and its skip connections.
+"""Draw a PyTorch model as one figure that shows where its parameters are and where its skip connections run.
 
-The public names are declared here once and loaded on first use: ``import fxviz`` imports neither torch nor anything else.
+The public names are declared here once and loaded on first use: ``import fxviz`` does not import torch. Everything in packages
+whose name begins with an underscore is private.
 
 >>> import fxviz
 >>> fxviz.RenderOptions(theme="dark").theme
@@ -12,11 +13,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._api import compare, diff, explain, inform, render, summarize, trace
+    from fxviz._api import compare, diff, explain, info, list_models, render, summary, trace
     from fxviz._errors import EngineError, FxvizError, TraceError, UsageError
-    from fxviz._graph import ArchGraph
+    from fxviz._graph import ArchGraph, TensorInfo
+    from fxviz._graph.options import RenderOptions
     from fxviz._graph.values import Information
-    from fxviz._render.figure import Figure, RenderOptions
+    from fxviz._render.figure import Figure
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
     from fxviz._report.summary import Summary
@@ -33,47 +35,41 @@ __all__ = [
     "Information",
     "RenderOptions",
     "Summary",
+    "TensorInfo",
     "TraceError",
     "UsageError",
     "__version__",
     "compare",
     "diff",
     "explain",
-    "inform",
+    "info",
+    "list_models",
     "render",
-    "summarize",
+    "summary",
     "trace",
 ]
 
 _HOMES = {
-    "ArchGraph": "fxviz._graph",
-    "Comparison": "fxviz._report.comparison",
-    "EngineError": "fxviz._errors",
-    "Explanation": "fxviz._report.explain",
-    "Figure": "fxviz._render.figure",
-    "FxvizError": "fxviz._errors",
-    "Information": "fxviz._graph.values",
-    "RenderOptions": "fxviz._render.figure",
-    "Summary": "fxviz._report.summary",
-    "TraceError": "fxviz._errors",
-    "UsageError": "fxviz._errors",
-    "compare": "fxviz._api",
-    "diff": "fxviz._api",
-    "explain": "fxviz._api",
-    "inform": "fxviz._api",
-    "render": "fxviz._api",
-    "summarize": "fxviz._api",
-    "trace": "fxviz._api",
+    "_api": ("compare", "diff", "explain", "info", "list_models", "render", "summary", "trace"),
+    "_errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
+    "_graph": ("ArchGraph", "TensorInfo"),
+    "_graph.options": ("RenderOptions",),
+    "_graph.values": ("Information",),
+    "_render.figure": ("Figure",),
+    "_report.comparison": ("Comparison",),
+    "_report.explain": ("Explanation",),
+    "_report.summary": ("Summary",),
 }
 
 
 def __getattr__(name: str) -> Any:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
     if name == "__version__":
         value: Any = _version()
-    elif name in _HOMES:
+    elif home is not None:
         from importlib import import_module
 
-        value = getattr(import_module(_HOMES[name]), name)
+        value = getattr(import_module(f"fxviz.{home}"), name)
     else:
         raise AttributeError(f"module 'fxviz' has no attribute '{name}'")
     globals()[name] = value
@@ -85,7 +81,7 @@ def __dir__() -> list[str]:
 
 
 def _version() -> str:
-    """The version of the installed distribution; "0+unknown" in a clone that is not installed."""
+    """Return the version of the installed distribution; "0+unknown" in a clone that is not installed."""
     from importlib.metadata import PackageNotFoundError, version
 
     try:

@@ -1,74 +1,99 @@
-"""The pipelines, each as one readable paragraph: :func:`trace`, and what is made of a graph.
+"""The functions of fxviz, named like the commands: each pipeline as one paragraph.
 
 The rooms are imported where they are used, so that a saved graph is drawn without importing torch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fxviz._errors import UsageError
+from fxviz._errors import UsageError, require_torch, shown
 from fxviz._graph import ArchGraph
-from fxviz._graph.options import TraceOptions
+from fxviz._graph.options import RenderOptions, TraceOptions, unknown_keyword
 from fxviz._graph.values import Information
-from fxviz._render.figure import Figure, RenderOptions, paged
+from fxviz._render.figure import Figure, figure_of
 from fxviz._sources.inputs import Arguments, batched, in_dtype
-from fxviz._sources.reference import is_graph_file
+from fxviz._sources.own_thread import one_at_a_time
+from fxviz._sources.reference import Reference, parse
 
 if TYPE_CHECKING:
     from torch import nn
+    from typing_extensions import Unpack
 
-    from fxviz._analysis.difference import Difference
+    from fxviz._graph.options import FigureKeywords, TraceKeywords
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
     from fxviz._report.summary import Summary
-    from fxviz._view.view import View
+
+    Model = str | Path | nn.Module | ArchGraph
+    """A graph, the path of a saved one (``.json``), the name of a model, or a module."""
+
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Options = TypeVar("_Options", TraceOptions, RenderOptions)
 
 
+def _takes(*options: type[TraceOptions] | type[RenderOptions]) -> Callable[[_Function], _Function]:
+    """Give a function the fields of options as keywords: in its signature, and checked when it is called."""
+    keywords = {each.name: each for kind in options for each in fields(kind)}
+
+    def decorate(function: _Function) -> _Function:
+        signature = inspect.signature(function)
+        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
+        own = {each.name for each in parameters}
+        parameters += [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
+            for name, each in keywords.items()
+        ]
+
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            for name in kwargs:
+                if name not in own and name not in keywords:
+                    raise unknown_keyword(function.__name__, name, sorted(own | keywords.keys()))
+            return function(*args, **kwargs)
+
+        checked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return checked  # type: ignore[return-value]
+
+    return decorate
+
+
+def _options(kind: type[_Options], keywords: Mapping[str, Any], options: _Options | None = None) -> _Options:
+    """Return the options that the keywords stand for, on top of those given as a value."""
+    names = {each.name for each in fields(kind)}
+    known = {name: value for name, value in keywords.items() if name in names}
+    return kind(**known) if options is None else replace(options, **known)
+
+
+@_takes(TraceOptions)
 def trace(
-    model: str | nn.Module,
+    model: str | Path | nn.Module,
     inputs: Any = None,
     kwargs: Mapping[str, Any] | None = None,
-    *,
-    batch: int | None = None,
-    device: str = "meta",
-    time: bool = False,
-    train: bool = False,
-    leaf: Sequence[str] = (),
-    root: str = "",
-    partial: bool = False,
-    weights: str | Path | None = None,
-    download: bool = False,
+    **options: Unpack[TraceKeywords],
 ) -> ArchGraph:
-    """Run a model once and return what it did as a graph, with its parameters, shapes, MACs and skip connections.
+    """Run a model once and return its graph, with parameters, shapes, MACs and skip connections.
 
     A source that names a file or a module ("net.py:Net", "package.module:factory") runs the code in it.
 
     Args:
-        model: a name from ``fxviz list`` ("resnet18", "timm:resnet50", "transformers:bert"), the file of a configuration
-            ("transformers:path/to/config.json"), a class or function of your own ("net.py:Net(depth=18)",
+        model: a name from ``fxviz list`` ("resnet18", "timm:resnet50", "transformers:bert"), the file of a
+            configuration ("transformers:path/to/config.json"), a class or function of your own ("net.py:Net(depth=18)",
             "package.module:factory"), an exported program ("net.pt2"), or a module, which is left as it was.
-        inputs: what the model is called with: a tuple or list of positional arguments, a dict of keyword arguments, or the one
-            argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None stands for what
-            its library declares, for a model of your own one 1×3×224×224 image.
+        inputs: the arguments of forward: a tuple or list of positional arguments, a dict of keyword arguments, or the
+            one argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None stands for
+            what the library declares, for a model of your own one 1×3×224×224 image.
         kwargs: keyword arguments beside ``inputs``.
-        batch: the first size of each input that is not given as a tensor.
-        device: "meta" (no memory, no computing), "cpu", "cuda" or "cuda:N".
-        time: measure the time of each node on ``device``: the median of several runs, in seconds.
-        train: run in training mode, so that what only runs there appears (googlenet's auxiliary classifiers).
-        leaf: modules that are one node each, by path ("layer1.0") or class ("BasicBlock").
-        root: path of the submodule to record instead of the whole model, with the inputs that it really receives.
-        partial: where the model's code raises, return what ran until then; ``graph.trace.failure`` says what happened.
-        weights: what is loaded into the model, so that sizes and dtypes are those of the file: a checkpoint
-            (``.safetensors``, or ``.pt`` of which only tensors are unpickled), or the name of weights that the model's library
-            publishes and that are on this machine ("DEFAULT", "IMAGENET1K_V2", a tag of timm's, a repository of the hub's).
-            ``graph.model.weights`` says what was missing. Floating inputs whose dtype nobody gave get that of the weights.
-        download: fetch published weights that are not on this machine.
+        options: how the model is built and run: batch, train, leaf, root, device, time, partial, weights and download.
 
     Raises:
-        UsageError: there is no such model, device, submodule, input or weights, weights do not fit, or nothing is to be timed.
+        UsageError: there is no such model, device, submodule, input or weights, weights do not fit, or nothing is to be
+            timed.
         FxvizError: a download fails.
         TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
@@ -78,125 +103,129 @@ def trace(
     >>> trace("resnet18", root="layer4").total_params
     8393728
     """
+    named = parse(model) if isinstance(model, (str, Path)) else model
+    return traced(named, inputs, kwargs, _options(TraceOptions, options))
+
+
+@one_at_a_time()
+def traced(
+    model: Reference | nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
+) -> ArchGraph:
+    """Build and run a model, and annotate its graph; arguments as for :func:`trace`, the name parsed."""
+    _check_inputs(inputs)
     from fxviz._analysis import annotate
     from fxviz._sources import check_weights, source_of
 
-    options = TraceOptions(device, time, train, tuple([leaf] if isinstance(leaf, str) else leaf), root, partial)
-    named = None if weights is None else str(weights)
-    check_weights(model, named, download)
+    weights = None if options.weights is None else str(options.weights)
+    check_weights(model, weights, options.download)
+    if isinstance(model, Reference):
+        require_torch(f"cannot trace '{shown(str(model))}': it needs")
     from fxviz._trace import check_available, trace_module
 
-    check_available(device)
-    source = source_of(model, named, download)
-    module = source.built_on(device) if isinstance(model, str) else model
-    info = source.info(module)
+    check_available(options.device)
+    source = source_of(model, weights, options.download)
+    built = source.built_on(options.device) if isinstance(model, Reference) else source.build(True)
+    info = source.info(built)
     unsaid = inputs is None and kwargs is None
-    given = Arguments.of(source.inputs if unsaid else () if inputs is None else inputs, kwargs)
-    given = given if batch is None else batched(given, batch)
+    given = Arguments.of(built.arguments if unsaid else () if inputs is None else inputs, kwargs)
+    given = given if options.batch is None else batched(given, options.batch)
     given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
-    assumed = unsaid and source.declared() is None
+    assumed = unsaid and built.inputs is None
     with source.running():
-        traced = trace_module(module, given, info, options, rebuild=lambda: source.build(True), assumed=assumed)
-    return annotate(traced)
+        graph = trace_module(
+            built.module, given, info, options, rebuild=lambda: source.build(True).module, assumed=assumed
+        )
+    return annotate(graph)
 
 
-def inform(model: str | Path) -> Information:
-    """What is known of a model beside what it does: documentation, origin, published weights. It is built, and not run.
-
-    Args:
-        model: what :func:`trace` takes by name, or a saved graph, which is all that is asked then.
-
-    Raises:
-        UsageError: there is no such model.
-
-    >>> inform("resnet18").params
-    11689512
-    """
-    if is_graph_file(model):
-        from fxviz._report.info import of_graph
-
-        return of_graph(str(model), ArchGraph.load(model))
-    from fxviz._sources import information
-
-    return information(str(model))
-
-
-_DEFAULTS = RenderOptions()
-
-
-def render(model_or_graph: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS) -> Figure:
+@_takes(RenderOptions, TraceOptions)
+def render(
+    model_or_graph: Model,
+    inputs: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    options: RenderOptions | None = None,
+    **keywords: Unpack[FigureKeywords],
+) -> Figure:
     """Draw a model, or a graph that :func:`trace` made, as a figure in several forms (``svg``, ``save(path)``).
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
-        options: style, theme, metric, how much is opened, and the rest.
+        inputs, kwargs: the arguments of forward, as for :func:`trace`; for a model only.
+        options: how the figure is drawn, as one value; keywords come on top.
+        keywords: the fields of :class:`RenderOptions` (theme, style, color_by, depth, expand, collapse, repeats,
+            direction, title, header, legend, engine), and for a model also those of :func:`trace` (device, batch,
+            weights, ...).
 
     Raises:
-        UsageError: there is no such model, or the file holds no graph.
+        UsageError: there is no such model, the file holds no graph, or an option has a value that it cannot have.
         TraceError: the model's own code failed.
         EngineError: the layout engine is missing or failed.
 
-    >>> render("resnet18", RenderOptions(theme="light")).svg.startswith("<svg")
+    >>> render("resnet18", theme="light").svg.startswith("<svg")
     True
     """
-    graph = as_graph(model_or_graph)
-    return paged(options, lambda style: _view(graph, options, style))
+    drawn = _options(RenderOptions, keywords, options)
+    return figure_of(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, keywords)), drawn)
 
 
-def _view(graph: ArchGraph, options: RenderOptions, style: str, difference: Difference | None = None) -> View:
-    from fxviz._view import fold
-
-    return fold(
-        graph,
-        options.color_by,
-        depth=options.depth,
-        expand=options.expand,
-        collapse=options.collapse,
-        repeats=options.repeats,
-        style=style,
-        difference=difference,
-    )
-
-
-def summarize(
-    model_or_graph: str | Path | nn.Module | ArchGraph,
+@_takes(TraceOptions)
+def summary(
+    model_or_graph: Model,
+    inputs: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
     *,
     depth: int | None = None,
     sort: str | None = None,
     top: int | None = None,
     all: bool = False,
+    **options: Unpack[TraceKeywords],
 ) -> Summary:
-    """A model's layers as a table: parameters, shapes, MACs, subtotals of each module, and what the run never uses.
+    """Return a model's layers as a table: parameters, shapes, MACs, subtotals of modules, and unused parameters.
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
-        depth: modules nested so many levels deep are one row each; None: every layer.
+        inputs, kwargs: the arguments of forward, as for :func:`trace`; for a model only.
+        depth: modules nested this many levels deep are one row each; None: every layer.
         sort: "params", "macs" or "name"; None: the order of the run, with subtotals.
-        top: only so many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest; None: all.
-        all: also layers without parameters and MACs: activations, pooling, dropout.
+        top: only this many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest; None:
+            all.
+        all: include layers without parameters and MACs: activations, pooling, dropout.
+        options: for a model the options of :func:`trace`.
 
     Raises:
         UsageError: there is no such model or order, or a number is below 1.
         TraceError: the model's own code failed.
 
-    >>> print(summarize("resnet18", top=2).written("csv").partition(",share")[0])
+    >>> print(summary("resnet18", top=2).written("csv").partition(",share")[0])
     kind,name,type,params
-    >>> [(row.label, row.params) for row in summarize("resnet18", depth=1).rows][-2:]
+    >>> [(row.label, row.params) for row in summary("resnet18", depth=1).rows][-2:]
     [('fc', 513000), ('TOTAL', 11689512)]
     """
-    from fxviz._report.summary import SummaryOptions
-    from fxviz._report.summary import summarize as summarized
+    from fxviz._report.summary import SummaryOptions, summarize
 
-    options = SummaryOptions(depth, sort, top, all)
-    return summarized(as_graph(model_or_graph), options)
+    chosen = SummaryOptions(depth, sort, top, all)
+    return summarize(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)), chosen)
 
 
-def explain(model_or_graph: str | Path | nn.Module | ArchGraph, lang: str = "en") -> Explanation:
-    """A model in sentences: layers, where the parameters are, shapes, blocks, computation, memory. Every number is computed.
+@_takes(TraceOptions)
+def explain(
+    model_or_graph: Model,
+    inputs: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    *,
+    lang: str = "en",
+    **options: Unpack[TraceKeywords],
+) -> Explanation:
+    """Explain a model in sentences: layers, where the parameters are, shapes, blocks, computation, memory.
+
+    Every number is computed.
 
     Args:
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        inputs, kwargs: the arguments of forward, as for :func:`trace`; for a model only.
         lang: "en" (English) or "zh" (Chinese).
+        options: for a model the options of :func:`trace`.
 
     Raises:
         UsageError: there is no such model or language.
@@ -205,48 +234,50 @@ def explain(model_or_graph: str | Path | nn.Module | ArchGraph, lang: str = "en"
     >>> explanation = explain("resnet18")
     >>> print(explanation.sections[1].title, explanation.sections[1].sentences[0], sep="\\n")
     Where the parameters are
-    layer4 alone holds 71.8% of the parameters; with layer3 it is 89.8%.
+    layer4 alone holds 71.8% of the parameters; together with layer3, 89.8%.
     >>> print(explanation.written("markdown").partition("\\n")[0])
     # resnet18: ResNet from torchvision, run on x 1×3×224×224
     """
     from fxviz._report.explain import check_language, explained
 
     check_language(lang)
-    return explained(as_graph(model_or_graph), lang)
+    return explained(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)), lang)
 
 
-def compare(*models_or_graphs: str | Path | nn.Module | ArchGraph) -> Comparison:
-    """Models side by side: parameters and how many times as many, MACs, layers, skips, memory, and where the parameters are.
+@_takes(TraceOptions)
+def compare(*models_or_graphs: Model, **options: Unpack[TraceKeywords]) -> Comparison:
+    """Compare models side by side: parameters and their ratios, MACs, layers, skips, memory, and the largest parts.
 
     Args:
         models_or_graphs: two or more, each a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        options: for models the options of :func:`trace`.
 
     Raises:
-        UsageError: there are less than two, or there is no such model.
+        UsageError: there are fewer than two, or there is no such model.
         TraceError: a model's own code failed.
 
     >>> print(compare("resnet34", "resnet18").sentences[0])
-    resnet34 has 1.9x the parameters of resnet18 (21.80M against 11.69M): layer3 holds 6.82M of them against 2.10M.
+    resnet34 has 1.9x the parameters of resnet18 (21.80M vs. 11.69M): layer3 holds 6.82M of them, compared with 2.10M.
     """
     from fxviz._report.comparison import compare as compared
 
     if len(models_or_graphs) < 2:
-        raise UsageError("nothing to compare: give two models or more")
-    return compared([as_graph(each) for each in models_or_graphs])
+        raise UsageError("nothing to compare: pass two models or more")
+    how = _options(TraceOptions, options)
+    return compared([graph_of(each, None, None, how) for each in models_or_graphs])
 
 
-def diff(
-    old: str | Path | nn.Module | ArchGraph, new: str | Path | nn.Module | ArchGraph, options: RenderOptions = _DEFAULTS
-) -> Figure:
-    """Draw a model with what differs from another one of its family: layers that were added, removed, resized or altered.
+@_takes(RenderOptions, TraceOptions)
+def diff(old: Model, new: Model, *, options: RenderOptions | None = None, **keywords: Unpack[FigureKeywords]) -> Figure:
+    """Draw a model with its differences from another one of its family: layers added, removed, resized or altered.
 
     Args:
-        old: the model that is compared with, as for :func:`render`.
+        old: the model to compare with, as for :func:`render`.
         new: the model that is drawn.
-        options: as for :func:`render`; the style is the ledger.
+        options, keywords: as for :func:`render`; the style is the ledger.
 
     Raises:
-        UsageError: the models have next to nothing in common, a run was not whole, or the style is another one.
+        UsageError: the models have almost nothing in common, a run was not whole, or the style is another one.
         TraceError: a model's own code failed.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
@@ -255,27 +286,102 @@ def diff(
     >>> diff(graph, graph).drawing.description
     'empty (2) against empty: 0 parameters (as before); no difference.'
     """
+    drawn, how = _options(RenderOptions, keywords, options), _options(TraceOptions, keywords)
+    drawn.check_difference()
+    return difference_of(graph_of(old, None, None, how), graph_of(new, None, None, how), drawn)
+
+
+def difference_of(old: ArchGraph, new: ArchGraph, options: RenderOptions) -> Figure:
+    """Draw a graph with its differences from another one."""
     from fxviz._analysis.match import match
 
-    options.check_difference()
-    difference = match(as_graph(old), as_graph(new))
-    return Figure(_view(difference.new, options, "ledger", difference), options)
+    difference = match(old, new)
+    return figure_of(difference.new, options, difference)
 
 
-def as_graph(model_or_graph: str | Path | nn.Module | ArchGraph, **how: Any) -> ArchGraph:
-    """The graph that is given, saved, or yet to be traced; ``how`` are further arguments of :func:`trace`, for a model only.
+def info(model: str | Path) -> Information:
+    """Return what is known of a model beside its graph: documentation, origin, published weights. It is built, not run.
 
-    >>> as_graph("resnet18.json", device="cpu", batch=2)
+    Args:
+        model: what :func:`trace` takes by name, or a saved graph, which is then all that is asked.
+
+    Raises:
+        UsageError: there is no such model.
+
+    >>> info("resnet18").params
+    11689512
+    """
+    return information_of(parse(model))
+
+
+@one_at_a_time()
+def information_of(reference: Reference) -> Information:
+    """Return what is known of a model, its name parsed."""
+    if reference.is_graph:
+        from fxviz._report.info import of_graph
+
+        return of_graph(reference.place, ArchGraph.load(reference.place))
+    from fxviz._sources import information
+
+    return information(reference)
+
+
+def list_models(pattern: str | None = None) -> list[str]:
+    """Return the names of models that can be drawn, in alphabetical order.
+
+    Args:
+        pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The
+            names are torchvision's, unless the pattern begins with "timm:" or "transformers:".
+
+    Raises:
+        UsageError: the library is not installed.
+
+    >>> list_models("resnet?8"), "vit_b_16" in list_models("vit")
+    (['resnet18'], True)
+    """
+    from fxviz._sources import names
+
+    return names(pattern)
+
+
+def graph_of(
+    model: Model | Reference, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
+) -> ArchGraph:
+    """Return the graph that is given, saved, or yet to be traced; ``options`` are for a model only.
+
+    >>> graph_of("resnet18.json", None, None, TraceOptions(device="cpu", batch=2))
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: 'resnet18.json' is traced already: leave device, batch out, or trace the model again with it
+    fxviz.UsageError: 'resnet18.json' is traced already: leave out batch and device, or trace the model again with them
     """
-    saved = is_graph_file(model_or_graph)
-    if how and (saved or isinstance(model_or_graph, ArchGraph)):
-        which = f"{str(model_or_graph)!r}" if saved else "the graph"
-        raise UsageError(f"{which} is traced already: leave {', '.join(how)} out, or trace the model again with it")
-    if isinstance(model_or_graph, ArchGraph):
-        return model_or_graph
-    if isinstance(model_or_graph, (str, Path)) and saved:
-        return ArchGraph.load(model_or_graph)
-    return trace(str(model_or_graph) if isinstance(model_or_graph, Path) else model_or_graph, **how)
+    from fxviz._graph.options import given
+
+    named = parse(model) if isinstance(model, (str, Path)) else model
+    is_graph = isinstance(named, ArchGraph)
+    if is_graph or (isinstance(named, Reference) and named.is_graph):
+        beside = {"inputs": inputs, "kwargs": kwargs}
+        how = [*(name for name, value in beside.items() if value is not None), *given(options)]
+        if how:
+            _check_inputs(inputs)
+            which = "the graph" if is_graph else f"'{named}'"
+            listed = " and ".join(filter(None, (", ".join(how[:-1]), how[-1])))
+            them = "it" if len(how) == 1 else "them"
+            raise UsageError(f"{which} is traced already: leave out {listed}, or trace the model again with {them}")
+    if isinstance(named, ArchGraph):
+        return named
+    if isinstance(named, Reference) and named.is_graph:
+        return ArchGraph.load(named.place)
+    return traced(named, inputs, kwargs, options)
+
+
+def _check_inputs(inputs: Any) -> None:
+    """Refuse what was meant for another argument."""
+    if isinstance(inputs, (RenderOptions, TraceOptions)):
+        raise UsageError(
+            f"the second argument is the model's inputs: pass options={type(inputs).__name__}(...) by name"
+        )
+    if isinstance(inputs, (str, Path)):
+        raise UsageError(
+            f"the second argument is the model's inputs, not {str(inputs)!r}: pass tensors, options by name "
+            f"(theme='dark'), and a text that forward takes in a tuple"
+        )

@@ -1,4 +1,4 @@
-"""Graphs that differ from another one in one known step."""
+"""Build graphs that differ from another one in one known step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from random_graphs import graphs, staged_nets
 
 
 def without(graph: ArchGraph, name: str) -> ArchGraph:
-    """The graph of a model that lacks a step: what read it reads what it read first."""
+    """Return the graph of a model that lacks a step: its readers read its first source."""
     sources = [edge.source for edge in graph.edges if edge.target == name]
     kept = tuple(node for node in graph.nodes if node.id != name)
     edges = {
@@ -28,7 +28,7 @@ def without(graph: ArchGraph, name: str) -> ArchGraph:
 
 
 def resized(graph: ArchGraph, name: str, **settings: Any) -> ArchGraph:
-    """The graph of a model in which a step has other settings, and twice the parameters."""
+    """Return the graph of a model in which a step has other settings, and twice the parameters."""
     uses = graph.by_id[name].uses
     nodes = tuple(replace(node, settings=settings) if node.id == name else node for node in graph.nodes)
     parameters = tuple(replace(known, shape=(16, 8)) if known.name in uses else known for known in graph.parameters)
@@ -37,7 +37,7 @@ def resized(graph: ArchGraph, name: str, **settings: Any) -> ArchGraph:
 
 @st.composite
 def graphs_and_step(draw: st.DrawFn) -> tuple[ArchGraph, str]:
-    """Any annotated graph, and a step in it that is worth a mark."""
+    """Draw an annotated graph, and a step in it whose change is marked."""
     graph = annotate(draw(st.one_of(graphs(), staged_nets())))
     steps = [node.id for node in graph.nodes if matters(node) and node.kind != "parameter"]
     return graph, draw(st.sampled_from(steps or [graph.nodes[0].id]))

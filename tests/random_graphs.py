@@ -1,4 +1,4 @@
-"""Graphs made without torch: by hand with :class:`Net`, or at random with the strategies below it."""
+"""Build graphs without torch: by hand with :class:`Net`, or at random with the strategies after it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from fxviz._graph import ArchGraph, Edge, Failure, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+from fxviz._graph import (
+    ArchGraph,
+    Edge,
+    Failure,
+    ModelInfo,
+    Node,
+    NodeKind,
+    Parameter,
+    Scope,
+    Skip,
+    TensorInfo,
+    TraceInfo,
+)
 
 IMAGE = (1, 8, 4, 4)
 LAYERS = {"Conv2d": 9216, "Linear": 64, "Embedding": 0, "BatchNorm2d": 0, "LayerNorm": 0, "PReLU": 0, "LayerScale": 0}
@@ -17,7 +29,7 @@ LAYERS = {"Conv2d": 9216, "Linear": 64, "Embedding": 0, "BatchNorm2d": 0, "Layer
 
 @dataclass
 class Net:
-    """A graph in the making. Each method adds one node and returns its id, which later calls take as an argument.
+    """A graph under construction. Each method adds one node and returns its id, which later calls take as an argument.
 
     >>> net = Net()
     >>> x = net.input()
@@ -41,7 +53,7 @@ class Net:
         return self._add(name, "parameter", "Parameter", (), shape, uses=(name,))
 
     def layer(self, op: str, *sources: str, shape: tuple[int, ...] | None = None, tied: str | None = None) -> str:
-        """A call of a leaf module; those in ``LAYERS`` own a parameter, or read the one that is ``tied``."""
+        """Add a call of a leaf module; those in ``LAYERS`` own a parameter, or read the one that is ``tied``."""
         uses: tuple[str, ...] = (tied,) if tied else ()
         if op in LAYERS and not tied:
             uses = (f"{op.lower()}_{len(self.nodes)}.weight",)
@@ -57,14 +69,14 @@ class Net:
         return self._add("output", "output", "output", sources, None)
 
     def chain(self, source: str, *ops: str) -> str:
-        """Several steps in a row: modules have capitals."""
+        """Add several steps in a row; modules are capitalized."""
         for op in ops:
             source = self.layer(op, source) if op[0].isupper() else self.call(op, source)
         return source
 
     @contextmanager
     def scope(self, name: str, sequential: bool = False) -> Iterator[int]:
-        """What is added meanwhile runs in a call of the module ``name``, inside the one that is running."""
+        """Run the nodes added meanwhile in a call of the module ``name``, inside the one that is running."""
         parent = self.scopes[self.running[-1]]
         path = f"{parent.path}.{name}" if parent.path else name
         calls = sum(scope.path == path for scope in self.scopes)
@@ -84,7 +96,7 @@ class Net:
         )
 
     def _local(self, name: str, scope: Scope) -> str:
-        """The name of one more module within a scope, so that equal scopes have equal names inside."""
+        """Return a name for one more module within a scope; equal scopes have equal names inside."""
         before = sum(
             node.scope == scope.id and node.kind == "module" and node.op.lower() == name for node in self.nodes
         )
@@ -96,7 +108,7 @@ class Net:
     def _add(
         self,
         name: str,
-        kind: str,
+        kind: NodeKind,
         op: str,
         sources: tuple[str, ...],
         shape: tuple[int, ...] | None,
@@ -120,7 +132,7 @@ MESSAGE = "RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)
 
 
 def stopped_at(graph: ArchGraph, name: str, **facts: Any) -> ArchGraph:
-    """The graph of a run that stopped at the node ``name``: what ran before it is all there is."""
+    """Return the graph of a run that stopped at the node ``name``, with the nodes that ran before it."""
     last = next(place for place, node in enumerate(graph.nodes) if node.id == name)
     node = replace(graph.nodes[last], outputs=(), macs=0)
     kept = (*graph.nodes[:last], node)
@@ -133,7 +145,7 @@ def stopped_at(graph: ArchGraph, name: str, **facts: Any) -> ArchGraph:
 
 
 def raised(graph: ArchGraph, scope: int = 0, **facts: Any) -> ArchGraph:
-    """The graph of a run in which the code of a module raised on its own after all steps of ``graph``."""
+    """Return the graph of a run in which a module's own code raised after all steps of ``graph``."""
     path = next(call.path for call in graph.scopes if call.id == scope)
     steps = tuple(node for node in graph.nodes if node.kind != "output")
     edges = tuple(edge for edge in graph.edges if edge.target in {node.id for node in steps})
@@ -143,7 +155,7 @@ def raised(graph: ArchGraph, scope: int = 0, **facts: Any) -> ArchGraph:
 
 @st.composite
 def stopped(draw: st.DrawFn, runs: st.SearchStrategy[ArchGraph]) -> ArchGraph:
-    """A run that stopped: in one of its operations, or because the code of a module raised."""
+    """Draw a run that stopped: in one of its operations, or because a module's own code raised."""
     graph = draw(runs)
     steps = [node.id for node in graph.nodes if node.kind in ("module", "function")]
     if not steps or draw(st.integers(0, 4)) == 0:
@@ -152,7 +164,7 @@ def stopped(draw: st.DrawFn, runs: st.SearchStrategy[ArchGraph]) -> ArchGraph:
 
 
 def _running(graph: ArchGraph) -> list[int]:
-    """The module calls that may still be running after the last step."""
+    """Return the module calls that may still be running after the last step."""
     parents = {scope.id: scope.parent for scope in graph.scopes}
     running = [graph.nodes[-2].scope]
     while (parent := parents[running[-1]]) is not None:
@@ -166,7 +178,7 @@ JOINS = ("add", "__iadd__", "mul", "cat", "bias")
 
 @st.composite
 def graphs(draw: st.DrawFn, most_nodes: int = 16) -> ArchGraph:
-    """Any acyclic graph of convolutions, norms, activations, views, sums, products and concatenations, in nested scopes."""
+    """Draw a graph of convolutions, norms, activations, views, sums, products and concatenations, in nested scopes."""
     net = Net()
     tensors = [net.input()]
     _fill(draw, net, tensors, most_nodes, depth=0)
@@ -175,7 +187,7 @@ def graphs(draw: st.DrawFn, most_nodes: int = 16) -> ArchGraph:
 
 
 def _fill(draw: st.DrawFn, net: Net, tensors: list[str], most_nodes: int, depth: int) -> None:
-    """Steps in the running scope and in scopes inside it."""
+    """Add steps to the running scope and to scopes inside it."""
     for place in range(draw(st.integers(1, most_nodes))):
         if len(net.nodes) >= most_nodes:
             return
@@ -203,7 +215,7 @@ def _step(draw: st.DrawFn, net: Net, tensors: list[str]) -> str:
 
 @st.composite
 def planted_nets(draw: st.DrawFn) -> tuple[ArchGraph, tuple[Skip, ...]]:
-    """A net assembled from known pieces, and the skips that were planted in it."""
+    """Draw a net assembled from known pieces, and the skips that were planted in it."""
     net = Net()
     stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
     skips: list[Skip] = []
@@ -222,7 +234,7 @@ Planted = tuple[str, tuple[Skip, ...]]
 
 
 def _join(draw: st.DrawFn, net: Net, op: str, body: str, side: str) -> str:
-    """The join, with its operands in either order."""
+    """Add the join, with its operands in either order."""
     shape = net.shape(body)
     if op in ("cat", "concat"):
         shape = (1, shape[1] + net.shape(side)[1], 4, 4)
@@ -230,7 +242,7 @@ def _join(draw: st.DrawFn, net: Net, op: str, body: str, side: str) -> str:
 
 
 def _body(draw: st.DrawFn, net: Net, stream: str, layers: int) -> str:
-    """A body with several layers, with or without a convolution at its ends."""
+    """Add a body with several layers, with or without a convolution at its ends."""
     steps = ["Conv2d", *draw(st.sampled_from([[], ["BatchNorm2d"], ["ReLU"], ["BatchNorm2d", "relu_"]]))] * layers
     before = draw(st.sampled_from([[], ["BatchNorm2d", "ReLU"], ["LayerNorm"]]))
     after = draw(st.sampled_from([[], ["Dropout"], ["LayerScale"], ["contiguous"]]))
@@ -275,7 +287,7 @@ def _dense(draw: st.DrawFn, net: Net, stream: str) -> Planted:
 
 
 def _parallel(draw: st.DrawFn, net: Net, stream: str) -> Planted:
-    """Equal branches, added or concatenated: no skip."""
+    """Add equal branches, summed or concatenated: no skip."""
     one = net.chain(stream, "Conv2d", "ReLU")
     other = net.chain(stream, "Conv2d", "BatchNorm2d")
     return _join(draw, net, draw(st.sampled_from(["add", "cat"])), one, other), ()
@@ -294,7 +306,7 @@ PIECES = (_residual, _residual, _gate, _dense, _parallel, _plain, _position)
 
 @st.composite
 def staged_nets(draw: st.DrawFn) -> ArchGraph:
-    """A net as papers build them: stages of repeated blocks, whose kinds are in ``BLOCKS``; one or two inputs and outputs."""
+    """Draw a net like those of papers: stages of repeated ``BLOCKS``, with one or two inputs and outputs."""
     net = Net()
     stream = net.chain(net.input(), "Conv2d", "BatchNorm2d", "ReLU")
     if draw(st.booleans()):
@@ -316,7 +328,7 @@ def staged_nets(draw: st.DrawFn) -> ArchGraph:
 
 @st.composite
 def iterated_nets(draw: st.DrawFn) -> ArchGraph:
-    """A net whose own code calls the same modules again and again, with functions between the calls."""
+    """Draw a net whose own code calls the same modules repeatedly, with functions between the calls."""
     net = Net()
     stream = start = net.chain(net.input(), "Conv2d", "ReLU")
     steps = draw(st.lists(st.sampled_from(["cumsum", "relu", "add", "mul", "round"]), min_size=4, max_size=7))

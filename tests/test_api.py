@@ -49,4 +49,4 @@ def test_a_device_is_refused_in_one_wording(device: Any) -> None:
     for check in (lambda: fxviz.trace("resnet18", device=device), lambda: check_available(device)):
         with pytest.raises(UsageError) as caught:
             check()
-        assert str(caught.value) == f"no device '{device}': choose meta, cpu, cuda or cuda:N"
+        assert str(caught.value) == f"invalid device '{device}': choose meta, cpu, cuda or cuda:N"

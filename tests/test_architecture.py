@@ -68,7 +68,7 @@ NAMES_IN_FILES = {"exported_vetting.py"}
 
 
 def private_names(code: ast.AST) -> Iterator[str]:
-    """Private names of torch that a module imports, reads or writes, and those that it names in a text.
+    """Yield the private names of torch that a module imports, reads or writes, and those that it names in a text.
 
     A private attribute of anything but ``self`` counts, unless the module itself defines one of that name.
     """

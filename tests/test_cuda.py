@@ -17,7 +17,8 @@ import fxviz
 from conftest import Result
 from fxviz._graph import ArchGraph, ModelInfo, TensorInfo
 from fxviz._graph.options import TraceOptions
-from fxviz._sources import resolve
+from fxviz._sources.reference import parse
+from fxviz._sources.resolve import resolve
 from fxviz._trace import trace_module
 from hard_cases import (
     CASES,
@@ -56,7 +57,7 @@ def on_cuda(name: str) -> ArchGraph:
 
 def traced(model: nn.Module, inputs: object, device: str, time: bool = False) -> ArchGraph:
     inputs = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), inputs)
-    return trace_module(model.to(device), inputs, ModelInfo("model", "python", "Model"), TraceOptions(device, time))
+    return trace_module(model.to(device), inputs, ModelInfo("model", "python", "Model"), TraceOptions(device=device, time=time))
 
 
 def bare(graph: ArchGraph) -> ArchGraph:
@@ -130,7 +131,7 @@ def test_the_time_is_the_devices_not_that_of_the_call() -> None:
 
 
 def test_the_model_the_input_and_the_random_state_are_as_they_were() -> None:
-    model = resolve("resnet18").build(True).to("cuda").train()
+    model = resolve(parse("resnet18")).build(True).module.to("cuda").train()
     image = torch.rand(2, 3, 64, 64, device="cuda")
     before = {name: value.clone() for name, value in model.state_dict().items()}
     given, state, device = image.clone(), torch.cuda.get_rng_state(), torch.cuda.current_device()
@@ -168,5 +169,5 @@ def test_the_command_line_times_on_cuda(fxviz: Callable[..., Result], in_tmp: Pa
 def test_a_gpu_that_is_not_there_is_said(fxviz: Callable[..., Result], in_tmp: Path) -> None:
     result = fxviz("trace", "resnet18", "--device", "cuda:99", "--time")
     assert (result.status, result.out) == (2, "")
-    assert result.err.startswith("fxviz: no device 'cuda:99' here: torch sees ")
+    assert result.err.startswith("fxviz: invalid device 'cuda:99' here: torch sees ")
     assert result.err.count("\n") == 1

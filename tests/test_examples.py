@@ -57,6 +57,7 @@ def test_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["alexnet-dark.svg", "alexnet-light.svg"]
 
 
+@pytest.mark.slow
 def test_hub_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     optional("timm")
     monkeypatch.setattr(sys, "argv", ["hub_table.py", "timm", "resnet[13][48]"])

@@ -1,4 +1,4 @@
-"""The public names: declared once, sorted, and loaded on first use."""
+"""The public names are declared once, sorted, and loaded on first use."""
 
 from __future__ import annotations
 
@@ -23,15 +23,17 @@ PUBLIC = [
     "Information",
     "RenderOptions",
     "Summary",
+    "TensorInfo",
     "TraceError",
     "UsageError",
     "__version__",
     "compare",
     "diff",
     "explain",
-    "inform",
+    "info",
+    "list_models",
     "render",
-    "summarize",
+    "summary",
     "trace",
 ]
 

@@ -1,4 +1,4 @@
-"""The facts of a graph, against what people counted by hand and what torch does."""
+"""The facts of a graph agree with counts by hand and with what torch does."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_network_without_attention_has_none() -> None:
 
 
 class Made(TorchDispatchMode):
-    """Bytes of the floating tensors with memory of their own that torch makes."""
+    """Count the bytes of the floating tensors with memory of their own that torch allocates."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -246,7 +246,7 @@ class Made(TorchDispatchMode):
         return result
 
     def _keep(self, value: object) -> bool:
-        """Whether it is a tensor with memory not seen before."""
+        """Return whether a value is a tensor with memory not seen before."""
         if not isinstance(value, Tensor) or value.untyped_storage()._cdata in self._known:
             return False
         self._alive.append(value)
@@ -263,7 +263,7 @@ def made_by(model: nn.Module, *inputs: Tensor) -> int:
 
 @pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "mobilenet_v2"])
 def test_activations_are_what_torch_allocates(name: str) -> None:
-    """Beside its result, batch norm returns mean and deviation for the backward pass, four bytes each for each channel."""
+    """Batch norm also returns mean and deviation for the backward pass, four bytes each per channel."""
     import torchvision
 
     model = torchvision.models.get_model(name)
@@ -472,7 +472,7 @@ def test_a_model_that_is_one_layer() -> None:
 
 
 def _whole(found: Facts, graph: ArchGraph) -> None:
-    """What must hold of every graph."""
+    """Check what must hold of every graph."""
     assert sum(layer.params for layer in found.layers) == graph.traced_params
     assert sum(part.amount.params for part in found.parts) == graph.traced_params
     assert sum(part.amount.macs for part in found.parts) == graph.total_macs

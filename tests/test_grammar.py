@@ -1,4 +1,4 @@
-"""How models are named: every text is read or refused in one line, and what was read can be written again."""
+"""Every model name is parsed or refused in one line, and what was parsed can be written again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fxviz._errors import UnknownModel, UsageError
-from fxviz._sources.reference import Reference, is_graph_file, parse, stem
+from fxviz._sources.reference import Reference, parse
 
 # -------------------------------------------------------------------- what is read
 
@@ -45,47 +45,54 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "no model ''; 'fxviz list' shows all names"),
-        (" resnet18", "no model ' resnet18': the name begins or ends with white space; leave it out"),
-        ("net.py\x00:N", r"no model 'net.py\x00:N': a name has no control characters and no line ends; leave them out"),
+        ("", "invalid model '': the name is empty; 'fxviz list' shows all names"),
+        (" resnet18", "invalid model ' resnet18': the name begins or ends with white space; remove it"),
+        (
+            "net.py\x00:N",
+            r"invalid model 'net.py\x00:N': a name has no control characters and no line ends; remove them",
+        ),
         ("net.py:", "no name after 'net.py:': write the class or function, as in 'net.py:Net'"),
-        (":Net", "no model ':Net': no file or module before the colon; write 'net.py:Net'"),
+        (":Net", "invalid model ':Net': no file or module before the colon; write 'net.py:Net'"),
         (
             "models/net:Net",
-            "no model 'models/net:Net': 'models/net' is no module; write 'path/to/net.py:Net' or 'package.module:Net'",
+            "unknown model 'models/net:Net': 'models/net' is not a module; write 'path/to/net.py:Net' or "
+            "'package.module:Net'",
         ),
         (
             "resnet18(num_classes=3)",
-            "no model 'resnet18(num_classes=3)': only a class or function takes arguments; name its file or module, as in "
-            "'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
+            "invalid model 'resnet18(num_classes=3)': only a class or function takes arguments; name its file or module, "
+            "as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
         ),
-        ("net.py:1", "cannot read 'net.py:1': '1' names no class or function; write 'net.py:Net'"),
+        ("net.py:1", "cannot read 'net.py:1': '1' is not the name of a class or function; write 'net.py:Net'"),
         ("net.py:N(", "cannot read 'net.py:N(': the parenthesis is not closed, or something follows it; end with ')'"),
-        ("net.py:N(1))", "cannot read 'net.py:N(1))': the arguments are no Python: unmatched ')'"),
+        ("net.py:N(1))", "cannot read 'net.py:N(1))': the arguments are not Python: unmatched ')'"),
         (
             "net.py:N()()",
             "cannot read 'net.py:N()()': something follows the arguments; write one pair of parentheses, at the end",
         ),
-        ("net.py:N(act=gelu)", "cannot read 'net.py:N(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'"),
-        ("net.py:N(gelu)", "cannot read 'net.py:N(gelu)': gelu is no literal; a text needs quotes: 'gelu'"),
+        (
+            "net.py:N(act=gelu)",
+            "cannot read 'net.py:N(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'",
+        ),
+        ("net.py:N(gelu)", "cannot read 'net.py:N(gelu)': gelu is not a literal; a string needs quotes: 'gelu'"),
         (
             "net.py:N(**kw)",
-            "cannot read 'net.py:N(**kw)': **kw unpacks what is not known yet; write the arguments one by one",
+            "cannot read 'net.py:N(**kw)': **kw unpacks an unknown value; write the arguments one by one",
         ),
         (
             "net.py:N(*a)",
-            "cannot read 'net.py:N(*a)': *a unpacks what is not known yet; write the arguments one by one",
+            "cannot read 'net.py:N(*a)': *a unpacks an unknown value; write the arguments one by one",
         ),
         (
             "net.py:N(print(1))",
-            "cannot read 'net.py:N(print(1))': print(1) is no literal; arguments are Python literals (18, 'gelu', None, "
-            "[1, 2]); for others name a function of yours that builds the model",
+            "cannot read 'net.py:N(print(1))': print(1) is not a literal; arguments are Python literals (18, 'gelu', "
+            "None, [1, 2]); for others name a function of yours that builds the model",
         ),
-        ("net.py:N(a=1, a=2)", "cannot read 'net.py:N(a=1, a=2)': a is given twice; give each argument once"),
+        ("net.py:N(a=1, a=2)", "cannot read 'net.py:N(a=1, a=2)': a is given twice; write each argument once"),
         ("net.py:N({1})", "cannot read 'net.py:N({1})': a set has no order; write a list"),
-        ("net.py:N(...)", "cannot read 'net.py:N(...)': ... is no argument; write its value"),
+        ("net.py:N(...)", "cannot read 'net.py:N(...)': ... is not an argument; write its value"),
         ("net.py:N(1e999)", "cannot read 'net.py:N(1e999)': a number is beyond what a float can hold"),
-        ("net.py:N('\udc80')", r"cannot read 'net.py:N('\udc80')': the arguments are no Unicode"),
+        ("net.py:N('\udc80')", r"cannot read 'net.py:N('\udc80')': the arguments are not Unicode"),
     ],
 )
 def test_what_is_refused(text: str, message: str) -> None:
@@ -114,7 +121,7 @@ def test_pathological_arguments_are_refused_and_cut_in_the_message(inside: str) 
 def test_a_long_name_is_cut_in_the_message() -> None:
     with pytest.raises(UsageError) as caught:
         parse("x" * 50_000)
-    assert str(caught.value) == f"no model '{'x' * 77}...': the name has 50000 characters, and at most 4096 are read"
+    assert str(caught.value) == f"invalid model '{'x' * 77}...': the name has 50000 characters, more than 4096"
 
 
 def test_nothing_in_a_name_is_run(capsys: pytest.CaptureFixture[str]) -> None:
@@ -142,7 +149,7 @@ def test_nothing_in_a_name_is_run(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_the_stem_of_the_output(text: str, expected: str) -> None:
-    assert stem(text) == expected
+    assert parse(text).stem == expected
 
 
 # -------------------------------------------------------------------- anything at all
@@ -191,7 +198,9 @@ def test_what_is_written_is_read_again(
     assert again == reference
 
 
-PIECES = """net.py : Net ( ) ' " \\ , = * [ ] { } 1 - . x ... timm transformers .json .pt2 .pth / lambda: f' # 1e999""".split()
+PIECES = """
+    net.py : Net ( ) ' " \\ , = * [ ] { } 1 - . x ... timm transformers .json .pt2 .pth / lambda: f' # 1e999
+""".split()
 texts = st.text() | st.lists(st.sampled_from([*PIECES, " ", "\n", "\x00", "\u2028", "\udc80"]), max_size=14).map(
     "".join
 )
@@ -204,11 +213,11 @@ texts = st.text() | st.lists(st.sampled_from([*PIECES, " ", "\n", "\x00", "\u202
 def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         reference = parse(text)
-        name = stem(text)
+        name = parse(text).stem
     except (UsageError, UnknownModel) as error:
         assert len(str(error).splitlines()) == 1
         assert len(str(error)) < 800
     else:
         assert repr(parse(str(reference))) == repr(reference)
         assert name.splitlines() in ([name], [])
-        assert (reference.kind == "graph") == is_graph_file(text)
+        assert (reference.kind == "graph") == reference.is_graph

@@ -1,4 +1,4 @@
-"""The neutral form saves to JSON and comes back equal, and a damaged file is said to be one."""
+"""A graph is saved as JSON and loaded as an equal graph; messages name the damage in a file."""
 
 from __future__ import annotations
 
@@ -250,12 +250,14 @@ SCOPE_0 = SCOPE | {"id": 0, "parent": None}
         (
             "nodes.1.settings.stride",
             {},
-            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null or a list of these, not an object",
+            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null "
+            "or a list of these, not an object",
         ),
         (
             "nodes.1.settings.stride",
             [2, [{}]],
-            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null or a list of these, not [2, [{}]]",
+            "node 'conv': 'settings' 'stride' must be a number, a string, true, false, null "
+            "or a list of these, not [2, [{}]]",
         ),
         ("nodes.1.params", "x", "node 'conv': 'params' must be a non-negative integer, not 'x'"),
         ("nodes.1.params", float("nan"), "node 'conv': 'params' must be a non-negative integer, not nan"),

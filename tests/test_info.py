@@ -283,6 +283,7 @@ def test_what_is_no_model(fxviz: Call, in_tmp: Path) -> None:
 # -------------------------------------------------------------------- timm, transformers
 
 
+@pytest.mark.slow
 def test_a_model_of_timm(fxviz: Call) -> None:
     optional("timm")
     out = fxviz("info", "timm:resnet18").out
@@ -295,6 +296,7 @@ def test_a_model_of_timm(fxviz: Call) -> None:
     assert fxviz("info", "timm:resnet18.a2_in1k").out.count("licence") == 1
 
 
+@pytest.mark.slow
 def test_a_model_of_transformers(fxviz: Call) -> None:
     optional("transformers")
     out = fxviz("info", "transformers:bert").out

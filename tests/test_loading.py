@@ -1,4 +1,4 @@
-"""Names become models without weights, memory or a download, with the inputs that they take."""
+"""Model names are resolved to models and their inputs, without weights, memory or a download."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from torchvision import models
 
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
-from fxviz._sources import IMAGE, names, resolve
+from fxviz._sources import IMAGE
+from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 from fxviz._sources.source import empty_parameters
 
 
@@ -31,7 +33,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_name_of_torchvision_is_known() -> None:
     assert names() == sorted(models.list_models())
-    assert {resolve(name).origin for name in names()} == {"torchvision"}
+    assert {resolve(parse(name)).origin for name in names()} == {"torchvision"}
 
 
 @pytest.mark.parametrize(
@@ -52,27 +54,27 @@ def test_names_by_pattern(pattern: str, expected: list[str]) -> None:
     ("name", "hint"),
     [
         ("raft_smal", "did you mean raft_small"),
-        ("xyzzy", "no model 'xyzzy'; 'fxviz list' shows all names"),
-        ("", "no model ''; 'fxviz list'"),
+        ("xyzzy", "unknown model 'xyzzy': 'fxviz list' shows all names"),
+        ("", "invalid model '': the name is empty; 'fxviz list'"),
         ("ResNet18", "resnet18"),
     ],
 )
 def test_an_unknown_name_is_refused_with_near_ones(name: str, hint: str) -> None:
     with pytest.raises(UnknownModel, match=hint):
-        resolve(name)
+        resolve(parse(name))
 
 
 @pytest.mark.parametrize("model", [3, None, nn.Linear, b"resnet18"])
 def test_what_is_no_model_is_refused(model: object) -> None:
-    with pytest.raises(UsageError, match=r"give a model name or a torch\.nn\.Module"):
+    with pytest.raises(UsageError, match=r"pass a model name or a torch\.nn\.Module"):
         resolve(model)
 
 
 def test_a_module_stands_for_itself() -> None:
     module = nn.Linear(3, 4)
     source = resolve(module)
-    assert (source.name, source.origin, source.inputs) == ("Linear", "python", (IMAGE,))
-    assert source.build(False) is source.build(True) is module
+    assert (source.name, source.origin, source.build(False).arguments.args) == ("Linear", "python", (IMAGE,))
+    assert source.build(False).module is source.build(True).module is module
 
 
 # -------------------------------------------------------------------- inputs
@@ -99,7 +101,7 @@ def image(*shape: int) -> TensorInfo:
     ],
 )
 def test_default_inputs(name: str, inputs: tuple[Any, ...]) -> None:
-    assert resolve(name).inputs == inputs
+    assert resolve(parse(name)).build(False).inputs == inputs
 
 
 # -------------------------------------------------------------------- building
@@ -109,7 +111,7 @@ def test_default_inputs(name: str, inputs: tuple[Any, ...]) -> None:
     "name", ["resnet18", "regnet_y_400mf", "ssdlite320_mobilenet_v3_large", "raft_small", "swin_v2_t"]
 )
 def test_an_empty_model_has_every_parameter_and_no_memory(name: str) -> None:
-    empty, full = resolve(name).build(False), resolve(name).build(True)
+    empty, full = resolve(parse(name)).build(False).module, resolve(parse(name)).build(True).module
     assert {parameter.device.type for parameter in empty.parameters()} == {"meta"}
     assert {parameter.device.type for parameter in full.parameters()} == {"cpu"}
     described = [
@@ -121,20 +123,20 @@ def test_an_empty_model_has_every_parameter_and_no_memory(name: str) -> None:
 
 
 def test_a_model_with_memory_is_the_same_each_time_it_is_built() -> None:
-    first, second = (resolve("shufflenet_v2_x0_5").build(True).state_dict() for _ in range(2))
+    first, second = (resolve(parse("shufflenet_v2_x0_5")).build(True).module.state_dict() for _ in range(2))
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
 @pytest.mark.parametrize("allocate", [True, False])
 def test_a_quantized_model_is_built_in_floating_point(allocate: bool) -> None:
-    model = resolve("quantized_shufflenet_v2_x0_5").build(allocate)
+    model = resolve(parse("quantized_shufflenet_v2_x0_5")).build(allocate).module
     assert sum(parameter.numel() for parameter in model.parameters()) == 1_366_792
 
 
 @pytest.mark.parametrize("allocate", [True, False])
 def test_building_leaves_torch_alone(allocate: bool) -> None:
     state, register = torch.get_rng_state(), nn.Module.register_parameter
-    resolve("shufflenet_v2_x0_5").build(allocate)
+    resolve(parse("shufflenet_v2_x0_5")).build(allocate)
     assert torch.equal(torch.get_rng_state(), state)
     assert nn.Module.register_parameter is register
 

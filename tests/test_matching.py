@@ -1,4 +1,4 @@
-"""Which steps of two models are one and the same: exactly what was added, removed or resized is found."""
+"""Matching two models finds exactly the steps that were added, removed or resized."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def lost(difference: Difference) -> list[str]:
 
 
 def old_total(view: View) -> float:
-    """What the rows say that the other model had."""
+    """Return the total of the old model according to the rows."""
     return sum(row.change.was if row.change else row.total for row in view.rows)
 
 
 def parts(view: View) -> list[tuple[str, str]]:
-    """What became of which step, as the rows say."""
+    """Return the change of each step according to the rows."""
     return [(part.kind, part.node.id) for row in view.rows if row.change for part in row.change.parts]
 
 
@@ -110,7 +110,7 @@ def test_a_repeat_never_mixes_what_differs_with_what_does_not(graph: ArchGraph) 
 
 
 def stack(*layers: int, is_called: bool = True) -> ArchGraph:
-    """Convolutions of these widths in a list, an activation behind each. A list that is not called is one for a loop."""
+    """Build convolutions of these widths in a list, each followed by an activation; a loop runs a list not called."""
     net = Net()
     stream = net.input()
     with net.scope("features", sequential=True) if is_called else nullcontext():
@@ -191,7 +191,7 @@ def test_layers_of_one_path_are_compared_as_by_hand(old: str, new: str) -> None:
 
 
 def shapes_of(graph: ArchGraph) -> dict[str, list[tuple[int, ...]]]:
-    """The shapes of the parameters that each module owns itself, by its path."""
+    """Return the shapes of the parameters that each module owns itself, by its path."""
     used = {name for node in graph.nodes for name in node.uses}
     found: dict[str, list[tuple[int, ...]]] = {}
     for parameter in graph.parameters:

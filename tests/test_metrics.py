@@ -1,4 +1,4 @@
-"""What a figure can measure: every metric adds up over its rows, and the words of the figure say which it is."""
+"""Every metric adds up over the rows of a figure, which names the metric."""
 
 from __future__ import annotations
 
@@ -45,16 +45,16 @@ def test_repeated_blocks_may_take_different_times() -> None:
 
 
 def test_the_figure_says_what_it_measures() -> None:
-    svg = fxviz.render(traced("resnet18"), fxviz.RenderOptions(color_by="macs")).svg
+    svg = fxviz.render(traced("resnet18"), options=fxviz.RenderOptions(color_by="macs")).svg
     assert "77% of MACs" in svg
     assert "115.6M" in svg
 
 
 def test_times_must_have_been_measured() -> None:
     with pytest.raises(UsageError, match="the graph holds no times"):
-        fxviz.render(traced("resnet18"), fxviz.RenderOptions(color_by="time"))
+        fxviz.render(traced("resnet18"), options=fxviz.RenderOptions(color_by="time"))
 
 
 def test_an_unknown_metric_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="no metric 'flops': choose params, macs, activations or time"):
+    with pytest.raises(UsageError, match="invalid metric 'flops': choose params, macs, activations or time"):
         fxviz.RenderOptions(color_by="flops")

@@ -58,7 +58,7 @@ def _without_uses(graph: ArchGraph) -> ArchGraph:
 
 @given(graphs(), st.data())
 def test_the_counts_add_up(graph: ArchGraph, data: st.DataObject) -> None:
-    """However weights are tied: every one read counts in exactly one node, and is marked as shared in all later ones."""
+    """However weights are tied, each one read counts in exactly one node, and is marked as shared in all later ones."""
     names = [parameter.name for parameter in graph.parameters]
     tied = st.lists(st.sampled_from(names), max_size=3) if names else st.just([])
     graph = graph.with_nodes(tuple(replace(node, uses=(*node.uses, *data.draw(tied))) for node in graph.nodes))

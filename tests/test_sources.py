@@ -1,4 +1,4 @@
-"""Models of the user's own, exported programs, and files that hold no model: through ``fxviz.trace``."""
+"""Trace models of the user's own code, exported programs, and files that contain no model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from torch import nn
 import fxviz
 from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
-from fxviz._sources import resolve
+from fxviz._sources.reference import parse
+from fxviz._sources.resolve import resolve
 from fxviz._trace import trace_module
 
 NET = """
@@ -64,7 +65,7 @@ class Conv(nn.Conv2d):
 CHOICE = (
     "write 'net.py:NAME' with one of Net, Wide, model, make, with_inputs, with_big_inputs, nothing, number and 3 more"
 )
-NO_CODE = "weights without code: build the module, load them into it with load_state_dict, and give the module"
+NO_CODE = "a state_dict, not a model: build the module, call load_state_dict, and pass the module"
 FAR = "torch.nn.Module, or a pair (module, inputs)"
 
 
@@ -133,28 +134,29 @@ def test_inputs_come_with_the_model() -> None:
     assert fxviz.trace("net.py:with_inputs").trace.inputs == {"input": TensorInfo((5, 4), "float32")}
     assert fxviz.trace("net.py:with_big_inputs").trace.inputs == {"input": TensorInfo((2**13, 2**13), "float32")}
     assert fxviz.trace("net.py:with_inputs", TensorInfo((9, 4), "float32")).trace.inputs["input"].shape == (9, 4)
-    assert resolve("net.py:with_inputs").inputs.kwargs.keys() == {"input"}  # type: ignore[union-attr]
+    assert resolve(parse("net.py:with_inputs")).build(False).inputs.kwargs.keys() == {"input"}  # type: ignore[union-attr]
 
 
 @pytest.mark.usefixtures("net")
 def test_a_source_says_whether_its_inputs_are_declared() -> None:
-    assert resolve("net.py:with_inputs").declared() is not None
-    assert [resolve(model).declared() for model in ("net.py:Net", "net.py:make", "net.py:model")] == [None] * 3
+    assert resolve(parse("net.py:with_inputs")).build(False).inputs is not None
+    for model in ("net.py:Net", "net.py:make", "net.py:model"):
+        assert resolve(parse(model)).build(False).inputs is None
 
 
 @pytest.mark.usefixtures("net")
 def test_a_module_keeps_its_mode_and_runs_in_eval_mode() -> None:
     for model in ("net.py:model", "net.py:Net", "net.py:make"):
-        source = resolve(model)
+        source = resolve(parse(model))
         assert not fxviz.trace(model).trace.training
-        assert source.build(False).training and source.build(True).training
+        assert source.build(False).module.training and source.build(True).module.training
 
 
 @pytest.mark.usefixtures("net")
 def test_parameters_have_memory_only_if_asked_for() -> None:
-    source = resolve("net.py:Net")
-    assert {parameter.device.type for parameter in source.build(False).parameters()} == {"meta"}
-    assert {parameter.device.type for parameter in source.build(True).parameters()} == {"cpu"}
+    source = resolve(parse("net.py:Net"))
+    assert {parameter.device.type for parameter in source.build(False).module.parameters()} == {"meta"}
+    assert {parameter.device.type for parameter in source.build(True).module.parameters()} == {"cpu"}
 
 
 def test_a_constructor_that_computes_with_its_parameters_is_built_with_memory(write: Callable[..., None]) -> None:
@@ -168,7 +170,7 @@ class Net(nn.Conv2d):
 """
     )
     assert fxviz.trace("net.py:Net").trace.method == "fake"
-    assert resolve("net.py:Net").build(False).norm > 0  # type: ignore[operator]
+    assert resolve(parse("net.py:Net")).build(False).module.norm > 0  # type: ignore[operator]
 
 
 def test_train_that_returns_nothing_is_no_obstacle(write: Callable[..., None]) -> None:
@@ -181,7 +183,7 @@ def test_train_that_returns_nothing_is_no_obstacle(write: Callable[..., None]) -
 
 def test_a_file_is_run_once_for_each_source(write: Callable[..., None], capsys: pytest.CaptureFixture[str]) -> None:
     write(net=f"print('imported')\n{NET}")
-    source = resolve("net.py:make")
+    source = resolve(parse("net.py:make"))
     source.build(False)
     source.build(True)
     assert capsys.readouterr() == ("", "imported\n")
@@ -224,10 +226,11 @@ def test_a_model_imports_while_it_runs(in_tmp: Path) -> None:
     before = list(sys.path)
     added = []
     for model in ("a/net.py:Net", "b/net.py:net", "a/net.py:net"):
-        source = resolve(model)
-        module = source.build(False)
+        source = resolve(parse(model))
+        built = source.build(False)
+        module = built.module
         with source.running():
-            graph = trace_module(module, source.inputs, source.info(module))
+            graph = trace_module(module, built.arguments, source.info(built))
         added.append(graph.nodes[1].settings["1"])
     assert added == [1, 2, 1]
     assert sys.path == before
@@ -269,15 +272,15 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
 @pytest.mark.parametrize(
     ("model", "expected"),
     [
-        ("net.py", f"no class or function is named in 'net.py'; {CHOICE}"),
+        ("net.py", f"name a class or function in 'net.py': {CHOICE}"),
         ("net.py:Nte", "no 'Nte' in 'net.py'; did you mean Net?"),
         ("net.py:zzz", f"no 'zzz' in 'net.py'; {CHOICE}"),
-        ("net.py:Outer", f"'Outer' in 'net.py' is a class, but no torch.nn.Module; {CHOICE}"),
-        ("net.py:depth", f"'depth' in 'net.py' is a value of type int, no class or function; {CHOICE}"),
-        ("net.py:weights", f"'weights' in 'net.py' holds {NO_CODE}"),
+        ("net.py:Outer", f"'Outer' in 'net.py' is a class, but not a torch.nn.Module; {CHOICE}"),
+        ("net.py:depth", f"'depth' in 'net.py' is a value of type int, not a class or function; {CHOICE}"),
+        ("net.py:weights", f"'weights' in 'net.py' is {NO_CODE}"),
         (
             "net.py:model(1)",
-            "'model' in 'net.py' is a module that is made already and takes no arguments: write 'net.py:model'",
+            "'model' in 'net.py' is a module, not a class, and takes no arguments: write 'net.py:model'",
         ),
         ("net.py:Wide", "'net.py:Wide' needs width, depth, norm: write 'net.py:Wide(..., depth=..., norm=...)'"),
         (
@@ -286,7 +289,8 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
         ),
         (
             "net.py:Net(width=8)",
-            "cannot call 'net.py:Net(width=8)': got an unexpected keyword argument 'width'; it takes (depth=2, *, act='relu')",
+            "cannot call 'net.py:Net(width=8)': got an unexpected keyword argument 'width'; it takes "
+            "(depth=2, *, act='relu')",
         ),
         (
             "net.py:Net(1, 2)",
@@ -300,10 +304,10 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
         ("nope.py:Net", "cannot read 'nope.py': No such file or directory"),
         (
             "nope.nets:Net",
-            "no model 'nope.nets:Net': there is no module 'nope'; start in the folder where it is, or install it for "
-            f"{sys.executable}",
+            "unknown model 'nope.nets:Net': there is no module 'nope'; run fxviz in the directory that contains it, or "
+            f"install it for {sys.executable}",
         ),
-        ("tinm:resnet18", "no model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?"),
+        ("tinm:resnet18", "unknown model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?"),
         ("torchvision.models:resnet81", "no 'resnet81' in 'torchvision.models'; did you mean resnet18?"),
     ],
 )
@@ -319,16 +323,17 @@ def test_what_cannot_be_a_model(model: str, expected: str) -> None:
         (
             "\nimport nowhere_at_all\n",
             "cannot import 'net.py' at net.py:2, 'import nowhere_at_all': ModuleNotFoundError: No module named "
-            f"'nowhere_at_all'; install it for {sys.executable}, or start in the folder where it is",
+            f"'nowhere_at_all'; install it for {sys.executable}, or run fxviz in the directory that contains it",
         ),
         (
             "from .blocks import Block",
-            "cannot import 'net.py' at net.py:1, 'from .blocks import Block': ImportError: attempted relative import with no "
-            "known parent package; a file of a package is named from the folder above it, 'package.module:Net'",
+            "cannot import 'net.py' at net.py:1, 'from .blocks import Block': ImportError: attempted relative import "
+            "with no known parent package; name a file of a package from the directory above the package, as "
+            "'package.module:Net'",
         ),
         (
             "def main():\n    raise SystemExit(1)\nmain()",
-            "cannot import 'net.py' at net.py:2, 'raise SystemExit(1)': it ended the program; put what is a script's own under "
+            "cannot import 'net.py' at net.py:2, 'raise SystemExit(1)': it exited; move the code of a script under "
             "'if __name__ == \"__main__\":'",
         ),
         (
@@ -337,8 +342,8 @@ def test_what_cannot_be_a_model(model: str, expected: str) -> None:
         ),
         (
             "import json\n\njson.loads('{')",
-            "cannot import 'net.py' at net.py:3, 'json.loads('{')': JSONDecodeError: Expecting property name enclosed in "
-            "double quotes: line 1 column 2 (char 1)",
+            "cannot import 'net.py' at net.py:3, 'json.loads('{')': JSONDecodeError: Expecting property name enclosed "
+            "in double quotes: line 1 column 2 (char 1)",
         ),
         (
             "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        self.fc = nn.Linear(2, 'a')",
@@ -348,7 +353,11 @@ def test_what_cannot_be_a_model(model: str, expected: str) -> None:
             "from torch import nn\nclass Net(nn.Module):\n    def __init__(self):\n        raise OSError",
             "cannot build 'net.py:Net' at net.py:4, 'raise OSError': OSError",
         ),
-        ("", "no 'Net' in 'net.py'; it defines no torch.nn.Module and no function: write one that returns the model"),
+        (
+            "",
+            "no 'Net' in 'net.py'; it defines neither a torch.nn.Module nor a function: add a function that returns "
+            "the model",
+        ),
     ],
 )
 def test_own_code_that_fails_is_shown_with_its_place(write: Callable[..., None], text: str, expected: str) -> None:
@@ -371,10 +380,10 @@ def test_a_module_that_its_package_has_not_is_said_with_those_that_it_has(in_tmp
         (package / f"{name}.py").write_text(text)
     where = "'package_of_nets' has no module"
     assert message("package_of_nets.unte:Net(3)") == (
-        f"no model 'package_of_nets.unte:Net(3)': {where} 'unte'; did you mean package_of_nets.unet:Net(3)?"
+        f"unknown model 'package_of_nets.unte:Net(3)': {where} 'unte'; did you mean package_of_nets.unet:Net(3)?"
     )
-    assert (
-        message("package_of_nets.zzz:Net") == f"no model 'package_of_nets.zzz:Net': {where} 'zzz'; it has resnet, unet"
+    assert message("package_of_nets.zzz:Net") == (
+        f"unknown model 'package_of_nets.zzz:Net': {where} 'zzz'; it has resnet, unet"
     )
     assert "No module named 'no_such_thing'" in message("package_of_nets.unet:Net")
 
@@ -383,7 +392,7 @@ def test_files_that_cannot_be_read(in_tmp: Path) -> None:
     (in_tmp / "folder.py").mkdir()
     (in_tmp / "latin.py").write_bytes(b'name = "\xe4"\n')
     assert message("folder.py:Net") == "cannot read 'folder.py': Is a directory"
-    assert message("latin.py:Net") == "cannot read 'latin.py': it is not in UTF-8; save it so"
+    assert message("latin.py:Net") == "cannot read 'latin.py': it is not UTF-8; save it as UTF-8"
 
 
 def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Callable[..., None]) -> None:
@@ -400,26 +409,26 @@ def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Cal
             fxviz.trace(model)
         assert (
             str(caught.value)
-            == f"no model '{model}'; 'fxviz list' shows all names; a class of your own is named '{hint}'"
+            == f"unknown model '{model}': 'fxviz list' shows all names; a class of your own is named '{hint}'"
         )
 
 
 # -------------------------------------------------------------------- weights, graphs
 
 
-ADVICE = "name the class or function that builds the model"
-PICKLED = f"it holds weights or a pickled module, and fxviz unpickles no module; {ADVICE}"
-BESIDE = ", and the weights beside it: 'net.py:Net --weights {}'"
+ADVICE = "name the class or function that builds the model, 'net.py:Net'"
+PICKLED = f"it contains weights or a pickled module, and fxviz unpickles no modules; {ADVICE}"
+BESIDE = ", and the weights with weights='{}'"
 
 
 @pytest.mark.parametrize(
     ("file", "reason"),
     [
         *((f"net{suffix}", PICKLED + BESIDE.format(f"net{suffix}")) for suffix in (".pt", ".pth", ".bin", ".ckpt")),
-        ("net.PKL", f"{PICKLED}, 'net.py:Net'"),
-        ("net.safetensors", f"it holds weights, not code; {ADVICE}{BESIDE.format('net.safetensors')}"),
-        ("net.h5", f"it holds weights, not code; {ADVICE}, 'net.py:Net'"),
-        ("net.onnx", f"it holds a graph of ONNX, not a PyTorch model; {ADVICE}, 'net.py:Net'"),
+        ("net.PKL", PICKLED),
+        ("net.safetensors", f"it contains weights, not code; {ADVICE}{BESIDE.format('net.safetensors')}"),
+        ("net.h5", f"it contains weights, not code; {ADVICE}"),
+        ("net.onnx", f"it contains an ONNX graph, not a PyTorch model; {ADVICE}"),
     ],
 )
 def test_files_of_weights_are_refused_unopened(file: str, reason: str) -> None:
@@ -432,7 +441,7 @@ def test_weights_are_no_model() -> None:
 
 
 def test_a_saved_graph_is_no_model() -> None:
-    assert message("a.json") == "'a.json' is a saved graph, traced already; load it with fxviz.ArchGraph.load"
+    assert message("a.json") == "'a.json' is a saved graph, traced already: load it with fxviz.ArchGraph.load"
 
 
 @pytest.mark.parametrize("wrap", [torch.jit.script, torch.compile], ids=["scripted", "compiled"])

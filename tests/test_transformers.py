@@ -39,7 +39,7 @@ def without_transformers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "transformers", None)
 
 
-@pytest.mark.parametrize("ask", [resolve, fxviz.trace, lambda name: names("transformers:")])
+@pytest.mark.parametrize("ask", [lambda name: resolve(parse(name)), fxviz.trace, lambda name: names("transformers:")])
 @pytest.mark.parametrize("name", ["transformers:bert", "transformers:no/such/config.json"])
 def test_without_transformers_its_models_are_refused_with_a_hint(
     ask: Callable[[str], Any], name: str, without_transformers: None

@@ -30,13 +30,13 @@ VIEWS: dict[str, tuple[str, dict[str, Any]]] = {
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_view(view: str, golden: Callable[[str, str], None]) -> None:
     name, options = VIEWS[view]
-    golden(f"views/{view}.dot", fxviz.render(traced(name), RenderOptions(**options)).dot)
+    golden(f"views/{view}.dot", fxviz.render(traced(name), options=RenderOptions(**options)).dot)
 
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_the_shares_of_a_view_add_up(view: str) -> None:
     name, options = VIEWS[view]
-    shown = fxviz.render(traced(name), RenderOptions(**options)).view
+    shown = fxviz.render(traced(name), options=RenderOptions(**options)).view
     metric = {"params": lambda node: node.params, "macs": lambda node: node.macs or 0}[shown.metric]
     assert sum(row.total for row in shown.rows) == sum(metric(node) for node in traced(name).nodes)
 

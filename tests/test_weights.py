@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from torchvision import models
 
-from conftest import Result, optional
+from conftest import Result, optional, posix_only
 from fxviz import ArchGraph, trace
 from fxviz._errors import FxvizError, UsageError
 from fxviz._graph import TensorInfo, WeightsInfo
@@ -243,7 +243,7 @@ def test_inputs_whose_dtype_nobody_gave_follow_the_weights(fxviz: Call) -> None:
         result = fxviz("trace", "net.py:Net", "--weights", file, *given, "-o", "-")
         assert json.loads(result.out)["graph"]["trace"]["inputs"]["x"]["dtype"] == "float16"
         assert (
-            f"inputs are float16, as the weights are (--input {sizes}:float16); a dtype that is given in" in result.err
+            f"inputs are float16 like the weights (--input {sizes}:float16); a dtype given in" in result.err
         )
     assert trace("net.py:Net", TensorInfo((1, 3, 16, 16), "float32"), weights=file).trace.inputs["x"].dtype == "float32"
     result = fxviz("trace", "net.py:Net", "--weights", file, "--input", "1x3x16x16:float64", "-o", "-", "--partial")
@@ -332,13 +332,17 @@ def test_a_prefix_of_a_few_names_is_none() -> None:
     assert "none of its 3 names is in the model" in refused("torch.nn:Linear(3, 2)", saved("a.pt", tensors))
 
 
-def test_old_spellings_are_understood() -> None:
-    """torchvision's DenseNet was saved with "norm.1" instead of "norm1"; TensorFlow's names are gamma and beta."""
+@pytest.mark.slow
+def test_the_old_spelling_of_densenet_is_understood() -> None:
+    """torchvision's DenseNet was saved with "norm.1" instead of "norm1"."""
     tensors = {name: value.half() for name, value in models.densenet121(weights=None).state_dict().items()}
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))(\d)", r"\1.\2", name): value for name, value in tensors.items()}
     assert old.keys() != tensors.keys()
     weights, dtypes = loaded("densenet121", saved("a.pt", old))
     assert (weights.missing, weights.unexpected, set(dtypes.values())) == ((), (), {"float16"})
+
+
+def test_names_of_tensorflow_are_understood() -> None:
     tensors = state()
     tensors |= {"norm.gamma": tensors.pop("norm.weight"), "norm.beta": tensors.pop("norm.bias")}
     weights, _ = loaded("net.py:Net", saved("b.pt", tensors))
@@ -597,6 +601,7 @@ def test_weights_spread_over_files() -> None:
         assert refused("net.py:Net", "b.index.json") == said
 
 
+@posix_only
 def test_what_is_no_file(folder: Path) -> None:
     (folder / "a.pt").mkdir()
     (folder / "weights").mkdir()
@@ -780,6 +785,7 @@ def repository(cache: Path, name: str) -> Path:
     return files
 
 
+@pytest.mark.slow
 def test_timms_weights_by_tag(cache: Path) -> None:
     timm = optional("timm")
     missing = "timm:resnet18's weights a1_in1k are not on this machine; download=True"
@@ -800,6 +806,7 @@ def test_timms_weights_by_tag(cache: Path) -> None:
         trace("timm:resnet18", weights="a3_in1k", download=True)
 
 
+@pytest.mark.slow
 def test_a_repository_of_transformers_brings_its_configuration(cache: Path) -> None:
     transformers = optional("transformers")
     name = "own/tiny"

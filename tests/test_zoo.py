@@ -14,7 +14,8 @@ from torchvision import models
 
 from fxviz._analysis import count_params
 from fxviz._graph import ArchGraph, Node, TensorInfo
-from fxviz._sources import names, resolve
+from fxviz._sources.reference import parse
+from fxviz._sources.resolve import names, resolve
 from fxviz._trace import trace_module
 from reference_runs import SymbolicTracer, layer_shapes, reference_run, touched_parameters
 
@@ -66,9 +67,10 @@ def layers(graph: ArchGraph) -> list[Node]:
 def test_a_model_is_traced_whole(name: str, table: dict[str, Row]) -> None:
     """Every parameter is attributed or said to be untraced; the layers are those that torch's symbolic tracing finds."""
     start = time.perf_counter()
-    source = resolve(name)
-    module = source.build(False)
-    graph = count_params(trace_module(module, source.inputs, source.info(module), rebuild=lambda: source.build(True)))
+    source = resolve(parse(name))
+    built = source.build(False)
+    module = built.module
+    graph = count_params(trace_module(module, built.arguments.args, source.info(built), rebuild=lambda: source.build(True).module))
     seconds, symbolic = time.perf_counter() - start, symbolic_calls(module)
     table[name] = Row(graph, sum(parameter.numel() for parameter in module.parameters()), seconds, symbolic is not None)
 
@@ -77,7 +79,7 @@ def test_a_model_is_traced_whole(name: str, table: dict[str, Row]) -> None:
     assert symbolic is None or symbolic == [node.path for node in layers(graph)]
     if graph.trace.method == "fake":
         read = {parameter for node in graph.nodes for parameter in node.uses}
-        inputs = tuple(torch.zeros(tensor.shape, device="meta") for tensor in source.inputs)
+        inputs = tuple(torch.zeros(tensor.shape, device="meta") for tensor in built.arguments.args)
         assert read == touched_parameters(module.to("meta"), inputs)
 
 
@@ -112,10 +114,11 @@ def small_models() -> list[str]:
 
 @pytest.mark.parametrize("name", small_models())
 def test_shapes_and_parameters_are_those_of_a_real_run(name: str) -> None:
-    source = resolve(name)
-    module = source.build(True)
+    source = resolve(parse(name))
+    built = source.build(True)
+    module = built.module
     inputs = (torch.rand(1, 3, SIDE, SIDE),)
-    graph = trace_module(module, (TensorInfo((1, 3, SIDE, SIDE), "float32"),), source.info(module))
+    graph = trace_module(module, (TensorInfo((1, 3, SIDE, SIDE), "float32"),), source.info(built))
     assert {parameter for node in graph.nodes for parameter in node.uses} == touched_parameters(module, inputs)
     with reference_run():
         shapes = layer_shapes(module, {node.path for node in layers(graph)}, inputs)

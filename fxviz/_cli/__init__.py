@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(sys.argv[1:] if argv is None else list(argv))
         streams.give("")
     except FxvizError as error:
-        status = complain(str(error), error.exit_status)
+        status = complain(error.for_command_line, error.exit_status)
     streams.tell("")
     return status
 
@@ -53,7 +53,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _usage(error: object, arguments: Sequence[str]) -> str:
-    """What the parser has to say about wrong arguments, and where to read on."""
+    """Return what is wrong with the arguments, and where to read on."""
     message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     where = context.command_path if context else " ".join(("fxviz", *arguments[:1]))

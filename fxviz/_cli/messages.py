@@ -1,4 +1,4 @@
-"""How a command tells: errors in one line with an exit status, patience while torch works."""
+"""Everything that the command line says on standard error: errors, remarks, progress, results of a batch."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from fxviz._cli import streams
 from fxviz._cli.signals import leaving_at_once
 from fxviz._errors import FxvizError, printable, shown
 from fxviz._graph import ArchGraph, WeightsInfo
+from fxviz._render.figure import Figure
 from fxviz._sources.inputs import InputSpec
 
 
@@ -33,30 +34,30 @@ def reported(debug: bool) -> Iterator[None]:
 
 
 def said_of(error: BaseException) -> tuple[str, int]:
-    """What is said of an error, and the exit status.
+    """Return the message of an error, and its exit status.
 
     >>> said_of(FxvizError("no such thing")), said_of(ValueError("odd"))[0]
     (('no such thing', 1), 'internal error: ValueError: odd; run again with --debug for the traceback')
     """
     if isinstance(error, FxvizError):
-        return str(error), error.exit_status
+        return error.for_command_line, error.exit_status
     said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return f"internal error: {said}; run again with --debug for the traceback", 1
 
 
 def complain(message: str, status: int) -> int:
-    """Say on standard error what went wrong, and hand back the exit status."""
+    """Print an error on standard error, and return the exit status."""
     say(f"fxviz: {message}")
     return status
 
 
 def say(message: str) -> None:
-    """One line on standard error."""
+    """Print one line on standard error."""
     streams.tell(one_line(message) + "\n")
 
 
 def one_line(message: str) -> str:
-    r"""A message as one line that cannot move the cursor.
+    r"""Return a message as one line that cannot move the cursor.
 
     >>> one_line("a\n  b\x1b[2J")
     'a b\\x1b[2J'
@@ -66,7 +67,7 @@ def one_line(message: str) -> str:
 
 @contextmanager
 def patience(text: str, quiet: bool = False) -> Iterator[None]:
-    """While torch works: a spinner on a terminal, nothing anywhere else, and Ctrl-C ends the process at once."""
+    """Show a spinner on a terminal while torch works, and let Ctrl-C end the process at once."""
     with leaving_at_once(), _spinner(text, quiet):
         yield
 
@@ -81,15 +82,30 @@ def _spinner(text: str, quiet: bool) -> AbstractContextManager[object]:
 
 
 _MANY = 3
-"""So many names are told at most; the saved graph has all."""
+"""The largest number of names in a message; the saved graph has all."""
 
 
-def loaded(graph: ArchGraph, inputs: Sequence[str]) -> Iterator[str]:
-    """How the weights went into the model, a line for each thing to know.
+def input_remarks(inputs: Sequence[str]) -> Iterator[str]:
+    """Yield a remark for each input that gets a batch axis, and how to write it without one.
 
     Args:
-        graph: of the model with weights in it.
-        inputs: what ``--input`` says.
+        inputs: the texts of ``--input``.
+
+    >>> list(input_remarks(["3x8x8", "2x3x8x8"]))
+    ['input 3x8x8 is taken for one image and gets a batch axis; to keep it as written, add its dtype: 3x8x8:float32']
+    """
+    for text in dict.fromkeys(inputs):
+        if InputSpec.parse(text).is_image:
+            as_written = f"to keep it as written, add its dtype: {text}:float32"
+            yield f"input {text} is taken for one image and gets a batch axis; {as_written}"
+
+
+def weights_remarks(graph: ArchGraph, inputs: Sequence[str]) -> Iterator[str]:
+    """Yield remarks on how the weights went into the model.
+
+    Args:
+        graph: the graph of the model with its weights.
+        inputs: the texts of ``--input``.
     """
     weights = graph.model.weights
     if weights is None:
@@ -101,11 +117,11 @@ def loaded(graph: ArchGraph, inputs: Sequence[str]) -> Iterator[str]:
     if weights.unexpected:
         yield f"weights {shown(weights.name)}: unexpected {_listed(weights.unexpected)}"
     if _followed(graph, weights, inputs):
-        yield f"inputs are {weights.dtype}, as the weights are ({_written(graph)}); a dtype that is given in --input is kept"
+        yield f"inputs are {weights.dtype} like the weights ({_specs(graph)}); a dtype given in --input is kept"
 
 
-def _written(graph: ArchGraph) -> str:
-    """The inputs as a command line gives them."""
+def _specs(graph: ArchGraph) -> str:
+    """Return the inputs in the grammar of ``--input``."""
     inputs = graph.trace.inputs
     specs = [InputSpec(tensor.shape, name if len(inputs) > 1 else "", tensor.dtype) for name, tensor in inputs.items()]
     return " ".join(f"--input {spec}" for spec in specs)
@@ -119,7 +135,7 @@ def _unwrapped(weights: WeightsInfo) -> Iterator[str]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    """The first names and how many more there are.
+    """List the first names and the number of others.
 
     >>> _listed(["fc.weight", "fc.bias"]), _listed(list("abcde"))
     ('fc.weight, fc.bias', 'a, b, c and 2 more')
@@ -129,14 +145,41 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> bool:
-    """Whether an input has the weights' dtype, though nobody gave it one."""
+    """Return whether an input got the weights' dtype because it has none of its own."""
     is_open = not inputs or any(not InputSpec.parse(text).dtype for text in inputs)
     dtypes = {tensor.dtype for tensor in graph.trace.inputs.values()}
     return is_open and weights.dtype != "float32" and weights.dtype in dtypes
 
 
+def size_remarks(figure: Figure) -> Iterator[str]:
+    """Return remarks on a figure that is larger than a page, or that was drawn with straight lines."""
+    if advice := page_advice(figure):
+        yield advice
+    if figure.simplified:
+        yield "the layout took too long, so its lines are drawn straight"
+
+
+def page_advice(figure: Figure) -> str:
+    """Return what to ask for instead of a view that is larger than a page; "" where it fits.
+
+    >>> import fxviz
+    >>> page_advice(fxviz.render("densenet121", depth=9))
+    'the figure has 186 rows, more than a page holds; --depth 2 fits'
+    >>> page_advice(fxviz.render("densenet121"))
+    ''
+    """
+    from fxviz._view import BUDGET, deepest_fitting, fitting
+
+    options, view = figure.options, figure.view
+    if not options.may_be_large or fitting(view.style, BUDGET)(view):
+        return ""
+    depth = deepest_fitting(view.graph)
+    fits = "" if depth is None else f"; --depth {depth} fits"
+    return f"the figure has {len(view.rows)} rows, more than a page holds{fits}"
+
+
 class Tally:
-    """What became of each model.
+    """Count the results of a batch.
 
     >>> tally = Tally(["a", "b", "c"], Path("figures"))
     >>> tally.add("a", 0); tally.add("c", 2)
@@ -150,17 +193,17 @@ class Tally:
         self._statuses: dict[str, int] = {}
 
     def add(self, model: str, status: int) -> None:
-        """Note the exit status that stands for a model."""
+        """Note the exit status of a model."""
         self._statuses[model] = status
 
     @property
     def status(self) -> int:
-        """0 if all is done, else the lowest of the failures: 2 only if none could have been drawn."""
+        """Return 0 if everything was drawn, else the lowest status of the failures."""
         return min(filter(None, self._statuses.values()), default=0)
 
     @property
     def summary(self) -> str:
-        """How many figures were written, and which were not."""
+        """Return how many figures were written, and which were not."""
         failed = [model for model in self._models if self._statuses.get(model)]
         missing = [model for model in self._models if model not in self._statuses]
         written = len(self._models) - len(failed) - len(missing)
@@ -173,13 +216,13 @@ class Tally:
 
     @property
     def interrupted(self) -> str:
-        """The same where Ctrl-C came in between."""
+        """Return the summary of an interrupted batch."""
         return f"interrupted: {self.summary}"
 
 
 @contextmanager
 def progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
-    """A bar on a terminal, nothing anywhere else; what it gives is called after each figure."""
+    """Show a progress bar on a terminal; call what it yields after each figure."""
     if quiet or not sys.stderr.isatty():
         yield lambda: None
         return

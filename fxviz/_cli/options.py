@@ -1,4 +1,4 @@
-"""Options that several commands take, each described once: a dataclass holds them, :func:`spread` gives them to a command."""
+"""Make the flags of the commands from dataclasses of options (:mod:`fxviz._graph.options`) with :func:`spread`."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
 from fxviz._errors import UsageError, choice, shown
-from fxviz._graph.options import TraceOptions
-from fxviz._render.drawing import THEMES
-from fxviz._render.figure import PAIRED, SUFFIXES, RenderOptions
+from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice
+from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs
 
 PAIR = "pair"
-"""The theme that stands for a light and a dark file."""
+"""The theme for a light and a dark file."""
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
-    """A command in which each parameter that is a dataclass of options is taken apart into these options.
+    """Replace each parameter of a command that is a dataclass of options by these options.
 
     >>> @dataclass
     ... class Size:
@@ -36,208 +36,169 @@ def spread(command: Callable[..., Any]) -> Callable[..., Any]:
     groups: dict[str, Any] = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
 
     @functools.wraps(command)
-    def taken_apart(*args: Any, **kwargs: Any) -> Any:
-        for name, group in groups.items():
-            given = {item.name: kwargs.pop(item.name) for item in dataclasses.fields(group) if item.name in kwargs}
-            kwargs[name] = group(**given)
-        return command(*args, **kwargs)
+    def with_groups(*args: Any, **kwargs: Any) -> Any:
+        return command(*args, **{name: _gathered(group, kwargs) for name, group in groups.items()}, **kwargs)
 
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
         group = groups.get(name)
-        parameters += _options(group) if group else [parameter.replace(annotation=hints[name])]
-    taken_apart.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    taken_apart.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    return taken_apart
+        parameters += _parameters(group) if group else [parameter.replace(annotation=hints[name])]
+    with_groups.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    with_groups.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return with_groups
 
 
-def _options(group: Any) -> list[inspect.Parameter]:
+def _gathered(group: Any, kwargs: dict[str, Any]) -> Any:
+    """Make the dataclass of options from the arguments that belong to it, which are removed from ``kwargs``."""
     hints = inspect.get_annotations(group, eval_str=True)
-    return [
-        inspect.Parameter(
-            item.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=item.default if item.default_factory is dataclasses.MISSING else item.default_factory(),
-            annotation=hints[item.name],
-        )
-        for item in dataclasses.fields(group)
+    each: dict[str, Any] = {}
+    inner = []
+    for item in dataclasses.fields(group):
+        if dataclasses.is_dataclass(hints[item.name]):
+            inner.append(item.name)
+        elif (name := _parameter_name(item)) in kwargs:
+            value = kwargs.pop(name)
+            each[item.name] = not value if _is_turned_off(item) else value
+    return group(**each, **{name: _gathered(hints[name], kwargs) for name in inner})
+
+
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    """Return a parameter for each option; an option of the group itself replaces one of that name in a group within."""
+    hints = inspect.get_annotations(group, eval_str=True)
+    found: list[inspect.Parameter] = []
+    own = {item.name for item in dataclasses.fields(group)}
+    for item in dataclasses.fields(group):
+        if dataclasses.is_dataclass(hints[item.name]):
+            found += [each for each in _parameters(hints[item.name]) if each.name not in own]
+        else:
+            default = item.default if item.default_factory is dataclasses.MISSING else item.default_factory()
+            annotation = _flag(item, hints[item.name]) if item.metadata else hints[item.name]
+            default = list(default) if isinstance(default, tuple) else False if _is_turned_off(item) else default
+            name, kind = _parameter_name(item), inspect.Parameter.KEYWORD_ONLY
+            found.append(inspect.Parameter(name, kind, default=default, annotation=annotation))
+    return found
+
+
+def _flag(item: dataclasses.Field[Any], hint: Any) -> Any:
+    """Make the flag of an option that :mod:`fxviz._graph.options` declares."""
+    name = item.metadata["flag"] or f"--{item.name.replace('_', '-')}"
+    kind: Any = str if get_origin(hint) is Literal else hint
+    if isinstance(item.default, tuple):
+        kind = list[str]
+    elif item.default is None and Path in get_args(hint):
+        kind = str | None
+    if not item.metadata["metavar"]:
+        return Annotated[bool, typer.Option(name, help=item.metadata["help"])]
+    shown = item.default not in (None, "", ())
+    return Annotated[
+        kind, typer.Option(name, metavar=item.metadata["metavar"], help=item.metadata["help"], show_default=shown)
     ]
 
 
+def _is_turned_off(item: dataclasses.Field[Any]) -> bool:
+    """Return whether the flag turns an option off that is on."""
+    return item.default is True
+
+
+def _parameter_name(item: dataclasses.Field[Any]) -> str:
+    return item.metadata["flag"].removeprefix("--").replace("-", "_") if item.metadata.get("flag") else item.name
+
+
 def output(text: str) -> Any:
-    """The option that names the file to write."""
+    """Declare the option that names the file to write."""
     return typer.Option("-o", "--output", metavar="FILE", help=text, show_default=False)
 
 
 def option(name: str, metavar: str, text: str) -> Any:
-    """An option that is left out as a rule."""
+    """Declare an option without a default."""
     return typer.Option(name, metavar=metavar, help=text, show_default=False)
 
 
 _INPUT = (
-    "What forward is called with: 3x64x64 (one image: a batch of 1 is added), 8x3x64x64, ids=1x128:int64[0,1000] "
+    "An input of forward: 3x64x64 (one image: a batch of 1 is added), 8x3x64x64, ids=1x128:int64[0,1000] "
     "by name, with dtype and range. Once for each argument."
 )
 
-
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither use nor keep what is cached of library models.")]
-"""The option that leaves the cache aside."""
-
-_NOT_OF_THE_RUN = ("input", "batch", "weights", "download")
-"""What is told to a model before it runs."""
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Ignore the trace cache.")]
+"""The option that leaves the cache alone."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Run:
-    """How a model is run."""
+    """How a model is run.
+
+    Attributes:
+        input: the inputs of forward, as written.
+        trace: the options of :func:`fxviz.trace`.
+        no_cache: ignore the cache.
+    """
 
     input: Annotated[list[str], option("--input", "SPEC", _INPUT)] = field(default_factory=list)
-    batch: Annotated[int | None, option("--batch", "N", "The first size of each input.")] = None
-    train: Annotated[bool, typer.Option("--train", help="Run in training mode.")] = False
-    leaf: Annotated[
-        list[str], option("--leaf", "NAME", "Record the module of this path or class as one step. As often as needed.")
-    ] = field(default_factory=list)
-    root: Annotated[
-        str | None, option("--root", "PATH", "Record only this submodule, with the inputs that it really receives.")
-    ] = None
-    device: Annotated[
-        str | None, option("--device", "DEVICE", "meta (the default: no memory, no computing), cpu, cuda or cuda:N.")
-    ] = None
-    time: Annotated[
-        bool, typer.Option("--time", help="Measure the time of each operation; needs --device cpu or cuda.")
-    ] = False
-    partial: Annotated[
-        bool, typer.Option("--partial", help="If the model's code raises, write what ran until then; exit status 1.")
-    ] = False
-    weights: Annotated[
-        str | None,
-        option(
-            "--weights",
-            "FILE|NAME",
-            "Load these weights: a .safetensors or .pt file, or those that the model's library publishes under this name "
-            "(DEFAULT, ...), if they are on this machine.",
-        ),
-    ] = None
-    download: Annotated[
-        bool, typer.Option("--download", help="Fetch published weights that are not on this machine.")
-    ] = False
+    trace: TraceOptions = field(default_factory=TraceOptions)
     no_cache: NoCache = False
 
-    def keywords(self) -> dict[str, Any]:
-        """The same as arguments of :func:`fxviz.trace`, those that were given.
+    def arguments(self) -> inputs.Arguments | None:
+        """Return the inputs of forward; None if none are given.
 
         Raises:
-            UsageError: they do not fit; found before torch is imported.
+            UsageError: one cannot be read, or does not fit the batch; found before torch is imported.
         """
-        given = {name: value for name, value in vars(self).items() if value not in (None, False, [])}
-        given.pop("no_cache", None)
-        TraceOptions(**{name: value for name, value in given.items() if name not in _NOT_OF_THE_RUN})
-        if texts := given.pop("input", None):
-            given["inputs"] = inputs.arguments(texts)
-        if self.batch is not None:
-            inputs.batched(given.get("inputs", inputs.Arguments()), self.batch)
+        given = inputs.arguments(self.input) if self.input else None
+        if self.trace.batch is not None:
+            inputs.batched(given or inputs.Arguments(), self.trace.batch)
         return given
 
-    def remarks(self) -> list[str]:
-        """What is done with an input beyond what is written, and how to write it so that it is not done."""
-        images = [text for text in dict.fromkeys(self.input) if inputs.InputSpec.parse(text).is_image]
-        return [
-            f"input {text} is taken for one image and gets a batch axis; to keep it as written, add its dtype: {text}:float32"
-            for text in images
-        ]
 
-
-@dataclass
+@dataclass(frozen=True)
 class Draw:
-    """How a figure is drawn."""
+    """How a figure is drawn.
+
+    Attributes:
+        theme: one of those of :class:`fxviz.RenderOptions`, or "pair".
+        render: the options of :func:`fxviz.render`, with the theme light for a pair.
+        scale: pixels of a .png for each CSS pixel.
+    """
 
     theme: Annotated[
         str,
         typer.Option(
             "--theme",
             metavar="THEME",
-            help="auto (follows the reader's setting), light, dark, or pair: both, in two files, with the HTML that shows one.",
+            help="auto (follows the reader's setting), light, dark, or pair: two files and the HTML that shows one.",
         ),
     ] = "auto"
-    style: Annotated[
-        str,
-        typer.Option(
-            "--style",
-            metavar="STYLE",
-            help="ledger (a row for each layer), graph (a card for each), auto (by the model).",
-        ),
-    ] = "auto"
-    color_by: Annotated[
-        str,
-        typer.Option(
-            "--color-by", metavar="METRIC", help="What bars and shares measure: params, macs, activations, time."
-        ),
-    ] = "params"
-    depth: Annotated[int | None, option("--depth", "N", "Draw modules nested N levels deep as one row.")] = None
-    expand: Annotated[list[str], option("--expand", "PATH", "Open this module. As often as needed.")] = field(
-        default_factory=list
-    )
-    collapse: Annotated[
-        list[str], option("--collapse", "NAME", "Draw the module of this path or class as one row. As often as needed.")
-    ] = field(default_factory=list)
-    no_fold: Annotated[
-        bool, typer.Option("--no-fold", help="Draw what repeats as often as it does, not once with its number.")
-    ] = False
-    direction: Annotated[
-        str, typer.Option("--direction", metavar="TB|LR", help="Downwards, or to the right (style graph).")
-    ] = "TB"
-    title: Annotated[str | None, option("--title", "TEXT", "Stands in place of the model's name.")] = None
-    no_header: Annotated[bool, typer.Option("--no-header", help="Leave out name, totals and overview.")] = False
-    no_legend: Annotated[bool, typer.Option("--no-legend", help="Leave out what colours and lines mean.")] = False
+    render: RenderOptions = field(default_factory=RenderOptions)
     scale: Annotated[float, typer.Option("--scale", metavar="X", help="Pixels of a .png for each CSS pixel.")] = 2.0
-    engine: Annotated[str | None, option("--engine", "PATH", "Another layout engine, for example dot.")] = None
 
-    def options(self) -> RenderOptions:
-        """The same as options of :func:`fxviz.render`.
-
-        Raises:
-            UsageError: they do not fit.
-        """
-        if self.theme not in (*THEMES, PAIR):
-            raise UsageError(f"no theme '{self.theme}': choose {choice((*THEMES, PAIR))}")
+    def __post_init__(self) -> None:
+        check_choice("theme", self.theme, (*get_args(Theme), PAIR))
         if not self.scale > 0:
-            raise UsageError(f"no scale {self.scale:g}: give a number above 0, such as 2")
-        return RenderOptions(
-            theme="light" if self.theme == PAIR else self.theme,
-            style=self.style,
-            color_by=self.color_by,
-            depth=self.depth,
-            expand=tuple(self.expand),
-            collapse=tuple(self.collapse),
-            repeats=not self.no_fold,
-            direction=self.direction,
-            title=self.title,
-            header=not self.no_header,
-            legend=not self.no_legend,
-            engine=self.engine,
-        )
+            raise UsageError(f"invalid scale {self.scale:g}: must be greater than 0, for example 2")
+        theme: Any = "light" if self.is_pair else self.theme
+        object.__setattr__(self, "render", dataclasses.replace(self.render, theme=theme))
+
+    @property
+    def is_pair(self) -> bool:
+        """Return whether the figure goes into two files, one for readers who prefer light, one for dark."""
+        return self.theme == PAIR
 
 
-@dataclass
+@dataclass(frozen=True)
 class Talk:
-    """How much is said."""
+    """How much is printed."""
 
-    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Say nothing about what was written.")] = False
+    quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not report what was written.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
 
 
 def _formats(suffixes: Sequence[str]) -> list[str]:
-    """
-    >>> _formats((".svg", ".png"))
-    ['svg', 'png']
-    """
     return [suffix.removeprefix(".") for suffix in suffixes]
 
 
 _FORMS = _formats(SUFFIXES)
 
 
-@dataclass
+@dataclass(frozen=True)
 class Many:
     """How many figures are drawn."""
 
@@ -246,31 +207,27 @@ class Many:
     ] = None
     jobs: Annotated[
         int | None,
-        option(
-            "--jobs", "N", "Draw several models in so many processes. Default: by their number and the machine's cores."
-        ),
+        option("--jobs", "N", "Draw several models in N processes. Default: by their number and the machine's cores."),
     ] = None
     dask: Annotated[
         str | None, option("--dask", "ADDRESS", "Draw on the Dask cluster whose scheduler is at this address.")
     ] = None
 
     def check(self, draw: Draw) -> None:
-        """Find out before the work starts whether the options fit.
+        """Refuse options that do not fit, before the work starts.
 
         Raises:
             UsageError: there is no such form or number, or two options do not go together.
         """
         if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"no --jobs {self.jobs}: give a whole number from 1 on")
+            raise UsageError(f"invalid --jobs {self.jobs}: must be 1 or greater")
         if self.jobs is not None and self.dask is not None:
-            raise UsageError(
-                "--jobs counts processes of this machine, and --dask takes those of a cluster: leave one out"
-            )
-        what, forms = ("format of a pair", _formats(PAIRED)) if draw.theme == PAIR else ("format", _FORMS)
+            raise UsageError("--jobs counts processes of this machine, --dask uses those of a cluster: leave one out")
+        what, forms = ("format of a pair", _formats(PAIRED)) if draw.is_pair else ("format", _FORMS)
         if self.form is not None and self.form not in forms:
-            raise UsageError(f"no {what} '{shown(self.form)}': choose {choice(forms)}")
+            raise UsageError(f"invalid {what} '{shown(self.form)}': choose {choice(forms)}")
 
     @property
     def suffix(self) -> str:
-        """Of each file."""
+        """Return the suffix of each file."""
         return f".{self.form or 'svg'}"

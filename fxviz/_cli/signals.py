@@ -1,4 +1,4 @@
-"""Ctrl-C, and SIGTERM, the request to end: when they count, and what is left to say."""
+"""Handle Ctrl-C and SIGTERM: when they take effect, and what is reported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Handler = Callable[[int, Any], Any]
 
 @contextmanager
 def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Iterator[object]:
-    """While this is active, ``handler`` answers Ctrl-C: in the main thread, and if one of ``only_for`` did so before."""
+    """Handle Ctrl-C with ``handler``, in the main thread, and if one of ``only_for`` handled it before."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or (only_for and before not in only_for):
         yield before
@@ -28,7 +28,7 @@ def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Itera
 
 @contextmanager
 def _terminated_by(handler: Handler) -> Iterator[None]:
-    """While this is active, ``handler`` answers SIGTERM: in the main thread, and unless somebody else does."""
+    """Handle SIGTERM with ``handler``, in the main thread, unless somebody else does."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -43,10 +43,10 @@ def _terminated_by(handler: Handler) -> Iterator[None]:
 
 
 class Interruption:
-    """Work that Ctrl-C or SIGTERM interrupts, though whose code it meets may lose the exception.
+    """Work that Ctrl-C or SIGTERM interrupts, even if the code that is running swallows the exception.
 
     Args:
-        words: the line to say where the process is ended at once.
+        words: returns the line to print if the process ends at once.
 
     >>> with Interruption(lambda: "interrupted") as ctrl_c:
     ...     for lost in (ctrl_c.interrupt, ctrl_c.check):
@@ -74,17 +74,17 @@ class Interruption:
         self._handling.close()
 
     def interrupt(self, *_: object) -> None:
-        """Answer Ctrl-C, as Python does."""
+        """Handle Ctrl-C as Python does."""
         self._came = True
         raise KeyboardInterrupt
 
     def _terminate(self, *_: object) -> None:
-        """Answer SIGTERM as Ctrl-C is answered at this moment, also where that is ignored."""
+        """Handle SIGTERM like Ctrl-C at this moment, even where that is ignored."""
         answer = signal.getsignal(signal.SIGINT)
         (answer if callable(answer) else self.interrupt)(signal.SIGINT, None)
 
     def check(self) -> None:
-        """Raise what was lost."""
+        """Raise the KeyboardInterrupt that was swallowed."""
         if self._came:
             raise KeyboardInterrupt
 
@@ -94,7 +94,7 @@ _active: list[Interruption] = []
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Ctrl-C that comes in here counts when this is done."""
+    """Defer Ctrl-C until the block ends."""
     came: list[int] = []
     with _handled_by(lambda number, frame: came.append(number)) as before:
         yield
@@ -104,9 +104,9 @@ def uninterrupted() -> Iterator[None]:
 
 @contextmanager
 def leaving_at_once() -> Iterator[None]:
-    """Ctrl-C in here ends the process at once.
+    """Let Ctrl-C end the process at once.
 
-    Raised as an exception within torch's own code, it may end in an abort with a page of C++ frames. No file is open here.
+    An exception within torch's own code may end in an abort with a page of C++ frames. No file is open in the block.
     """
     with _handled_by(_leave, only_for=(signal.default_int_handler, *(each.interrupt for each in _active))):
         yield

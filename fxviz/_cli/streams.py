@@ -1,4 +1,4 @@
-"""Standard output and standard error, also where they are closed or full."""
+"""Write to standard output and standard error, even where they are closed or full."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fxviz._errors import FxvizError
 
 
 def open_closed() -> None:
-    """Give standard streams that were closed before the start a descriptor that takes nothing.
+    """Open standard streams that were closed before the start on the null device.
 
     Otherwise the next file that is opened would get their number, and messages would land in it.
     """
@@ -24,10 +24,10 @@ def open_closed() -> None:
 
 
 def give(text: str) -> None:
-    """Write to standard output as UTF-8, at once; a reader that has gone away is no error.
+    """Write to standard output as UTF-8, at once; a reader that has gone away is not an error.
 
     Raises:
-        FxvizError: standard output takes nothing.
+        FxvizError: standard output cannot be written.
 
     >>> give("11.69M")
     11.69M
@@ -46,7 +46,7 @@ def give(text: str) -> None:
 
 
 def tell(text: str) -> None:
-    """Write to standard error, at once; where that takes nothing, nobody reads it, and the work goes on."""
+    """Write to standard error, at once; if it cannot be written, the work goes on."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()
@@ -55,7 +55,7 @@ def tell(text: str) -> None:
 
 
 def _drop(stream: TextIO) -> None:
-    """Send away what the stream still holds: Python writes it at its end, and would fail again."""
+    """Discard what the stream still holds: Python would write it at exit, and fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())

@@ -18,13 +18,13 @@ class Metric:
         name: the value of the option ``metric``.
         noun: its name in sentences ("71.8% of parameters").
         of: returns the number of one node; 0 if it has none or it is unknown.
-        said: formats the number in a few characters.
+        format: writes the number in a few characters.
     """
 
     name: str
     noun: str
     of: Callable[[Node], float]
-    said: Callable[[float], str]
+    format: Callable[[float], str]
 
 
 def _activations(node: Node) -> float:

@@ -1,10 +1,9 @@
-"""An exported program, ``program.pt2``: the modules that it was exported from, and the inputs that came with it."""
+"""Read an exported program, ``program.pt2``: the modules that it was exported from, and its example inputs."""
 
 from __future__ import annotations
 
 import logging
 import os
-import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,20 +13,21 @@ from typing import Any
 from fxviz._errors import UsageError, shown
 from fxviz._sources.exported_vetting import Unsafe, check_data_only
 from fxviz._sources.inputs import Arguments
+from fxviz._sources.own_thread import ignored_warnings
 from fxviz._sources.reference import Reference
-from fxviz._sources.source import Source, described
+from fxviz._sources.source import Built, Source, described
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
-"""Tells ``torch.load`` to unpickle nothing but tensors and plain containers, also where torch's own code asks for more."""
+"""Makes ``torch.load`` unpickle only tensors and plain containers, even where torch's own code asks for more."""
 
 _EXPORT = "write it with torch.export.save"
 
 
 def source(reference: Reference) -> Source:
-    """The program in a file, which is read here.
+    """Read the program in a file.
 
     Raises:
-        UsageError: there is no such file, it holds no program that this torch reads, or reading it would run code.
+        UsageError: there is no such file, it contains no program that torch can read, or reading it would run code.
 
     >>> source(Reference("program", "nowhere.pt2"))
     Traceback (most recent call last):
@@ -39,13 +39,13 @@ def source(reference: Reference) -> Source:
     from fxviz._sources.exported_modules import modules_of
 
     try:
-        with _plainly():
+        with _quiet_and_safe():
             program = _loaded(path)
             module = modules_of(program)
             inputs = _example(program)
     except Exception as error:
-        raise UsageError(f"cannot load '{shown(path)}': {_said(error)}") from error
-    return Source(Path(path).stem, path, lambda allocate: module, lambda: inputs)
+        raise UsageError(f"cannot load '{shown(path)}': {_reason(error)}") from error
+    return Source(Path(path).stem, path, lambda allocate: Built(module, inputs))
 
 
 def _check_file(path: str) -> None:
@@ -55,11 +55,9 @@ def _check_file(path: str) -> None:
     except OSError as error:
         raise UsageError(f"{where}: {error.strerror or error}") from None
     except Unsafe as error:
-        raise UsageError(
-            f"{where}: {shown(str(error))}; fxviz runs and unpickles nothing from a file of data"
-        ) from None
+        raise UsageError(f"{where}: {shown(str(error))}; fxviz neither runs nor unpickles anything in a file") from None
     except (zipfile.BadZipFile, ValueError, KeyError, NotImplementedError, RuntimeError, EOFError, RecursionError):
-        raise UsageError(f"{where}: it is no exported program, or cut short; {_EXPORT}") from None
+        raise UsageError(f"{where}: it is not an exported program, or is truncated; {_EXPORT}") from None
 
 
 def _loaded(path: str) -> Any:
@@ -70,9 +68,10 @@ def _loaded(path: str) -> Any:
 
 
 def _example(program: Any) -> Arguments | None:
-    """What the program was exported with; None if that was not saved."""
+    """Return the inputs that the program was exported with; None if they were not saved."""
     from torch import Tensor
-    from torch.utils._pytree import tree_map_only
+
+    from fxviz._sources.torch_private import tree_map_only
 
     if program.example_inputs is None:
         return None
@@ -81,27 +80,26 @@ def _example(program: Any) -> Arguments | None:
 
 
 @contextmanager
-def _plainly() -> Iterator[None]:
-    """No remarks of torch's, and nothing is unpickled."""
-    said, before = logging.root.manager.disable, os.environ.get(_ONLY_WEIGHTS)
+def _quiet_and_safe() -> Iterator[None]:
+    """Silence torch's warnings and logs, and let it unpickle nothing."""
+    level, before = logging.root.manager.disable, os.environ.get(_ONLY_WEIGHTS)
     logging.disable(logging.CRITICAL)
     os.environ[_ONLY_WEIGHTS] = "1"
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with ignored_warnings():
             yield
     finally:
-        logging.disable(said)
+        logging.disable(level)
         del os.environ[_ONLY_WEIGHTS]
         if before is not None:
             os.environ[_ONLY_WEIGHTS] = before
 
 
-def _said(error: Exception) -> str:
-    """What torch says, in one line; it unpickles where weights alone will not do, and is kept from it."""
+def _reason(error: Exception) -> str:
+    """Return torch's message in one line, or explain that the program contains objects that fxviz does not unpickle."""
     import torch
 
     if "weights_only" in str(error) or "WeightsUnpickler" in str(error):
-        return "it holds objects that would be unpickled, and fxviz unpickles nothing; export the model without them"
+        return "it contains pickled objects, and fxviz unpickles nothing; export the model without them"
     first = (str(error).strip().splitlines() or [""])[0]
     return f"{type(error).__name__}: {shown(first)}; export the model again with torch {torch.__version__}"

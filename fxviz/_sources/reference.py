@@ -1,6 +1,6 @@
-"""How a model is named, on a command line and in Python: ``resnet18``, ``net.py:Net(depth=18)``, ``program.pt2``.
+"""Parse the name of a model, on a command line and in Python: ``resnet18``, ``net.py:Net(depth=18)``, ``program.pt2``.
 
-A name is taken apart, never run: arguments are Python literals.
+A name is parsed once, to a :class:`Reference`, and never run: arguments are Python literals.
 """
 
 from __future__ import annotations
@@ -8,15 +8,16 @@ from __future__ import annotations
 import ast
 import cmath
 import re
-import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from fxviz._errors import UnknownModel, UsageError, shown
+from fxviz._sources.own_thread import ignored_warnings
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]
+"""The places that a name can lead to: a library, own code, an exported program, a saved graph, a file of weights."""
 
 LIBRARIES = ("timm", "transformers")
 """Libraries whose models' names begin with theirs and a colon; a bare name is one of torchvision's."""
@@ -43,13 +44,15 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 @dataclass(frozen=True)
 class Reference:
-    """What a model's name says.
+    """A parsed model name.
 
     Attributes:
-        kind: what the name leads to.
+        kind: the kind of place it leads to.
         place: the library, the dotted module, or the path of the file.
-        name: in the library, or of the class, function or module in the file ("Outer.Inner"); "" if the name says none.
-        args, kwargs: what the class or function is called with.
+        name: the name in the library, or of the class, function or module in the file ("Outer.Inner"); "" if there is
+            none.
+        args, kwargs: the arguments of the class or function.
+        text: the name as it was written; "" if it was not parsed from text.
 
     >>> str(Reference("file", "net.py", "Net", (18,), {"act": "gelu"}))
     "net.py:Net(18, act='gelu')"
@@ -60,24 +63,49 @@ class Reference:
     name: str = ""
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
+    text: str = field(default="", compare=False, repr=False)
 
     @property
     def called(self) -> str:
-        """The name without the place: "Net(18, act='gelu')"."""
+        """Return the name without the place: "Net(18, act='gelu')"."""
         return self.name + (written(self.args, self.kwargs) if self.args or self.kwargs else "")
 
+    @property
+    def is_graph(self) -> bool:
+        """Return whether it names a saved graph, which is traced already."""
+        return self.kind == "graph"
+
+    @property
+    def runs_own_code(self) -> bool:
+        """Return whether it names the user's own code, in a Python file or module."""
+        return self.kind in ("file", "module")
+
+    @property
+    def stem(self) -> str:
+        """Return the name of a file for what is made of the model, without suffix.
+
+        >>> [parse(text).stem for text in ("net.py:Net(depth=18)", "timm:resnet50", "out/resnet18.json")]
+        ['Net', 'timm_resnet50', 'resnet18']
+        """
+        if self.kind in ("graph", "program", "weights"):
+            return Path(self.place).stem
+        name = self.name if self.runs_own_code else str(self)
+        return re.sub(r"[^\w.-]+", "_", name or Path(self.place).stem)
+
     def __str__(self) -> str:
+        if self.text:
+            return self.text
         if self.kind == "library":
             return self.name if self.place == "torchvision" else f"{self.place}:{self.name}"
         return f"{self.place}:{self.called}" if self.name else self.place
 
 
-def parse(text: str) -> Reference:
-    """Take a model's name apart.
+def parse(name: str | Path) -> Reference:
+    """Parse a model's name.
 
     Args:
-        text: "resnet18", "timm:NAME", "transformers:TYPE", "file.py:NAME", "package.module:NAME", both with arguments in
-            parentheses if need be, "program.pt2", or "graph.json".
+        name: "resnet18", "timm:NAME", "transformers:TYPE", "file.py:NAME", "package.module:NAME", the last two with
+            arguments in parentheses if needed, "program.pt2", or "graph.json".
 
     Raises:
         UnknownModel: it is empty, or of no such form.
@@ -87,13 +115,20 @@ def parse(text: str) -> Reference:
     Reference(kind='library', place='timm', name='resnet50', args=(), kwargs={})
     >>> parse("models/net.py:Net(depth=18)")
     Reference(kind='file', place='models/net.py', name='Net', args=(), kwargs={'depth': 18})
+    >>> parse("transformers:bert/config.json").is_graph, parse("out/resnet18.JSON").is_graph
+    (False, True)
     >>> parse("net.py:Net(act=gelu)")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is no literal; a text needs quotes: act='gelu'
+    fxviz.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'
     """
+    text = str(name)
     _check_characters(text)
-    if is_graph_file(text):
+    return replace(_parsed(text), text=text)
+
+
+def _parsed(text: str) -> Reference:
+    if _is_graph_file(text):
         return Reference("graph", text)
     if found := _of_library(text, *(f"{library}:" for library in LIBRARIES)):
         return found
@@ -104,42 +139,21 @@ def parse(text: str) -> Reference:
     return _of_module(text) or _of_torchvision(text)
 
 
-def is_graph_file(value: object) -> bool:
-    """Whether ``value``, a text or a path, names a saved graph rather than a model.
-
-    >>> is_graph_file("resnet18"), is_graph_file("out/resnet18.JSON"), is_graph_file(Path("a.json"))
-    (False, True, True)
-    >>> is_graph_file("transformers:bert/config.json")
-    False
-    """
-    text = str(value) if isinstance(value, (str, Path)) else ""
+def _is_graph_file(text: str) -> bool:
     return text.lower().endswith(_GRAPH) and not text.startswith(_CONFIGURATION)
-
-
-def stem(text: str) -> str:
-    """The name of a file for what is made of a model, without suffix.
-
-    >>> [stem(text) for text in ("net.py:Net(depth=18)", "timm:resnet50", "out/resnet18.json", "a/program.pt2")]
-    ['Net', 'timm_resnet50', 'resnet18', 'program']
-    """
-    reference = parse(text)
-    if reference.kind in ("graph", "program", "weights"):
-        return Path(reference.place).stem
-    name = reference.name if reference.kind in ("file", "module") else str(reference)
-    return re.sub(r"[^\w.-]+", "_", name or Path(reference.place).stem)
 
 
 def _check_characters(text: str) -> None:
     if len(text) > _LONGEST:
-        raise UsageError(
-            f"no model '{shown(text)}': the name has {len(text)} characters, and at most {_LONGEST} are read"
-        )
+        raise UsageError(f"invalid model '{shown(text)}': the name has {len(text)} characters, more than {_LONGEST}")
     if _UNSAFE.search(text):
-        raise UsageError(f"no model '{shown(text)}': a name has no control characters and no line ends; leave them out")
+        raise UsageError(
+            f"invalid model '{shown(text)}': a name has no control characters and no line ends; remove them"
+        )
     if text != text.strip():
-        raise UsageError(f"no model '{shown(text)}': the name begins or ends with white space; leave it out")
+        raise UsageError(f"invalid model '{shown(text)}': the name begins or ends with white space; remove it")
     if not text:
-        raise UnknownModel("no model ''; 'fxviz list' shows all names")
+        raise UnknownModel("invalid model '': the name is empty; 'fxviz list' shows all names")
 
 
 def _of_library(text: str, *prefixes: str) -> Reference | None:
@@ -166,10 +180,13 @@ def _of_module(text: str) -> Reference | None:
         return None
     place = found["place"]
     if not place:
-        raise UsageError(f"no model '{shown(text)}': no file or module before the colon; write 'net.py{shown(text)}'")
+        raise UsageError(
+            f"invalid model '{shown(text)}': no file or module before the colon; write 'net.py{shown(text)}'"
+        )
     if not all(part.isidentifier() for part in place.split(".")):
         raise UnknownModel(
-            f"no model '{shown(text)}': '{shown(place)}' is no module; write 'path/to/net.py:Net' or 'package.module:Net'"
+            f"unknown model '{shown(text)}': '{shown(place)}' is not a module; "
+            "write 'path/to/net.py:Net' or 'package.module:Net'"
         )
     return _with_name("module", place, found["rest"], text)
 
@@ -177,20 +194,21 @@ def _of_module(text: str) -> Reference | None:
 def _of_torchvision(text: str) -> Reference:
     if "(" in text:
         raise UnknownModel(
-            f"no model '{shown(text)}': only a class or function takes arguments; name its file or module,"
+            f"invalid model '{shown(text)}': only a class or function takes arguments; name its file or module,"
             " as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'"
         )
     return Reference("library", "torchvision", text)
 
 
 def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
-    """The name and the arguments behind the colon."""
+    """Parse the name and the arguments behind the colon."""
     name, opening, inside = rest.partition("(")
     if not rest:
         raise UsageError(f"no name after '{shown(text)}': write the class or function, as in '{shown(text)}Net'")
     if not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(
-            f"cannot read '{shown(text)}': '{shown(name)}' names no class or function; write '{shown(place)}:Net'"
+            f"cannot read '{shown(text)}': '{shown(name)}' is not the name of a class or function; "
+            f"write '{shown(place)}:Net'"
         )
     if not opening:
         return Reference(kind, place, name)
@@ -206,7 +224,7 @@ _BITS = 64
 
 
 class NotLiteral(Exception):
-    """What stands there is no literal; the message says which part, and what to write."""
+    """What stands there is not a literal; the message says which part, and what to write."""
 
 
 def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -221,21 +239,19 @@ def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     call = _call(text)
     for argument in call.args:
         if isinstance(argument, ast.Starred):
-            raise NotLiteral(f"{_source(argument)} unpacks what is not known yet; write the arguments one by one")
+            raise NotLiteral(f"{_source(argument)} unpacks an unknown value; write the arguments one by one")
     for keyword in call.keywords:
         if keyword.arg is None:
-            raise NotLiteral(
-                f"**{_source(keyword.value)} unpacks what is not known yet; write the arguments one by one"
-            )
+            raise NotLiteral(f"**{_source(keyword.value)} unpacks an unknown value; write the arguments one by one")
     names = [str(keyword.arg) for keyword in call.keywords]
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise NotLiteral(f"{twice} is given twice; give each argument once")
+        raise NotLiteral(f"{twice} is given twice; write each argument once")
     values = [_value(keyword.value, f"{name}=") for name, keyword in zip(names, call.keywords, strict=True)]
     return tuple(_value(argument, "") for argument in call.args), dict(zip(names, values, strict=True))
 
 
 def written(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """The text of :func:`arguments`.
+    """Write arguments as :func:`arguments` reads them.
 
     >>> written((18, None), {"act": "gelu"})
     "(18, None, act='gelu')"
@@ -247,15 +263,14 @@ def _call(text: str) -> ast.Call:
     if not text.endswith(")"):
         raise NotLiteral("the parenthesis is not closed, or something follows it; end with ')'")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a backslash in a text
+        with ignored_warnings():  # a backslash in a text
             call = ast.parse(f"f{text}", mode="eval").body
     except SyntaxError as error:
-        raise NotLiteral(f"the arguments are no Python: {shown(error.msg)}") from None
+        raise NotLiteral(f"the arguments are not Python: {shown(error.msg)}") from None
     except UnicodeEncodeError:
-        raise NotLiteral("the arguments are no Unicode") from None
+        raise NotLiteral("the arguments are not Unicode") from None
     except (MemoryError, RecursionError):
-        raise NotLiteral("the arguments are nested too deep") from None
+        raise NotLiteral("the arguments are nested too deeply") from None
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         raise NotLiteral("something follows the arguments; write one pair of parentheses, at the end")
     return call
@@ -265,7 +280,7 @@ def _value(node: ast.expr, name: str) -> Any:
     try:
         value = ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise NotLiteral(f"{_source(node)} is no literal; {_advice(node, name)}") from None
+        raise NotLiteral(f"{_source(node)} is not a literal; {_advice(node, name)}") from None
     for part in ast.walk(node):
         _check_part(part)
     return value
@@ -277,17 +292,18 @@ def _check_part(part: ast.AST) -> None:
         raise NotLiteral("a set has no order; write a list")
     value = part.value if isinstance(part, ast.Constant) else None
     if value is ...:
-        raise NotLiteral("... is no argument; write its value")
+        raise NotLiteral("... is not an argument; write its value")
     if isinstance(value, int) and value.bit_length() > _BITS:
-        raise NotLiteral(f"a whole number has at most {_BITS} bits")
+        raise NotLiteral(f"an integer has at most {_BITS} bits")
     if isinstance(value, (float, complex)) and not cmath.isfinite(value):
         raise NotLiteral("a number is beyond what a float can hold")
 
 
 def _advice(node: ast.expr, name: str) -> str:
     if isinstance(node, ast.Name):
-        return f"a text needs quotes: {name}'{shown(node.id)}'"
-    return "arguments are Python literals (18, 'gelu', None, [1, 2]); for others name a function of yours that builds the model"
+        return f"a string needs quotes: {name}'{shown(node.id)}'"
+    literals = "arguments are Python literals (18, 'gelu', None, [1, 2])"
+    return f"{literals}; for others name a function of yours that builds the model"
 
 
 def _source(node: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""The model behind a name."""
+"""Find the source of a model, and what its library publishes for it."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UnknownModel, UsageError, shown
+from fxviz._errors import UnknownModel, UsageError, require_torch, shown
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
-from fxviz._sources.reference import LIBRARIES, Reference, parse
+from fxviz._sources.reference import LIBRARIES, Kind, Reference
 from fxviz._sources.releases import Release
-from fxviz._sources.source import Source
+from fxviz._sources.source import Built, Source
 from fxviz._sources.user_code import module_part
 from fxviz._sources.user_model import NO_CODE, is_state, refused
 
@@ -26,37 +26,37 @@ if TYPE_CHECKING:
 
 __all__ = ["Release", "declared", "published", "release", "why_none"]
 
-_LIBRARIES = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
+_LIBRARIES: dict[str, ModuleType] = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
 
 def resolve(model: object) -> Source:
-    """The source behind a name or a module.
+    """Return the source of a model.
 
     Args:
-        model: what :func:`~fxviz._sources.reference.parse` takes, or an ``nn.Module``.
+        model: a parsed name (:class:`~fxviz._sources.reference.Reference`), or an ``nn.Module``.
 
     Raises:
         UnknownModel: no library has a model of that name; the message offers near ones.
-        UsageError: neither a name nor a module, a library that is not installed, a file that cannot be read or holds no model,
-            or the user's own code failed.
+        UsageError: neither a name nor a module, a library that is not installed, a file that cannot be read or holds no
+            model, or the user's own code failed.
 
-    >>> resolve("resnet18").origin
+    >>> resolve(Reference("library", "torchvision", "resnet18")).origin
     'torchvision'
-    >>> resolve("resnet81")
+    >>> resolve(Reference("library", "torchvision", "resnet81"))
     Traceback (most recent call last):
     ...
-    fxviz._errors.UnknownModel: no model 'resnet81'; did you mean resnet18, ...? 'fxviz list' shows all names
+    fxviz._errors.UnknownModel: unknown model 'resnet81': did you mean resnet18, ...? 'fxviz list' shows all names
     """
-    if isinstance(model, str):
-        reference = parse(model)
-        return _SOURCES[reference.kind](reference)
+    if isinstance(model, Reference):
+        require_torch(f"cannot load '{shown(str(model))}': it needs")
+        return _SOURCES[model.kind](model)
     from torch import nn
 
     if isinstance(model, nn.Module):
-        return Source(type(model).__name__, "python", lambda allocate: model, is_shared=True)
+        return Source(type(model).__name__, "python", lambda allocate: Built(model), is_shared=True)
     if is_state(model):
         raise UsageError(f"cannot trace {NO_CODE}")
-    raise UsageError(f"cannot trace a {type(model).__name__}: give a model name or a torch.nn.Module")
+    raise UsageError(f"cannot trace a {type(model).__name__}: pass a model name or a torch.nn.Module")
 
 
 def _from_library(reference: Reference) -> Source:
@@ -68,14 +68,14 @@ def _from_library(reference: Reference) -> Source:
 
 
 def _from_graph(reference: Reference) -> Source:
-    raise UsageError(f"'{shown(reference.place)}' is a saved graph, traced already; load it with fxviz.ArchGraph.load")
+    raise UsageError(f"'{shown(reference.place)}' is a saved graph, traced already: load it with fxviz.ArchGraph.load")
 
 
 def _from_weights(reference: Reference) -> Source:
     raise refused(reference)
 
 
-_SOURCES: dict[str, Callable[[Reference], Source]] = {
+_SOURCES: dict[Kind, Callable[[Reference], Source]] = {
     "library": _from_library,
     "file": user_model.source,
     "module": user_model.source,
@@ -83,11 +83,11 @@ _SOURCES: dict[str, Callable[[Reference], Source]] = {
     "graph": _from_graph,
     "weights": _from_weights,
 }
-"""By the kind of what a name leads to."""
+"""The makers of sources, by the kind of place that a name leads to."""
 
 
 def all_names(library: str) -> list[str]:
-    """All names of a library's models, in alphabetical order, each as the library itself writes it.
+    """Return all names of a library's models in alphabetical order, each as the library writes it.
 
     Raises:
         UsageError: the library is not installed.
@@ -95,16 +95,17 @@ def all_names(library: str) -> list[str]:
     >>> "resnet18" in all_names("torchvision")
     True
     """
+    require_torch("cannot list models: they need")
     return list(_LIBRARIES[library].names())
 
 
 def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_names) -> list[str]:
-    """Names that :func:`resolve` takes, in alphabetical order.
+    """Return the names that match a pattern, in alphabetical order.
 
     Args:
-        pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The names are
-            torchvision's, unless the pattern begins with "timm:" or "transformers:".
-        listed: gives all names of a library.
+        pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The
+            names are torchvision's, unless the pattern begins with "timm:" or "transformers:".
+        listed: returns all names of a library.
 
     Raises:
         UsageError: the library is not installed.
@@ -112,14 +113,14 @@ def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_n
     >>> names("resnet?8"), "vit_b_16" in names("vit")
     (['resnet18'], True)
     """
-    prefix, library, pattern = _parted(pattern or "")
+    prefix, library, pattern = _split_pattern(pattern or "")
     if not any(mark in pattern for mark in "*?["):
         pattern = f"*{pattern}*"
     return [prefix + name for name in listed(library) if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
-def _parted(pattern: str) -> tuple[str, str, str]:
-    """The prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
+def _split_pattern(pattern: str) -> tuple[str, str, str]:
+    """Return the prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
     prefix, colon, rest = pattern.partition(":")
     return (prefix + colon, prefix, rest) if colon and prefix in LIBRARIES else ("", "torchvision", pattern)
 
@@ -129,11 +130,13 @@ def _unknown(reference: Reference, library: ModuleType) -> str:
     near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
     *first, last = near or [""]
     hint = f"did you mean {', '.join(first)}{' or ' if first else ''}{last}? " if near else ""
-    return f"no model '{shown(name)}'; {hint}'{f'fxviz list {prefix}'.strip()}' shows all names{_own(name)}"
+    return (
+        f"unknown model '{shown(name)}': {hint}'{f'fxviz list {prefix}'.strip()}' shows all names{_own_code_hint(name)}"
+    )
 
 
-def _own(name: str) -> str:
-    """How a class in a module or file is named, if ``name`` looks like one."""
+def _own_code_hint(name: str) -> str:
+    """Return a hint how to name a class in a module or file, if ``name`` looks like one."""
     if "/" in name or os.sep in name:
         return f"; a class of your own is named '{shown(name)}.py:Net'"
     if "." not in name or ":" in name or not all(part.isidentifier() for part in name.split(".")):
@@ -142,22 +145,22 @@ def _own(name: str) -> str:
     return f"; a class of your own is named '{shown(module)}:{shown(name[len(module) + 1 :]) or 'Net'}'"
 
 
-def information(model: str) -> Information:
-    """All that is known of a model by that name; it is built without memory, and not run.
+def information(reference: Reference) -> Information:
+    """Return all that is known of a model beside its graph; it is built without memory, and not run.
 
     Raises:
         UsageError: there is no such model.
 
-    >>> known = information("resnet18")
+    >>> known = information(Reference("library", "torchvision", "resnet18"))
     >>> known.cls, known.params, known.published[0].name
     ('torchvision.models.resnet.ResNet', 11689512, 'IMAGENET1K_V1')
     """
-    source, reference = resolve(model), parse(model)
-    module = source.build(False)
+    source = resolve(reference)
+    module = source.build(False).module
     file, line = _place(source.maker or type(module))
     weights = published(reference)
     return Information(
-        model=model,
+        model=str(reference),
         cls=f"{type(module).__module__}.{type(module).__qualname__}",
         origin=_origin(reference),
         file=file,
@@ -180,7 +183,7 @@ def _origin(reference: Reference) -> str:
 
 
 def _place(code: Callable[..., Any]) -> tuple[str, int]:
-    """File and line of a class or function, as far as Python knows them."""
+    """Return file and line of a class or function, as far as Python knows them."""
     with suppress(OSError, TypeError, ValueError):
         original = inspect.unwrap(code)
         return inspect.getsourcefile(original) or "", inspect.getsourcelines(original)[1]
@@ -188,7 +191,7 @@ def _place(code: Callable[..., Any]) -> tuple[str, int]:
 
 
 def _documentation(maker: Callable[..., Any] | None, module: nn.Module) -> str:
-    """The docstring of the function that makes the model, else that of its class, unless the class is torch's."""
+    """Return the docstring of the model's function, else of its class, unless the class is torch's."""
     cls = type(module)
     texts = [getattr(maker, "__doc__", None), None if cls.__module__.startswith("torch.") else cls.__doc__]
     return next((text for text in texts if isinstance(text, str) and text.strip()), "")
@@ -200,23 +203,16 @@ def _size(parameter: nn.Parameter) -> int:
     return 0 if is_lazy(parameter) else parameter.numel()
 
 
-_PUBLISHED_LIBRARIES: dict[str, ModuleType] = {
-    "torchvision": torchvision,
-    "timm": timm,
-    transformers.NAME: transformers,
-}
-
-
 def published(reference: Reference) -> tuple[Published, ...]:
-    """What the library of a model declares of its weights; nothing for a model of the user's own."""
+    """Return the weights that a model's library declares; none for the user's own model."""
     if reference.kind != "library":
         return ()
-    found: tuple[Published, ...] = _PUBLISHED_LIBRARIES[reference.place].published(reference.name)
+    found: tuple[Published, ...] = _LIBRARIES[reference.place].published(reference.name)
     return found
 
 
 def why_none(reference: Reference) -> str:
-    """What to say where nothing is declared.
+    """Return a sentence for a model without published weights.
 
     >>> why_none(Reference("module", "library", "Net"))
     'None for a model of your own; --weights FILE loads a file of yours.'
@@ -229,16 +225,16 @@ def why_none(reference: Reference) -> str:
 
 
 def declared(reference: Reference, module: nn.Module) -> tuple[tuple[str, str], ...]:
-    """What the configuration of a model says of it, where its library has one."""
+    """Return the facts in the model's configuration, where its library has one."""
     is_of_it = reference.kind == "library" and reference.place == transformers.NAME
     return transformers.declared(module) if is_of_it else ()
 
 
 def release(reference: Reference, wanted: str) -> Release:
-    """The weights called ``wanted`` of a library's model.
+    """Return the weights called ``wanted`` of a library's model.
 
     Raises:
-        UsageError: the library has none of that name for it.
+        UsageError: the library has no weights of that name for it.
     """
-    found: Release = _PUBLISHED_LIBRARIES[reference.place].release(reference.name, wanted)
+    found: Release = _LIBRARIES[reference.place].release(reference.name, wanted)
     return found

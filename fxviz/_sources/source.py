@@ -1,12 +1,11 @@
-"""A model that can be built, with the arguments its forward takes by default."""
+"""Build a model, with the arguments that its forward takes and the weights that were loaded into it."""
 
 from __future__ import annotations
 
 import copy
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,6 +13,7 @@ from fxviz import _errors
 from fxviz._errors import shown
 from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo
 from fxviz._sources.inputs import Arguments
+from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, patched
 from fxviz._sources.user_code import own_code
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ Inputs = tuple[Any, ...] | Mapping[str, Any] | Arguments
 
 
 def described(tensor: Tensor) -> TensorInfo:
-    """What is known of a tensor without its values.
+    """Return shape and dtype of a tensor.
 
     >>> described(__import__("torch").ones(2, 3))
     TensorInfo(shape=(2, 3), dtype='float32')
@@ -34,66 +34,74 @@ def described(tensor: Tensor) -> TensorInfo:
     return TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
-def _unsaid() -> None:
-    """Nobody says what the model is called with, or which weights it has."""
+@dataclass(frozen=True)
+class Built:
+    """A module that was built.
+
+    Attributes:
+        module: the module.
+        inputs: the arguments of its forward, as far as its source declares them: positional arguments, keyword
+            arguments by name, or both; a :class:`~fxviz.TensorInfo` may stand for a tensor. None if its source does not
+            say.
+        weights: the weights that were loaded into it; None if none were.
+    """
+
+    module: nn.Module
+    inputs: Inputs | None = None
+    weights: WeightsInfo | None = None
+
+    @property
+    def arguments(self) -> Arguments:
+        """Return the arguments of forward: the declared ones, else one image.
+
+        >>> from torch import nn
+        >>> Built(nn.Identity()).arguments.args[0].shape
+        (1, 3, 224, 224)
+        """
+        return Arguments.of((IMAGE,) if self.inputs is None else self.inputs)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model that can be built, and the arguments its forward takes by default.
+    """A model that can be built.
 
     Attributes:
-        name: what the user calls it.
+        name: the name that the user gave it.
         origin: the library, file or module it comes from, "python" for a module handed over.
-        build: makes the module; its parameters hold no memory if the argument is False.
-        declared: tells what the model is called with, as far as its source says so: positional arguments of forward, keyword
-            arguments by name, or both; tensors may be given as :class:`~fxviz.TensorInfo`. None if it does not say.
-        running: makes the context in which the model runs: what its code imports is found, its library makes no remarks.
-        weights: tells which were loaded into the module that was built last, None if none were.
-        is_shared: whether what ``build`` returns may be someone else's module, left as it is; else it was made for this call.
+        build: builds the module; its parameters hold no memory if the argument is False.
+        running: makes the context in which the model runs: its own imports are found, its library stays quiet.
+        is_shared: whether ``build`` may return a module that others hold and that must stay as it is.
         maker: the class or function that makes the module; None if the module was there before.
     """
 
     name: str
     origin: str
-    build: Callable[[bool], nn.Module]
-    declared: Callable[[], Inputs | None] = _unsaid
+    build: Callable[[bool], Built]
     running: Callable[[], AbstractContextManager[None]] = nullcontext
-    weights: Callable[[], WeightsInfo | None] = _unsaid
     is_shared: bool = False
     maker: Callable[..., Any] | None = None
 
-    @property
-    def inputs(self) -> Inputs:
-        """What the model is called with: what its source declares, else one image.
-
-        >>> Source("Net", "net.py", lambda allocate: None).inputs[0].shape
-        (1, 3, 224, 224)
-        """
-        declared = self.declared()
-        return (IMAGE,) if declared is None else declared
-
-    def built_on(self, device: str) -> nn.Module:
-        """The module on a device; one that others hold stays where it is, and a copy of it is moved.
+    def built_on(self, device: str) -> Built:
+        """Build the module on a device; one that others hold stays where it is, and a copy of it is moved.
 
         >>> from torch import nn
-        >>> Source("Net", "net.py", lambda allocate: nn.Linear(2, 3)).built_on("cpu").weight.device
+        >>> Source("Net", "net.py", lambda allocate: Built(nn.Linear(2, 3))).built_on("cpu").module.weight.device
         device(type='cpu')
         """
-        module = self.build(device != "meta")
-        if device == "meta" or _is_on(module, device):
-            return module
-        return (self.copied(module) if self.is_shared else module).to(device)
+        built = self.build(device != "meta")
+        if device == "meta" or _is_on(built.module, device):
+            return built
+        return replace(built, module=(self.copied(built.module) if self.is_shared else built.module).to(device))
 
     def copied(self, module: nn.Module) -> nn.Module:
-        """A copy, tensors and all; tensors that were computed, which are computed again in each run, as plain values.
+        """Copy a module with its tensors; tensors that it computes again in each run are copied as plain values.
 
         Raises:
             UsageError: it holds what cannot be copied.
 
         >>> from torch import nn
         >>> module = nn.Linear(2, 3)
-        >>> Source("Net", "net.py", lambda allocate: module).copied(module).weight is module.weight
+        >>> Source("Net", "net.py", lambda allocate: Built(module)).copied(module).weight is module.weight
         False
         """
         held = [value for part in module.modules() for value in vars(part).values()]
@@ -103,10 +111,10 @@ class Source:
         ):
             return copy.deepcopy(module, computed)
 
-    def info(self, module: nn.Module) -> ModelInfo:
-        """What the graph says about where the model comes from."""
-        cls = type(module)
-        return ModelInfo(self.name, self.origin, f"{cls.__module__}.{cls.__qualname__}", self.weights())
+    def info(self, built: Built) -> ModelInfo:
+        """Return where the model comes from, as the graph tells it."""
+        cls = type(built.module)
+        return ModelInfo(self.name, self.origin, f"{cls.__module__}.{cls.__qualname__}", built.weights)
 
 
 def _is_on(module: nn.Module, device: str) -> bool:
@@ -127,7 +135,7 @@ Result = TypeVar("Result")
 
 
 def build(make: Callable[[], nn.Module], allocate: bool) -> nn.Module:
-    """The module that ``make`` returns, in eval mode; torch's random state is kept.
+    """Call ``make`` and return its module in eval mode; torch's random state is kept.
 
     Args:
         make: calls the library.
@@ -141,7 +149,7 @@ def build(make: Callable[[], nn.Module], allocate: bool) -> nn.Module:
 
 
 def made(make: Callable[[], Result], allocate: bool) -> Result:
-    """What ``make`` returns, with or without memory for the parameters of modules in it; torch's random state is kept.
+    """Call ``make`` with or without memory for parameters, and return its result; torch's random state is kept.
 
     >>> from torch import nn
     >>> made(lambda: [nn.Linear(2, 3)], allocate=False)[0].weight.device
@@ -150,17 +158,17 @@ def made(make: Callable[[], Result], allocate: bool) -> Result:
     import torch
 
     with (
-        warnings.catch_warnings(),
+        one_at_a_time(),
+        ignored_warnings(),
         torch.random.fork_rng(devices=[]),
         nullcontext() if allocate else empty_parameters(),
     ):
-        warnings.simplefilter("ignore")
         torch.default_generator.manual_seed(0)
         return make()
 
 
 def optional_library(name: str) -> Any:
-    """The library called ``name``, which not every installation has.
+    """Import an optional library.
 
     Raises:
         UsageError: it is not installed; the message says how to get it.
@@ -182,8 +190,8 @@ def empty_parameters() -> Iterator[None]:
     """While this is active, a parameter that a module registers keeps its shape and dtype and gives up its memory.
 
     Only parameters go to the meta device, as they are registered: arithmetic on other tensors in a model's ``__init__``
-    (``torch.linspace(...).tolist()`` in stochastic depth) stays real. A parameter registered twice stays one. A tensor that
-    would fill a large part of memory before it becomes a parameter goes there as it is made.
+    (``torch.linspace(...).tolist()`` in stochastic depth) stays real. A parameter registered twice stays one. A tensor
+    that would fill a large part of memory before it becomes a parameter goes there as it is made.
 
     >>> from torch import nn
     >>> with empty_parameters():
@@ -198,16 +206,12 @@ def empty_parameters() -> Iterator[None]:
     def register_empty(module: nn.Module, name: str, param: nn.Parameter | None) -> None:
         register(module, name, param if param is None else _emptied(param))
 
-    nn.Module.register_parameter = register_empty  # type: ignore[method-assign, assignment]
-    try:
-        with _meta_wins():
-            yield
-    finally:
-        nn.Module.register_parameter = register  # type: ignore[method-assign]
+    with patched(nn.Module, "register_parameter", register_empty), _meta_wins():
+        yield
 
 
 def _emptied(param: nn.Parameter) -> nn.Parameter:
-    """The one parameter without memory that stands for ``param``."""
+    """Return the one parameter without memory that replaces ``param``."""
     import torch
     from torch import nn
     from torch.nn.parameter import is_lazy
@@ -222,15 +226,15 @@ def _emptied(param: nn.Parameter) -> nn.Parameter:
 
 
 def _meta_wins() -> Any:
-    """A mode in which an operation on a parameter without memory takes its other tensors as such, too.
+    """Return a mode in which an operation on a parameter without memory treats its other tensors alike.
 
     Filling one does nothing.
     Some models run a layer in their ``__init__`` (to learn its output's channels), where parameters meet real buffers.
     """
     import torch
     from torch import Tensor
-    from torch.utils._python_dispatch import TorchDispatchMode
-    from torch.utils._pytree import tree_leaves, tree_map_only
+
+    from fxviz._sources.torch_private import TorchDispatchMode, tree_leaves, tree_map_only
 
     aten = torch.ops.aten
     fillers = (aten.zero_.default, aten.fill_.Scalar, aten.uniform_.default, aten.normal_.default)

@@ -1,4 +1,4 @@
-"""timm's models by name, without weights, on images of the size that timm declares for them."""
+"""Build timm's models by name, on images of the size that timm declares, and find their published weights."""
 
 from __future__ import annotations
 
@@ -11,42 +11,27 @@ from fxviz._graph import TensorInfo
 from fxviz._graph.values import Published
 from fxviz._sources import hub, releases
 from fxviz._sources.releases import Release
-from fxviz._sources.source import IMAGE, Source, build, optional_library
+from fxviz._sources.source import IMAGE, Built, Source, build, optional_library
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def names() -> list[str]:
-    """All model names, in alphabetical order.
-
-    >>> _ = __import__("pytest").importorskip("timm")
-    >>> "resnet18" in names(), "vit_base_patch16_224" in names()
-    (True, True)
-    """
+    """Return all model names in alphabetical order."""
     return sorted(optional_library("timm").list_models())
 
 
 def source(name: str) -> Source:
-    """The model called ``name``; the tag of pretrained weights ("resnet18.a1_in1k") chooses their settings.
-
-    >>> _ = __import__("pytest").importorskip("timm")
-    >>> source("tf_efficientnet_b7").inputs[0].shape
-    (1, 3, 600, 600)
-    """
+    """Return the source of the model called ``name``; a tag of weights ("resnet18.a1_in1k") selects their settings."""
     maker = optional_library("timm").model_entrypoint(name.partition(".")[0])
     return Source(
-        name, "timm", lambda allocate: build(lambda: _create(name), allocate), lambda: (_image(name),), maker=maker
+        name, "timm", lambda allocate: Built(build(lambda: _create(name), allocate), (_image(name),)), maker=maker
     )
 
 
 def knows(name: str) -> bool:
-    """Whether ``name`` is one of :func:`names`, or one with the tag of weights.
-
-    >>> _ = __import__("pytest").importorskip("timm")
-    >>> knows("resnet18"), knows("resnet18.a1_in1k"), knows("resnet18.mine")
-    (True, True, False)
-    """
+    """Return whether ``name`` is one of :func:`names`, with or without a tag of weights."""
     timm = optional_library("timm")
     return name in timm.list_models() or name in timm.list_pretrained()
 
@@ -57,7 +42,7 @@ def _create(name: str) -> nn.Module:
 
 
 def _image(name: str) -> TensorInfo:
-    """A batch of one image of the declared size."""
+    """Return a batch of one image of the declared size."""
     declared: Any = optional_library("timm").get_pretrained_cfg(name, allow_unregistered=True)
     size = getattr(declared, "input_size", None) or IMAGE.shape[1:]
     return TensorInfo((1, *size), IMAGE.dtype)
@@ -65,16 +50,11 @@ def _image(name: str) -> TensorInfo:
 
 _DEFAULT = "DEFAULT"
 _MANY = 8
-"""So many tags are listed in a message at most."""
+"""Maximum number of tags that a message lists."""
 
 
 def published(name: str) -> tuple[Published, ...]:
-    """The weights of the model called ``name``; of those with a tag in the name, these alone.
-
-    >>> _ = __import__("pytest").importorskip("timm")
-    >>> [weights.name for weights in published("resnet18") if weights.is_default]
-    ['a1_in1k']
-    """
+    """Return the published weights of the model called ``name``; only those with the tag if the name has one."""
     architecture, _, tag = name.partition(".")
     tags = _tags(architecture)
     first = next(iter(tags), "")
@@ -83,10 +63,10 @@ def published(name: str) -> tuple[Published, ...]:
 
 
 def release(name: str, wanted: str) -> Release:
-    """The weights with the tag ``wanted`` of the model called ``name``, which then has their number of classes.
+    """Return the weights with the tag ``wanted`` of the model called ``name``, which gets their number of classes.
 
     Raises:
-        UsageError: there are none with that tag.
+        UsageError: there are no weights with that tag.
     """
     architecture, _, named = name.partition(".")
     tags = _tags(architecture)
@@ -110,7 +90,7 @@ def _choice(tags: list[str]) -> str:
 
 
 def _tags(architecture: str) -> dict[str, Any]:
-    """What timm declares of each tag for which there are weights, the default one first."""
+    """Return what timm declares for each tag with published weights, the default one first."""
     library = optional_library("timm")
     names = library.list_pretrained(f"{architecture}.*")
     tags = [name.partition(".")[2] for name in names]
@@ -120,7 +100,7 @@ def _tags(architecture: str) -> dict[str, Any]:
 
 
 def _files(declared: Any) -> tuple[str, ...]:
-    """Names of the file in the repository, the one that is data only first."""
+    """Return the names of the file in the repository, the one that contains only data first."""
     name = declared.hf_hub_filename
     if not name:
         return hub.SINGLE

@@ -1,4 +1,4 @@
-"""torchvision's models by name, without weights, and the inputs that their families take."""
+"""Build torchvision's models by name, find their published weights, and choose the inputs of their families."""
 
 from __future__ import annotations
 
@@ -6,33 +6,34 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, shown
+from fxviz._errors import UsageError, require_torch, shown
 from fxviz._graph import TensorInfo
 from fxviz._graph.values import Metric, Published
 from fxviz._sources import releases
 from fxviz._sources.releases import Release, megabytes
-from fxviz._sources.source import IMAGE, Source, build
+from fxviz._sources.source import IMAGE, Built, Source, build
 
 if TYPE_CHECKING:
     from torch import nn
 
 _CLIP_FRAMES = 16
-"""Frames of a video clip: what torchvision's published operation counts assume, unless a model needs more."""
+"""Frames of a video clip, as in torchvision's published operation counts, unless a model needs more."""
 
 
 def names() -> list[str]:
-    """All model names, in alphabetical order.
+    """Return all model names in alphabetical order.
 
     >>> "resnet18" in names(), "raft_small" in names()
     (True, True)
     """
+    require_torch("models of this name need", "torchvision")
     from torchvision import models
 
     return sorted(models.list_models())
 
 
 def knows(name: str) -> bool:
-    """Whether there is a model called ``name``.
+    """Return whether there is a model called ``name``.
 
     >>> knows("resnet18"), knows("resnet81")
     (True, False)
@@ -41,51 +42,51 @@ def knows(name: str) -> bool:
 
 
 def source(name: str) -> Source:
-    """The model called ``name``.
+    """Return the source of the model called ``name``.
 
-    >>> source("raft_small").inputs[1].shape, source("inception_v3").inputs[0].shape
+    >>> source("raft_small").build(False).inputs[1].shape, source("inception_v3").build(False).inputs[0].shape
     ((1, 3, 224, 224), (1, 3, 299, 299))
     """
     from torchvision import models
 
     maker = models.get_model_builder(name)
-    return Source(name, "torchvision", lambda allocate: _build(name, allocate), lambda: _inputs(name), maker=maker)
+    return Source(name, "torchvision", lambda allocate: Built(_build(name, allocate), _inputs(name)), maker=maker)
 
 
 def _build(name: str, allocate: bool) -> nn.Module:
-    """The model without weights; nothing is downloaded."""
+    """Build the model without weights; nothing is downloaded."""
     from torchvision import models
 
     return build(lambda: models.get_model(name, **_options(models.get_model_builder(name))), allocate)
 
 
 def _options(builder: Callable[..., Any]) -> dict[str, Any]:
-    """No weights, no weights of a backbone, and of a quantized model its variant in floating point."""
+    """Choose no weights, no weights of a backbone, and floating point for a quantized model."""
     without = {"weights": None, "weights_backbone": None, "quantize": False}
     taken = inspect.signature(builder).parameters
     return {option: value for option, value in without.items() if option in taken}
 
 
 def _inputs(name: str) -> tuple[Any, ...]:
-    """Positional arguments of forward, by the part of torchvision that the model is listed in."""
+    """Return the positional arguments of forward, by the module of torchvision that lists the model."""
     from torchvision import models
 
     for family, inputs in _FAMILIES.items():
         if name in models.list_models(module=getattr(models, family)):
             weights = models.get_model_weights(name).DEFAULT
             return inputs(weights.meta, vars(weights.transforms()))
-    return (_classified(models.get_model_weights(name)),)
+    return (_classification(models.get_model_weights(name)),)
 
 
-def _classified(weights: Any) -> TensorInfo:
-    """An image of the usual size if any weights were made for it, else of the size that the default ones were made for."""
+def _classification(weights: Any) -> TensorInfo:
+    """Return an image of the usual size if any weights were trained on it, else of the size of the default weights."""
     sizes = [vars(entry.transforms())["crop_size"] for entry in weights]
     image = _image(vars(weights.DEFAULT.transforms())["crop_size"])
     return IMAGE if any(_image(size) == IMAGE for size in sizes) else image
 
 
 def _detection(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
-    """A list of images without a batch axis; the model itself scales them."""
+    """Return a list of images without a batch axis, which the model resizes itself."""
     return ([TensorInfo(IMAGE.shape[1:], IMAGE.dtype)],)
 
 
@@ -100,12 +101,12 @@ def _video(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def _optical_flow(meta: dict[str, Any], transforms: dict[str, Any]) -> tuple[Any, ...]:
-    """The frame before and the frame after."""
+    """Return two consecutive frames."""
     return (IMAGE, IMAGE)
 
 
 def _image(size: list[int]) -> TensorInfo:
-    """A batch of one image; one extent stands for both, as in torchvision's transforms."""
+    """Return a batch of one image; a single size is both its height and width, as in torchvision's transforms."""
     return TensorInfo((1, 3, size[0], size[-1]), IMAGE.dtype)
 
 
@@ -113,7 +114,7 @@ _FAMILIES = {"detection": _detection, "segmentation": _segmentation, "video": _v
 
 
 def published(name: str) -> tuple[Published, ...]:
-    """The weights of the model called ``name``.
+    """Return the published weights of the model called ``name``.
 
     >>> [(weights.name, weights.is_default, weights.params) for weights in published("resnet18")]
     [('IMAGENET1K_V1', True, 11689512)]
@@ -123,10 +124,10 @@ def published(name: str) -> tuple[Published, ...]:
 
 
 def release(name: str, wanted: str) -> Release:
-    """The weights called ``wanted`` of the model called ``name``; "DEFAULT" stands for the default ones.
+    """Return the weights called ``wanted`` of the model called ``name``; "DEFAULT" means the default weights.
 
     Raises:
-        UsageError: there are none of that name.
+        UsageError: there are no such weights.
 
     >>> release("resnet18", "IMAGENET1K_V9")
     Traceback (most recent call last):

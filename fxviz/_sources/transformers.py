@@ -1,4 +1,4 @@
-"""transformers' models by type, from their default configuration or one in a file; nothing is downloaded."""
+"""Build transformers' models by type, from the default configuration, a file, or a repository of the hub."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fxviz._errors import UnknownModel, UsageError, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub
 from fxviz._sources.releases import Release
-from fxviz._sources.source import Source, build, optional_library
+from fxviz._sources.source import Built, Source, build, optional_library
 from fxviz._sources.transformers_inputs import arguments
 
 if TYPE_CHECKING:
@@ -24,74 +24,59 @@ if TYPE_CHECKING:
 
 
 def names() -> list[str]:
-    """All model types that ``AutoModel`` knows, in alphabetical order.
-
-    >>> _ = __import__("conftest").usable("transformers")
-    >>> "bert" in names(), "whisper" in names()
-    (True, True)
-    """
+    """Return all model types that ``AutoModel`` knows, in alphabetical order."""
     return sorted(_library().models.auto.modeling_auto.MODEL_MAPPING_NAMES)
 
 
 def knows(name: str) -> bool:
-    """Whether ``name`` is one of :func:`names`, or the path of a configuration.
-
-    >>> _ = __import__("conftest").usable("transformers")
-    >>> knows("bert"), knows("bret"), knows("somewhere/config.json")
-    (True, False, True)
-    """
-    return name in names() or _is_file(name)
+    """Return whether ``name`` is one of :func:`names`, or the path of a configuration (it may not exist)."""
+    return name in names() or _is_configuration(name)
 
 
 def source(name: str) -> Source:
-    """The model of the type ``name``, or the one that the configuration in the file ``name`` describes.
+    """Return the source of the model type ``name``, or of the model that the configuration file ``name`` describes.
 
     Raises:
-        UsageError: the file holds no configuration, or the model needs yet another library.
-
-    >>> _ = __import__("conftest").usable("transformers")
-    >>> source("bert").inputs["input_ids"].shape
-    (1, 5)
+        UsageError: the file contains no configuration, or the model needs another library.
     """
     library = _library()
-    with _plainly(name, library):
-        config = _read(Path(name)) if _is_file(name) else library.AutoConfig.for_model(name)
+    with _building(name, library):
+        config = _read(Path(name)) if _is_configuration(name) else library.AutoConfig.for_model(name)
         cls = _model_class(config)
         inputs = arguments(cls, config)
         _without_cache(config)
     return Source(
         name,
         "transformers",
-        lambda allocate: build(lambda: _create(name, config), allocate),
-        lambda: inputs,
-        running=lambda: _quiet(library),
+        lambda allocate: Built(build(lambda: _instantiate(name, config), allocate), inputs),
+        running=lambda: _silenced(library),
         maker=cls,
     )
 
 
-def _is_file(name: str) -> bool:
+def _is_configuration(name: str) -> bool:
     return name.lower().endswith(".json")
 
 
 def _read(path: Path) -> Any:
-    """The configuration in a file: plain values. Code elsewhere and the packing of weights that it names are left aside."""
+    """Read a configuration from a file, without the remote code and the quantization that it may name."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the configuration '{path}': {error}") from None
     kind = values.pop("model_type", None) if isinstance(values, dict) else None
     if not isinstance(kind, str):
-        raise UsageError(f"'{path}' holds no configuration of transformers: it has no \"model_type\"")
+        raise UsageError(f"'{path}' is not a configuration of transformers: it has no \"model_type\"")
     if kind not in names():
-        near = "".join(f"; the nearest is '{match}'" for match in difflib.get_close_matches(kind, names(), n=1))
-        raise UnknownModel(f"'{path}': transformers has no model type '{kind}'{near}")
+        near = "".join(f"; did you mean '{match}'?" for match in difflib.get_close_matches(kind, names(), n=1))
+        raise UnknownModel(f"unknown model type '{kind}' in '{path}'{near}")
     for aside in ("auto_map", "quantization_config"):
         values.pop(aside, None)
     return _library().CONFIG_MAPPING[kind].from_dict(values)
 
 
 def _model_class(config: Any) -> Any:
-    """What ``AutoModel`` builds from ``config``: where a type has several classes, the one it names or else the first."""
+    """Return the class that ``AutoModel`` builds from ``config``: of several, the one that it names, else the first."""
     found = _library().MODEL_MAPPING[type(config)]
     if not isinstance(found, (tuple, list)):
         return found
@@ -100,37 +85,37 @@ def _model_class(config: Any) -> Any:
 
 
 def _without_cache(config: Any) -> None:
-    """Keys and values kept for the next token would be outputs of every layer; the run is one step."""
+    """Turn off the cache of keys and values, which would make them outputs of every layer."""
     if hasattr(config, "use_cache"):
         config.use_cache = False
     for name in getattr(config, "sub_configs", {}):
         _without_cache(getattr(config, name, None))
 
 
-def _create(name: str, config: Any) -> nn.Module:
-    """The model in single precision, as the dummy inputs are; a configuration's own dtype is that of its weights."""
+def _instantiate(name: str, config: Any) -> nn.Module:
+    """Build the model in float32, as the dummy inputs are; the dtype of a configuration is that of its weights."""
     import torch
 
     config.architectures = config.architectures or [_model_class(config).__name__]  # which AutoModel takes for granted
     library = _library()
-    with _plainly(name, library):
+    with _building(name, library):
         module: nn.Module = library.AutoModel.from_config(config, dtype=torch.float32)
     return module
 
 
 @contextmanager
-def _plainly(name: str, library: Any) -> Iterator[None]:
-    """No remarks on standard error; what the installation lacks is said in one line."""
+def _building(name: str, library: Any) -> Iterator[None]:
+    """Silence the library, and turn an error about a missing package into one line."""
     try:
-        with _quiet(library):
+        with _silenced(library):
             yield
     except ImportError as error:
         raise UsageError(f"cannot build 'transformers:{name}': {' '.join(str(error).split())}") from error
 
 
 @contextmanager
-def _quiet(library: Any) -> Iterator[None]:
-    """The library's remarks are about speed and weights to come, and nothing is computed."""
+def _silenced(library: Any) -> Iterator[None]:
+    """Silence the library's warnings about speed and weights, which do not matter because nothing is computed."""
     log = logging.getLogger(library.__name__)
     level = log.level
     log.setLevel(logging.ERROR)
@@ -141,17 +126,17 @@ def _quiet(library: Any) -> Iterator[None]:
 
 
 def _library() -> Any:
-    """transformers, if it is there and works with the torch that is there.
+    """Import transformers.
 
     Raises:
-        UsageError: it is not installed, or asks for a newer torch.
+        UsageError: it is not installed, or needs a newer version of torch.
     """
     import torch
 
     library = optional_library("transformers")
     if not library.is_torch_available():
         raise UsageError(
-            f"transformers {library.__version__} does not work with torch {torch.__version__}: update torch"
+            f"transformers {library.__version__} needs a newer torch than {torch.__version__}: update torch"
         )
     return library
 
@@ -169,37 +154,37 @@ _SETTINGS = {
     "image": "image_size",
     "patch": "patch_size",
 }
-"""What a configuration declares, by what it is called here."""
+"""Settings of a configuration, by their name in fxviz."""
 
 _CONFIGURATION = "config.json"
 _FILES = (*hub.SINGLE[:1], *hub.INDEXES[:1], *hub.SINGLE[1:], *hub.INDEXES[1:])
 
 
 def published(name: str) -> tuple[Published, ...]:
-    """transformers declares no weights of a type: they are on the hub, by repository."""
+    """Return nothing: the weights of transformers are on the hub, by repository, not by model type."""
     return ()
 
 
 def declared(module: nn.Module) -> tuple[tuple[str, str], ...]:
-    """What the model's configuration says of its sizes, by the names that are used most."""
+    """Return the sizes in the configuration of the model, by their common names."""
     config = getattr(module, "config", None)
     values = [(label, getattr(config, setting, None)) for label, setting in _SETTINGS.items()]
     return tuple((label, str(value)) for label, value in values if value not in (None, ""))
 
 
 def release(name: str, wanted: str) -> Release:
-    """The weights of the repository ``wanted``, whose configuration says how large the model of type ``name`` is.
+    """Return the weights of the repository ``wanted``, whose configuration sets the sizes of the model type ``name``.
 
     Raises:
-        UsageError: that is no name of a repository.
+        UsageError: it is not the name of a repository.
 
     >>> release("bert", "../x")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no weights '../x' of transformers:bert: name a file, or a repository: google-bert/bert-base-uncased
+    fxviz.UsageError: no weights '../x' of transformers:bert: name a file or repository (google-bert/bert-base-uncased)
     """
     if not _REPOSITORY.fullmatch(wanted) or ".." in wanted:
-        hint = "name a file, or a repository: google-bert/bert-base-uncased"
+        hint = "name a file or repository (google-bert/bert-base-uncased)"
         raise UsageError(f"no weights '{shown(wanted)}' of transformers:{name}: {hint}")
     return Release(
         f"the weights '{wanted}' of transformers:{name}",
@@ -219,19 +204,19 @@ def _fetch(repository: str, progress: bool) -> None:
 
 
 def _source(name: str, repository: str) -> Source:
-    """The model that the repository's configuration describes, which is of the type ``name``."""
+    """Return the source of the model that the configuration of the repository describes, of the type ``name``."""
     path = hub.cached(repository, (_CONFIGURATION,))
     if path is None or name.lower().endswith(".json"):
         return source(name)
     kind = _kind(path)
     if kind != name:
-        other = f"write 'transformers:{shown(kind)}'" if kind else "name a file of weights instead"
-        raise UsageError(f"'{repository}' is of the type '{shown(kind)}', not '{name}': {other}")
+        advice = f"write 'transformers:{shown(kind)}'" if kind else "name a file of weights instead"
+        raise UsageError(f"'{repository}' has the model type '{shown(kind)}', not '{name}': {advice}")
     return replace(source(str(path)), name=name)
 
 
 def _kind(path: Path) -> str:
-    """The type of model that a configuration describes, "" if it does not say."""
+    """Return the model type of a configuration, "" if it has none."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""A model of the user's own: ``file.py:Net(depth=18)``, ``package.module:factory``."""
+"""Build a model from the user's own code: ``file.py:Net(depth=18)``, ``package.module:factory``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,17 @@ import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, parameters, shown
+from fxviz._errors import UsageError, parameters, shown, spelled
 from fxviz._graph import TensorInfo
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.reference import CHECKPOINTS, Reference, written
-from fxviz._sources.source import Source, described, made
+from fxviz._sources.source import Built, Source, described, made
 from fxviz._sources.user_code import beside, import_file, import_module, importable, own_code
 
 if TYPE_CHECKING:
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def source(reference: Reference) -> Source:
-    """The model that the user's class or function makes, or the module that is made already; the code is imported once, here.
+    """Return the source of a model from the user's class, function or module, whose code is imported here once.
 
-    A function may return a pair: the model, and what it is called with.
+    A function may return a pair: the model and its inputs.
 
     Raises:
-        UsageError: there is no such file or name, its code failed, or it makes no model.
+        UsageError: there is no such file or name, its code failed, or it does not return a model.
 
-    >>> source(Reference("module", "torch.nn", "Linear", (4, 2))).build(False)
+    >>> source(Reference("module", "torch.nn", "Linear", (4, 2))).build(False).module
     Linear(in_features=4, out_features=2, bias=True)
     """
     from torch import nn
@@ -42,38 +43,26 @@ def source(reference: Reference) -> Source:
     _check_target(target, reference, module)
     importing = partial(beside, Path(reference.place).absolute().parent) if in_file else partial(importable, Path.cwd())
     if isinstance(target, nn.Module):
-        return Source(reference.called, reference.place, lambda allocate: target, running=importing, is_shared=True)
+        return Source(
+            reference.called, reference.place, lambda allocate: Built(target), running=importing, is_shared=True
+        )
     maker = _Maker(reference, target, importing)
     is_shared = not isinstance(target, type)  # a function may return a module that lives on
-    return Source(
-        reference.called, reference.place, maker.build, maker.declared, importing, is_shared=is_shared, maker=target
-    )
+    return Source(reference.called, reference.place, maker.build, importing, is_shared=is_shared, maker=target)
 
 
+@dataclass(frozen=True)
 class _Maker:
-    """Calls the user's class or function, and keeps the inputs that it gave with the model."""
+    """Calls the user's class or function."""
 
-    def __init__(
-        self, reference: Reference, target: Callable[..., Any], importing: Callable[[], AbstractContextManager[None]]
-    ) -> None:
-        self._reference = reference
-        self._target = target
-        self._importing = importing
-        self._declared: Arguments | None = None
-        self._is_made = False
+    reference: Reference
+    target: Callable[..., Any]
+    importing: Callable[[], AbstractContextManager[None]]
 
-    def declared(self) -> Arguments | None:
-        """What the model is called with; None if its function does not say."""
-        if not self._is_made:
-            self.build(False)
-        return self._declared
-
-    def build(self, allocate: bool) -> nn.Module:
-        """The model as it is made. Constructors that compute with their parameters get them with memory in any case."""
-        module, inputs = _parted(self._result(allocate), self._reference)
-        self._declared = None if inputs is None else _without_memory(Arguments.of(inputs))
-        self._is_made = True
-        return module
+    def build(self, allocate: bool) -> Built:
+        """Build the model; if its constructor computes with parameters, they get memory in any case."""
+        module, inputs = _split(self._result(allocate), self.reference)
+        return Built(module, None if inputs is None else _without_memory(Arguments.of(inputs)))
 
     def _result(self, allocate: bool) -> Any:
         if not allocate:
@@ -82,31 +71,31 @@ class _Maker:
         return self._call(True)
 
     def _call(self, allocate: bool) -> Any:
-        with own_code(f"cannot build '{shown(str(self._reference))}'"), self._importing():
-            return made(lambda: self._target(*self._reference.args, **self._reference.kwargs), allocate)
+        with own_code(f"cannot build '{shown(str(self.reference))}'"), self.importing():
+            return made(lambda: self.target(*self.reference.args, **self.reference.kwargs), allocate)
 
 
 def _check_target(target: Any, reference: Reference, module: ModuleType) -> None:
-    """Whether it is, or may make, a model, and takes the arguments."""
+    """Refuse what is neither a model nor makes one, or does not take the arguments."""
     from torch import nn
 
     named = f"'{shown(reference.name)}' in '{shown(reference.place)}'"
     if isinstance(target, nn.Module):
         if reference.args or reference.kwargs:
             bare = f"{reference.place}:{reference.name}"
-            raise UsageError(f"{named} is a module that is made already and takes no arguments: write '{shown(bare)}'")
+            raise UsageError(f"{named} is a module, not a class, and takes no arguments: write '{shown(bare)}'")
         return
     if is_state(target):
-        raise UsageError(f"{named} holds {NO_CODE}")
+        raise UsageError(f"{named} is {NO_CODE}")
     if isinstance(target, type) and not issubclass(target, nn.Module):
-        raise UsageError(f"{named} is a class, but no torch.nn.Module; {choice(reference, module)}")
+        raise UsageError(f"{named} is a class, but not a torch.nn.Module; {choice(reference, module)}")
     if not callable(target):
-        raise UsageError(f"{named} is {_kind(target)}, no class or function; {choice(reference, module)}")
+        raise UsageError(f"{named} is {_kind(target)}, not a class or function; {choice(reference, module)}")
     check_call(target, reference)
 
 
-def _parted(result: Any, reference: Reference) -> tuple[nn.Module, Any]:
-    """The model, and its inputs if they came with it."""
+def _split(result: Any, reference: Reference) -> tuple[nn.Module, Any]:
+    """Split a result into the model and its inputs, if it has them."""
     from torch import nn
 
     pair = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
@@ -127,9 +116,10 @@ def _kind(value: Any) -> str:
 
 
 def _without_memory(inputs: Arguments) -> Arguments:
-    """A tensor that was made where nothing has memory is described instead."""
+    """Replace each tensor on the meta device by its description."""
     from torch import Tensor
-    from torch.utils._pytree import tree_map_only
+
+    from fxviz._sources.torch_private import tree_map_only
 
     def kept(tensor: Tensor) -> Tensor | TensorInfo:
         return described(tensor) if tensor.is_meta else tensor
@@ -139,20 +129,20 @@ def _without_memory(inputs: Arguments) -> Arguments:
 
 
 _MANY = 8
-"""So many names are listed at most."""
+"""Maximum number of names that a message lists."""
 
 
 def find(reference: Reference, module: ModuleType) -> Any:
-    """What ``reference`` names in ``module``.
+    """Return the object that ``reference`` names in ``module``.
 
     Raises:
-        UsageError: there is nothing of that name, or no name is given; the message lists what there is.
+        UsageError: it has no such name, or the reference has none; the message lists the names that it has.
 
     >>> find(Reference("module", "collections", "OrderedDict.fromkeys"), __import__("collections")).__name__
     'fromkeys'
     """
     if not reference.name:
-        raise UsageError(f"no class or function is named in '{shown(reference.place)}'; {choice(reference, module)}")
+        raise UsageError(f"name a class or function in '{shown(reference.place)}': {choice(reference, module)}")
     value: Any = module
     for part in reference.name.split("."):
         try:
@@ -169,16 +159,16 @@ def _near(name: str, holder: Any) -> str:
 
 
 def choice(reference: Reference, module: ModuleType) -> str:
-    """The names that could stand in ``reference``, as the end of a message."""
+    """List the names that ``reference`` could have, for the end of a message."""
     names = list(candidates(module))
     if not names:
-        return "it defines no torch.nn.Module and no function: write one that returns the model"
+        return "it defines neither a torch.nn.Module nor a function: add a function that returns the model"
     more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
     return f"write '{shown(reference.place)}:NAME' with one of {', '.join(names[:_MANY])}{more}"
 
 
 def candidates(module: ModuleType) -> Iterator[str]:
-    """Names of the nn.Module classes, then of the modules that are made, then of the functions that ``module`` itself defines.
+    """Return the names of nn.Module classes, then of nn.Module objects, then of functions that ``module`` defines.
 
     >>> list(candidates(__import__("fxviz._sources.user_model", fromlist=["find"])))
     ['source', 'find', 'choice', 'candidates', 'check_call', 'refused', 'is_state']
@@ -196,7 +186,7 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
     """Refuse arguments that do not fit.
 
     Raises:
-        UsageError: arguments are missing, or not taken.
+        UsageError: arguments are missing or unexpected.
 
     >>> def make(depth, *, act): ...
     >>> check_call(make, Reference("file", "net.py", "make", (), {"act": "gelu"}))
@@ -207,7 +197,7 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):
-        return  # written in C: it says so itself
+        return  # code in C checks its arguments itself
     try:
         bound = signature.bind_partial(*reference.args, **reference.kwargs)
     except TypeError as error:
@@ -228,7 +218,7 @@ def _is_required(parameter: inspect.Parameter) -> bool:
 
 
 def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
-    """The name with a place for each missing argument."""
+    """Format the reference with a placeholder for each missing argument."""
     given = written(reference.args, reference.kwargs)[1:-1]
     places = [
         "..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing
@@ -236,33 +226,32 @@ def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
     return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
 
 
-_PICKLED = "it holds weights or a pickled module, and fxviz unpickles no module"
-_HOLDS = {
-    ".safetensors": "it holds weights, not code",
-    ".onnx": "it holds a graph of ONNX, not a PyTorch model",
-    ".h5": "it holds weights, not code",
+_PICKLED = "it contains weights or a pickled module, and fxviz unpickles no modules"
+_CONTENTS = {
+    ".safetensors": "it contains weights, not code",
+    ".onnx": "it contains an ONNX graph, not a PyTorch model",
+    ".h5": "it contains weights, not code",
 }
-"""What a file of weights holds; those not listed are pickled."""
+"""The content of a file, by suffix; those of other suffixes are pickled."""
 
 
 def refused(reference: Reference) -> UsageError:
-    """Why a file of weights cannot be drawn, and what can.
+    """Explain why a file of weights cannot be drawn, and what to name instead.
 
     >>> print(refused(Reference("weights", "a.h5")))
-    cannot draw 'a.h5': it holds weights, not code; name the class or function that builds the model, 'net.py:Net'
+    cannot draw 'a.h5': it contains weights, not code; name the class or function that builds the model, 'net.py:Net'
     >>> str(refused(Reference("weights", "a.pt"))).rpartition("; ")[2]
-    "name the class or function that builds the model, and the weights beside it: 'net.py:Net --weights a.pt'"
+    "name the class or function that builds the model, 'net.py:Net', and the weights with weights='a.pt'"
     """
     suffix, file = PurePath(reference.place).suffix.lower(), shown(reference.place)
-    example = (
-        f", and the weights beside it: 'net.py:Net --weights {file}'" if suffix in CHECKPOINTS else ", 'net.py:Net'"
-    )
-    holds = _HOLDS.get(suffix, _PICKLED)
-    return UsageError(f"cannot draw '{file}': {holds}; name the class or function that builds the model{example}")
+    flag = spelled(f"weights='{file}'", f"--weights {file}")
+    advice = "name the class or function that builds the model, 'net.py:Net'"
+    weights = f", and the weights with {flag}" if suffix in CHECKPOINTS else ""
+    return UsageError(f"cannot draw '{file}': {_CONTENTS.get(suffix, _PICKLED)}; {advice}{weights}")
 
 
 def is_state(value: Any) -> bool:
-    """Whether it is a ``state_dict``: tensors by name, also inside of a checkpoint.
+    """Return whether it is a ``state_dict`` (tensors by name) or a checkpoint that contains one.
 
     >>> is_state({"fc.weight": __import__("torch").ones(1)}), is_state({"depth": 3}), is_state({})
     (True, False, False)
@@ -275,5 +264,5 @@ def is_state(value: Any) -> bool:
     return any(isinstance(item, Tensor) for mapping in (value, *inner) for item in mapping.values())
 
 
-NO_CODE = "weights without code: build the module, load them into it with load_state_dict, and give the module"
-"""What a ``state_dict`` is, and the way out."""
+NO_CODE = "a state_dict, not a model: build the module, call load_state_dict, and pass the module"
+"""The description of a ``state_dict`` in messages, and what to do with it."""

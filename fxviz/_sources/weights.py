@@ -1,4 +1,4 @@
-"""A model with weights from a file, or with those that its library publishes."""
+"""Build a model with weights in it: from a file, or those that its library publishes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxviz._errors import UsageError, choice, shown
-from fxviz._graph import WeightsInfo
+from fxviz._errors import UsageError, choice, shown, spelled
 from fxviz._sources.checkpoints import SUFFIXES, check_file, is_checkpoint, read
 from fxviz._sources.checkpoints.fill import fill
-from fxviz._sources.reference import LIBRARIES, parse
+from fxviz._sources.reference import LIBRARIES, Reference
 from fxviz._sources.resolve import release, resolve
-from fxviz._sources.source import Source
+from fxviz._sources.source import Built, Source
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,56 +22,53 @@ __all__ = ["check_weights", "fetch", "source_of"]
 _FILE = f"name a file: {choice(SUFFIXES)}"
 
 
-def check_weights(model: object, weights: str | None, download: bool = False) -> None:
+def check_weights(model: Reference | nn.Module, weights: str | None, download: bool = False) -> None:
     """Refuse weights that cannot be loaded, as far as that can be told before torch is imported.
 
     Args:
-        model: what :func:`~fxviz._sources.resolve` takes.
+        model: a parsed name, or a module.
         weights: a file, or the name of published weights; None for none.
-        download: whether published weights may be fetched.
+        download: whether published weights may be downloaded.
 
     Raises:
-        UsageError: there is no such file, nobody publishes weights for the model, it is a module of the caller's, or there is
-            nothing to fetch.
+        UsageError: there is no such file, nobody publishes weights for the model, the model is a module of the
+            caller's, or there is nothing to download.
 
-    >>> check_weights("net.py:Net", "best")  # doctest: +ELLIPSIS
+    >>> check_weights(Reference("file", "net.py", "Net"), "best")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no weights 'best' of 'net.py:Net': only models of torchvision, timm or transformers have ...
+    fxviz.UsageError: unknown weights 'best' for 'net.py:Net': only models of torchvision, timm or transformers have ...
     """
     if weights is None:
         if download:
             raise UsageError(
-                "nothing to download: name published weights, too (--weights NAME, in Python weights=NAME)"
+                f"nothing to download: name published weights, too ({spelled('weights=NAME', '--weights NAME')})"
             )
         return
-    if not isinstance(model, str):
+    if not isinstance(model, Reference):
         raise UsageError(
-            "weights are loaded into a model that fxviz builds; load them into yours with load_state_dict, first"
+            "cannot load weights into a module that is built already: call its load_state_dict before you pass it"
         )
-    reference = parse(model)
     if is_checkpoint(weights):
         check_file(weights)
     elif Path(weights).exists():
-        raise UsageError(f"cannot load '{shown(weights)}': it is {_kind(Path(weights))}; {_FILE}")
-    elif reference.kind in ("file", "module", "program"):
+        what = "a folder" if Path(weights).is_dir() else "not a file of weights"
+        raise UsageError(f"cannot load '{shown(weights)}': it is {what}; {_FILE}")
+    elif model.kind in ("file", "module", "program"):
         libraries = choice(("torchvision", *LIBRARIES))
         raise UsageError(
-            f"no weights '{shown(weights)}' of '{shown(model)}': only models of {libraries} have published ones; {_FILE}"
+            f"unknown weights '{shown(weights)}' for '{shown(str(model))}': "
+            f"only models of {libraries} have published ones; {_FILE}"
         )
 
 
-def _kind(path: Path) -> str:
-    return "a folder" if path.is_dir() else "a file of another kind"
-
-
-def fetch(model: str, weights: str, progress: bool = False) -> None:
-    """Download published weights, unless they are on this machine; a file is there already.
+def fetch(model: Reference, weights: str, progress: bool = False) -> None:
+    """Download published weights, unless they are on this machine or in a file.
 
     Args:
         model: a library's model.
-        weights: the name of its weights, or a file that :func:`check_weights` lets through.
-        progress: whether it is shown on standard error.
+        weights: the name of its weights, or a file that :func:`check_weights` accepts.
+        progress: whether to show progress on standard error.
 
     Raises:
         UsageError: there are no such weights.
@@ -81,61 +77,42 @@ def fetch(model: str, weights: str, progress: bool = False) -> None:
     if is_checkpoint(weights):
         return
     resolve(model)
-    found = release(parse(model), weights)
+    found = release(model, weights)
     if found.cached() is None:
         found.fetch(progress)
 
 
-def source_of(model: object, weights: str | None = None, download: bool = False) -> Source:
-    """The model behind a name or a module, with weights in it if some are named.
+def source_of(model: Reference | nn.Module, weights: str | None = None, download: bool = False) -> Source:
+    """Return the source of a model, which loads weights into it if some are named.
 
     Args:
-        model: what :func:`~fxviz._sources.resolve` takes.
-        weights: a file or the name of published weights that :func:`check_weights` lets through; None for none.
-        download: whether published weights that are not on this machine are fetched.
+        model: a parsed name, or a module.
+        weights: a file or the name of published weights that :func:`check_weights` accepts; None for none.
+        download: whether to download published weights that are not on this machine.
 
     Raises:
-        UsageError: there is no such model, or there are no such weights. That they do not fit is found when it is built.
+        UsageError: there is no such model, or there are no such weights. That they do not fit is found when it is
+            built.
         FxvizError: the download fails.
     """
-    if weights is None:
+    if weights is None or not isinstance(model, Reference):
         return resolve(model)
     if download:
-        fetch(str(model), weights)
-    return _weighted(str(model), weights)
-
-
-def _weighted(model: str, weights: str) -> Source:
+        fetch(model, weights)
     source = resolve(model)
     if is_checkpoint(weights):
         return _filled(source, lambda values: read(weights, values), weights)
-    found = release(parse(model), weights)
+    found = release(model, weights)
     file = str(found.file())
     return _filled(replace(found.source(), name=source.name), lambda values: read(file, values), weights)
 
 
 def _filled(source: Source, state: Callable[[bool], dict[str, object]], weights: str) -> Source:
-    filler = _Filler(source, state, weights)
-    return replace(source, build=filler.build, weights=filler.info, is_shared=False)
+    """Return a source whose modules hold the weights; a module that others hold is left alone."""
 
+    def build(allocate: bool) -> Built:
+        built = source.build(allocate)
+        module = source.copied(built.module) if source.is_shared else built.module
+        return replace(built, module=module, weights=fill(module, state(allocate), weights))
 
-class _Filler:
-    """Builds the module and fills it, and keeps what there is to tell of that."""
-
-    def __init__(self, source: Source, state: Callable[[bool], dict[str, object]], weights: str) -> None:
-        self._source = source
-        self._state = state
-        self._weights = weights
-        self._info: WeightsInfo | None = None
-
-    def build(self, allocate: bool) -> nn.Module:
-        """The module with the weights; a module that others hold is left alone."""
-        module = self._source.build(allocate)
-        if self._source.is_shared:
-            module = self._source.copied(module)
-        self._info = fill(module, self._state(allocate), self._weights)
-        return module
-
-    def info(self) -> WeightsInfo | None:
-        """What was loaded the last time."""
-        return self._info
+    return replace(source, build=build, is_shared=False)

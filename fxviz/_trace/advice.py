@@ -1,4 +1,4 @@
-"""What to do next after a failure: one rule for each kind of failure, the first that applies counts."""
+"""Advise on the next step after a failure: one rule for each kind of failure; the first that applies counts."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fxviz._errors import UsageError, spelled
+from fxviz._errors import spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, Dummy
 from fxviz._trace.arguments import bound, fits, signature
 from fxviz._trace.failures import Stop
 
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
-"""What torch says where batch norm has a single value to take the mean of."""
+"""The message of torch where batch norm has a single value to take the mean of."""
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,11 @@ class Situation:
     """A run that stopped.
 
     Attributes:
-        model: what ran.
-        given: what it was called with.
-        assumed: whether that was nobody's choice.
-        options: how it was run.
-        stop: where it stopped.
+        model: the model that ran.
+        given: its arguments.
+        assumed: whether nobody chose those arguments.
+        options: the options of the run.
+        stop: the place where it stopped.
     """
 
     model: nn.Module
@@ -37,23 +37,24 @@ class Situation:
 
     @property
     def fitting(self) -> bool:
-        """Whether forward can be called like that at all."""
+        """Return whether the signature of forward accepts these arguments."""
         return fits(self.model, self.given.args, self.given.kwargs)
 
     @property
     def began(self) -> bool:
-        """Whether something of what was to be recorded ran."""
+        """Return whether any part of what was to be recorded ran."""
         return self.stop.ran and self.fitting
 
 
 def next_step(situation: Situation) -> str:
-    """What to do, "" if there is nothing to say.
+    """Return what to do next, "" if no rule applies.
 
+    >>> from fxviz._errors import UsageError
     >>> from fxviz._graph import Failure, TensorInfo
     >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))))
-    no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(input) takes
+    no inputs were given, so a 1×3×224×224 image was assumed: describe the arguments of forward(input) with inputs=...
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))))
     partial=True returns what ran until then
     """
@@ -71,9 +72,10 @@ def _inputs_assumed(situation: Situation) -> str:
         return ""
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
     taken = f"forward{signature(situation.model)}"
-    said = f"no inputs were given, so a {assumed} image was assumed: say with {spelled('inputs=...', '--input')} what {taken} takes"
+    inputs = spelled("inputs=...", "--input")
+    advice = f"no inputs were given, so a {assumed} image was assumed: describe the arguments of {taken} with {inputs}"
     more = _ids_taken(situation) or _structure_taken(situation)
-    return f"{said}; {more}" if more else said
+    return f"{advice}; {more}" if more else advice
 
 
 def _ids_taken(situation: Situation) -> str:
@@ -85,47 +87,47 @@ def _ids_taken(situation: Situation) -> str:
         return ""
     name, count = _name_of(situation), module.num_embeddings
     python = f"inputs={{'{name}': torch.randint({count}, ...)}}"
-    return f"ids are whole numbers: {spelled(python, f'--input {name}=...:int64[0,{count}]')}"
+    return f"ids must be whole numbers: {spelled(python, f'--input {name}=...:int64[0,{count}]')}"
 
 
 def _name_of(situation: Situation) -> str:
-    """Forward's name of the input that met the failure, as far as its sizes tell."""
-    met = [info.shape for info in situation.stop.failure.inputs[:1]]
+    """Return the name that forward gives to the input of the failed step, found by its shape."""
+    shapes = [info.shape for info in situation.stop.failure.inputs[:1]]
     named = bound(situation.model, situation.given.args, situation.given.kwargs).items()
-    return next((name for name, value in named if [tuple(getattr(value, "shape", ()))] == met), "NAME")
+    return next((name for name, value in named if [tuple(getattr(value, "shape", ()))] == shapes), "NAME")
 
 
 def _structure_taken(situation: Situation) -> str:
     if not situation.stop.restructured:
         return ""
-    return "for a dict or an object, name a function of yours that returns the pair (module, inputs)"
+    return "if forward takes a dict or an object, name a function that returns a pair (module, inputs)"
 
 
-def _sizes_given(situation: Situation) -> str:
+def _sizes_as_inputs(situation: Situation) -> str:
     args = situation.given.args
     shape = args[0] if len(args) == 1 and isinstance(args[0], (tuple, list)) else args
     if not shape or situation.given.kwargs or any(type(size) is not int for size in shape):
         return ""
     info = f"TensorInfo({tuple(shape)}, 'float32')"
-    return f"sizes are no tensors: pass inputs=torch.zeros({', '.join(map(str, shape))}), or fxviz.{info}"
+    return f"sizes are not tensors: pass inputs=torch.zeros({', '.join(map(str, shape))}), or fxviz.{info}"
 
 
-def _others_taken(situation: Situation) -> str:
+def _arguments_unfit(situation: Situation) -> str:
     if situation.fitting:
         return ""
-    return f"give what its forward{signature(situation.model)} takes"
+    return f"the inputs must be the arguments of its forward{signature(situation.model)}"
 
 
 def _one_example(situation: Situation) -> str:
     if not situation.options.train or _ONE_EXAMPLE not in situation.stop.failure.message:
         return ""
-    return f"in training mode it needs two examples or more: {spelled('batch=2', '--batch 2')}"
+    return f"training mode needs a batch of 2 or more: {spelled('batch=2', '--batch 2')}"
 
 
 def _unrecordable(situation: Situation) -> str:
     path = situation.stop.unrecordable
     leaf = spelled(f"leaf={path!r}", f"--leaf {path}")
-    return f"{leaf} records that module as one node, without what is inside" if path else ""
+    return f"{leaf} records that module as one node, without its inside" if path else ""
 
 
 def _batch_added(situation: Situation) -> str:
@@ -134,8 +136,8 @@ def _batch_added(situation: Situation) -> str:
     if image is None:
         return ""
     written, taken = "x".join(map(str, image.shape[1:])), "×".join(map(str, image.shape))
-    said = f"{written} was taken as one image, {taken}: with its dtype, {written}:float32, it stays as written"
-    return "; ".join(filter(None, (said, _what_ran(situation))))
+    advice = f"{written} was taken as one image, {taken}: write the dtype, {written}:float32, to keep the shape"
+    return "; ".join(filter(None, (advice, _what_ran(situation))))
 
 
 def _what_ran(situation: Situation) -> str:
@@ -149,8 +151,8 @@ def _what_ran(situation: Situation) -> str:
 _RULES: tuple[Callable[[Situation], str], ...] = (
     _forward_missing,
     _inputs_assumed,
-    _sizes_given,
-    _others_taken,
+    _sizes_as_inputs,
+    _arguments_unfit,
     _ids_taken,
     _structure_taken,
     _one_example,

@@ -1,6 +1,6 @@
-"""Tasks over the workers of a Dask cluster.
+"""Run tasks on the workers of a Dask cluster.
 
-They are handed to Dask directly, not through joblib: its Dask backend waits for ever for a task whose worker was killed.
+Tasks go to Dask directly, not through joblib, whose Dask backend waits for ever for a task whose worker was killed.
 """
 
 from __future__ import annotations
@@ -17,23 +17,23 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _PATIENCE = 8
-"""Seconds for the scheduler to answer, and for a first worker to be there."""
+"""Seconds to wait for the scheduler, and for a first worker."""
 
 _WITHOUT_WORKERS = 30
-"""Seconds that a cluster may be without any worker: one that died is started anew within this time, or never."""
+"""Seconds that a cluster may have no worker: one that died is restarted within this time, or never."""
 
 _AGAIN = ("pending", "lost")
-"""States of a task whose result went with the worker that had it: it is done again."""
+"""States of a task whose result was lost with its worker: it runs again."""
 
 _LOOK = 0.05
-"""Seconds between two looks at what is done."""
+"""Seconds between two checks for results."""
 
 _COUNT = 2
 """Seconds between two counts of the workers."""
 
 
 def connect(address: str) -> Any:
-    """A client of the scheduler at ``address``, with workers that have this version of fxviz.
+    """Connect to the scheduler at ``address``, whose workers must have this version of fxviz.
 
     Raises:
         UsageError: Dask is not installed, no scheduler answers, it has no workers, or they have another version.
@@ -48,8 +48,8 @@ def connect(address: str) -> Any:
         client = distributed.Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError, TypeError, asyncio.TimeoutError):
         raise UsageError(
-            f"no Dask scheduler answers at '{shown(address)}': start one with 'dask scheduler', and give the address that it"
-            " says, such as tcp://127.0.0.1:8786"
+            f"no Dask scheduler answers at '{shown(address)}': start one with 'dask scheduler', and pass the address "
+            "that it prints, such as tcp://127.0.0.1:8786"
         ) from None
     try:
         _check_workers(client, address)
@@ -60,7 +60,7 @@ def connect(address: str) -> Any:
 
 
 async def _check_scheduler(address: str) -> None:
-    """Ask who is at the address: a client that finds none there keeps trying in the background, also in the end.
+    """Check who answers at the address: a client that finds nobody there goes on trying in the background.
 
     Raises:
         OSError, ValueError, TypeError, asyncio.TimeoutError: no scheduler.
@@ -97,14 +97,14 @@ def _check_workers(client: Any, address: str) -> None:
 def on_cluster(
     task: Callable[[Item], Result], items: Sequence[Item], client: Any
 ) -> Generator[tuple[Item, Result | FxvizError], None, None]:
-    """Each item with its result, as soon as it is there.
+    """Yield each item with its result as soon as it is there.
 
-    Dask tries a task whose worker died on other workers, and gives up those that were there each time. Where these are several,
-    any of them may be the one: each is tried once more in the end, alone.
+    Dask retries a task whose worker died on other workers, and gives up the tasks that were there each time. If these
+    are several, any of them may be to blame: each is tried once more at the end, alone.
 
     Args:
-        task: a function that the workers can import; it raises nothing.
-        items: what it is called with, one at a time.
+        task: a function that the workers can import and that raises nothing.
+        items: its arguments, one at a time.
         client: from :func:`connect`.
 
     Raises:
@@ -147,7 +147,7 @@ def _submitted(
 
 
 def _error(status: str, result: Any) -> FxvizError:
-    """Why there is no result.
+    """Return the reason why there is no result.
 
     Raises:
         FxvizError: the scheduler is gone.
@@ -158,22 +158,22 @@ def _error(status: str, result: Any) -> FxvizError:
         raise FxvizError("the Dask scheduler is gone")
     error = result[1]
     if isinstance(error, KilledWorker):
-        return WorkerDied("each Dask worker that it was given to died; perhaps memory ran out")
+        return WorkerDied("each Dask worker that tried it died; perhaps memory ran out")
     return FxvizError(f"the Dask worker failed: {type(error).__name__}: {error}")
 
 
 class _Watch:
-    """Looks whether there still are workers."""
+    """Watch whether there are still workers."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
         self._counted = self._seen = time.monotonic()
 
     def look(self) -> None:
-        """Count the workers, if that was some time ago.
+        """Count the workers, unless that was done a moment ago.
 
         Raises:
-            FxvizError: there have been none for long.
+            FxvizError: there have been none for too long.
         """
         now = time.monotonic()
         if now - self._counted < _COUNT:

@@ -1,9 +1,9 @@
-"""The models that names and patterns stand for, and what is wrong with them, found before the work starts."""
+"""Find the models that names and patterns stand for, and the names of their files, before the work starts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,77 +14,84 @@ from fxviz._cli.steps import STDOUT, names_of
 from fxviz._errors import BadOutput, UnknownModel, UsageError, shown
 from fxviz._graph import ArchGraph
 from fxviz._render.figure import SUFFIXES
-from fxviz._sources.reference import Reference, is_graph_file, parse, stem
-
-Listed = Callable[[str], Sequence[str]]
+from fxviz._sources.reference import Reference, parse
 
 
-def is_pattern(text: str) -> bool:
-    """Whether ``text`` stands for models of a library by wildcards. In a file's name, and in arguments, these are none.
+def is_pattern(model: Reference) -> bool:
+    """Return whether a name stands for models of a library by wildcards, which file names and arguments do not have.
 
-    >>> is_pattern("timm:resnet*"), is_pattern("resnet18"), is_pattern("net.py:Net(sizes=[1])")
+    >>> is_pattern(parse("timm:resnet*")), is_pattern(parse("resnet18")), is_pattern(parse("net.py:Net(sizes=[1])"))
     (True, False, False)
     """
-    return any(mark in text for mark in "*?[") and parse(text).kind == "library"
+    return model.kind == "library" and any(mark in str(model) for mark in "*?[")
 
 
-def runs_own_code(text: str) -> bool:
-    """Whether a model is the user's own, in a Python file or module.
-
-    >>> runs_own_code("net.py:Net"), runs_own_code("net.json"), runs_own_code("timm:resnet18")
-    (True, False, False)
-    """
-    return parse(text).kind in ("file", "module")
-
-
-def expanded(texts: Sequence[str], no_cache: bool) -> list[str]:
-    """The models, each once, in the order in which they are named.
+def parse_all(texts: Sequence[str]) -> list[Reference]:
+    """Parse the names of several models.
 
     Raises:
-        typer.Exit: some are not there, each of which was said, with exit status 2.
+        typer.Exit: some cannot be parsed, each of which was reported, with exit status 2.
     """
-    models: list[str] = []
+    models: list[Reference] = []
     status = 0
     for text in texts:
         try:
-            models += _models(text, no_cache)
+            models.append(parse(text))
         except UsageError as error:
-            status = complain(str(error), error.exit_status)
+            status = complain(error.for_command_line, error.exit_status)
     if status:
         raise typer.Exit(status)
-    return list(dict.fromkeys(models))
+    return models
 
 
-def _models(text: str, no_cache: bool) -> list[str]:
-    if not is_pattern(text):
-        _check(text, parse(text), no_cache)
-        return [text]
-    found = names_of(text, no_cache)
+def expanded(models: Sequence[Reference], no_cache: bool) -> list[Reference]:
+    """Return the models that names and patterns stand for, each once, in the order in which they are named.
+
+    Raises:
+        typer.Exit: some do not exist, each of which was reported, with exit status 2.
+    """
+    found: list[Reference] = []
+    status = 0
+    for model in models:
+        try:
+            found += _expanded(model, no_cache)
+        except UsageError as error:
+            status = complain(error.for_command_line, error.exit_status)
+    if status:
+        raise typer.Exit(status)
+    return list({str(model): model for model in found}.values())
+
+
+def _expanded(model: Reference, no_cache: bool) -> list[Reference]:
+    if not is_pattern(model):
+        _check(model, no_cache)
+        return [model]
+    found = names_of(str(model), no_cache)
     if not found:
-        raise UnknownModel(f"no model matches '{shown(text)}'; 'fxviz list' shows all names")
-    return found
+        raise UnknownModel(f"no model matches '{shown(str(model))}'; 'fxviz list' shows all names")
+    return [parse(name) for name in found]
 
 
-def _check(text: str, reference: Reference, no_cache: bool) -> None:
-    """Find out whether there is such a model, without running the user's code: whether a module has it shows later."""
-    if reference.kind == "module" or (reference.kind != "weights" and Path(reference.place).is_file()):
+def _check(model: Reference, no_cache: bool) -> None:
+    """Refuse a model that does not exist, without running the user's code: a module's content is found out later."""
+    if model.kind == "module" or (model.kind != "weights" and Path(model.place).is_file()):
         return
-    if reference.kind == "library" and text in names_of(_prefix(reference), no_cache):
+    if model.kind == "library" and str(model) in names_of(_prefix(model), no_cache):
         return
-    if reference.kind == "graph":
-        ArchGraph.load(text)
-    from fxviz._sources import resolve
+    if model.is_graph:
+        ArchGraph.load(model.place)
+    from fxviz._sources.resolve import resolve
 
-    resolve(text)  # knows also names that are not listed, and says what is wrong
+    resolve(model)  # knows also names that are not listed, and says what is wrong
 
 
-def _prefix(reference: Reference) -> str:
-    """The pattern for all models of a library."""
-    return "" if reference.place == "torchvision" else f"{reference.place}:"
+def _prefix(model: Reference) -> str:
+    """Return the pattern for all models of a library."""
+    return "" if model.place == "torchvision" else f"{model.place}:"
 
 
 def names_folder(output: str | None) -> bool:
-    """Whether ``-o`` names a folder without doubt: one that is there, or by a slash at its end."""
+    """Return whether ``-o`` certainly names a folder: it exists, or ends with a slash."""
     if not output:
         return False
     with suppress(OSError, ValueError):  # a name that no file can have
@@ -93,7 +100,7 @@ def names_folder(output: str | None) -> bool:
 
 
 def folder_for(output: str | None) -> Path:
-    """The folder for many figures, which need not be there yet; the current one, if ``-o`` is left out.
+    """Return the folder for many figures (it may not exist yet); without ``-o`` the current one.
 
     Raises:
         UsageError: ``-o`` names one file, or standard output.
@@ -101,71 +108,71 @@ def folder_for(output: str | None) -> Path:
     if output is None:
         return Path()
     if output == STDOUT:
-        raise UsageError("several figures do not fit on standard output: name a folder, as in -o figures/")
-    if not names_folder(output) and (Path(output).suffix.lower() in SUFFIXES or _is_there(output)):
+        raise UsageError("several figures cannot go to standard output: name a folder, as in -o figures/")
+    if not names_folder(output) and (Path(output).suffix.lower() in SUFFIXES or _exists(output)):
         raise UsageError(
-            f"'{shown(output)}' is one file, and several figures need a folder: name one, as in -o figures/"
+            f"'{shown(output)}' is one file, but several figures need a folder: name one, as in -o figures/"
         )
     return Path(output)
 
 
-def _is_there(output: str) -> bool:
+def _exists(output: str) -> bool:
     with suppress(OSError, ValueError):
         return Path(output).exists()
     return False
 
 
-def made(folder: Path) -> None:
-    """Make the folder, with those above it, where it is missing.
+def make_folder(folder: Path) -> None:
+    """Create the folder and its parents where they are missing.
 
     Raises:
-        BadOutput: it cannot be made.
+        BadOutput: it cannot be created.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (OSError, ValueError) as error:
-        raise BadOutput(f"cannot make the folder '{folder}': {getattr(error, 'strerror', None) or error}") from error
+        raise BadOutput(f"cannot create the folder '{folder}': {getattr(error, 'strerror', None) or error}") from error
 
 
-def file_names(models: Sequence[str], suffix: str) -> dict[str, str]:
-    """A file for each model, called like it; where a name is taken, also by another case of letters, it gets a number.
+def file_names(models: Sequence[Reference], suffix: str) -> list[str]:
+    """Return a file name for each model; where a name is taken, also in another case of letters, it gets a number.
 
-    >>> file_names(["net.py:Net(18)", "net.py:Net(34)", "timm:resnet18", "old/resnet18.json"], ".svg")
-    {'net.py:Net(18)': 'Net.svg', 'net.py:Net(34)': 'Net-2.svg', 'timm:resnet18': 'timm_resnet18.svg', \
-'old/resnet18.json': 'resnet18.svg'}
+    >>> names = ["net.py:Net(18)", "net.py:Net(34)", "timm:resnet18", "old/resnet18.json"]
+    >>> file_names([parse(name) for name in names], ".svg")
+    ['Net.svg', 'Net-2.svg', 'timm_resnet18.svg', 'resnet18.svg']
     """
-    names: dict[str, str] = {}
+    names: list[str] = []
     taken: set[str] = set()
     for model in models:
-        name, number = stem(model), 1
+        name, number = model.stem, 1
         while name.casefold() in taken:
             number += 1
-            name = f"{stem(model)}-{number}"
+            name = f"{model.stem}-{number}"
         taken.add(name.casefold())
-        names[model] = name + suffix
+        names.append(name + suffix)
     return names
 
 
-def check_inputs(names: Mapping[str, str], folder: Path) -> None:
-    """Refuse to write a figure where a saved graph is that is to be drawn, too.
+def check_inputs(models: Sequence[Reference], names: Sequence[str], folder: Path) -> None:
+    """Refuse to overwrite a saved graph that is to be drawn, too.
 
     Raises:
-        BadOutput: one would be.
+        BadOutput: a figure would be written there.
     """
-    graphs = {Path(model).resolve() for model in names if is_graph_file(model)}
-    for name in names.values():
+    graphs = {Path(model.place).resolve() for model in models if model.is_graph}
+    for name in names:
         if (folder / name).resolve() in graphs:
             raise BadOutput(
-                f"cannot write '{folder / name}': it is to be drawn, too; name another folder, as in -o figures/"
+                f"cannot write '{folder / name}': it is a model to be drawn; name another folder, as in -o figures/"
             )
 
 
-def renamed(names: Mapping[str, str]) -> Iterator[str]:
-    """Which models are drawn in files with a number, so that one knows which is which.
+def renamed(models: Sequence[Reference], names: Sequence[str]) -> Iterator[str]:
+    """Report which models are drawn in files with a number.
 
-    >>> list(renamed({"a/net.json": "net.svg", "b/net.json": "net-2.svg"}))
+    >>> list(renamed([parse("a/net.json"), parse("b/net.json")], ["net.svg", "net-2.svg"]))
     ['b/net.json is drawn in net-2.svg']
     """
-    for model, name in names.items():
-        if Path(name).stem != stem(model):
+    for model, name in zip(models, names, strict=True):
+        if Path(name).stem != model.stem:
             yield f"{model} is drawn in {name}"

@@ -1,7 +1,7 @@
-"""Batching: many tasks in this process, over several, or over a cluster; a worker that dies takes no other task with it.
+"""Run many tasks in this process or in several; a worker that dies takes no other task with it.
 
-Each way gives every item with its result as soon as that is there, in no order; a task whose worker died has the error instead.
-A task raises nothing itself. Whoever stops early closes the iterator, and nothing is left running on this machine.
+Each function yields every item with its result as soon as it is there, in any order; a task whose worker died has the
+error instead. A task raises nothing itself. Close the iterator to stop early: nothing is left running on this machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 _LEAST = 2
-"""joblib starts no process for one job alone: it would be done in this one."""
+"""Processes: joblib starts none for a single job, which would run in this one."""
 
 
 def processors() -> int:
-    """How many processes this machine runs at once, as far as this one may use it."""
+    """Return the number of processors that this process may use."""
     import joblib
 
     return int(joblib.cpu_count())
@@ -36,22 +36,22 @@ def processors() -> int:
 def in_processes(
     task: Callable[[Item], Result], items: Sequence[Item], jobs: int
 ) -> Generator[tuple[Item, Result | WorkerDied], None, None]:
-    """Each item with its result, as soon as it is there.
+    """Yield each item with its result as soon as it is there.
 
-    Where a process dies, all of them are started anew for the rest. Any task that had begun may be the one that died with it:
-    each is tried once more in the end, alone.
+    If a process dies, all of them are restarted for the rest. Any task that had begun may be to blame: each is tried
+    once more at the end, alone.
 
     Args:
-        task: a function that can be imported; it raises nothing.
-        items: what it is called with, one at a time.
-        jobs: processes, two or more.
+        task: a function that can be imported and that raises nothing.
+        items: its arguments, one at a time.
+        jobs: the number of processes, two or more.
 
     >>> sorted(in_processes(abs, [1, -2, 3], 2))
     [(-2, 2), (1, 1), (3, 3)]
     """
     waiting = dict(enumerate(items))
     suspects: dict[int, Item] = {}
-    with _closed_in_the_end():
+    with _ending_processes():
         while waiting:
             begun: dict[int, Item] = {}
             try:
@@ -66,23 +66,20 @@ def in_processes(
 
 
 def _alone(task: Callable[[Item], Result], item: Item) -> Result | WorkerDied:
-    """Its result, with nothing beside it."""
     try:
         [(_, result)] = _in_pool(task, {0: item}, _LEAST, {})
     except BrokenExecutor:
-        return WorkerDied(
-            "the process that worked on it was killed or ended itself, also when nothing else ran; perhaps memory ran out"
-        )
+        return WorkerDied("its process was killed or ended itself, also when it ran alone; perhaps memory ran out")
     return result
 
 
 def _in_pool(
     task: Callable[[Item], Result], items: Mapping[int, Item], jobs: int, begun: dict[int, Item]
 ) -> Iterator[tuple[int, Result]]:
-    """Numbers with results; ``begun`` gets what is handed to the processes, which are as many as ``jobs``.
+    """Yield numbers with results; add to ``begun`` what is handed to the processes.
 
     Raises:
-        BrokenExecutor: one of them died, and with it all.
+        BrokenExecutor: a process died, and the others with it.
     """
     import joblib
 
@@ -98,14 +95,14 @@ def _in_pool(
 
 
 def _numbered(task: Callable[[Item], Result], number: int, item: Item) -> tuple[int, Result]:
-    """Runs in a worker. Ctrl-C reaches every process of a terminal; the main one answers for all."""
+    """Run a task in a worker, which ignores Ctrl-C: the main process answers for all."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     return number, task(item)
 
 
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
-    """A process that is started in here ignores Ctrl-C from its first moment on."""
+    """Let processes that are started in this block ignore Ctrl-C from their first moment."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -117,8 +114,8 @@ def _interrupts_ignored() -> Iterator[None]:
 
 
 @contextmanager
-def _closed_in_the_end() -> Iterator[None]:
-    """No process outlives this, and joblib's remarks on tasks that were stopped are not shown."""
+def _ending_processes() -> Iterator[None]:
+    """End all processes when the block ends, without joblib's warnings about stopped tasks."""
     from joblib.externals.loky import get_reusable_executor
 
     with warnings.catch_warnings():
@@ -132,7 +129,7 @@ def _closed_in_the_end() -> Iterator[None]:
 def in_this_process(
     task: Callable[[Item], Result], items: Sequence[Item]
 ) -> Generator[tuple[Item, Result], None, None]:
-    """Each item with its result.
+    """Yield each item with its result.
 
     >>> list(in_this_process(abs, [1, -2]))
     [(1, 1), (-2, 2)]

@@ -1,54 +1,60 @@
-"""What the command line keeps of library models from one call to the next, so that the second time torch is not imported.
+"""Cache the graphs of library models from one command to the next, so that the second time torch is not imported.
 
-Nothing is found again that could have become another: the key says what was asked for and what the installation looks like
-(:mod:`~fxviz._cli.cache.installation`), the entry names the source files that were loaded, with a digest of their states
-(:mod:`~fxviz._cli.cache.installation`). A model of the user's own has no entry. Once its code ran nothing more is read or kept in this
-process, as that code may have changed a library; nor is it in a process that had imported torch before this command line.
-A cache that cannot be used is no error: the work is done.
+An entry is used only if nothing that it depends on has changed: its key holds the question and the state of the
+    installation,
+and it names the source files that were loaded, with a digest of their states (:mod:`~fxviz._cli.cache.installation`). A
+model of the user's own has no entry. Once its code has run, nothing more is read or cached in this process, as that
+code may have changed a library; nor in a process that had imported torch before this command line. A cache that cannot
+be used is not an error: the model is traced.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 
 from fxviz._cli.cache.entry import Entry, Question, clear, files, of_names, of_trace, place
 from fxviz._cli.cache.installation import reasons
 from fxviz._graph import ArchGraph
-from fxviz._sources.reference import parse
+from fxviz._graph.options import TraceOptions
+from fxviz._sources.inputs import Arguments
+from fxviz._sources.reference import Reference
 
 __all__ = ["clear", "files", "graph", "names", "place", "reasons"]
 
 _Made = TypeVar("_Made")
 
 _foreign = [name for name in ("torch",) if name in sys.modules]
-"""What may have changed a library in this process: whoever imported torch before, and then models of the user's own."""
+"""Whatever may have changed a library in this process: an earlier import of torch, then models of the user's own."""
 
 
-def graph(model: str, how: Mapping[str, Any], make: Callable[[], ArchGraph]) -> ArchGraph:
-    """The graph of a model: the kept one, or else the one that ``make`` makes, which is kept if it may be.
+def graph(
+    model: Reference, inputs: Arguments | None, options: TraceOptions, make: Callable[[], ArchGraph]
+) -> ArchGraph:
+    """Return the cached graph of a model, or the one that ``make`` makes, which is cached if it may be.
 
     Args:
-        model: what :func:`fxviz.trace` takes by name, or a saved graph.
-        how: its other arguments, those that were given.
-        make: traces the model; what it raises is raised.
+        model: a model or a saved graph.
+        inputs: the arguments of forward; None if none are given.
+        options: how it is built and run.
+        make: traces the model; its errors are raised.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
     >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
     >>> empty = ArchGraph(ModelInfo("Net", "net.py", "Net"), trace, (), (), (Scope(0, "", "Net", 0, None),), ())
-    >>> graph("net.py:Net", {}, lambda: empty) is empty
+    >>> graph(Reference("file", "net.py", "Net"), None, TraceOptions(), lambda: empty) is empty
     True
     """
-    question = _tried(lambda: of_trace(model, how))
-    if question is None and _is_foreign(model):
-        _foreign.append(model)
+    question = of_trace(model, inputs, options)
+    if question is None and model.kind not in ("library", "graph"):
+        _foreign.append(str(model))
     return _kept(question, make, ArchGraph.to_json, ArchGraph.from_json)
 
 
 def names(library: str, make: Callable[[], list[str]]) -> list[str]:
-    """The names of a library's models: the kept ones, or else those that ``make`` lists, which are kept if they may be.
+    """Return the cached names of a library's models, or those that ``make`` lists, which are cached if they may be.
 
     >>> names("a library that is not installed", lambda: ["net"])
     ['net']
@@ -71,14 +77,8 @@ def _kept(
 
 
 def _tried(step: Callable[[], _Made]) -> _Made | None:
-    """What a step of the cache gives; None where it fails, for whatever reason."""
+    """Return the result of a step of the cache; None where it fails, for whatever reason."""
     try:
         return step()
     except Exception:
         return None
-
-
-def _is_foreign(model: str) -> bool:
-    """Whether tracing this model runs code that is no library's."""
-    reference = _tried(lambda: parse(model))
-    return reference is None or reference.kind not in ("library", "graph")

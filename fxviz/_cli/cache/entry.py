@@ -1,4 +1,4 @@
-"""One entry: a compressed file with a line that says what it answers and what it was made from, and then the answer."""
+"""Keep the entries of the cache: compressed files that hold a question, the state of its sources, and the answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +17,17 @@ from fxviz._cli.cache import installation
 from fxviz._cli.cache.installation import NotKept, described
 from fxviz._graph.files import write_whole
 from fxviz._graph.options import TraceOptions
-from fxviz._sources.reference import Reference, parse
+from fxviz._sources.inputs import Arguments
+from fxviz._sources.reference import Reference
 
 
 @dataclass(frozen=True)
 class Entry:
-    """The place of an answer, be it there or not.
+    """The place of an answer (it may not exist yet).
 
     Attributes:
         path: its file.
-        key: what was asked for, and what the installation looked like then.
+        key: the question, and the state of the installation.
     """
 
     path: Path
@@ -34,23 +35,23 @@ class Entry:
 
     @classmethod
     def to(cls, question: Question) -> Entry:
-        """The entry that answers ``question`` for this installation.
+        """Return the entry that answers ``question`` for this installation.
 
         Raises:
-            NotKept: of this installation nothing is kept, or something else than a file is in the entry's place.
+            NotKept: this installation is not cached, or the entry's path is not a file.
         """
         key = json.dumps({"asked": dict(question.asked), "installation": described(question.library)}, sort_keys=True)
         path = place() / f"{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
         if path.exists() and not path.is_file():
-            raise NotKept(f"{path} is no file")
+            raise NotKept(f"{path} is not a file")
         return cls(path, key)
 
     def read(self) -> str:
-        """The answer, and a note that it was of use.
+        """Return the answer, and note that it was used.
 
         Raises:
-            OSError: there is none, it cannot be read, or a source file is gone.
-            EOFError: it is cut short.
+            OSError: there is none, it cannot be read, or a source file is missing.
+            EOFError: it is truncated.
             zlib.error: it is damaged.
             ValueError: it answers something else, or a source file has changed.
         """
@@ -58,17 +59,17 @@ class Entry:
             head, _, text = file.read(BOUND).decode().partition("\n")
         said = json.loads(head)
         if said["key"] != self.key or said["state"] != installation.state(said["sources"]):
-            raise ValueError("the entry is of another key, or out of date")
+            raise ValueError("the entry has another key, or is out of date")
         with suppress(OSError):
             os.utime(self.path)
         return text
 
     def write(self, text: str) -> None:
-        """Keep an answer; those that were not of use for the longest time make room for it.
+        """Write an answer; the least recently used ones make room for it.
 
         Raises:
-            OSError, BadOutput: the folder takes no file.
-            ValueError: a source file was changed since this process began.
+            OSError, BadOutput: the folder cannot be written.
+            ValueError: a source file has changed since this process began.
         """
         files = installation.loaded()
         state = installation.state(files)
@@ -81,11 +82,11 @@ class Entry:
 
 @dataclass(frozen=True)
 class Question:
-    """Something that depends on a library and on nothing else.
+    """A question whose answer depends on a library and on nothing else.
 
     Attributes:
         library: "torchvision", "timm" or "transformers".
-        asked: what is asked, as plain values.
+        asked: the question, as plain values.
     """
 
     library: str
@@ -93,7 +94,7 @@ class Question:
 
 
 def of_names(library: str) -> Question:
-    """The question for the names of a library's models.
+    """Return the question for the names of a library's models.
 
     >>> of_names("timm")
     Question(library='timm', asked={'names': 'timm'})
@@ -101,55 +102,43 @@ def of_names(library: str) -> Question:
     return Question(library, {"names": library})
 
 
-def of_trace(model: str, how: Mapping[str, Any]) -> Question | None:
-    """The question for a model's graph; None if the answer depends on more than a library.
+def of_trace(model: Reference, inputs: Arguments | None, options: TraceOptions) -> Question | None:
+    """Return the question for a model's graph; None if the answer depends on more than a library.
 
-    Args:
-        model: what :func:`fxviz.trace` takes by name.
-        how: its other arguments, those that were given.
-
-    Raises:
-        UsageError: there can be no such model, or the options do not fit.
-
-    >>> of_trace("timm:resnet50", {"batch": 2}).library
+    >>> of_trace(Reference("library", "timm", "resnet50"), None, TraceOptions(batch=2)).library
     'timm'
-    >>> of_trace("net.py:Net", {}), of_trace("resnet18", {"device": "cpu"}), of_trace("resnet18", {"weights": "DEFAULT"})
-    (None, None, None)
+    >>> of_trace(Reference("file", "net.py", "Net"), None, TraceOptions()) is None
+    True
     """
-    reference = parse(model)
-    known = {field.name for field in fields(TraceOptions)}
-    if not _is_of_library(reference) or not how.keys() <= known | {"inputs", "batch"}:
+    depends_on_more = options.device != "meta" or options.partial or options.weights is not None or options.download
+    if depends_on_more or not _is_of_library(model):
         return None
-    options = TraceOptions(**{name: value for name, value in how.items() if name in known})
-    if options.device != "meta" or options.partial:
-        return None
-    given = {"inputs": repr(how.get("inputs")), "batch": how.get("batch")}
-    return Question(reference.place, {"model": model, **given, **asdict(options)})
+    return Question(model.place, {"model": str(model), "inputs": repr(inputs), **asdict(options)})
 
 
 def _is_of_library(reference: Reference) -> bool:
-    """Whether a library has the model by this name; after "transformers:" may stand the file of a configuration."""
+    """Return whether a library has the model by this name: "transformers:" may be followed by a configuration file."""
     return reference.kind == "library" and not reference.name.lower().endswith(".json")
 
 
 SUFFIX = ".json.gz"
 BOUND = 256_000_000
-"""Bytes of all entries together, at most; a traced model takes about 20 kB."""
+"""The largest total size of all entries, in bytes; a traced model takes about 20 kB."""
 
 VARIABLE = "FXVIZ_CACHE"
-"""The environment variable that names another folder than the user's cache."""
+"""The environment variable for another folder than the user's cache."""
 
 _TAG = "CACHEDIR.TAG"
 _TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of fxviz, which 'fxviz cache clear' empties.\n"
-"""Programs that make backups leave a folder with this file out (https://bford.info/cachedir/)."""
+"""Backup programs skip a folder with this file (https://bford.info/cachedir/)."""
 
 _OURS = re.compile(rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}|\.fxviz\.\w+\.part")
-"""An entry, or the beginning of one that a process was killed over."""
+"""An entry, or the part of one that a killed process left behind."""
 
 
 @dataclass(frozen=True)
 class File:
-    """A file of the cache: its path, its bytes, and when it was of use last, in nanoseconds."""
+    """A file of the cache: its path, its size in bytes, and when it was last used, in nanoseconds."""
 
     path: Path
     size: int
@@ -157,7 +146,7 @@ class File:
 
 
 def place() -> Path:
-    """The folder of the entries, be it there or not.
+    """Return the cache directory (it may not exist yet).
 
     >>> place().name
     'traces'
@@ -171,10 +160,10 @@ def place() -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Make the folder, marked as a cache.
+    """Create the cache directory, marked as a cache.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with suppress(FileExistsError), (folder / _TAG).open("x", encoding="utf-8") as tag:
@@ -182,10 +171,10 @@ def prepare(folder: Path) -> None:
 
 
 def files(folder: Path) -> list[File]:
-    """What of fxviz lies in the folder, the first the one that was not of use for the longest time.
+    """Return the files of fxviz in the folder, the least recently used first.
 
     Raises:
-        OSError: the folder cannot be read; one that is not there is empty.
+        OSError: the folder cannot be read; a missing one is empty.
 
     >>> files(Path("no such folder"))
     []
@@ -197,7 +186,7 @@ def files(folder: Path) -> list[File]:
 
 
 def trim(folder: Path, bound: int) -> None:
-    """Remove the files that were not of use for the longest time, until those that stay have ``bound`` bytes at most.
+    """Remove the least recently used files until the others have at most ``bound`` bytes.
 
     Raises:
         OSError: the folder cannot be read.
@@ -216,7 +205,7 @@ def clear(folder: Path) -> list[File]:
     """Remove all entries, and the folder if nothing else is in it.
 
     Returns:
-        What was removed.
+        The files that were removed.
 
     Raises:
         OSError: one cannot be removed.

@@ -1,4 +1,4 @@
-"""What the installation looks like, without importing any of it. The second half of a key."""
+"""Describe the installed libraries without importing them, as part of the key of a cache entry."""
 
 from __future__ import annotations
 
@@ -15,28 +15,31 @@ from typing import Any
 from fxviz._sources.reference import LIBRARIES
 
 _ALWAYS = ("fxviz", "torch", "torchvision")
-"""Every graph is made by these."""
+"""The libraries that make every graph."""
 
 _IMPORTABLE = (".py", ".pyc", ".so", ".pyd", ".pth", ".egg-link")
-"""Files that can decide what an import brings."""
+"""Suffixes of files that can change what an import finds."""
 
-_SETTINGS = "ACCELERATE_ CUDA_ FLASH_ HIP_ NPU_ PT_HPU_ PYTORCH ROCR_ TIMM_ TORCH_ TRANSFORMERS_ TRUST_REMOTE_CODE USE_ WORLD_SIZE XLA_"
-"""Environment variables that change what the libraries build begin with one of these. Those of torch's compiler are not among
-them: it sets one itself when it is imported."""
+_SETTINGS = (
+    "ACCELERATE_ CUDA_ FLASH_ HIP_ NPU_ PT_HPU_ PYTORCH ROCR_ TIMM_ TORCH_ TRANSFORMERS_ TRUST_REMOTE_CODE USE_ "
+    "WORLD_SIZE XLA_"
+)
+"""Prefixes of environment variables that change what the libraries build. Those of torch's compiler are not among them:
+it sets one itself when it is imported."""
 
 _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
-"""Present where there is an accelerator, which some libraries ask for when they are imported."""
+"""Devices of an accelerator, which some libraries look for when they are imported."""
 
 
 class NotKept(Exception):
-    """Why nothing of a library is kept."""
+    """The reason why nothing of a library is cached."""
 
 
 def described(library: str) -> dict[str, Any]:
-    """What a model of ``library`` depends on beside its name and options, as plain values.
+    """Return everything that a model of ``library`` depends on beside its name and options, as plain values.
 
     Raises:
-        NotKept: a part is missing, or is not an installed copy.
+        NotKept: a library is missing, or is not an installed copy.
 
     >>> described("a library that is not installed")
     Traceback (most recent call last):
@@ -54,10 +57,10 @@ def described(library: str) -> dict[str, Any]:
 
 
 def record(name: str) -> Path:
-    """The folder in which the installer left what it knows of a library (``torch-2.4.0.dist-info``).
+    """Return the folder of a library's metadata (``torch-2.4.0.dist-info``).
 
-    It stands beside the library itself, unless that is installed in editable mode or comes from elsewhere by chance (the
-    current folder, PYTHONPATH).
+    It stands beside the library itself, unless that is installed in editable mode or found elsewhere (the current
+    folder, PYTHONPATH).
 
     Raises:
         NotKept: there is none.
@@ -80,7 +83,7 @@ def record(name: str) -> Path:
 
 
 def reasons() -> dict[str, str]:
-    """Why nothing is kept of a library's models, "" where they are kept.
+    """Return for each library the reason why its models are not cached; "" if they are.
 
     >>> list(reasons())
     ['torchvision', 'timm', 'transformers']
@@ -101,9 +104,9 @@ def _records(library: str) -> list[Path]:
 
 
 def _search_path() -> Iterator[list[Any]]:
-    """For each folder that Python searches what an import could find in it, the names of all installed libraries among that.
+    """Yield each folder of the search path with the names that an import could find in it.
 
-    A folder in which there is nothing to find is left out: a worker of a cluster has one with a name of its own.
+    A folder without any is left out: a worker of a cluster has one with a name of its own.
     """
     for folder in sys.path:
         try:
@@ -123,12 +126,12 @@ def _matters(entry: os.DirEntry[str]) -> bool:
 
 
 def _seen(entry: os.DirEntry[str]) -> tuple[str, int]:
-    """Its name; with it, for a file that extends the search path, when it was changed."""
+    """Return the name, and for a file that extends the search path also when it was changed."""
     return entry.name, entry.stat().st_mtime_ns if entry.name.endswith(".pth") else 0
 
 
 def _changed(path: Path) -> int:
-    """When a file was changed, in nanoseconds; 0 if there is none."""
+    """Return when a file was changed, in nanoseconds; 0 if it does not exist."""
     try:
         return path.stat().st_mtime_ns
     except OSError:
@@ -140,17 +143,17 @@ def _digest(value: Any) -> str:
 
 
 STARTED = time.time_ns()
-"""When this module was imported. The libraries are imported later, so what was not changed since then is what was loaded."""
+"""The time when this module was imported: files that have not changed since then are as they were loaded."""
 
 _ROUNDED = 2 * 10**9
-"""Nanoseconds by which a file system may round the time of a change."""
+"""The coarsest time of change of a file system, in nanoseconds."""
 
 _TICK = 2 * 10**7
-"""Nanoseconds by which the clock that stamps files may be late."""
+"""The delay of the clock that stamps files, in nanoseconds."""
 
 
 def loaded() -> list[str]:
-    """The files of all modules that this process has imported, without those of the standard library.
+    """Return the files of all imported modules, without those of the standard library.
 
     >>> __file__ in loaded(), hashlib.__file__ in loaded()
     (True, False)
@@ -160,9 +163,9 @@ def loaded() -> list[str]:
 
 
 def state(files: Iterable[str]) -> str:
-    """A digest of the states of files, another one as soon as one of them was changed, or a file came or went beside them.
+    """Return a digest of files that changes when one of them changes, or when a file appears or disappears beside them.
 
-    A new file may be imported in the place of one that is still there (``resnet/__init__.py`` before ``resnet.py``).
+    A new file may be imported in place of one that is still there (``resnet/__init__.py`` before ``resnet.py``).
 
     Raises:
         OSError: a file is missing.
@@ -178,9 +181,9 @@ def state(files: Iterable[str]) -> str:
 
 
 def check_unchanged(files: Iterable[str]) -> None:
-    """Refuse files that were changed since this process began: it may have loaded what they held before.
+    """Refuse files that have changed since this process began, which may have loaded their earlier content.
 
-    A file that takes the place of another one may bring an old time of change with it, but not an old change of status.
+    A file that replaces another one may have an old time of modification, but not an old change of status.
 
     Raises:
         OSError: a file is missing.
@@ -191,7 +194,7 @@ def check_unchanged(files: Iterable[str]) -> None:
     for path in files:
         seen = os.stat(path)  # noqa: PTH116
         if seen.st_mtime_ns > STARTED - _ROUNDED or seen.st_ctime_ns > STARTED - _TICK:
-            raise ValueError(f"{path} was changed in the meantime")
+            raise ValueError(f"{path} has changed in the meantime")
 
 
 def _is_standard(name: str) -> bool:

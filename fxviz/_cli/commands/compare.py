@@ -1,4 +1,4 @@
-"""``fxviz compare``: models side by side."""
+"""Run ``fxviz compare``: models side by side."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 from fxviz import _api
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
-from fxviz._cli.steps import MODEL, figure_target, give, one_graph_of, tell_failures, tell_remarks, write_figure
+from fxviz._cli.steps import MODEL, figure_target, give, one_graph_of, report_failures, report_remarks, write_figure
 from fxviz._errors import FxvizError, TraceError, UsageError, choice, shown
 from fxviz._graph import ArchGraph
-from fxviz._render.differences import told
-from fxviz._render.figure import PICTURES, RenderOptions
+from fxviz._render.differences import summary_line
+from fxviz._render.figure import PICTURES
 from fxviz._report.tables import FORMS, check_form
-from fxviz._sources.reference import is_graph_file
+from fxviz._sources.reference import Reference, parse
 
 
 @spread
@@ -26,7 +26,7 @@ def compare(
     target: Annotated[
         str | None,
         output(
-            f"Draw the second of two models, and what differs from the first, in place of the table: {choice(PICTURES)}."
+            f"Draw the second of two models with its differences from the first, not the table: {choice(PICTURES)}."
         ),
     ] = None,
     draw: Draw,
@@ -36,77 +36,83 @@ def compare(
     """Show models side by side: parameters, MACs, layers, skips, memory, and where the parameters are."""
     with reported(talk.debug):
         check_form(form)
-        if len(models) < 2:
+        references = [parse(model) for model in models]
+        if len(references) < 2:
             raise UsageError(f"nothing to compare '{models[0]}' with: name two models or more")
-        options = _figure_options(models, form, target, draw)
-        path = None if options is None else figure_target(target, models[-1], draw, PICTURES)
-        run.keywords()
-        _check_weights(models, run)
-        tell_remarks(run, talk)
-        graphs = _graphs(models, run, talk)
-        if options is None:
-            give(_api.compare(*graphs), form)
-        else:
+        is_figure = _is_figure(references, form, target, draw)
+        path = figure_target(target, references[-1], draw, PICTURES) if is_figure else None
+        run.arguments()
+        _check_weights(references, run)
+        report_remarks(run, talk)
+        graphs = _graphs(references, run, talk)
+        if is_figure:
             old, new = graphs
-            figure = _api.diff(old, new, options)
-            write_figure(figure, path, draw, talk, told(figure.view))
-        tell_failures(zip(graphs, models, strict=True))
+            figure = _api.difference_of(old, new, draw.render)
+            write_figure(figure, path, draw, talk, summary_line(figure.view))
+        else:
+            give(_api.compare(*graphs), form)
+        report_failures(zip(graphs, references, strict=True))
 
 
-def _figure_options(models: list[str], form: str, target: str | None, draw: Draw) -> RenderOptions | None:
-    """How the figure is drawn, None if none is wanted; what does not go together is found before the work starts."""
+def _is_figure(models: list[Reference], form: str, target: str | None, draw: Draw) -> bool:
+    """Return whether a figure is wanted; refuse options that do not go together before the work starts."""
     if target is None:
         if draw != Draw():
-            raise UsageError("options of a figure need one: name its file with -o FILE, or leave them out")
-        return None
+            raise UsageError("options of a figure need a file: name it with -o FILE, or leave them out")
+        return False
     if len(models) != 2:
         raise UsageError(
-            f"a figure shows what differs between two models, and {len(models)} are named: leave -o out, or name two"
+            f"a figure shows the differences of two models, and {len(models)} are named: leave out -o, or name two"
         )
     if form != "table":
-        raise UsageError(f"-o writes a figure in place of the table: leave --format {shown(form)} or -o out")
-    options = draw.options()
-    options.check_difference()
-    return options
+        raise UsageError(f"-o writes a figure in place of the table: leave out --format {shown(form)} or -o")
+    draw.render.check_difference()
+    return True
 
 
-def _traced(models: list[str]) -> list[str]:
-    """The models that are yet to be traced, each once."""
-    return [model for model in dict.fromkeys(models) if not is_graph_file(model)]
+def _to_trace(models: list[Reference]) -> list[Reference]:
+    """Return the models that are yet to be traced, each once."""
+    return [model for model in _each_once(models) if not model.is_graph]
 
 
-def _check_weights(models: list[str], run: Run) -> None:
-    """One file of weights is that of one model; of published ones each model has its own under a name."""
+def _each_once(models: list[Reference]) -> list[Reference]:
+    return list({str(model): model for model in models}.values())
+
+
+def _check_weights(models: list[Reference], run: Run) -> None:
+    """Refuse one file of weights for several models; published weights may have the same name for each."""
     from fxviz._sources.checkpoints import is_checkpoint
 
-    if run.weights is not None and is_checkpoint(run.weights) and len(_traced(models)) > 1:
-        raise UsageError(f"--weights {shown(run.weights)} is a file, which fits one model: {_each('--weights FILE')}")
+    weights = run.trace.weights
+    if weights is not None and is_checkpoint(str(weights)) and len(_to_trace(models)) > 1:
+        raise UsageError(f"--weights {shown(str(weights))} is a file, which fits one model: {_each('--weights FILE')}")
 
 
 def _each(how: str) -> str:
     return f"trace each to .json (fxviz trace MODEL {how} -o NAME.json) and compare these"
 
 
-def _graphs(models: list[str], run: Run, talk: Talk) -> list[ArchGraph]:
-    """The graphs of the models, saved ones read before anything is traced, each once.
+def _graphs(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
+    """Return the graphs of the models, each found once; saved ones are read before anything is traced.
 
-    How a model is run says nothing to a saved graph, and is refused where there are no others.
+    Options of a run do not apply to a saved graph, and are refused where there are no models to trace.
     """
-    traced = _traced(models)
+    to_trace = _to_trace(models)
     found: dict[str, ArchGraph] = {}
-    for model in dict.fromkeys(sorted(models, key=lambda model: not is_graph_file(model))):
-        saved = bool(traced) and model not in traced
-        found[model] = _graph(model, Run() if saved else run, talk, len(traced) > 1)
-    return [found[model] for model in models]
+    for model in sorted(_each_once(models), key=lambda model: not model.is_graph):
+        saved = bool(to_trace) and model.is_graph
+        found[str(model)] = _graph(model, Run() if saved else run, talk, len(to_trace) > 1)
+    return [found[str(model)] for model in models]
 
 
-def _graph(model: str, run: Run, talk: Talk, several: bool) -> ArchGraph:
-    """The graph of one of several models; an error says of which, and how each gets inputs of its own."""
+def _graph(model: Reference, run: Run, talk: Talk, several: bool) -> ArchGraph:
+    """Return the graph of one of several models; an error says of which, and how each gets inputs of its own."""
     try:
         return one_graph_of(model, run, talk)
     except FxvizError as error:
-        said = str(error) if model in str(error) else f"{model}: {error}"
-        if several and isinstance(error, TraceError) and (run.input or "--input" in said):
-            said += f"; where one --input does not fit all models, {_each('--input SPEC')}"
-        error.args = (said,)
+        message = error.for_command_line
+        message = message if str(model) in message else f"{model}: {message}"
+        if several and isinstance(error, TraceError) and (run.input or "--input" in message):
+            message += f"; where one --input does not fit all models, {_each('--input SPEC')}"
+        error.args = (message,)
         raise

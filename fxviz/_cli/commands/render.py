@@ -1,4 +1,4 @@
-"""``fxviz render``: a figure in a file, or many in a folder."""
+"""Run ``fxviz render`` (figures of one model or of many) and ``fxviz trace`` (the graph in a file)."""
 
 from __future__ import annotations
 
@@ -6,16 +6,24 @@ from typing import Annotated
 
 import typer
 
-from fxviz import _api
 from fxviz._cli import streams
 from fxviz._cli.batch import Many, is_batch, render_batch
+from fxviz._cli.batch.names import parse_all
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
-from fxviz._cli.steps import MODEL, figure_target, graph_of, target_for, tell_failure, tell_written, write_figure
+from fxviz._cli.steps import (
+    MODEL,
+    figure_target,
+    graph_of,
+    report_failure,
+    report_written,
+    target_for,
+    write_figure,
+)
 from fxviz._errors import UsageError, choice, shown
-from fxviz._render.figure import SUFFIXES
+from fxviz._render.figure import SUFFIXES, figure_of
 from fxviz._report.summary import headline
-from fxviz._sources.reference import is_graph_file
+from fxviz._sources.reference import Reference, parse
 
 
 @spread
@@ -31,7 +39,7 @@ def render(
     target: Annotated[
         str | None,
         output(
-            f"Write here: {choice(SUFFIXES)}; '-': SVG to standard output; FOLDER/: MODEL.svg in there. Default: MODEL.svg."
+            f"Write here: {choice(SUFFIXES)}; '-': SVG on standard output; FOLDER/: MODEL.svg in it. Default: MODEL.svg."
         ),
     ] = None,
     *,
@@ -42,23 +50,23 @@ def render(
 ) -> None:
     """Draw a model, or a graph saved by 'fxviz trace'; or many into a folder."""
     with reported(talk.debug):
-        if is_batch(models, target, many):
-            render_batch(models, target, many, draw, run, talk)
+        references = [parse(models[0])] if len(models) == 1 else parse_all(models)
+        if is_batch(references, target, many):
+            render_batch(references, target, many, draw, run, talk)
         else:
-            _render_one(models[0], target, many, draw, run, talk)
+            _render_one(references[0], target, many, draw, run, talk)
 
 
-def _render_one(model: str, target: str | None, many: Many, draw: Draw, run: Run, talk: Talk) -> None:
+def _render_one(model: Reference, target: str | None, many: Many, draw: Draw, run: Run, talk: Talk) -> None:
     many.check(draw)
     if many.form is not None:
         raise UsageError(
             f"--format {shown(many.form)} is for a folder: name one (-o figures/), or the file with its suffix"
         )
-    options = draw.options()
     path = figure_target(target, model, draw)
     graph = graph_of(model, run, talk)
-    write_figure(_api.render(graph, options), path, draw, talk, headline(graph, options.color_by))
-    tell_failure(graph, model)
+    write_figure(figure_of(graph, draw.render), path, draw, talk, headline(graph, draw.render.color_by))
+    report_failure(graph, model)
 
 
 @spread
@@ -69,15 +77,16 @@ def trace(
     run: Run,
     talk: Talk,
 ) -> None:
-    """Save what a model does as a graph (networkx node-link JSON)."""
+    """Save the graph of a model (networkx node-link JSON)."""
     with reported(talk.debug):
-        if is_graph_file(model):
-            raise UsageError(f"'{model}' is a saved graph, traced already; draw it with 'fxviz render {model}'")
-        path = target_for(target, model, ".json", (".json",))
-        graph = graph_of(model, run, talk)
+        reference = parse(model)
+        if reference.is_graph:
+            raise UsageError(f"'{model}' is a saved graph, traced already: draw it with 'fxviz render {model}'")
+        path = target_for(target, reference, ".json", (".json",))
+        graph = graph_of(reference, run, talk)
         if path is None:
             streams.give(graph.to_json())
         else:
             graph.save(path)
-            tell_written(path, graph, talk)
-        tell_failure(graph, model)
+            report_written(path, graph, talk)
+        report_failure(graph, reference)

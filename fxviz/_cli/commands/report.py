@@ -10,12 +10,12 @@ from fxviz import _api
 from fxviz._cli import streams
 from fxviz._cli.messages import patience, reported
 from fxviz._cli.options import NoCache, Run, Talk, option, spread
-from fxviz._cli.steps import MODEL, give, graph_of, names_of, tell_failure, terminal_width
+from fxviz._cli.steps import MODEL, give, graph_of, names_of, report_failure, terminal_width
 from fxviz._errors import UnknownModel
 from fxviz._report import explain as sentences
 from fxviz._report import tables
 from fxviz._report.summary import SORTS, SummaryOptions, summarize
-from fxviz._sources.reference import is_graph_file, stem
+from fxviz._sources.reference import parse
 
 
 @spread
@@ -38,9 +38,10 @@ def summary(
     with reported(talk.debug):
         options = SummaryOptions(depth, sort, top, all)
         tables.check_form(form)
-        graph = graph_of(model, run, talk)
+        reference = parse(model)
+        graph = graph_of(reference, run, talk)
         give(summarize(graph, options), form)
-        tell_failure(graph, model)
+        report_failure(graph, reference)
 
 
 @spread
@@ -58,9 +59,10 @@ def explain(
     with reported(talk.debug):
         sentences.check_language(lang)
         sentences.check_form(form)
-        graph = graph_of(model, run, talk)
+        reference = parse(model)
+        graph = graph_of(reference, run, talk)
         give(sentences.explained(graph, lang), form)
-        tell_failure(graph, model)
+        report_failure(graph, reference)
 
 
 @spread
@@ -73,11 +75,12 @@ def info(
     The model is built, not run; nothing is downloaded.
     """
     with reported(debug):
-        from fxviz._report.info import words
+        from fxviz._report.info import to_text
 
-        with patience(f"loading {model}", is_graph_file(model)):
-            known = _api.inform(model)
-        streams.give(words(known, f"{stem(model)}.svg", terminal_width()) + "\n")
+        reference = parse(model)
+        with patience(f"loading {model}", reference.is_graph):
+            known = _api.information_of(reference)
+        streams.give(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
 
 
 @spread
