@@ -62,8 +62,7 @@ def lowest(session: nox.Session) -> None:
     """Draw and test with the lowest version of every direct dependency that pyproject.toml allows."""
     constraints = Path(session.create_tmp()) / "lowest.txt"
     constraints.write_text("\n".join(_lowest(each) for each in PROJECT["dependencies"]) + "\n", encoding="utf-8")
-    # The oldest torch knows only numpy 1 in full; numpy is its dependency, not ours.
-    session.install("-e", ".", *_requirements("dev", *TEST_TOOLS), "numpy<2.3", "--constraint", str(constraints))
+    session.install("-e", ".", *_requirements("dev", *TEST_TOOLS), "--constraint", str(constraints))
     session.run("pip", "list")
     _draw_resnet18(session)
     session.run("pytest", "-n", "0", "-q", *(session.posargs or QUICK_TESTS))
@@ -107,6 +106,8 @@ def without_torch(session: nox.Session) -> None:
     """Draw a saved graph where torch is not installed; a model's name gets one sentence that says what to install."""
     folder = Path(session.create_tmp()).resolve()
     light = [each for each in PROJECT["dependencies"] if _name(each) not in TORCH]
+    command = f"pip install {' '.join(map(_name, light))}\n"
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8"), f"the README does not say: {command}"
     session.install(*light)
     session.install("--no-deps", str(_built_wheel(session, folder)))
     session.chdir(folder)
@@ -114,7 +115,7 @@ def without_torch(session: nox.Session) -> None:
     session.run("fxviz", "render", str(saved), "-o", "saved.svg")
     session.run("fxviz", "summary", str(saved))
     session.run("fxviz", "explain", str(saved))
-    for command in ("render", "trace", "summary", "explain", "info"):
+    for command in ("render", "trace", "summary", "explain", "info", "list"):
         said = session.run("fxviz", command, "resnet18", success_codes=[2], silent=True)
         assert "pip install torch torchvision" in str(said), said
         assert str(said).count("\n") == 1, said
@@ -158,10 +159,7 @@ def _name(requirement: str) -> str:
 
 
 def _lowest(requirement: str) -> str:
-    """Return the constraint to the lowest version that a requirement allows: "torch==2.4" of "torch>=2.4".
-
-    A trailing ``.*`` is not used: the lowest version is the one that is named.
-    """
+    """Return the constraint to the lowest version that a requirement allows: "torch==2.4" of "torch>=2.4"."""
     version = re.search(r">=\s*([\w.]+)", requirement)
     assert version, f"{requirement} names no lowest version"
     return f"{_name(requirement)}=={version[1]}"
