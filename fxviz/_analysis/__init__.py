@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import replace
 
-from fxviz._analysis.blocks import attention_of, blocks_of, depth_of, inside_attention, main_way
+from fxviz._analysis.blocks import attention_of, blocks_of, depth_of, inside_attention, main_path
 from fxviz._analysis.facts import KINDS, Amount, Facts, Kind, Layer
 from fxviz._analysis.layers import layers_of, places_of, skip_params
 from fxviz._analysis.memory import memory_of
@@ -87,9 +87,9 @@ def facts_of(graph: ArchGraph) -> Facts:
     """
     places = places_of(graph)
     layers = layers_of(graph, places)
-    way = main_way(graph, layers)
+    path = main_path(graph, layers)
     beside = places.keys() | inside_attention(graph, layers)
-    steps = shrinking(graph, layers, [name for name in way if name not in beside])
+    steps = shrinking(graph, layers, [name for name in path if name not in beside])
     parts = parts_of(graph, opened_in(graph))
     return Facts(
         params=graph.total_params,
@@ -106,7 +106,7 @@ def facts_of(graph: ArchGraph) -> Facts:
         parts=parts,
         core=core_of(parts),
         largest=max((layer for layer in layers if layer.params), key=lambda layer: layer.params, default=None),
-        depth=depth_of(way, layers),
+        depth=depth_of(path, layers),
         steps=steps_of(steps),
         stages=stages_of(graph, layers, steps),
         blocks=blocks_of(graph),

@@ -129,13 +129,13 @@ def _width(core: Node, heads: int, index: Index) -> int:
     return size if core.kind == "module" and not is_softmax(core) else heads * size
 
 
-def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
+def main_path(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
     """Return the nodes along the longest chain of weighted layers from an input; of equal chains the first.
 
     >>> from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TraceInfo
     >>> nodes = (Node("x", "input", "x", "x"), Node("relu", "module", "ReLU", "relu"))
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
-    >>> main_way(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ()), ())
+    >>> main_path(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, (Edge("x", "relu", "0"),), scopes, ()), ())
     ('x', 'relu')
     """
     counted = _layers_in_depth(layers)
@@ -147,11 +147,11 @@ def main_way(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:
         layers_until, steps_until = (0, 0) if before is None else longest[before]
         longest[node.id] = layers_until + (node.id in counted), steps_until + 1
     end = max(longest, key=longest.__getitem__, default=None)
-    way = []
+    path = []
     while end is not None:
-        way.append(end)
+        path.append(end)
         end = above[end]
-    return tuple(reversed(way))
+    return tuple(reversed(path))
 
 
 def _layers_in_depth(layers: tuple[Layer, ...]) -> dict[str, Layer]:
@@ -159,7 +159,7 @@ def _layers_in_depth(layers: tuple[Layer, ...]) -> dict[str, Layer]:
     return {call: layer for layer in layers if layer.place == "main" and layer.kind in WEIGHTED for call in layer.calls}
 
 
-def depth_of(way: Iterable[str], layers: tuple[Layer, ...]) -> Depth:
+def depth_of(path: Iterable[str], layers: tuple[Layer, ...]) -> Depth:
     """Count the weighted layers along the main path, as GoogLeNet's depth is counted (arXiv:1409.4842, section 5).
 
     Layers on shortcuts and in gates do not count; a layer that is called again counts again.
@@ -168,7 +168,7 @@ def depth_of(way: Iterable[str], layers: tuple[Layer, ...]) -> Depth:
     Depth(layers=0, kinds={}, repeats=False)
     """
     counted = _layers_in_depth(layers)
-    passed = [counted[name] for name in way if name in counted]
+    passed = [counted[name] for name in path if name in counted]
     return Depth(
         len(passed), dict(Counter(layer.kind for layer in passed)), len({layer.path for layer in passed}) < len(passed)
     )

@@ -17,7 +17,7 @@ Shrinking = dict[str, Step]
 """The nodes after which feature maps are smaller, in the order of the run."""
 
 
-def shrinking(graph: ArchGraph, layers: Iterable[Layer], way: Iterable[str]) -> Shrinking:
+def shrinking(graph: ArchGraph, layers: Iterable[Layer], path: Iterable[str]) -> Shrinking:
     """Return the nodes on the main path after which feature maps are smaller.
 
     Feature maps have the batch size that the first convolution reads; in other tensors, heads of attention or regions
@@ -27,7 +27,7 @@ def shrinking(graph: ArchGraph, layers: Iterable[Layer], way: Iterable[str]) -> 
     Swin transformers, reduces those that it slices.
     """
     convolutions = {call: layer for layer in layers if layer.kind == "convolution" for call in layer.calls}
-    nodes = [graph.by_id[name] for name in way]
+    nodes = [graph.by_id[name] for name in path]
     batch = next(
         (read.shape[:1] for node in nodes if node.id in convolutions and (read := graph.index.tensor_read(node))), None
     )
@@ -131,19 +131,19 @@ def _last(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> Iterat
         return
     calls = {call for layer in layers if layer.kind == "convolution" and layer.place == "main" for call in layer.calls}
     convolved, channels = False, 0
-    necks = _necks(graph)
+    chokepoints = _chokepoints(graph)
     for node in graph.nodes[graph.index.position[list(steps)[-1]] :]:
         if len(node.outputs) == 1 and len(shape := node.outputs[0].shape) == len(last) + 2:
             convolved = convolved or (node.id in calls and shape[2:] == last)
-            if node.id in necks and shape[2:] != last:
+            if node.id in chokepoints and shape[2:] != last:
                 break
-            if node.id in necks:
+            if node.id in chokepoints:
                 channels = shape[1]
     if convolved and channels:
         yield Stage(last, channels)
 
 
-def _necks(graph: ArchGraph) -> frozenset[str]:
+def _chokepoints(graph: ArchGraph) -> frozenset[str]:
     """Return the nodes on every path from an input to the output: no edge passes them by."""
     index = graph.index
     led = {node.id for node in graph.nodes if node.kind == "input"}
@@ -155,9 +155,9 @@ def _necks(graph: ArchGraph) -> frozenset[str]:
         if not needed.isdisjoint(index.users[node.id]):
             needed.add(node.id)
     places = {name: place for name, place in index.position.items() if name in led and name in needed}
-    reach, necks = 0, []
+    reach, found = 0, []
     for name, place in places.items():
         if place >= reach:
-            necks.append(name)
+            found.append(name)
         reach = max(reach, *(places.get(user, 0) for user in index.users[name]), 0)
-    return frozenset(necks)
+    return frozenset(found)

@@ -130,12 +130,12 @@ def shape(sizes: Sequence[int]) -> str:
     return "×".join(map(str, sizes)) or "scalar"
 
 
-def _scaled(value: int, steps: Sequence[tuple[float, str]], said: Callable[[float], str]) -> tuple[str, str]:
+def _scaled(value: int, steps: Sequence[tuple[float, str]], write: Callable[[float], str]) -> tuple[str, str]:
     """Return the digits of a number in the first unit that leaves fewer than four before the point, and the unit."""
     if value < 1000:
         return str(value), ""
-    written = ((said(value / size), unit) for size, unit in steps)
-    return next((pair for pair in written if float(pair[0]) < 1000), (said(value / steps[-1][0]), steps[-1][1]))
+    written = ((write(value / size), unit) for size, unit in steps)
+    return next((pair for pair in written if float(pair[0]) < 1000), (write(value / steps[-1][0]), steps[-1][1]))
 
 
 def _four_digits(value: float) -> str:
