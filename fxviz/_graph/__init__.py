@@ -11,6 +11,7 @@ from fxviz._graph.values import (
     SCHEMA,
     SKIP_KINDS,
     SKIP_NOUNS,
+    TRACE_METHODS,
     Edge,
     Failure,
     ModelInfo,
@@ -23,6 +24,7 @@ from fxviz._graph.values import (
     SkipKind,
     TensorInfo,
     TraceInfo,
+    TraceMethod,
     WeightsInfo,
 )
 
@@ -32,6 +34,7 @@ __all__ = [
     "SCHEMA",
     "SKIP_KINDS",
     "SKIP_NOUNS",
+    "TRACE_METHODS",
     "ArchGraph",
     "Edge",
     "Failure",
@@ -45,5 +48,6 @@ __all__ = [
     "SkipKind",
     "TensorInfo",
     "TraceInfo",
+    "TraceMethod",
     "WeightsInfo",
 ]

@@ -12,6 +12,7 @@ from fxviz._graph.values import (
     NODE_KINDS,
     SCHEMA,
     SKIP_KINDS,
+    TRACE_METHODS,
     Edge,
     Failure,
     ModelInfo,
@@ -117,7 +118,7 @@ def _read_trace(trace: Fields) -> TraceInfo:
     inputs, guessed = trace.inner("inputs"), trace.inner("guessed")
     return TraceInfo(
         trace.text("device"),
-        trace.text("method"),
+        trace.choice("method", TRACE_METHODS),
         {name: _read_tensor(inputs.inner(name)) for name in inputs.value},
         trace.text("torch"),
         trace.text_or_none("torchvision"),

@@ -14,6 +14,10 @@ SCHEMA = "fxviz.graph/1"
 NodeKind = Literal["input", "module", "function", "method", "parameter", "output"]
 NODE_KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
 
+TraceMethod = Literal["fake", "guessed", "real"]
+TRACE_METHODS: tuple[TraceMethod, ...] = get_args(TraceMethod)
+"""How a model ran: on fake tensors, on those with guessed results of operations that depend on data, for real."""
+
 ResidualKind = Literal["identity", "projection", "resample"]
 RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)
 """Kinds of skips that join by an addition."""
@@ -216,7 +220,7 @@ class TraceInfo:
 
     Attributes:
         device: "meta", "cpu", "cuda" or "cuda:N".
-        method: "fake" (fake tensors), "guessed" (fake tensors, where results that depend on data were guessed), "real".
+        method: one of ``TRACE_METHODS``.
         inputs: the input tensors, by name.
         torch: version of torch.
         torchvision: version of torchvision, None if it is not installed.
@@ -227,7 +231,7 @@ class TraceInfo:
     """
 
     device: str
-    method: str
+    method: TraceMethod
     inputs: Mapping[str, TensorInfo]
     torch: str
     torchvision: str | None

@@ -168,7 +168,7 @@ def printing_to_stderr() -> Iterator[None]:
     ...     print("not in this example's output")
     """
     before, owner = sys.stdout, _Owner()
-    sys.stdout = _Output(owner, sys.stderr, before)  # type: ignore[assignment]
+    sys.stdout = _Output(owner, sys.stderr, before)
     try:
         yield
     finally:

@@ -209,7 +209,7 @@ def argument_names(func: Any) -> list[str]:
     return [] if schema is None else [argument.name for argument in schema.arguments]
 
 
-OpOverload: type = type(torch.ops.aten.alias.default)
+OpOverload: Any = type(torch.ops.aten.alias.default)
 """The class of aten operations such as ``aten.add.Tensor``."""
 
 

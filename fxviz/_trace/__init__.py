@@ -1,4 +1,4 @@
-"""Run a model once and write down what it does. Beside loading, the only room that torch may enter."""
+"""Run a model once and record what it does. Besides ``_sources``, this is the only package that imports torch."""
 
 from fxviz._trace.record import check_available
 from fxviz._trace.run import trace_module

@@ -1,4 +1,4 @@
-"""What the model is called with."""
+"""Make the arguments that the model is called with, and bind them to the parameters of its forward."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from fxviz._trace.tensors import describe, tensors_in, with_parts
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
-    """The same nested value with a tensor of this run for each tensor and each description of one."""
+    """Replace each tensor, and each description of one, in a nested value by a tensor for this run."""
 
     def of_this_run(value: Any) -> Any:
         if isinstance(value, TensorInfo):
             return _dummy(value, fake_mode, device)
         if isinstance(value, Tensor):
-            return _again(value.detach(), fake_mode, device)
+            return _copy(value.detach(), fake_mode, device)
         return with_parts(value, of_this_run)
 
     return of_this_run(value)
 
 
-def _again(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
-    """A tensor that the model may write to; one without memory (meta) is as good as its description."""
+def _copy(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    """Copy a tensor, so that the model may write to it; of one without memory (meta) make a dummy."""
     if tensor.is_meta:
         return fake_of(tensor, fake_mode) if fake_mode else _dummy(describe(tensor), None, device)
     return fake_mode.from_tensor(tensor) if fake_mode else tensor.to(device, copy=True)
@@ -39,14 +39,14 @@ def _again(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Ten
 
 def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
     try:
-        return _made(info, fake_mode, device)
+        return _allocate(info, fake_mode, device)
     except RuntimeError as error:  # all that torch raises where memory is short
-        said = f"{'×'.join(map(str, info.shape))} {info.dtype}"
-        raise TraceError(f"cannot make an input of {said} on {device}: there is not that much memory") from error
+        size = f"{'×'.join(map(str, info.shape))} {info.dtype}"
+        raise TraceError(f"cannot allocate an input of {size} on {device}: not enough memory") from error
 
 
-def _made(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
-    """A tensor of that shape and dtype; with values, if it is real: zeros for whole numbers, unless a range is given."""
+def _allocate(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
+    """Make a tensor of this shape and dtype; a real one holds random numbers, or zeros if they are whole numbers."""
     dtype = getattr(torch, info.dtype)
     if fake_mode:
         with fake_mode:
@@ -61,7 +61,7 @@ def _made(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Te
 
 
 def signature(model: nn.Module) -> str:
-    """What forward takes, in parentheses, without types.
+    """Return the parameters of forward in parentheses, without types.
 
     >>> signature(nn.Linear(8, 8))
     '(input)'
@@ -73,24 +73,24 @@ def signature(model: nn.Module) -> str:
 
 
 def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Whether forward can be called with these arguments, as far as its signature tells.
+    """Return whether the signature of forward accepts these arguments.
 
     >>> fits(nn.ReLU(), (1,), {}), fits(nn.ReLU(), (), {})
     (True, False)
     """
     try:
-        taken = inspect.signature(model.forward)
+        declared = inspect.signature(model.forward)
     except (TypeError, ValueError):
         return True
     try:
-        taken.bind(*args, **kwargs)
+        declared.bind(*args, **kwargs)
     except TypeError:
         return False
     return True
 
 
 def bound(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Each argument, named after forward's parameter.
+    """Name each argument after its parameter of forward.
 
     >>> bound(nn.ReLU(), (1,), {})
     {'input': 1}
@@ -102,7 +102,7 @@ def bound(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> d
 
 
 def named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Each tensor among the arguments, named after forward's parameter ("images_0" for the first in a list)."""
+    """Name each tensor among the arguments after its parameter ("images_0" for the first in a list)."""
     named: dict[str, Tensor] = {}
     for name, value in bound(model, args, kwargs).items():
         tensors = list(tensors_in(value))

@@ -1,4 +1,4 @@
-"""Fake tensors in the place of real ones."""
+"""Make fake tensors, and guess or shortcut the results of operations on them."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from fxviz._sources.torch_private import FakeTensorMode, fake_strided, without_function_modes
 
 _PLAIN = (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
-"""Classes of tensors that sizes, strides and dtype describe."""
+"""Classes of tensors that shape, strides and dtype describe in full."""
 
 
 def fake_of(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-    """A fake tensor like ``tensor``; one without memory (meta) gets one on the CPU, where the dummy inputs are.
+    """Make a fake tensor like ``tensor``; for one without memory (meta) on the CPU, where the dummy inputs are.
 
     >>> fake_of(torch.empty(2, 3, device="meta"), FakeTensorMode())
     FakeTensor(..., size=(2, 3))
     """
-    with without_function_modes():  # torch makes it from a meta tensor, which is none of the model's
+    with without_function_modes():  # it is made from a meta tensor, which is not the model's
         if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_quantized:
             return mode.from_tensor(tensor.detach())
         return fake_strided(tensor, mode, torch.device("cpu") if tensor.is_meta else tensor.device)
@@ -30,7 +30,7 @@ Guess = Callable[..., Any]
 
 
 def guess_of(func: Any) -> Guess | None:
-    """How to guess the result of an operation from its arguments; None if there is no guess for it.
+    """Return a function that guesses the result of an operation from its arguments; None if there is none.
 
     >>> guess = guess_of(torch.ops.aten.nonzero.default)
     >>> tuple(guess(torch.zeros(2, 3)).shape)
@@ -62,7 +62,7 @@ def _masked_select(tensor: Tensor, mask: Tensor) -> Tensor:
 
 
 def _index(tensor: Tensor, indices: list[Tensor | None]) -> Tensor:
-    """A mask among the indices becomes the positions of all its entries, one index for each of its axes."""
+    """Replace a mask among the indices by the positions of all its entries, one index for each of its axes."""
     positions: list[Tensor | None] = []
     for index in indices:
         if index is not None and index.dtype in (torch.bool, torch.uint8):
@@ -98,9 +98,9 @@ def _unique_consecutive(
 def _with_places(
     values: Tensor, count: int, places: tuple[int, ...], inverse: bool, counts: bool
 ) -> tuple[Tensor, ...]:
-    """Unique values; where asked for, which one stands at each place, and how often each occurs."""
-    which = values.new_empty(places if inverse else 0, dtype=torch.int64)
-    return values, which, values.new_empty(count if counts else 0, dtype=torch.int64)
+    """Return unique values, with the index of the one at each place and the count of each, where they are asked for."""
+    inverses = values.new_empty(places if inverse else 0, dtype=torch.int64)
+    return values, inverses, values.new_empty(count if counts else 0, dtype=torch.int64)
 
 
 def _repeat_interleave(repeats: Tensor, *, output_size: int | None = None) -> Tensor:
@@ -132,7 +132,7 @@ _GUESSES: dict[str, Guess] = {
 
 
 def quick(func: Any, args: tuple[Any, ...]) -> Any:
-    """What ``func`` returns for fake tensors, None where torch's own way is to be taken.
+    """Return the result of ``func`` for fake tensors, None where torch computes it.
 
     >>> image = torch.empty(1, 3, 8, 8, device="meta")
     >>> result = quick(torch.ops.aten.native_batch_norm.default, (image, None, None, image, image, False, 0.1, 1e-5))
@@ -147,7 +147,7 @@ def quick(func: Any, args: tuple[Any, ...]) -> Any:
 
 
 def _batch_norm_in_eval_mode(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """The result, and the statistics of the batch, which are not kept (torch: aten/src/ATen/native/Normalization.cpp)."""
+    """Return the result and empty statistics of the batch, as torch does (aten/src/ATen/native/Normalization.cpp)."""
     none = image.new_empty((0,))
     return torch.empty_like(image), none, none
 
@@ -155,6 +155,6 @@ def _batch_norm_in_eval_mode(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _grouped_product(
     func: Any, rows: Tensor, weights: Tensor, offsets: Tensor | None = None, bias: Any = None, out_dtype: Any = None
 ) -> Tensor:
-    """torch's kernel for fake tensors accepts half precision only, the kernels that compute accept float32, too."""
+    """Compute in half precision, which alone torch's kernel for fake tensors accepts; real kernels accept float32."""
     result: Tensor = func(rows.bfloat16(), weights.bfloat16(), offsets, bias)
     return result.to(out_dtype or rows.dtype)

@@ -1,4 +1,4 @@
-"""The hooks through which torch tells the tracer what happens. All of them are undone when their ``with`` block ends."""
+"""Hook the tracer into torch. All hooks are undone when their ``with`` block ends, and see the calling thread alone."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ from fxviz._trace.macs import macs_of
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 
-_BEYOND_FAKE = (*DEPENDS_ON_DATA, *UNSUPPORTED_BY_FAKE, NotImplementedError)
+_BEYOND_FAKE: tuple[type[Exception], ...] = (*DEPENDS_ON_DATA, *UNSUPPORTED_BY_FAKE, NotImplementedError)
 
 _READS_A_VALUE = ("aten._local_scalar_dense", "aten.equal")
-"""Operations that take a number or a truth value out of a tensor."""
+"""Operations that read a number or a truth value from a tensor."""
 
 _MOST_VALUES = 1000
-"""So many values are guessed in one run: a loop that waits for another value would not end."""
+"""Most values that are guessed in one run: a loop that waits for another value would not end."""
 
 
 class EndlessGuess(RuntimeError):
-    """So many values were guessed that a loop seems to wait for one that no guess is."""
+    """Too many values were guessed: a loop seems to wait for one that is never guessed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -64,8 +64,8 @@ class FunctionMode(TorchFunctionMode):
 class StandIns:
     """A fake tensor for each real one that the model owns, so that nothing real is read, written or moved.
 
-    ``fake_mode`` None means that the model runs for real and every tensor stands for itself. Parameters without memory (meta)
-    get stand-ins on the CPU, where the dummy inputs are.
+    ``fake_mode`` None means that the model runs for real and every tensor stands for itself. Parameters without memory
+    (meta) get stand-ins on the CPU, where the dummy inputs are.
     """
 
     fake_mode: FakeTensorMode | None
@@ -74,7 +74,7 @@ class StandIns:
     touched: dict[str, None] = field(default_factory=dict)
 
     def of(self, tensor: Tensor) -> Tensor:
-        """The tensor that takes ``tensor``'s place; a parameter is noted as read."""
+        """Return the tensor that takes ``tensor``'s place, and note a parameter as read."""
         name = self.names.get(id(tensor))
         if name is not None:
             self.touched[name] = None
@@ -92,10 +92,10 @@ class StandIns:
         return known[1]
 
     def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call into torch. Where torch looks at a tensor before it dispatches, a real one is replaced here already.
+        """Call into torch. Where torch inspects a tensor before it dispatches, replace real ones by their stand-ins.
 
-        That is an accessor (``x.data``, ``x.device``), and a tensor without memory among the arguments: ``y.to(x)`` would
-        take over its device.
+        It does so in an accessor (``x.data``, ``x.device``), and with a tensor without memory among the arguments:
+        ``y.to(x)`` would take over its device.
         """
         name = getattr(func, "__name__", None)
         if name in ("__get__", "__set__"):
@@ -103,37 +103,37 @@ class StandIns:
                 args = tree_map_only(Tensor, self.of, args)
         elif name not in _ABOUT_THE_TENSOR and any(self._lacks_memory(tensor) for tensor in tensors_in((args, kwargs))):
             args, kwargs = tree_map_only(Tensor, self._of, (args, kwargs))
-            return self._given_back(func(*args, **kwargs))
+            return self._original(func(*args, **kwargs))
         return func(*args, **kwargs)
 
     def _lacks_memory(self, tensor: Tensor) -> bool:
         return self.fake_mode is not None and not isinstance(tensor, FakeTensor) and tensor.is_meta
 
-    def _given_back(self, result: Any) -> Any:
-        """The real tensor again, if a call only handed through its stand-in."""
+    def _original(self, result: Any) -> Any:
+        """Return the real tensor again if a call only passed its stand-in through."""
         known = self.seen.get(id(result))
         return result if known is None else known[0]
 
 
 _MAKES_LITERAL = (torch.ops.aten.lift_fresh.default, torch.ops.aten.lift.default)
-"""What ``torch.tensor(3)`` does with the values it was given: fake tensors keep those of a single number."""
+"""What ``torch.tensor(3)`` calls on its values: fake tensors keep those of a single number."""
 
 _ABOUT_THE_TENSOR = ("__hash__", "__repr__", "__deepcopy__", "__reduce_ex__", "requires_grad_", "register_hook")
-"""Methods that mean the very object, not its values."""
+"""Methods that concern the object itself, not its values."""
 
 _UNSEEN_BY_DISPATCH = ("data", "device", "is_meta", "is_cpu", "is_cuda")
 
 
 @dataclass
 class Measured:
-    """What one step cost and which parameters it read."""
+    """The MACs of one step (None: unknown) and the parameters that it read."""
 
     macs: int | None = 0
     parameters: tuple[str, ...] = ()
 
 
 class OperationMeter(TorchDispatchMode):
-    """Under everything else: swaps stand-ins in, counts MACs, and hands over operations that nothing else announced.
+    """The innermost mode: swaps stand-ins in, counts MACs, and reports operations that no other hook saw.
 
     Attributes:
         beyond: operations that fake tensors could not run, in the order met.
@@ -193,7 +193,7 @@ class OperationMeter(TorchDispatchMode):
 
     @contextmanager
     def measure(self) -> Iterator[Measured]:
-        """MACs of what runs in here (None if one operation's are unknown), and the parameters that it reads."""
+        """Measure what runs in here: its MACs (None if some are unknown) and the parameters it reads."""
         measured = Measured()
         outer, self._macs = self._macs, 0
         touched, self._stand_ins.touched = self._stand_ins.touched, {}
@@ -206,11 +206,11 @@ class OperationMeter(TorchDispatchMode):
 
 @contextmanager
 def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[None]:
-    """While this is active each ``nn.Module.__call__`` goes through the tracer, as ``torch.fx`` does it.
+    """Send each ``nn.Module.__call__`` of this thread through the tracer, as ``torch.fx`` does.
 
     Args:
-        tracer: who writes the calls down.
-        enter: what to do instead of the first call of the tracer's root, unless that was begun already.
+        tracer: the tracer that records the calls.
+        enter: is called instead of the tracer's root the first time, unless the root was begun already.
     """
     call = nn.Module.__call__
 

@@ -1,4 +1,4 @@
-"""Leave the model and torch as they were, whatever the model's code does or raises."""
+"""Restore the model and torch after a run, whatever the model's code does or raises."""
 
 from __future__ import annotations
 
@@ -20,15 +20,16 @@ _CONTAINERS = (dict, list, set)
 
 @contextmanager
 def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[None]:
-    """Run ``model`` in one mode in here; afterwards every module has the attributes, mode and buffers that it had.
+    """Run ``model`` in one mode in here, and restore the attributes, mode and buffers of every module afterwards.
 
-    What its code prints goes to standard error: standard output may be where the figure goes.
+    Its code prints to standard error. Random numbers are shared by all threads: those that another thread draws
+    meanwhile are drawn again afterwards.
 
     Args:
         model: the model.
-        real: its code writes to real tensors, so the values of all tensors that it holds are kept too.
-        training: run in training mode, not in eval mode.
-        gradients: run where gradients can be asked for.
+        real: whether its code writes to real tensors; then the values of all tensors that it holds are restored, too.
+        training: whether it runs in training mode, not in eval mode.
+        gradients: whether its code may ask for gradients.
 
     >>> model = nn.BatchNorm1d(4)
     >>> with undisturbed(model, real=True):
@@ -52,7 +53,7 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
 
 @contextmanager
 def _random_state(real: bool) -> Iterator[None]:
-    """Of torch, of Python, and of numpy if that is imported."""
+    """Restore the random state of torch, of Python, and of numpy if that is imported."""
     devices = range(torch.cuda.device_count()) if real and torch.cuda.is_available() else ()
     state = random.getstate()
     numpy = sys.modules.get("numpy.random")
@@ -73,7 +74,7 @@ def _no_fast_path() -> bool:
 
 @contextmanager
 def _gradients(model: nn.Module) -> Iterator[None]:
-    """Which parameters require one, and those that they have."""
+    """Restore the parameters' gradients, and which of them require one."""
     saved = [(tensor, tensor.requires_grad, tensor.grad) for tensor in model.parameters()]
     try:
         yield
@@ -85,7 +86,7 @@ def _gradients(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _buffer_values(model: nn.Module) -> Iterator[None]:
-    """Buffers are copied beforehand: batch normalisation writes to them without saying so in its schema."""
+    """Copy buffers beforehand and restore them: batch normalisation writes to them, and its schema does not tell."""
     saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
     try:
         yield
@@ -100,7 +101,7 @@ def _write_back(buffer: Tensor, value: Tensor) -> None:
 
 
 class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Copies memory that the model holds before an operation writes there, and puts it back in the end."""
+    """Copies memory that the model holds before an operation writes to it, and restores it in the end."""
 
     def __init__(self, model: nn.Module) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -129,7 +130,7 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 @contextmanager
 def _attributes(model: nn.Module) -> Iterator[None]:
-    """Each module's attributes, and what the dicts, lists and sets among them hold (parameters, hooks, caches)."""
+    """Restore each module's attributes, and the items of dicts, lists and sets among them (parameters, caches)."""
     held: list[tuple[Any, Any]] = []
     for module in model.modules():
         _hold(module.__dict__, held, set())
@@ -141,7 +142,7 @@ def _attributes(model: nn.Module) -> Iterator[None]:
 
 
 def _hold(container: Any, held: list[tuple[Any, Any]], seen: set[int]) -> None:
-    """Note the container, and after it the containers in it, with the items that they have now."""
+    """Note a container, and the containers in it, with their present items."""
     seen.add(id(container))
     held.append((container, container.copy()))
     for part in container.values() if isinstance(container, dict) else container:
@@ -166,7 +167,7 @@ def _holds(container: Any, items: Any) -> bool:
 
 @contextmanager
 def _mode(model: nn.Module, training: bool) -> Iterator[None]:
-    """Not ``model.train()`` or ``model.eval()``, which a model may have replaced by code of its own."""
+    """Set the mode of each module, without ``model.train()`` or ``model.eval()``, which a model may override."""
     saved = [(module, module.training) for module in model.modules()]
     try:
         for module, _ in saved:
@@ -178,7 +179,7 @@ def _mode(model: nn.Module, training: bool) -> Iterator[None]:
 
 
 def reset() -> None:
-    """Take back what code that was imported may have set for the whole process.
+    """Reset the defaults of torch that imported code may have set for the whole process.
 
     >>> torch.set_default_dtype(torch.float64)
     >>> reset()

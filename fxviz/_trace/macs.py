@@ -1,8 +1,8 @@
 """Multiply-accumulate operations (MACs) of one aten operation, from torch's own FLOP formulas; 1 MAC = 2 FLOPs.
 
 Source: ``torch/utils/flop_counter.py``. As there, matrix products, convolutions and attention count; additions, norms,
-activations and data movement are 0. Products that have no formula there (with a vector, inside fused recurrent layers) are
-added here. A product for which there is no formula is unknown, never 0; so is any operation of another library.
+activations and data movement are 0. Products that have no formula there (with a vector, inside fused recurrent layers)
+are added here. A product for which there is no formula is unknown, never 0; so is any operation of another library.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ def _attention_on_cpu(query: Any, key: Any, value: Any, *args: Any, **kwargs: An
 
 
 def _lstm_layer_on_cpu(input: Any, input_weight: Any, hidden_weight: Any, *args: Any, **kwargs: Any) -> int:
-    """Two matrix products at each time step: input x weight and state x weight."""
+    """Count two matrix products at each time step: input x weight and state x weight."""
     return int(prod(input.shape[:-1]) * (input_weight.numel() + hidden_weight.numel()))
 
 
 def _recurrent_layers_on_cuda(input: Any, weights: Any, *args: Any, **kwargs: Any) -> int:
-    """At each time step a product with each weight matrix of each layer."""
+    """Count a product with each weight matrix of each layer at each time step."""
     return int(prod(input.shape[:-1]) * sum(weight.numel() for weight in weights if weight.dim() == 2))
 
 
@@ -37,7 +37,7 @@ def _add_matrix_vector(added: Any, matrix: Any, vector: Any, **kwargs: Any) -> i
 
 
 def _grouped_matrix_product(left: Any, right: Any, *args: Any, **kwargs: Any) -> int:
-    """Groups are told by a third dimension or by offsets: each row meets one group (``torch.nn.functional.grouped_mm``)."""
+    """Count one product for each row: a third dimension or offsets form groups (``torch.nn.functional.grouped_mm``)."""
     groups = left.shape[0] if left.dim() == right.dim() == 3 else 1
     return int(groups * prod(left.shape[-2:]) * right.shape[-1])
 
@@ -58,17 +58,18 @@ _FORMULAS: dict[str, Callable[..., int]] = {
 _WITHOUT_FORMULA = frozenset(
     "aten." + name
     for name in """linear _trilinear _cdist_forward _int_mm _addmm_activation addbmm _sparse_addmm
-    quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm _transformer_encoder_layer_fwd
-    _native_multi_head_attention _fft_r2c _fft_c2c _fft_c2r linalg_inv_ex _linalg_svd _linalg_eigh _linalg_eigvals linalg_eig
-    linalg_qr linalg_cholesky_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve _linalg_solve_ex linalg_solve_triangular
-    linalg_lstsq linalg_ldl_factor_ex linalg_ldl_solve linalg_householder_product linalg_matrix_exp _linalg_det _linalg_slogdet
+    quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int8pack_mm _weight_int4pack_mm
+    _transformer_encoder_layer_fwd _native_multi_head_attention _fft_r2c _fft_c2c _fft_c2r linalg_inv_ex _linalg_svd
+    _linalg_eigh _linalg_eigvals linalg_eig linalg_qr linalg_cholesky_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve
+    _linalg_solve_ex linalg_solve_triangular linalg_lstsq linalg_ldl_factor_ex linalg_ldl_solve
+    linalg_householder_product linalg_matrix_exp _linalg_det _linalg_slogdet
     triangular_solve cholesky cholesky_solve cholesky_inverse geqrf ormqr""".split()
 )
-"""Products, Fourier transforms and decompositions among torch's own operations that nobody counts."""
+"""Products, Fourier transforms and decompositions among torch's own operations whose MACs no formula counts."""
 
 
 def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
-    """MACs of one call of an aten operation.
+    """Count the MACs of one call of an aten operation.
 
     Args:
         func: the operation's overload.

@@ -1,4 +1,4 @@
-"""One run of a model, in one way, as torch's own graph."""
+"""Record one run of a model in a ``torch.fx`` graph, and convert that to plain values."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _TOUCHES_MEMORY = (
     "no storage",
     "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
 )
-"""In the message of an error: the model's code asked a tensor for the memory that it does not have."""
+"""Parts of the errors where the model's code asks a tensor for memory that it does not have."""
 
 _NEEDS_GRADIENTS = "does not require grad"
-"""In the message of an error: the model's code asked for a gradient."""
+"""Part of the error where the model's code asks for a gradient."""
 
-_FIRST_CALL = "call the model once before, or name a function of yours that does so and returns it"
-"""What to do with modules that are initialised at their first call."""
+_FIRST_CALL = "call the model once before, or name a function that does so and returns the model"
+"""Advice for modules that are initialised at their first call."""
 
 _DEFAULTS = TraceOptions()
 
@@ -50,12 +50,12 @@ class Recording:
     """One run as torch sees it.
 
     Attributes:
-        graph: what ran; each node's ``meta`` as :class:`~fxviz._trace.tracer.ModelTracer` describes it.
-        tracer: who wrote it down.
+        graph: the steps; each node's ``meta`` is as :class:`~fxviz._trace.tracer.ModelTracer` describes it.
+        tracer: the tracer that recorded them.
         inputs: the tensors that the recorded module was called with, by name, with the values that they had then.
         guessed: operations whose result was guessed, and how often.
-        stop: where the run stopped before its end, None if it did not.
-        lacked_values: whether it stopped for want of values that fake tensors do not have.
+        stop: where the run failed, None if it did not.
+        lacked_values: whether it failed because fake tensors do not have values.
     """
 
     graph: fx.Graph
@@ -67,9 +67,9 @@ class Recording:
 
 
 def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, guessing: bool = False) -> Recording:
-    """Run ``model`` once. Arguments and errors as for :func:`~fxviz._trace.run.trace_module`, but no failure is raised.
+    """Run ``model`` once; arguments and errors as for :func:`~fxviz._trace.run.trace_module`, but return failures.
 
-    It runs without gradients; where its code asks for some (a force, a differential equation), it runs again with them.
+    It runs without gradients. If its code asks for some (a force, a differential equation), it runs again with them.
 
     >>> from fxviz._graph import TensorInfo
     >>> recording = record(nn.ReLU(), TensorInfo((1, 4), "float32"))
@@ -111,7 +111,7 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
 
 
 class _RootReturned(BaseException):
-    """Ends a run of which no more is wanted. No ``except Exception`` of the model's code stops it."""
+    """Ends a run once its submodule has returned. No ``except Exception`` of the model's code stops it."""
 
 
 @dataclass
@@ -119,8 +119,8 @@ class _RootCall:
     """The call to record: the model's own, or the first one of its submodule.
 
     Attributes:
-        inputs: the tensors that it was made with.
-        error: what it raised.
+        inputs: the tensors among its arguments.
+        error: the exception that it raised.
     """
 
     tracer: ModelTracer
@@ -129,7 +129,7 @@ class _RootCall:
     error: BaseException | None = None
 
     def within(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
-        """Call the model until the call to record is over; what was raised."""
+        """Call the model until the call to record is over, and return the exception that was raised."""
         try:
             if self.tracer.root is model:
                 self._make(model, args, kwargs)
@@ -143,7 +143,7 @@ class _RootCall:
         return self.error
 
     def ending(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        """Make the submodule's call, and end the run with it."""
+        """Call the submodule, and end the run with it."""
         self._make(call, args, kwargs)
         raise _RootReturned
 
@@ -165,19 +165,19 @@ def _check_initialised(model: nn.Module) -> None:
 
 
 def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:
-    """Why there is nothing to record of ``root``, and what to do."""
-    said = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
+    """Explain why nothing of ``root`` ran, and what to do."""
+    reason = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
     children = [f"{options.root}.{name}" for name, _ in root.named_children()]
     if isinstance(root, (nn.ModuleList, nn.ModuleDict)) and children:
         return (
-            f"{said}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
+            f"{reason}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
         )
     hint = f": it may with {spelled('train=True', '--train')}"
-    return f"{said} in {'training' if options.train else 'eval'} mode{'' if options.train else hint}"
+    return f"{reason} in {'training' if options.train else 'eval'} mode{'' if options.train else hint}"
 
 
 def _runs_for_real(model: nn.Module, device: str) -> bool:
-    """Whether the model really runs on ``device``; False for fake tensors."""
+    """Return whether the model really runs on ``device``; False for fake tensors."""
     check_available(device)
     if device == "meta":
         return False
@@ -207,10 +207,10 @@ def check_available(device: str) -> None:
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:
-    """The module at a dotted path; "" is the model itself.
+    """Return the module at a dotted path; "" is the model itself.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such module.
 
     >>> model = nn.Sequential(nn.Linear(4, 2))
     >>> submodule(model, "0"), submodule(model, "") is model
@@ -224,10 +224,10 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
 
 
 def leaves(root: nn.Module, names: Iterable[str]) -> frozenset[nn.Module]:
-    """The modules inside ``root`` that paths ("layer1.0") and classes ("BasicBlock", "resnet.BasicBlock") name.
+    """Return the modules inside ``root`` of these paths ("layer1.0") and classes ("BasicBlock", "resnet.BasicBlock").
 
     Raises:
-        UsageError: a name fits none.
+        UsageError: a name fits no module.
 
     >>> [type(module).__name__ for module in leaves(nn.Sequential(nn.ReLU(), nn.Tanh()), ["activation.ReLU"])]
     ['ReLU']
@@ -263,7 +263,7 @@ def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """What to say of the names that look alike, else of the first ones."""
+    """Suggest the names that look alike, else the first ones."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3)
     if near:
@@ -284,7 +284,7 @@ _KINDS: dict[str, NodeKind] = {
 def to_archgraph(
     graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
 ) -> ArchGraph:
-    """The recorded graph as plain values; nothing of torch is kept. ``times``: seconds of the nodes that were timed."""
+    """Convert the recorded graph to plain values, without torch. ``times``: seconds of the nodes that were timed."""
     owners = {path: class_name(module) for path, module in tracer.root.named_modules()}
     return ArchGraph(
         model=info,
@@ -327,7 +327,7 @@ def _edges(node: fx.Node) -> Iterator[Edge]:
 
 
 def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
-    """Each node among the arguments with the place it stands at: "0", "1.2", "mask"."""
+    """Yield each node among the arguments with its position: "0", "1.2", "mask"."""
     if isinstance(value, fx.Node):
         yield slot, value
     elif slot == "" and isinstance(value, tuple):
@@ -346,7 +346,7 @@ def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
 
 
 def _module_settings(module: nn.Module) -> dict[str, Any]:
-    """The plain public attributes of a module: kernel_size, stride, in_features, ... in the order they were set."""
+    """Return the plain public attributes of a module (kernel_size, stride, in_features) in the order they were set."""
     attributes = (
         (name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training"
     )
@@ -354,7 +354,7 @@ def _module_settings(module: nn.Module) -> dict[str, Any]:
 
 
 def _call_settings(node: fx.Node) -> dict[str, Any]:
-    """The plain arguments of a call, by place ("1") or name ("dim")."""
+    """Return the plain arguments of a call, by position ("1") or name ("dim")."""
     if node.op not in ("call_function", "call_method"):
         return {}
     arguments = [(str(place), value) for place, value in enumerate(node.args)] + list(node.kwargs.items())

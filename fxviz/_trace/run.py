@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from fxviz._errors import TraceError
-from fxviz._graph import ArchGraph, ModelInfo, TraceInfo
+from fxviz._graph import ArchGraph, ModelInfo, TraceInfo, TraceMethod
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
@@ -27,27 +27,27 @@ from fxviz._trace.tracer import class_name
 _DEFAULTS = TraceOptions()
 
 _LIBRARIES = r"(torch|torchvision|timm|transformers|fxviz)(\.|$)"
-"""Whose news of changes to come are not for the user."""
+"""Libraries whose announcements of future changes are not for the user."""
 
 _OURS = r"fxviz(\.|$)"
-"""What torch remarks of our lines, through which the model's calls pass, is none of the user's."""
+"""The model's calls pass through fxviz: warnings that torch attributes to its lines do not concern the user."""
 
 
 @dataclass(frozen=True)
 class _Attempt:
-    """One way to run a model, and what came of it.
+    """One run of a model.
 
     Attributes:
-        model: the one that ran.
-        options: how it was run, with the device where it really was.
-        method: "fake", "guessed" or "real".
-        recording: what was written down.
-        obstacle: why it was not run for real after all, "" if nothing stood in the way.
+        model: the model that ran.
+        options: the options of the run, with the device on which it really ran.
+        method: how it ran.
+        recording: the recording of the run.
+        obstacle: why the model did not run for real in the end, "" if nothing prevented it.
     """
 
     model: nn.Module
     options: TraceOptions
-    method: str
+    method: TraceMethod
     recording: Recording
     obstacle: str = ""
 
@@ -60,26 +60,28 @@ def trace_module(
     rebuild: Callable[[], nn.Module] | None = None,
     assumed: bool = False,
 ) -> ArchGraph:
-    """Run ``model`` once and write down what it does. Nothing about the model changes.
+    """Run ``model`` once and record what it does. The model is left as it was.
 
-    On "meta" nothing is computed: the model runs on fake tensors. If its code asks for values that those do not have, it runs
-    again with guessed ones; if that fails too, it runs for real where its parameters are. The trace says which way it was.
+    On "meta" nothing is computed: the model runs on fake tensors. If its code asks for values that those do not have,
+    it runs again with guessed ones; if that fails, too, it runs for real where its parameters are. The graph says how
+    it ran. One thread at a time traces; other threads may run models meanwhile, but not change this one.
 
     Args:
         model: the module; its parameters may be on the meta device if that is the device to run on.
-        inputs: :class:`~fxviz._sources.inputs.Arguments`, or what they can be made of: positional arguments as a tuple or list, keyword
-            arguments as a dict, a single tensor. Wherever a tensor is meant, a :class:`~fxviz.TensorInfo` stands for a
-            dummy of that shape and dtype.
-        info: what the graph says about where the model comes from.
+        inputs: :class:`~fxviz._sources.inputs.Arguments`, or positional arguments as a tuple or list, keyword arguments
+            as a dict, or a single tensor. A :class:`~fxviz.TensorInfo` may stand for a dummy tensor of its shape and
+            dtype.
+        info: the origin of the model, for the graph.
         options: how it is run.
-        rebuild: makes the same model with memory; called only if a real run is the last way left.
-        assumed: whether the inputs are nobody's choice, so that they may be to blame.
+        rebuild: builds the same model with memory; called only if the model must run for real.
+        assumed: whether nobody chose the inputs, so that they may be the cause of a failure.
 
     Returns:
-        The graph with all facts that only the run can tell. Parameters are not yet counted, skips not yet found.
+        The graph with all facts that only the run can tell; parameters are not counted yet, skips not found.
 
     Raises:
-        UsageError: the device is not there, the model's parameters are elsewhere, or an option names no module.
+        UsageError: the device is missing, the model's parameters are elsewhere, an option names no module, or another
+            model is being traced in this thread.
         TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
     >>> from fxviz._graph import TensorInfo
@@ -101,7 +103,7 @@ def trace_module(
 def _attempt(
     model: nn.Module, given: Arguments, options: TraceOptions, rebuild: Callable[[], nn.Module] | None
 ) -> _Attempt:
-    """The first way that comes to an end or fails for a reason of the model's own, else the last one there is."""
+    """Run on fake tensors, then with guessed values, then for real, until values are no longer lacking."""
     if options.device != "meta":
         return _Attempt(model, options, "real", record(model, given, options))
     attempt = _Attempt(model, options, "fake", record(model, given, options))
@@ -116,25 +118,23 @@ def _attempt(
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
         return replace(
-            attempt, obstacle="fake tensors do not have what it asks for: give it memory, and it runs for real"
+            attempt, obstacle="its code asks for values that fake tensors do not have: give it memory to run for real"
         )
     options = replace(options, device=home)
     return _Attempt(model, options, "real", record(model, given, options))
 
 
 def _memory_lacking(model: nn.Module) -> str:
-    """Why the model cannot be built with memory here, "" if it can."""
+    """Explain why the model cannot be built with memory on this machine; "" if it can."""
     needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
     present = _memory()
     if present is None or needed <= present:
         return ""
-    return (
-        f"to run for real it needs {needed / 1e9:.1f} GB for its parameters, and this machine has {present / 1e9:.1f}"
-    )
+    return f"to run for real its parameters need {needed / 1e9:.1f} GB, and this machine has {present / 1e9:.1f} GB"
 
 
 def _memory() -> int | None:
-    """Bytes of memory in this machine, None where it does not say."""
+    """Return the bytes of memory in this machine, None where the system does not tell."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -142,7 +142,7 @@ def _memory() -> int | None:
 
 
 def _error(situation: Situation, obstacle: str) -> TraceError:
-    """What to raise for a run that stopped; an obstacle to another try says enough of what to do."""
+    """Return the error for a run that failed; an obstacle to a real run already says what to do."""
     step = obstacle or next_step(situation)
     error = TraceError(
         f"{sentence(type(situation.model).__name__, situation.stop.failure)}{f'; {step}' if step else ''}"
@@ -171,7 +171,7 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """No log of each operation that fails on fake tensors, the error that is raised says enough; no news of changes to come."""
+    """Ignore the log of operations that fail on fake tensors, and announcements of future changes."""
     with silenced(FAKE_TENSOR_LOGGER), ignored_warnings(FutureWarning, _LIBRARIES), ignored_warnings(module=_OURS):
         yield
 

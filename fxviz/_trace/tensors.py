@@ -1,4 +1,4 @@
-"""Which node a tensor came from, and how to find the tensors inside whatever a model passes around."""
+"""Find the tensors inside the values that a model passes around, and remember the node that each came from."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _DEPTH = 8
 
 
 def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
-    """Every tensor inside nested containers, dataclasses and plain objects, in a fixed order, ``_DEPTH`` levels down.
+    """Yield every tensor inside nested containers, dataclasses and plain objects, in a fixed order, to a depth of 8.
 
     >>> [tuple(t.shape) for t in tensors_in({"a": torch.zeros(2), "b": [torch.zeros(3), 1]})]
     [(2,), (3,)]
@@ -44,7 +44,7 @@ def _parts(value: Any) -> Iterable[Any]:
 
 
 def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
-    """A copy of a container, dataclass or plain object whose parts ``change`` replaced; anything else as it is.
+    """Copy a container, dataclass or plain object, with ``change`` applied to its parts; return anything else as it is.
 
     >>> with_parts({"a": [1]}, lambda part: part + [2])
     {'a': [1, 2]}
@@ -65,7 +65,7 @@ def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def swapped(value: Any, swap: Callable[[Tensor], Tensor]) -> Any:
-    """The arguments of an operation, which nest tuples, lists and dicts alone, with each tensor replaced.
+    """Replace each tensor in the arguments of an operation, which nest tuples, lists and dicts alone.
 
     >>> swapped((torch.ones(2), [torch.ones(3), None], {"dim": 1}), lambda tensor: tensor.sum())
     (tensor(2.), [tensor(3.), None], {'dim': 1})
@@ -90,7 +90,7 @@ def _with_attributes(value: Any, change: Callable[[Any], Any]) -> Any:
 
 
 def _attributes(value: Any) -> list[str]:
-    """Where a dataclass or a plain object of the user's may hold tensors."""
+    """Return the attributes in which a dataclass or a plain object of the user may hold tensors."""
     if isinstance(value, _OPAQUE) or type(value).__module__.partition(".")[0] in ("torch", "builtins"):
         return []
     if dataclasses.is_dataclass(value):
@@ -101,7 +101,7 @@ def _attributes(value: Any) -> list[str]:
 
 
 def describe(tensor: Tensor) -> TensorInfo:
-    """Sizes and dtype of a tensor as plain values.
+    """Return the shape and dtype of a tensor as plain values.
 
     >>> describe(torch.zeros(1, 2))
     TensorInfo(shape=(1, 2), dtype='float32')
@@ -109,9 +109,10 @@ def describe(tensor: Tensor) -> TensorInfo:
     return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
-def said(tensors: Iterable[TensorInfo]) -> str:
-    """
-    >>> said([TensorInfo((2, 8), "float32"), TensorInfo((), "bool")])
+def listed(tensors: Iterable[TensorInfo]) -> str:
+    """List shapes and dtypes as a message does.
+
+    >>> listed([TensorInfo((2, 8), "float32"), TensorInfo((), "bool")])
     '2×8 float32, a single bool'
     """
     return ", ".join(f"{'×'.join(map(str, info.shape)) or 'a single'} {info.dtype}" for info in tensors)
@@ -127,8 +128,8 @@ class _Binding:
 class Bindings:
     """The node that each live tensor came from.
 
-    Tensors are told apart by identity and kept alive while the trace runs, so that no identity is used twice. A write
-    through a view is noticed by the tensor's version and by the last node that wrote to the same storage.
+    Tensors are distinguished by identity and kept alive while the trace runs, so that no identity is used twice. A
+    write through a view shows in the tensor's version and in the last node that wrote to the same storage.
     """
 
     def __init__(self) -> None:
@@ -136,23 +137,23 @@ class Bindings:
         self._writers: dict[int, fx.Node] = {}
 
     def bind(self, tensor: Tensor, node: fx.Node) -> None:
-        """From now on ``tensor`` is the result of ``node``."""
+        """Remember that ``tensor`` is the result of ``node`` from now on."""
         self._bindings[id(tensor)] = _Binding(tensor, node, version_of(tensor))
 
     def node_of(self, tensor: Tensor) -> fx.Node | None:
-        """The node that made ``tensor``, None if no recorded step did."""
+        """Return the node that made ``tensor``, None if no recorded step did."""
         binding = self._bindings.get(id(tensor))
         return None if binding is None else binding.node
 
     def wrote(self, tensor: Tensor, node: fx.Node) -> None:
-        """``node`` changed ``tensor`` in place."""
+        """Remember that ``node`` changed ``tensor`` in place."""
         storage = storage_of(tensor)
         if storage is not None:
             self._writers[storage] = node
         self.bind(tensor, node)
 
     def pending_write(self, tensor: Tensor) -> fx.Node | None:
-        """The node that changed ``tensor``'s memory through another view since ``tensor`` was bound, if there is one."""
+        """Return the node that changed the memory of ``tensor`` through another view since it was bound, if any."""
         binding = self._bindings[id(tensor)]
         if version_of(tensor) == binding.version:
             return None

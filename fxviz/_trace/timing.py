@@ -1,4 +1,4 @@
-"""How long each step takes: the recorded graph runs again, step by step, without the hooks that wrote it down."""
+"""Time each step: run the recorded graph again, step by step, without the hooks that recorded it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fxviz._graph.options import TraceOptions
 from fxviz._sources.torch_private import tree_leaves, without_modes
 from fxviz._trace.isolation import undisturbed
 from fxviz._trace.record import Recording
-from fxviz._trace.tensors import describe, said, tensors_in
+from fxviz._trace.tensors import describe, listed, tensors_in
 from fxviz._trace.tracer import getitem, read_after_write
 
 RUNS = 5
@@ -29,22 +29,22 @@ _CALLS = ("call_function", "call_method", "call_module")
 
 
 def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) -> dict[str, float]:
-    """Run a recorded graph on real data, once to warm up and ``RUNS`` times by the clock. Nothing about the model changes.
+    """Run a recorded graph on real data, once to warm up and ``RUNS`` times with a clock, and restore the model.
 
-    A step is timed by itself: on the CPU from its call to its return, on CUDA between two events on the current stream, what
-    it takes to launch it included. What computes nothing (an input, a parameter, the output, a part taken out of a tuple)
-    takes 0 seconds.
+    Each step is timed by itself: on the CPU from its call to its return, on CUDA between two events on the current
+    stream, the launch included. Nodes that compute nothing (an input, a parameter, the output, an item of a tuple) take
+    0 seconds.
 
     Args:
         model: the module; its parameters are on the device that the options name, "cpu" or "cuda[:N]".
-        recording: what it, or its submodule, did there in a real run.
-        options: how it ran.
+        recording: the real run of it, or of its submodule, on that device.
+        options: the options of that run.
 
     Returns:
         Seconds by the name of the node, rounded to nanoseconds.
 
     Raises:
-        TimingError: a step cannot be run by itself, or does not give there what it gave in the model.
+        TimingError: a step cannot be run by itself, or returns something else than in the model.
 
     >>> from fxviz._trace.record import record
     >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions(device="cpu")
@@ -55,14 +55,12 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
     _check_arguments(model, recording)
 
     def once(replay: _Replay) -> dict[str, float]:
-        """One run from the same state as all others: inputs, buffers, random numbers."""
+        """Run once, from the same state as all other runs: inputs, buffers, random numbers."""
         inputs = [tensor.clone() for tensor in recording.inputs.values()]
         with undisturbed(model, True, options.train), nullcontext() if replay.watched else without_modes():
             return replay.timed(inputs)
 
-    with undisturbed(
-        model, True, options.train
-    ):  # copies of what the first run writes to are put back when all are done
+    with undisturbed(model, True, options.train):  # restores in the end what the first run writes to
         once(_Rehearsal(model, recording, _CpuClock()))
         runs = [once(_Replay(model, recording, _clock(options.device))) for _ in range(RUNS)]
     return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}
@@ -72,13 +70,13 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
 
 
 class _Clock(Protocol):
-    """Takes the time of one step after the other."""
+    """A clock that times one step after the other."""
 
     def call(self, name: str, step: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Do the step called ``name`` and hand back its result."""
+        """Run the step called ``name`` and return its result."""
 
     def seconds(self) -> dict[str, float]:
-        """How long each step took."""
+        """Return the seconds that each step took."""
 
 
 class _CpuClock:
@@ -96,7 +94,7 @@ class _CpuClock:
 
 
 class _CudaClock:
-    """Events that the device passes while it computes; it is waited for only when their times are read."""
+    """A clock of CUDA events; the device is synchronized only when the times are read."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -130,7 +128,7 @@ class _Replay(fx.Interpreter):
     """One run of a recorded graph, with a clock at each step.
 
     Attributes:
-        watched: whether the hooks that note what is written to stay on; they slow each step down.
+        watched: whether the hooks that notice writes stay on; they slow down each step.
     """
 
     watched = False
@@ -143,7 +141,7 @@ class _Replay(fx.Interpreter):
         self._clock = clock
 
     def timed(self, inputs: Any) -> dict[str, float]:
-        """Run on these tensors; seconds of each step that computes."""
+        """Run on these tensors and return the seconds of each step that computes."""
         self.run(*inputs)
         return self._clock.seconds()
 
@@ -170,7 +168,7 @@ class _Replay(fx.Interpreter):
 
 
 class _Rehearsal(_Replay):
-    """The run that warms up; it also sees to it that each step gives what it gave in the model's own run."""
+    """The run that warms up; it also checks that each step returns what it returned in the model's own run."""
 
     watched = True
 
@@ -180,29 +178,29 @@ class _Rehearsal(_Replay):
         result = super().run_node(n)
         got = tuple(describe(tensor) for tensor in tensors_in(result))
         if n.op in _CALLS and got != n.meta["outputs"]:
-            here, there = said(got) or _NONE, said(n.meta["outputs"]) or _NONE
-            raise self._refused(n, f"'{n.name}' gives {here} by itself, {there} in the model")
+            here, there = listed(got) or _NONE, listed(n.meta["outputs"]) or _NONE
+            raise self._refused(n, f"'{n.name}' returns {here} by itself, {there} in the model")
         return result
 
     def _check_sources(self, n: fx.Node) -> None:
-        """Wherever a node is an argument, the model had a tensor there."""
+        """Refuse an argument that is a node here and was no tensor in the model."""
         for source in n.all_input_nodes:
             value = self.env[source]
             if value is None:
-                raise self._refused(n, f"'{source.name}' returns nothing and changes what it was given")
+                raise self._refused(n, f"'{source.name}' returns nothing and changes its arguments")
             if not isinstance(value, Tensor):
                 raise self._refused(n, f"'{_origin(source)}' returns an object of class {type(value).__name__}")
 
 
 def _origin(node: fx.Node) -> fx.Node:
-    """The step that ``node`` is a part of the result of, or ``node`` itself."""
+    """Return the step whose result ``node`` is an item of, or ``node`` itself."""
     while node.target is getitem and isinstance(node.args[0], fx.Node):
         node = node.args[0]
     return node
 
 
 def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A graph holds a packed sequence as the tuple it is made of."""
+    """Make a packed sequence of the tuple that the graph holds in its place."""
     if isinstance(module, nn.RNNBase) and args and type(args[0]) is tuple:
         return PackedSequence(*args[0]), *args[1:]
     return args
@@ -212,7 +210,7 @@ def _packed(module: Any, args: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _check_arguments(model: nn.Module, recording: Recording) -> None:
-    """Refuse a layer that the model does not list, and a step whose argument the graph could not keep."""
+    """Refuse a layer that the model does not list, and a step with an argument that the graph could not keep."""
     listed = set(recording.tracer.root.modules())
     for node in recording.graph.nodes:
         if node.op == "call_module" and node.meta["module"] not in listed:
@@ -224,7 +222,7 @@ def _check_arguments(model: nn.Module, recording: Recording) -> None:
 
 
 def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str) -> TimingError:
-    """What to raise: the way out is to time nothing, or the module that the step is in as a whole."""
+    """Return the error for a step that cannot be timed; its module may be, as a whole."""
     path = recording.tracer.scopes[node.meta["scope"]].path
     leaf, time = spelled(f"leaf={path!r}", f"--leaf {path}"), spelled("time=True", "--time")
     whole = f", or take {path} as one node with {leaf}" if path else ""

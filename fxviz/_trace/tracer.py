@@ -1,9 +1,10 @@
-"""One tracer: the model runs once on values that carry shapes, and a ``torch.fx.Graph`` is written while it runs.
+"""Record a ``torch.fx.Graph`` while a model runs once, on tensors that have shapes and, as a rule, no values.
 
-``torch.fx.Tracer`` lends its extension points (``is_leaf_module``, ``path_of_module``, ``call_module``, ``create_node``,
-``create_arg``). Instead of proxies the model sees tensors, fake ones as a rule, so ``len``, ``bool``, shapes and branches
-simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call of Python code into torch, the patched
-``nn.Module.__call__`` gives module paths, and a ``TorchDispatchMode`` counts MACs and notes which parameters are read.
+The tracer keeps the extension points of ``torch.fx.Tracer`` (``is_leaf_module``, ``path_of_module``, ``call_module``,
+``create_node``, ``create_arg``). The model sees tensors instead of proxies, fake ones as a rule, so ``len``, ``bool``,
+shapes and branches simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call of Python code into
+torch, the patched ``nn.Module.__call__`` tells module paths, and a ``TorchDispatchMode`` counts MACs and notes which
+parameters are read.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class ModelTracer(fx.Tracer):
-    """Writes the graph of one run. Each node's ``meta`` holds what tracing knows of it:
+    """Writes the graph of one run.
 
-    ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``, ``uses`` (parameter names), ``macs``
-    (None: unknown), and ``module`` for calls of leaf modules.
+    The ``meta`` of each node holds ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``,
+    ``uses`` (parameter names), ``macs`` (None: unknown), and ``module`` for calls of leaf modules.
 
     Attributes:
         scopes: the calls of modules with children, in the order they began.
-        constants: tensors that no step made and the model does not list, by the name they have in the graph.
+        constants: tensors that no step made and the model does not list, by their name in the graph.
         begun, finished: whether the root was called, and has returned.
     """
 
@@ -54,7 +55,7 @@ class ModelTracer(fx.Tracer):
     # ---------------------------------------------------------------- the run
 
     def start(self, root: nn.Module, leaves: Collection[nn.Module] = ()) -> None:
-        """Get ready to record one call of ``root``; ``leaves`` are nodes as a whole."""
+        """Prepare to record one call of ``root``; ``leaves`` become one node each."""
         self.root = root
         self.graph = fx.Graph(tracer_cls=type(self))
         self._leaves = frozenset(leaves)
@@ -65,11 +66,11 @@ class ModelTracer(fx.Tracer):
 
     @property
     def recording(self) -> bool:
-        """False outside of the root's call, inside a leaf module and inside an operation that is one node."""
+        """Return False outside the root's call, inside a leaf module and inside an operation that is one node."""
         return self._quiet == 0
 
     def record(self, inputs: Mapping[str, Tensor], call: Callable[[], Any]) -> Any:
-        """Record ``call``, the root's, from its inputs to its output."""
+        """Record the call of the root from its inputs to its output."""
         self.begun = True
         for name, tensor in inputs.items():
             self._bindings.bind(tensor, self._record("placeholder", name, (), {}, tensor, op=name, path=name))
@@ -87,7 +88,7 @@ class ModelTracer(fx.Tracer):
 
     @contextmanager
     def quiet(self) -> Iterator[None]:
-        """What happens in here is part of the node being recorded, or none of the model's business."""
+        """Record nothing of what runs in here: it is part of one node, or the tracer's own work."""
         self._quiet += 1
         try:
             yield
@@ -100,7 +101,7 @@ class ModelTracer(fx.Tracer):
     def blame(
         self, error: BaseException, module: nn.Module | None = None, step: Step | None = None, own: bool = False
     ) -> Blame:
-        """Note what an exception passes on its way out; what it met first counts."""
+        """Note the module and the step that an exception passes on its way out; the first of each counts."""
         if self._blame is None or self._blame.error is not error:
             self._blame = Blame(error, self._current, own)
         self._blame.module = self._blame.module or module
@@ -108,13 +109,13 @@ class ModelTracer(fx.Tracer):
         return self._blame
 
     def stop(self, blame: Blame) -> str:
-        """Write the step that the run ended in as the last node; its name."""
+        """Record the step that the run ended in as the last node, and return its name."""
         self._current = blame.scope
         step = blame.step or Step("call_function", stopped, (), {}, {"op": "raise"})
         node = self._record(
             step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
         )
-        node.meta["macs"] = 0 if step.target is stopped else None  # what it would have taken is not known
+        node.meta["macs"] = 0 if step.target is stopped else None  # it did not finish
         module = step.facts.get("module")
         if module is not None:
             named = [self._tensor_names.get(id(tensor)) for tensor in module.parameters()]
@@ -124,7 +125,7 @@ class ModelTracer(fx.Tracer):
     # ---------------------------------------------------------------- nodes
 
     def create_arg(self, a: Any) -> Any:
-        """An argument as the graph stores it: tensors become nodes, containers are kept, the rest is written as is."""
+        """Convert an argument for the graph: tensors become nodes, containers are kept, the rest stays as it is."""
         if isinstance(a, Tensor):
             return self._node_of(a)
         if isinstance(a, tuple):
@@ -154,7 +155,7 @@ class ModelTracer(fx.Tracer):
         return node
 
     def _read(self, tensor: Tensor) -> fx.Node:
-        """The node of a tensor that no recorded step made: a parameter, a buffer, or a constant."""
+        """Record a tensor that no recorded step made: a parameter, a buffer, or a constant."""
         name, op = self._tensor_names.get(id(tensor), ("", "Constant"))
         if op == "Constant":
             name = f"_constant_{len(self.constants)}"
@@ -185,7 +186,7 @@ class ModelTracer(fx.Tracer):
     def call_function(
         self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """A call of Python code into torch: ``run`` it as one step, record it if a tensor comes out or is changed."""
+        """Run a call of Python code into torch as one step; record it if it returns or changes a tensor."""
         name = getattr(func, "__name__", None) or str(func)
         if name == "__set__":
             return self._assign_attribute(func, run, args)
@@ -217,7 +218,7 @@ class ModelTracer(fx.Tracer):
             return self._bind_result(node, result, inputs, changed)
 
     def _assign_attribute(self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...]) -> None:
-        """``x.data = y``: from now on x is what y is."""
+        """Run ``x.data = y`` and bind x to the node of y."""
         with self.quiet():
             run(func, *args)
             if func.__self__.__name__ == "data":  # type: ignore[attr-defined]
@@ -226,7 +227,7 @@ class ModelTracer(fx.Tracer):
     def operation(
         self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, macs: int | None
     ) -> None:
-        """An aten operation that no Python call announced (a scripted function, vmap, C++ code): a node of its own."""
+        """Record an aten operation that no Python call announced (a scripted function, vmap, C++ code)."""
         if not any(True for _ in tensors_in(result)):
             return
         with self.quiet():
@@ -236,7 +237,7 @@ class ModelTracer(fx.Tracer):
             self._bind_result(node, result, [], [args[0]] if name.endswith("_") and args else [])
 
     def _note(self, node: fx.Node, measured: Any) -> None:
-        """MACs and parameters of a step; parameters that stand in the graph as nodes of their own count there."""
+        """Note the MACs and parameters of a step; parameters that are nodes of their own are counted there."""
         node.meta["macs"] = measured.macs
         arguments = {name for source in node.all_input_nodes for name in source.meta["uses"] if source.op == "get_attr"}
         node.meta["uses"] = tuple(name for name in measured.parameters if name not in arguments)
@@ -244,7 +245,7 @@ class ModelTracer(fx.Tracer):
     # ---------------------------------------------------------------- results
 
     def _bind_result(self, node: fx.Node, result: Any, inputs: list[Tensor], changed: list[Tensor]) -> Any:
-        """Bind every tensor that came out to ``node``; a call that gives back its own input untouched gets a new view of it."""
+        """Bind every tensor of a result to ``node``; replace an input that was returned untouched by a new view."""
         untouched = {id(tensor) for tensor in inputs} - {id(tensor) for tensor in changed}
         result = self._bind(node, result, untouched)
         for tensor in changed:
@@ -277,7 +278,7 @@ class ModelTracer(fx.Tracer):
     # ---------------------------------------------------------------- modules
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """A module that is one node: it has no children, or is one of torch's own whose children are parts of one operation."""
+        """Return whether a module is one node: it has no children, or torch takes its children as one operation."""
         if m is self.root:
             return False
         if isinstance(m, _LEAF_CLASSES):
@@ -285,13 +286,13 @@ class ModelTracer(fx.Tracer):
         return not isinstance(m, _CONTAINERS) and all(name == "parametrizations" for name, _ in m.named_children())
 
     def path_of_module(self, mod: nn.Module) -> str:
-        """Dotted path; a module that is not registered anywhere in the model is named after its class."""
+        """Return the dotted path; a module that is not registered anywhere in the model is named after its class."""
         return self._paths.get(mod) or f"<{type(mod).__name__}>"
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """A call of a module: a leaf becomes a node, any other a scope in which its code goes on being recorded."""
+        """Run a module: record a leaf as one node, any other as a scope in which its own code is recorded."""
         if m is self.root:
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
@@ -331,7 +332,7 @@ class ModelTracer(fx.Tracer):
 
 
 def class_name(module: nn.Module) -> str:
-    """The class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
+    """Return the class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
@@ -340,7 +341,7 @@ def _is_sequence(module: nn.Module) -> bool:
 
 
 def _alias(tensor: Tensor) -> Tensor:
-    """Another view of the same memory, so that a tensor that passed through a step is told apart from the one that came in."""
+    """Return another view of the same memory, to distinguish the output of a step from its input."""
     alias: Tensor = torch.ops.aten.alias.default(tensor)
     return alias
 
@@ -352,23 +353,23 @@ _IN_PLACE_DUNDERS = frozenset(
 
 
 def read_after_write(value: Any, writer: Any) -> Any:
-    """Stands in the graph where a tensor is read whose memory ``writer`` changed through another view."""
+    """Mark in the graph where a tensor is read whose memory ``writer`` changed through another view."""
     return value
 
 
 def getitem(value: Any, key: Any) -> Any:
-    """``value[key]`` as a node of the graph."""
+    """Return ``value[key]``, as a node of the graph."""
     return value[key]
 
 
 def setitem(value: Any, key: Any, item: Any) -> Any:
-    """``value[key] = item`` as a node of the graph; gives ``value``."""
+    """Run ``value[key] = item``, as a node of the graph, and return ``value``."""
     value[key] = item
     return value
 
 
 def stopped() -> None:
-    """Stands in the graph where the model's code raised outside of any operation."""
+    """Mark in the graph where the model's code raised outside any operation."""
 
 
 def _is_method(func: Callable[..., Any]) -> bool:
@@ -378,19 +379,19 @@ def _is_method(func: Callable[..., Any]) -> bool:
 
 
 def writes_by_name(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> bool:
-    """In-place by torch's naming rule; needed where a fake value is written into a real tensor, whose version does not move."""
+    """Return whether a call is in place by its name: a fake value written to a real tensor leaves its version."""
     if not args or not isinstance(args[0], Tensor) or name == "requires_grad_":
         return False
     return name in _IN_PLACE_DUNDERS or (name.endswith("_") and not name.endswith("__") and _is_method(func))
 
 
 def returns_nothing_new(result: Any, inputs: list[Tensor]) -> bool:
-    """``x.contiguous()``, ``x.to(...)``, ``F.dropout(x, training=False)`` that had nothing to do: no step of the model."""
+    """Return whether ``x.contiguous()``, ``x.to(...)``, ``F.dropout(x, training=False)`` had nothing to do."""
     return bool(inputs) and result is inputs[0]
 
 
 def written(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple[str, Any, str, tuple[Any, ...]]:
-    """How fx writes the call: kind, target, the operation's plain name, arguments."""
+    """Return a call as fx writes it: kind, target, the operation's plain name, arguments."""
     if name == "__get__":
         attribute = func.__self__.__name__  # type: ignore[attr-defined]
         return "call_function", getattr, attribute, (args[0], attribute)
@@ -404,7 +405,7 @@ def written(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple
 
 
 FAILURES = (Exception, SystemExit)
-"""What the model's code can fail with. Anything else (Ctrl-C) is none of its own doing."""
+"""Exceptions that count as failures of the model's code. Anything else (Ctrl-C) does not come from it."""
 
 
 @dataclass(frozen=True)
@@ -420,12 +421,12 @@ class Step:
 
 @dataclass
 class Blame:
-    """Who an exception comes from.
+    """The origin of an exception.
 
     Attributes:
         error: the exception.
         scope: id of the scope in which it was raised.
-        own: whether the tracer raised it, while it wrote down what the model had done.
+        own: whether the tracer raised it while it recorded a step.
         module: the innermost module whose call raised.
         step: the operation that raised; None if the code around the operations did.
     """
