@@ -60,8 +60,8 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
         ),
         (
             "resnet18(num_classes=3)",
-            "invalid model 'resnet18(num_classes=3)': only a class or function takes arguments; name its file or module, "
-            "as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
+            "invalid model 'resnet18(num_classes=3)': only a class or function takes arguments; name its file or "
+            "module, as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
         ),
         ("net.py:1", "cannot read 'net.py:1': '1' is not the name of a class or function; write 'net.py:Net'"),
         ("net.py:N(", "cannot read 'net.py:N(': the parenthesis is not closed, or something follows it; end with ')'"),

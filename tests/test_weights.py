@@ -242,9 +242,7 @@ def test_inputs_whose_dtype_nobody_gave_follow_the_weights(fxviz: Call) -> None:
     ):
         result = fxviz("trace", "net.py:Net", "--weights", file, *given, "-o", "-")
         assert json.loads(result.out)["graph"]["trace"]["inputs"]["x"]["dtype"] == "float16"
-        assert (
-            f"inputs are float16 like the weights (--input {sizes}:float16); a dtype given in" in result.err
-        )
+        assert f"inputs are float16 like the weights (--input {sizes}:float16); a dtype given in" in result.err
     assert trace("net.py:Net", TensorInfo((1, 3, 16, 16), "float32"), weights=file).trace.inputs["x"].dtype == "float32"
     result = fxviz("trace", "net.py:Net", "--weights", file, "--input", "1x3x16x16:float64", "-o", "-", "--partial")
     assert json.loads(result.out)["graph"]["trace"]["inputs"]["x"]["dtype"] == "float64"
@@ -260,7 +258,10 @@ def test_of_several_inputs_each_is_named(fxviz: Call) -> None:
     result = fxviz(
         "trace", "two.py:Two", "--weights", file, "--input", "1x4x7x7", "--input", "1x9:int32", "-o", "a.json"
     )
-    assert "inputs are float16 like the weights (--input image=1x4x7x7:float16 --input place=1x9:int32); a dtype" in result.err
+    assert (
+        "inputs are float16 like the weights (--input image=1x4x7x7:float16 --input place=1x9:int32); a dtype"
+        in result.err
+    )
 
 
 def test_whole_numbers_stay_whole(fxviz: Call) -> None:
@@ -752,8 +753,8 @@ def test_a_name_that_a_library_has_not() -> None:
     )
     one_of = ".safetensors, .pt, .pth, .bin, .ckpt or .index.json"
     assert refused("net.py:Net", "DEFAULT") == (
-        "unknown weights 'DEFAULT' for 'net.py:Net': only models of torchvision, timm or transformers have published ones; "
-        f"name a file: {one_of}"
+        "unknown weights 'DEFAULT' for 'net.py:Net': only models of torchvision, timm or transformers have published "
+        f"ones; name a file: {one_of}"
     )
 
 
@@ -830,4 +831,4 @@ def test_a_repository_of_transformers_brings_its_configuration(cache: Path) -> N
     assert refused("transformers:vit", name) == (
         "'own/tiny' has the model type 'bert', not 'vit': write 'transformers:bert'"
     )
-    assert "name a file or repository (google-bert/bert-base-uncased)" in refused("transformers:bert", "../../etc")
+    assert "name a file or a repository of the Hugging Face hub" in refused("transformers:bert", "../../etc")

@@ -1,7 +1,8 @@
 """Resolve a model's name, or a module, to a source that can be built.
 
 torch is imported when a model is looked up or built. The names below are loaded on first use, because
-:mod:`fxviz._sources.reference` parses names where no model is needed.
+:mod:`fxviz._sources.reference` parses names where no model is needed. ``resolve`` is also the name of its
+module, from which it must be imported.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._sources.resolve import all_names, information, names, resolve
+    from fxviz._sources.resolve import all_names, information, names
     from fxviz._sources.source import IMAGE, Source, empty_parameters
     from fxviz._sources.weights import check_weights, fetch, source_of
 
@@ -22,7 +23,6 @@ __all__ = [
     "fetch",
     "information",
     "names",
-    "resolve",
     "source_of",
 ]
 
@@ -35,7 +35,6 @@ _HOMES = {
     "fetch": "weights",
     "information": "resolve",
     "names": "resolve",
-    "resolve": "resolve",
     "source_of": "weights",
 }
 

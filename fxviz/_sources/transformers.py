@@ -178,14 +178,14 @@ def release(name: str, wanted: str) -> Release:
     Raises:
         UsageError: it is not the name of a repository.
 
-    >>> release("bert", "../x")
+    >>> release("bert", "..")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no weights '../x' of transformers:bert: name a file or repository (google-bert/bert-base-uncased)
+    fxviz.UsageError: unknown weights '..' for transformers:bert: name a file or a repository of the Hugging Face hub
     """
     if not _REPOSITORY.fullmatch(wanted) or ".." in wanted:
-        hint = "name a file or repository (google-bert/bert-base-uncased)"
-        raise UsageError(f"no weights '{shown(wanted)}' of transformers:{name}: {hint}")
+        hint = "name a file or a repository of the Hugging Face hub"
+        raise UsageError(f"unknown weights '{shown(wanted)}' for transformers:{name}: {hint}")
     return Release(
         f"the weights '{wanted}' of transformers:{name}",
         lambda: _cached(wanted),

@@ -1,4 +1,4 @@
-"""Import a user's file or module, as ``python file.py`` and ``python -m module`` would."""
+"""Import a user's file or module as ``python file.py`` and ``python -m module`` would."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ import pkgutil
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from fxviz._errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
+from fxviz._sources.own_thread import printing_to_stderr
 from fxviz._sources.reference import LIBRARIES, Reference
 
 _MANY = 8
-"""So many modules of a package are listed at most."""
+"""Maximum number of modules that a message lists."""
 
-_brought: dict[str, ModuleType] = {}
-"""Modules that the last file brought along: the next file gets its own neighbours, and a changed file is read anew."""
+_imported_beside: dict[str, ModuleType] = {}
+"""Modules imported from beside the last file: the next file gets its own, and a changed file is read again."""
 
 
 @contextmanager
 def importable(folder: Path) -> Iterator[None]:
-    """While this is active, modules in ``folder`` can be imported; ``sys.path`` is as before afterwards.
+    """Make the modules in ``folder`` importable; ``sys.path`` is restored afterwards.
 
     >>> with importable(Path("somewhere")):
     ...     sys.path[0]
@@ -44,20 +45,20 @@ def importable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def beside(folder: Path) -> Iterator[None]:
-    """As :func:`importable`, for the folder of a file: what is imported from there is forgotten when the next file is read."""
+    """Do as :func:`importable` for the directory of a file, and forget its modules when the next file is read."""
     before = set(sys.modules)
     with importable(folder):
         try:
             yield
         finally:
-            _brought.update(_neighbours(folder, before))
+            _imported_beside.update(_modules_beside(folder, before))
 
 
 def import_module(reference: Reference) -> ModuleType:
-    """The module that ``reference`` names; those in the current folder can be imported, too.
+    """Import the module that ``reference`` names; modules in the current directory can be imported, too.
 
     Raises:
-        UnknownModel: there is none.
+        UnknownModel: there is no such module.
         UsageError: its code failed.
 
     >>> import_module(Reference("module", "os.path")).join("a", "b") == str(Path("a", "b"))
@@ -65,39 +66,39 @@ def import_module(reference: Reference) -> ModuleType:
     """
     _forget()
     with importable(Path.cwd()):
-        _check_there(reference)
+        _check_exists(reference)
         with own_code(f"cannot import '{shown(reference.place)}'"):
             try:
                 return importlib.import_module(reference.place)
             except ModuleNotFoundError as error:
                 if not f"{reference.place}.".startswith(f"{error.name}."):
                     raise
-                raise UnknownModel(_absent(reference, str(error.name))) from None
+                raise UnknownModel(_missing(reference, str(error.name))) from None
 
 
-def _check_there(reference: Reference) -> None:
+def _check_exists(reference: Reference) -> None:
     name = reference.place.partition(".")[0]
     if name in sys.modules or importlib.util.find_spec(name) is not None:
         return
     near = difflib.get_close_matches(name, LIBRARIES, n=1)
-    advice = f"start in the folder where it is, or install it for {sys.executable}"
+    advice = f"run fxviz in the directory that contains it, or install it for {sys.executable}"
     hint = f"did you mean {near[0]}:{shown(reference.called)}?" if near else advice
-    raise UnknownModel(f"no model '{shown(str(reference))}': there is no module '{shown(name)}'; {hint}")
+    raise UnknownModel(f"unknown model '{shown(str(reference))}': there is no module '{shown(name)}'; {hint}")
 
 
-def _absent(reference: Reference, name: str) -> str:
-    """What to say where the package that should hold the module ``name`` was imported, and does not."""
+def _missing(reference: Reference, name: str) -> str:
+    """Explain that a package, which was imported, has no module ``name``, and list those that it has."""
     package, _, last = name.rpartition(".")
     places = getattr(sys.modules.get(package), "__path__", ())
     inside = [module.name for module in pkgutil.iter_modules(places) if not module.name.startswith("_")]
     near = difflib.get_close_matches(last, inside, n=1)
-    other = str(replace(reference, place=f"{package}.{near[0]}")) if near else ""
+    other = str(replace(reference, place=f"{package}.{near[0]}", text="")) if near else ""
     hint = f"did you mean {shown(other)}?" if near else f"it has {', '.join(inside[:_MANY]) or 'none'}"
-    return f"no model '{shown(str(reference))}': '{shown(package)}' has no module '{shown(last)}'; {hint}"
+    return f"unknown model '{shown(str(reference))}': '{shown(package)}' has no module '{shown(last)}'; {hint}"
 
 
 def module_part(name: str) -> str:
-    """As much of a dotted name as names a module, told without importing any; "" if nothing does.
+    """Return the part of a dotted name that names a module, without importing any; "" if none does.
 
     >>> module_part("os.path"), module_part("torch.nn.Linear"), module_part("no_such.module")
     ('os', 'torch.nn', '')
@@ -113,10 +114,10 @@ def module_part(name: str) -> str:
 
 
 def import_file(path: str) -> ModuleType:
-    """The file at ``path`` as a module that is called like it; its neighbours can be imported.
+    """Import the file at ``path`` as a module with the name of the file; modules beside it can be imported.
 
     Raises:
-        UsageError: there is no such file, it is no text, or its code failed.
+        UsageError: there is no such file, it is not text, or its code failed.
 
     >>> import_file("nowhere/net.py")
     Traceback (most recent call last):
@@ -126,14 +127,14 @@ def import_file(path: str) -> ModuleType:
     file = Path(path).absolute()
     source = _source(file, path)
     _forget()
-    return _executed(file, source, path)
+    return _execute(file, source, path)
 
 
 def _forget() -> None:
-    for name, module in _brought.items():
+    for name, module in _imported_beside.items():
         if sys.modules.get(name) is module:
             del sys.modules[name]
-    _brought.clear()
+    _imported_beside.clear()
 
 
 def _source(file: Path, path: str) -> str:
@@ -142,15 +143,15 @@ def _source(file: Path, path: str) -> str:
     except OSError as error:
         raise UsageError(f"cannot read '{shown(path)}': {error.strerror or error}") from None
     except (UnicodeDecodeError, SyntaxError):
-        raise UsageError(f"cannot read '{shown(path)}': it is not in UTF-8; save it so") from None
+        raise UsageError(f"cannot read '{shown(path)}': it is not UTF-8; save it as UTF-8") from None
 
 
-def _executed(file: Path, source: str, path: str) -> ModuleType:
-    """The module that ``source`` makes; it stays registered, as dataclasses and pickles look it up by its name."""
+def _execute(file: Path, source: str, path: str) -> ModuleType:
+    """Run ``source`` as a module, which stays registered because dataclasses and pickles look it up by its name."""
     name = _free_name(file)
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None:
-        raise UsageError(f"cannot read '{shown(path)}': a file of Python code ends in .py")
+        raise UsageError(f"cannot read '{shown(path)}': the name of a file of Python code must end in .py")
     module = importlib.util.module_from_spec(spec)
     with own_code(f"cannot import '{shown(path)}'"), beside(file.parent):
         code = compile(source, str(file), "exec", dont_inherit=True)
@@ -164,7 +165,7 @@ def _executed(file: Path, source: str, path: str) -> ModuleType:
 
 
 def _free_name(file: Path) -> str:
-    """The file's stem, unless another module is or could be imported under it.
+    """Return the stem of the file, with underscores added if another module has that name.
 
     >>> _free_name(Path("random.py")), _free_name(Path("my-net.v2.py"))
     ('random_', 'my_net_v2')
@@ -180,8 +181,8 @@ def _is_elsewhere(name: str, file: Path) -> bool:
     return spec is not None and spec.origin is not None and Path(spec.origin).absolute() != file
 
 
-def _neighbours(folder: Path, before: set[str]) -> dict[str, ModuleType]:
-    """Modules that were not there ``before`` and lie in ``folder``, with what is below them."""
+def _modules_beside(folder: Path, before: set[str]) -> dict[str, ModuleType]:
+    """Return the modules in ``folder`` that were not imported ``before``, with their submodules."""
     tops = {name for name in sys.modules.keys() - before if "." not in name and _lies_in(folder, sys.modules[name])}
     return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
 
@@ -193,13 +194,13 @@ def _lies_in(folder: Path, module: ModuleType) -> bool:
 
 @contextmanager
 def own_code(doing: str) -> Iterator[None]:
-    """Run a user's code in here.
+    """Turn an error of a user's code into one line.
 
     Args:
-        doing: what cannot be done if it fails, "cannot import 'net.py'".
+        doing: the beginning of the message, "cannot import 'net.py'".
 
     Raises:
-        UsageError: the code failed, or ended the program; the message says where.
+        UsageError: the code failed or exited; the message says where.
 
     >>> with own_code("cannot build 'net.py:Net'"):  # doctest: +ELLIPSIS
     ...     1 / 0
@@ -208,22 +209,22 @@ def own_code(doing: str) -> Iterator[None]:
     fxviz.UsageError: cannot build 'net.py:Net' at ...: ZeroDivisionError: division by zero
     """
     try:
-        with redirect_stdout(sys.stderr):
+        with printing_to_stderr():
             yield
     except FxvizError:
         raise
     except (Exception, SystemExit) as error:
         line = blamed_line(error)
         place = f" at {line}" if line.file else ""
-        said = "it ended the program" if isinstance(error, SystemExit) else first_line(error)
-        raise UsageError(f"{doing}{place}: {said}{_advice(error)}") from error
+        reason = "it exited" if isinstance(error, SystemExit) else first_line(error)
+        raise UsageError(f"{doing}{place}: {reason}{_advice(error)}") from error
 
 
 def _advice(error: BaseException) -> str:
     if isinstance(error, SystemExit):
-        return "; put what is a script's own under 'if __name__ == \"__main__\":'"
+        return "; move the code of a script under 'if __name__ == \"__main__\":'"
     if isinstance(error, ImportError) and "relative import" in str(error):
-        return "; a file of a package is named from the folder above it, 'package.module:Net'"
+        return "; name a file of a package from the directory above the package, as 'package.module:Net'"
     if isinstance(error, ModuleNotFoundError):
-        return f"; install it for {sys.executable}, or start in the folder where it is"
+        return f"; install it for {sys.executable}, or run fxviz in the directory that contains it"
     return ""
