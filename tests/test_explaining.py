@@ -144,6 +144,7 @@ def conv(inner: int, outer: int, kernel: int, **settings: int) -> nn.Conv2d:
             "Both convolutions have 3×3 kernels, stride 1",
             "全部 2 个卷积层都使用 3×3 卷积核",
         ),
+        (Steps(conv(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding="same")), "kernels, stride 1.", "步长均为 1。"),
         (Steps(conv(3, 4, 3), conv(4, 4, 3, groups=4)), "  - 1 is depthwise.", "其中有 1 个逐通道卷积。"),
         (Steps(conv(3, 4, 3), conv(4, 4, 3, groups=2)), "  - 1 is grouped (2 groups).", "1 个分组卷积（2 组）"),
         (Steps(conv(3, 4, 3), conv(4, 4, 3, dilation=2)), "  - 1 is dilated (rate 2).", "1 个膨胀率为 2 的空洞卷积"),
