@@ -13,9 +13,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from fxviz._cli import streams
 from fxviz._cli.commands import COMMANDS
-from fxviz._cli.messages import complain
+from fxviz._cli.messages import complain, open_closed_streams, write_stderr, write_stdout
 from fxviz._errors import FxvizError, UsageError, choice
 
 
@@ -26,13 +25,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     fxviz ...
     0
     """
-    streams.open_closed()
+    open_closed_streams()
     try:
         status = _run(sys.argv[1:] if argv is None else list(argv))
-        streams.give("")
+        write_stdout("")
     except FxvizError as error:
         status = complain(error.for_command_line, error.exit_status)
-    streams.tell("")
+    write_stderr("")
     return status
 
 
@@ -43,7 +42,7 @@ def _run(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except OSError:
-        streams.give("")  # the rest of the help: says that it cannot get out
+        write_stdout("")  # the rest of the help: says that it cannot get out
         raise
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -93,10 +92,10 @@ def start(
     if version:
         from fxviz import __version__
 
-        streams.give(f"fxviz {__version__}\n")
+        write_stdout(f"fxviz {__version__}\n")
         raise typer.Exit()
     if context.invoked_subcommand is None:
-        streams.give(f"{context.get_help()}\n")
+        write_stdout(f"{context.get_help()}\n")
 
 
 for name, command in COMMANDS.items():

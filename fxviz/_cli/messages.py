@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
+from typing import TextIO
 
 import typer
 
-from fxviz._cli import streams
 from fxviz._cli.signals import leaving_at_once
 from fxviz._errors import FxvizError, printable, shown
 from fxviz._graph import ArchGraph, WeightsInfo
@@ -29,7 +31,7 @@ def reported(debug: bool) -> Iterator[None]:
         raise
     except BaseException as error:
         if debug:
-            streams.tell(traceback.format_exc())
+            write_stderr(traceback.format_exc())
         raise typer.Exit(complain(*said_of(error))) from None
 
 
@@ -53,7 +55,7 @@ def complain(message: str, status: int) -> int:
 
 def say(message: str) -> None:
     """Print one line on standard error."""
-    streams.tell(one_line(message) + "\n")
+    write_stderr(one_line(message) + "\n")
 
 
 def one_line(message: str) -> str:
@@ -233,3 +235,55 @@ def progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
     with Progress(*columns, console=Console(file=sys.stderr, soft_wrap=True), transient=True) as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
+
+
+def open_closed_streams() -> None:
+    """Open standard streams that were closed before the start on the null device.
+
+    Otherwise the next file that is opened would get their number, and messages would land in it.
+    """
+    while (descriptor := os.open(os.devnull, os.O_RDONLY)) < 3:
+        pass
+    os.close(descriptor)
+    for name, number in (("stdout", 1), ("stderr", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+def write_stdout(text: str) -> None:
+    """Write to standard output as UTF-8, at once; a reader that has gone away is not an error.
+
+    Raises:
+        FxvizError: standard output cannot be written.
+
+    >>> write_stdout("11.69M")
+    11.69M
+    """
+    try:
+        sys.stdout.flush()
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace"))
+        else:
+            sys.stdout.write(text)
+        sys.stdout.flush()
+    except OSError as error:
+        _drop(sys.stdout)
+        if not isinstance(error, BrokenPipeError):
+            raise FxvizError(f"cannot write to standard output: {error.strerror or error}") from error
+
+
+def write_stderr(text: str) -> None:
+    """Write to standard error, at once; if it cannot be written, the work goes on."""
+    try:
+        sys.stderr.write(text)
+        sys.stderr.flush()
+    except OSError:
+        _drop(sys.stderr)
+
+
+def _drop(stream: TextIO) -> None:
+    """Discard what the stream still holds: Python would write it at exit, and fail again."""
+    with contextlib.suppress(OSError, ValueError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

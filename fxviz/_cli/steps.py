@@ -11,8 +11,8 @@ from typing import Protocol
 import typer
 
 from fxviz import _api
-from fxviz._cli import cache, streams
-from fxviz._cli.messages import complain, input_remarks, patience, say, size_remarks, weights_remarks
+from fxviz._cli import cache
+from fxviz._cli.messages import complain, input_remarks, patience, say, size_remarks, weights_remarks, write_stdout
 from fxviz._cli.options import Draw, Run, Talk
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
@@ -131,7 +131,7 @@ class Document(Protocol):
 def give(document: Document, form: str) -> None:
     """Write a document to standard output: fitted to a terminal, plain and whole anywhere else."""
     width = terminal_width()
-    streams.give(document.written(form, width, width is not None))
+    write_stdout(document.written(form, width, width is not None))
 
 
 def terminal_width() -> int | None:
@@ -161,7 +161,7 @@ def write_figure(figure: Figure, path: Path | None, draw: Draw, talk: Talk, show
     """Write the figure and report each file with what it shows; print the HTML for a pair."""
     written: tuple[Path, ...] = ()
     if path is None:
-        streams.give(figure.svg)
+        write_stdout(figure.svg)
     elif draw.is_pair:
         written = figure.save_pair(path, draw.scale)
     else:
@@ -169,7 +169,7 @@ def write_figure(figure: Figure, path: Path | None, draw: Draw, talk: Talk, show
     for file in written if not talk.quiet else ():
         say(f"wrote {file}: {shows}")
     if len(written) == 2:
-        streams.give(
+        write_stdout(
             snippet(*written, shows if figure.view.difference else f"{figure.view.graph.model.name}: {shows}") + "\n"
         )
     for remark in size_remarks(figure) if not talk.quiet else ():

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import typer
 
-from fxviz._cli import streams
 from fxviz._cli.batch import workers
 from fxviz._cli.batch.names import (
     check_inputs,
@@ -26,7 +25,17 @@ from fxviz._cli.batch.names import (
     names_folder,
     renamed,
 )
-from fxviz._cli.messages import Tally, complain, one_line, progress, said_of, say, size_remarks
+from fxviz._cli.messages import (
+    Tally,
+    complain,
+    one_line,
+    progress,
+    said_of,
+    say,
+    size_remarks,
+    write_stderr,
+    write_stdout,
+)
 from fxviz._cli.options import Draw, Many, Run, Talk
 from fxviz._cli.signals import Interruption, uninterrupted
 from fxviz._cli.steps import contents, failure_of, one_graph_of, report_remarks
@@ -92,7 +101,7 @@ def drawn(job: Job) -> Drawn:
             raise
         except BaseException as error:
             if job.talk.debug:
-                streams.tell(traceback.format_exc())
+                write_stderr(traceback.format_exc())
             failure, status = said_of(error)
             result = Drawn(failure=failure, status=status)
     return replace(result, stderr=stderr.getvalue())
@@ -204,7 +213,7 @@ def _draw(jobs: list[Job], workers: Workers, folder: Path) -> None:
         stopped = 130
     except FxvizError as error:
         stopped = complain(error.for_command_line, error.exit_status)
-    streams.give("".join(teller.snippets[job.name] for job in jobs if job.name in teller.snippets))
+    write_stdout("".join(teller.snippets[job.name] for job in jobs if job.name in teller.snippets))
     status = stopped or tally.status
     if len(jobs) > 1 and (status or not jobs[0].talk.quiet):
         say(tally.interrupted if stopped == 130 else tally.summary)
@@ -253,7 +262,7 @@ class _Teller:
         """Pass on what was written to standard error, unless it was the same for another model."""
         if stderr not in self._reported:
             self._reported.add(stderr)
-            streams.tell(stderr)
+            write_stderr(stderr)
 
     def _write(self, job: Job, result: Drawn) -> None:
         files = [write_whole(self._folder / name, content) for name, content in result.files.items()]

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from fxviz._cli import cache, streams
+from fxviz._cli import cache
 from fxviz._cli.cache.entry import BOUND, VARIABLE, File
-from fxviz._cli.messages import reported, say
+from fxviz._cli.messages import reported, say, write_stdout
 from fxviz._cli.options import spread
 from fxviz._errors import FxvizError, UsageError, choice, shown
 from fxviz._graph.units import memory
@@ -33,7 +33,7 @@ def manage_cache(
             if action == "clear":
                 say(f"removed {_counted(cache.clear(folder))} from {folder}")
             else:
-                streams.give("\n".join(_lines(folder)) + "\n")
+                write_stdout("\n".join(_lines(folder)) + "\n")
         except OSError as error:
             said = f"cannot {_ACTIONS[action]} the cache '{folder}': {error.strerror or error}"
             raise FxvizError(f"{said}; {VARIABLE} names another folder") from error

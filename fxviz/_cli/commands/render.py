@@ -6,10 +6,9 @@ from typing import Annotated
 
 import typer
 
-from fxviz._cli import streams
 from fxviz._cli.batch import Many, is_batch, render_batch
 from fxviz._cli.batch.names import parse_all
-from fxviz._cli.messages import reported
+from fxviz._cli.messages import reported, write_stdout
 from fxviz._cli.options import Draw, Run, Talk, output, spread
 from fxviz._cli.steps import (
     MODEL,
@@ -85,7 +84,7 @@ def trace(
         path = target_for(target, reference, ".json", (".json",))
         graph = graph_of(reference, run, talk)
         if path is None:
-            streams.give(graph.to_json())
+            write_stdout(graph.to_json())
         else:
             graph.save(path)
             report_written(path, graph, talk)

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from fxviz import _api
-from fxviz._cli import streams
-from fxviz._cli.messages import patience, reported
+from fxviz._cli.messages import patience, reported, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, option, spread
 from fxviz._cli.steps import MODEL, give, graph_of, names_of, report_failure, terminal_width
 from fxviz._errors import UnknownModel
@@ -80,7 +79,7 @@ def info(
         reference = parse(model)
         with patience(f"loading {model}", reference.is_graph):
             known = _api.information_of(reference)
-        streams.give(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
+        write_stdout(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
 
 
 @spread
@@ -101,4 +100,4 @@ def list_names(
         found = names_of(pattern, no_cache)
         if not found:
             raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
-        streams.give("\n".join(found) + "\n")
+        write_stdout("\n".join(found) + "\n")
