@@ -193,6 +193,6 @@ def _stack(lines: list[list[Text]], align: Align = "left") -> Table:
     return Table(tuple((cell,) for cell in cells))
 
 
-def _label(texts: list[Text], ground: Color | None = None) -> Table:
+def _label(texts: list[Text], background: Color | None = None) -> Table:
     """Return a frame's label; its background hides lines that pass behind it."""
-    return Table(((Cell(tuple(texts), _total_width(texts) + 2, 13, ground),),))
+    return Table(((Cell(tuple(texts), _total_width(texts) + 2, 13, background),),))

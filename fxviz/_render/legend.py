@@ -143,7 +143,7 @@ def mark(kind: Mark | None) -> tuple[Cell, ...]:
     """Draw the rule and sign of a change; for an unchanged row (None), a blank of the same width."""
     if kind is None:
         return (Cell(width=MARK, height=ROW),)
-    color, ground = palette.MARKS[kind], palette.MARKED[kind]
+    color, background = palette.MARKS[kind], palette.MARKED[kind]
     sign = Text(differences.SIGNS[kind], color, 11, bold=True)
-    rule = Cell(width=_RULE + _GAP, height=ROW, fill=ground, rail=color, rail_width=_RULE)
-    return rule, Cell((sign,), MARK - _RULE - _GAP, ROW, ground)
+    rule = Cell(width=_RULE + _GAP, height=ROW, fill=background, rail=color, rail_width=_RULE)
+    return rule, Cell((sign,), MARK - _RULE - _GAP, ROW, background)

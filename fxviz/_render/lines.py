@@ -49,10 +49,10 @@ def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
     drawn = {(box_of[flow.tail], box_of[flow.head]) for flow in view.flows}
     joined = {(box_of[tail], box_of[head]) for tail, head in view.edges} - drawn
     boxes = [box_of[INPUT], *(box_of[card.rows[0].id] for card in view.cards), box_of[OUTPUT]]
-    gone = {box_of[card.rows[0].id] for card in view.cards if all(row.kind == "removed" for row in card.rows)}
+    removed = {box_of[card.rows[0].id] for card in view.cards if all(row.kind == "removed" for row in card.rows)}
     for at, (above, below) in enumerate(itertools.pairwise(boxes)):
-        start = next(box for box in boxes[at::-1] if box not in gone)
-        stop = next(box for box in boxes[at + 1 :] if box not in gone)
+        start = next(box for box in boxes[at::-1] if box not in removed)
+        stop = next(box for box in boxes[at + 1 :] if box not in removed)
         role: Role = "flow" if (start, stop) in joined else "order"
         yield Line(above, below, role, "data", color=palette.FLOW, weight=20)
 
