@@ -723,11 +723,11 @@ def test_published_weights_are_downloaded_when_asked(
 def test_nothing_is_downloaded_for_a_device_that_is_not_here(hub: Path, fxviz: Call) -> None:
     with pytest.raises(UsageError, match="invalid device 'bogus'"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="bogus")
-    with pytest.raises(UsageError, match="invalid device 'cuda:99' here"):
+    with pytest.raises(UsageError, match="device 'cuda:99' is not available"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="cuda:99")
     result = fxviz("trace", "squeezenet1_1", "--weights", "DEFAULT", "--download", "--device", "cuda:99")
     assert (result.status, hub.exists()) == (2, False)
-    assert result.err.startswith("fxviz: invalid device 'cuda:99' here: ")
+    assert result.err.startswith("fxviz: device 'cuda:99' is not available: ")
 
 
 def test_a_download_that_fails_is_said(hub: Path, server: str, monkeypatch: pytest.MonkeyPatch, fxviz: Call) -> None:
