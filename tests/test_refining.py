@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from conftest import examples
 from fxviz._analysis import annotate
+from fxviz._analysis.match import match
 from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
 from fxviz._graph.options import Style
@@ -344,6 +345,30 @@ def test_what_cannot_be_opened_or_closed(asked: dict[str, object], message: str)
 )
 def test_the_graph_style_is_for_models_whose_branches_are_their_point(name: str, style: str) -> None:
     assert fold(traced(name), style="auto").style == style
+
+
+def test_a_graph_that_is_laid_out_too_tall_gives_way_to_a_ledger() -> None:
+    graph = traced("googlenet")
+    assert fold(graph, style="auto", height=lambda view: 1420).style == "graph"
+    assert fold(graph, style="auto", height=lambda view: 1421) == fold(graph)
+    assert fold(graph, style="auto", expand=["conv1"], height=lambda view: 1421).style == "graph"
+    assert fold(graph, style="graph", height=lambda view: 1421).style == "graph"
+
+
+def test_the_height_of_a_ledger_is_never_measured() -> None:
+    def height(view: View) -> float:
+        raise AssertionError(view.style)
+
+    assert fold(traced("resnet18"), style="auto", height=height).style == "ledger"
+
+
+def test_a_figure_from_left_to_right_is_a_graph() -> None:
+    assert fold(traced("resnet18"), style="auto", direction="LR") == fold(traced("resnet18"), style="graph")
+
+
+def test_a_difference_is_a_ledger() -> None:
+    graph = traced("googlenet")
+    assert fold(graph, style="auto", difference=match(graph, graph)).style == "ledger"
 
 
 def test_two_towers_stand_side_by_side() -> None:
