@@ -101,14 +101,16 @@ def _cores(graph: ArchGraph, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, 
 
 
 def _is_softmax_of_scores(node: Node, index: Index) -> bool:
-    return is_softmax(node) and all(_nearest_product(node, way, index) for way in (index.sources, index.users))
+    return is_softmax(node) and all(
+        _nearest_product(node, neighbors, index) for neighbors in (index.sources, index.users)
+    )
 
 
-def _nearest_product(start: Node, way: Mapping[str, Iterable[str]], index: Index) -> Node | None:
+def _nearest_product(start: Node, neighbors: Mapping[str, Iterable[str]], index: Index) -> Node | None:
     """Return the nearest matrix product along the sources or users, past views, masks, scaling and dropout only."""
     waiting, seen = [start.id], {start.id}
     for _ in range(_FAR):
-        reached = [index.by_id[name] for passed in waiting for name in way[passed] if name not in seen]
+        reached = [index.by_id[name] for passed in waiting for name in neighbors[passed] if name not in seen]
         if found := next(filter(_multiplies, reached), None):
             return found
         seen.update(node.id for node in reached)

@@ -11,11 +11,11 @@ from fxviz._graph import ArchGraph
 from fxviz._graph.index import immediate_dominators
 from fxviz._graph.operations import Role, makes_constant, plain_name, role_of
 
-_LONGEST_WAY = 24
+_LONGEST_PATH = 24
 _LARGEST_REGION = 40
 
 
-class Way(NamedTuple):
+class Path(NamedTuple):
     """A path back from a join: its first node, and the nodes that follow there, in the order of the run."""
 
     start: str
@@ -125,7 +125,7 @@ class Activations:
         dominators = immediate_dominators(successors, above_inputs)
         return {names[node]: names[above] for node, above in dominators.items() if above != above_inputs}
 
-    def ways_back(self, end: str, most_compute: int = 1) -> Iterator[Way]:
+    def paths_back(self, end: str, most_compute: int = 1) -> Iterator[Path]:
         """Return the paths to ``end`` from earlier and earlier nodes. A path passes its end, unless it starts there.
 
         A path passes nodes with one source; where data splits and meets again, it jumps over the whole region to its
@@ -137,18 +137,18 @@ class Activations:
         >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
         >>> edges = Edge("x", "fc", "0"), Edge("fc", "relu", "0")
         >>> flow = Activations(ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, edges, scopes, ()))
-        >>> [(way.start, way.through) for way in flow.ways_back("relu")]
+        >>> [(path.start, path.through) for path in flow.paths_back("relu")]
         [('relu', ()), ('fc', ('relu',)), ('x', ('fc', 'relu'))]
         """
-        way = Way(end, (), ())
-        for _ in range(_LONGEST_WAY):
-            yield way
-            start = self.dominators.get(way.start)
+        path = Path(end, (), ())
+        for _ in range(_LONGEST_PATH):
+            yield path
+            start = self.dominators.get(path.start)
             if start is None:
                 return
-            passed = self._region(start, way.start)
-            way = Way(start, passed + way.through, tuple(self.role(name) for name in passed) + way.roles)
-            if not passed or way.roles.count("compute") > most_compute:
+            passed = self._region(start, path.start)
+            path = Path(start, passed + path.through, tuple(self.role(name) for name in passed) + path.roles)
+            if not passed or path.roles.count("compute") > most_compute:
                 return
 
     def _region(self, start: str, end: str) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
-from fxviz._analysis.flow import Activations, Way
+from fxviz._analysis.flow import Activations, Path
 from fxviz._graph import ArchGraph, Skip, SkipKind
 from fxviz._graph.operations import Role, cuts, is_masking, is_softmax, plain_name, squashes
 
@@ -111,28 +111,28 @@ def _shortcut(flow: Activations, join: str, side: str, body_end: str) -> Skip | 
     """Return the skip that arrives at ``side``, past the body that ends in ``body_end``."""
     if flow.shape(side) != flow.shape(join):
         return None
-    way = _way_from_fork(flow, side, body_end)
-    kind = way and _shortcut_kind(flow, way, body_end)
-    return Skip(kind, way.start, join, way.through) if way and kind else None
+    path = _path_from_fork(flow, side, body_end)
+    kind = path and _shortcut_kind(flow, path, body_end)
+    return Skip(kind, path.start, join, path.through) if path and kind else None
 
 
-def _way_from_fork(flow: Activations, side: str, other: str) -> Way | None:
+def _path_from_fork(flow: Activations, side: str, other: str) -> Path | None:
     """Return the path to ``side`` from the nearest feature tensor that ``other`` depends on, too."""
-    for way in flow.ways_back(side):
-        if not flow.is_floating(way.start):
+    for path in flow.paths_back(side):
+        if not flow.is_floating(path.start):
             return None
-        if flow.is_ancestor(way.start, other):
-            return way
+        if flow.is_ancestor(path.start, other):
+            return path
     return None
 
 
-def _shortcut_kind(flow: Activations, way: Way, body_end: str) -> SkipKind | None:
-    if set(way.roles) <= {"view", "scale"}:
-        return "identity" if _passes(flow, way.start, body_end, "compute", "norm", "resample") else None
-    if "compute" in way.roles:
-        return "projection" if _layers_in_a_row(flow, way.start, body_end) > 1 else None
-    resamples, others = "resample" in way.roles, way.roles.count("other")
-    if others > (1 if resamples else 2) or not _passes(flow, way.start, body_end, "compute"):
+def _shortcut_kind(flow: Activations, path: Path, body_end: str) -> SkipKind | None:
+    if set(path.roles) <= {"view", "scale"}:
+        return "identity" if _passes(flow, path.start, body_end, "compute", "norm", "resample") else None
+    if "compute" in path.roles:
+        return "projection" if _layers_in_a_row(flow, path.start, body_end) > 1 else None
+    resamples, others = "resample" in path.roles, path.roles.count("other")
+    if others > (1 if resamples else 2) or not _passes(flow, path.start, body_end, "compute"):
         return None
     return "resample" if resamples else "projection"
 
@@ -157,9 +157,9 @@ def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
     if len(sides) != 2:
         return None
     found = [
-        (Skip("gate", way.start, join, way.through), weight)
+        (Skip("gate", path.start, join, path.through), weight)
         for side, weight in (sides, sides[::-1])
-        if _squashing_end(flow, weight) and (way := _way_past_gate(flow, side, weight)) is not None
+        if _squashing_end(flow, weight) and (path := _path_past_gate(flow, side, weight)) is not None
     ]
     return min(found, key=lambda pair: _rank(flow, *pair))[0] if found else None
 
@@ -167,29 +167,29 @@ def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
 def _squashing_end(flow: Activations, weight: str) -> str | None:
     """Return the sigmoid-like node before ``weight``, past views, resampling and scaling; also ``relu6(...) / 6``."""
     scaled = False
-    for way in flow.ways_back(weight, most_compute=0):
-        node = flow.node[way.start]
+    for path in flow.paths_back(weight, most_compute=0):
+        node = flow.node[path.start]
         if squashes(node) or (scaled and plain_name(node.op) == "relu6"):
-            return way.start
-        if flow.role(way.start) not in ("view", "resample", "scale"):
+            return path.start
+        if flow.role(path.start) not in ("view", "resample", "scale"):
             return None
-        scaled = scaled or flow.role(way.start) == "scale"
+        scaled = scaled or flow.role(path.start) == "scale"
     return None
 
 
-def _way_past_gate(flow: Activations, side: str, weight: str) -> Way | None:
+def _path_past_gate(flow: Activations, side: str, weight: str) -> Path | None:
     """Return the path to ``side`` from the fork, if the gate computes its weights from there.
 
     In a gated linear unit, one layer may compute both factors, which are then cut out of its result. The fork is that
     layer's input.
     """
-    way = _way_from_fork(flow, side, weight)
-    if way is None:
+    path = _path_from_fork(flow, side, weight)
+    if path is None:
         return None
-    if _computes_from(flow, way.start, weight):
-        return way
-    if way.through and cuts(flow.node[way.through[0]]) and "sigmoid" in plain_name(flow.node[weight].op):
-        return next((longer for longer in flow.ways_back(side) if longer.roles.count("compute") == 1), None)
+    if _computes_from(flow, path.start, weight):
+        return path
+    if path.through and cuts(flow.node[path.through[0]]) and "sigmoid" in plain_name(flow.node[weight].op):
+        return next((longer for longer in flow.paths_back(side) if longer.roles.count("compute") == 1), None)
     return None
 
 
@@ -208,22 +208,22 @@ def _concat(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None
     def computed_from(fork: str) -> list[str]:
         return [body for body in bodies if _computes_from(flow, fork, body)]
 
-    nearest: Way | None = None
+    nearest: Path | None = None
     for side in sides:
-        for way in _rearrangements(flow, side, is_token=side not in bodies):
-            if any(body != side for body in computed_from(way.start)):
-                nearest = max(nearest or way, way, key=lambda found: flow.position[found.start])
+        for path in _rearrangements(flow, side, is_token=side not in bodies):
+            if any(body != side for body in computed_from(path.start)):
+                nearest = max(nearest or path, path, key=lambda found: flow.position[found.start])
                 break
     return Skip("concat", nearest.start, join, nearest.through) if nearest else None
 
 
-def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Way]:
+def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Path]:
     """Return the feature tensors that ``side`` is a rearrangement of. A token cut out of a sequence is none."""
-    for way in flow.ways_back(side, most_compute=0):
-        is_cut_out = is_token and any(cuts(flow.node[name]) for name in way.through)
-        if not set(way.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(way.start):
+    for path in flow.paths_back(side, most_compute=0):
+        is_cut_out = is_token and any(cuts(flow.node[name]) for name in path.through)
+        if not set(path.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(path.start):
             return
-        yield way
+        yield path
 
 
 def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> bool:

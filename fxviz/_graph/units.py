@@ -113,7 +113,7 @@ def ratio(value: float) -> str:
 
 
 def quantity(number: int, noun: str) -> str:
-    """Return a number of things.
+    """Format a number of things.
 
     >>> quantity(1, "layer"), quantity(1413, "layer")
     ('1 layer', '1,413 layers')
