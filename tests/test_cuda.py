@@ -169,5 +169,5 @@ def test_the_command_line_times_on_cuda(fxviz: Callable[..., Result], in_tmp: Pa
 def test_a_gpu_that_is_not_there_is_said(fxviz: Callable[..., Result], in_tmp: Path) -> None:
     result = fxviz("trace", "resnet18", "--device", "cuda:99", "--time")
     assert (result.status, result.out) == (2, "")
-    assert result.err.startswith("fxviz: invalid device 'cuda:99' here: torch sees ")
+    assert result.err.startswith("fxviz: device 'cuda:99' is not available: torch sees ")
     assert result.err.count("\n") == 1

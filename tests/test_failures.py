@@ -92,7 +92,7 @@ def test_a_layer_that_fails_is_named_with_the_line_that_called_it() -> None:
     )
     assert re.fullmatch(
         rf"cannot trace Head: head \(Linear\) at .*test_failures\.py:{line}, 'x = self\.head\(x\)': RuntimeError: .+; "
-        r"it was given 2×8 float32; --partial draws what ran until then",
+        r"it was given 2×8 float32; partial=True returns what ran until then",
         message,
     )
 
@@ -110,7 +110,7 @@ def test_code_that_raises_on_its_own_is_told_with_its_module_and_line() -> None:
     line = line_of("raise self.fail()")
     assert (failure.path, failure.cls, failure.line, failure.inputs) == ("inner", f"{__name__}.Inner", line, ())
     assert "inner (Inner) at " in message
-    assert message.endswith(": ValueError: no; --partial draws what ran until then")
+    assert message.endswith(": ValueError: no; partial=True returns what ran until then")
 
 
 def test_the_line_is_relative_to_the_current_folder(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -207,15 +207,14 @@ def test_without_inputs_what_was_assumed_is_said() -> None:
     with pytest.raises(TraceError) as caught:
         fxviz.trace(Head())
     assert str(caught.value).endswith(
-        "; no inputs were given, so a 1×3×224×224 image was assumed: "
-        "say by --input (in Python inputs=...) what forward(x) takes"
+        "; no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(x) takes"
     )
 
 
 def test_arguments_that_do_not_fit_are_said_with_those_that_do() -> None:
     for partial in (False, True):  # there is nothing to draw
         message, _ = failed(Head(), (ROWS, ROWS), partial=partial)
-        assert message.endswith("; give what its forward(x) takes")
+        assert message.endswith("; the inputs must be the arguments of its forward(x)")
 
 
 def test_a_model_without_forward_has_nothing_to_draw() -> None:
@@ -249,10 +248,12 @@ class Words(nn.Module):
 
 def test_an_embedding_that_is_given_floats_is_told_what_ids_are() -> None:
     message, _ = failed(Words(), (TensorInfo((8,), "float32"), TensorInfo((1, 5), "float32")))
-    assert message.endswith("; ids are whole numbers: --input ids=...:int64[0,100]")
+    assert message.endswith("; ids must be whole numbers: inputs={'ids': torch.randint(100, ...)}")
     with pytest.raises(TraceError) as caught:
         fxviz.trace(nn.Sequential(nn.Embedding(7, 8)))
-    assert str(caught.value).endswith("forward(input) takes; ids are whole numbers: --input input=...:int64[0,7]")
+    advice = "forward(input) takes; ids must be whole numbers: inputs={'input': torch.randint(7, ...)}"
+    assert str(caught.value).endswith(advice)
+    assert caught.value.for_command_line.endswith("; ids must be whole numbers: --input input=...:int64[0,7]")
 
 
 @pytest.mark.parametrize(
@@ -268,7 +269,7 @@ def test_a_forward_that_takes_another_structure_is_told_the_way_out(take: Any, b
         def forward(self, batch: Any) -> Tensor:
             return take(batch).relu()
 
-    out = "; for a dict or an object, name a function of yours that returns the pair (module, inputs)"
+    out = "; if forward takes a dict or an object, name a function that returns a pair (module, inputs)"
     assert failed(Taking())[0].endswith(f"{before}{out}")
     with pytest.raises(TraceError) as caught:
         fxviz.trace(Taking())
@@ -291,7 +292,7 @@ class Nesting(nn.Module):
 def test_a_module_that_cannot_be_written_down_can_as_one_node() -> None:
     model, inputs = nn.Sequential(nn.Linear(8, 8), Nesting()), torch.rand(2, 8)
     message, _ = failed(model, inputs)
-    assert message.endswith("; --leaf 1 records that module as one node, without what is inside")
+    assert message.endswith("; leaf='1' records that module as one node, without its inside")
     graph = fxviz.trace(model, inputs, leaf=["1"])
     assert [node.op for node in graph.nodes] == ["input", "Linear", "Nesting", "output"]
     assert graph.nodes[2].uses == ("1.fc.weight", "1.fc.bias")
@@ -310,7 +311,7 @@ def test_a_module_that_cannot_be_timed_step_by_step_can_as_a_whole() -> None:
                 return self.fc(x)
 
     model, inputs = nn.Sequential(Autocast()), torch.rand(2, 8)
-    with pytest.raises(TraceError, match=r"leave out time=True \(--time\), or take 0 as one node .* \(--leaf 0\)$"):
+    with pytest.raises(TraceError, match=r"leave out time=True, or take 0 as one node with leaf='0'$"):
         fxviz.trace(model, inputs, device="cpu", time=True)
     assert fxviz.trace(model, inputs, device="cpu", time=True, leaf=["0"]).nodes[1].time
 
@@ -387,7 +388,7 @@ def test_a_submodule_that_the_run_does_not_come_to_has_no_graph() -> None:
         message, failure = failed(nn.Sequential(Head(), nn.Tanh()), root="1", partial=partial)
         assert (failure.node, failure.path) == ("", "0.head")
         assert "0.head (Linear) at " in message
-        assert "--partial" not in message
+        assert "partial" not in message
 
 
 class Ladder(nn.Module):
@@ -468,7 +469,7 @@ def test_an_input_that_was_taken_for_an_image_is_told_where_the_model_fails(
     )
     done = fxviz("summary", "net.py:Net", "--input", "2x7x24", "-q")
     assert done.status == 1 and done.err.endswith(
-        "; 2x7x24 was taken as one image, 1×2×7×24: with its dtype, 2x7x24:float32, it stays as written\n"
+        "; 2x7x24 was taken as one image, 1×2×7×24: write the dtype, 2x7x24:float32, to keep the shape\n"
     )
     assert fxviz("summary", "net.py:Net", "--input", "2x7x24:float32", "-q").status == 0
     assert "taken as one image" not in fxviz("summary", "net.py:Net", "--input", "1x2x7x24", "-q").err

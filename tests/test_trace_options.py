@@ -69,11 +69,11 @@ def test_a_model_is_as_before_after_a_run_in_training_mode(device: str, training
     model, inputs = Restless().train(training), (torch.rand(4, 8),)
     model.norm.train(not training)
     with unchanged(model):
-        graph = trace_module(model, inputs, INFO, TraceOptions(device, train=True))
+        graph = trace_module(model, inputs, INFO, TraceOptions(device=device, train=True))
     assert graph.trace.training
     model = nn.Sequential(nn.BatchNorm1d(8))
     with unchanged(model):
-        trace_module(model, inputs, INFO, TraceOptions(device, train=True))
+        trace_module(model, inputs, INFO, TraceOptions(device=device, train=True))
 
 
 def test_times_are_taken_in_training_mode() -> None:
@@ -91,7 +91,8 @@ def test_times_are_taken_in_training_mode() -> None:
 
 def test_one_example_is_too_few_to_train_with() -> None:
     with pytest.raises(
-        TraceError, match=r"Expected more than 1 value per channel .*; in training mode .* more: --batch 2$"
+        TraceError,
+        match=r"Expected more than 1 value per channel .*; training mode needs a batch of 2 or more: batch=2$",
     ):
         fxviz.trace(Dropping(), TensorInfo((1, 8), "float32"), train=True)
     assert fxviz.trace(Dropping(), TensorInfo((1, 8), "float32"), train=True, batch=2).trace.inputs["x"].shape == (2, 8)
@@ -280,7 +281,7 @@ class Choosing(nn.Module):
     ("root", "train", "said"),
     [
         ("layers", False, "'layers' (ModuleList), which only holds others: choose layers.0, layers.1"),
-        ("head", False, "'head' (Linear) in eval mode: it may with --train"),
+        ("head", False, "'head' (Linear) in eval mode: it may with train=True"),
         ("spare", True, "'spare' (Linear) in training mode"),
     ],
 )

@@ -38,7 +38,7 @@ CANDIDATES = "write 'net.py:NAME' with one of Net, Needs, Breaks, Two, Raises, W
 GRAMMAR = "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"
 DTYPES = "float32, float64, float16, bfloat16, complex64, complex128, int64, int32, int16, int8, uint8, bool"
 CONV = "conv (Conv2d) at net.py:16, 'return self.head(self.conv(image).mean((2, 3)))'"
-ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: say by --input (in Python inputs=...) what forward"
+ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: say with --input what forward"
 
 CALLS = {
     # what is not there
@@ -106,15 +106,15 @@ CALLS = {
     "net.py:Net --input image=1x3x8x8 --input image=1x3x8x8": "input 'image' is given twice: use each name once",
     "net.py:Net --batch 0": "invalid batch 0: must be a whole number, 1 or greater",
     "net.py:Net --batch two": "invalid value for '--batch': ...; see 'fxviz render --help'",
-    "net.py:Net --input 8x3x64x64 --batch 4": "no batch of 4: an input has (8, 3, 64, 64) already; give it a first size of 1, or "
-    "no batch",
+    "net.py:Net --input 8x3x64x64 --batch 4": "cannot use batch 4: an input has shape (8, 3, 64, 64); make the first size 1, or "
+    "omit the batch",
     # options
     "net.py:Net --leaf nope": "Net has no module of path or class 'nope'; there are conv, head, Conv2d, Linear",
     "net.py:Net --root con": "Net has no submodule 'con'; did you mean conv?",
     "googlenet --root aux1": "GoogLeNet never calls its submodule 'aux1' (InceptionAux) in eval mode: it may with --train",
     "net.py:Net --depth 0": "invalid depth 0: must be a whole number, 1 or greater",
     "net.py:Net --device gpu": "invalid device 'gpu': choose meta, cpu, cuda or cuda:N",
-    "net.py:Net --device cuda:99": "invalid device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu",
+    "net.py:Net --device cuda:99": "device 'cuda:99' is not available: torch sees ... GPU(s); use meta or cpu",
     "net.py:Net --time": "cannot time on the device meta, which computes nothing: choose the device cpu or cuda",
     "net.py:Net --time --device cpu --partial": "cannot time a partial run: choose either time or partial",
     "net.py:Net -o out.gif": "cannot write 'out.gif': the suffix must be ...",
@@ -127,21 +127,21 @@ FAILURES = {
     "net.py:Two": "cannot trace Two: TypeError: ...forward() missing 1 required positional argument: 'right'; "
     f"{ASSUMED}(left, right) takes",
     "net.py:Words": "cannot trace Words: table (Embedding) at net.py:55, 'return self.table(ids)': RuntimeError: ...; it was given "
-    f"1×3×224×224 float32; {ASSUMED}(ids) takes; ids are whole numbers: --input ids=...:int64[0,100]",
+    f"1×3×224×224 float32; {ASSUMED}(ids) takes; ids must be whole numbers: --input ids=...:int64[0,100]",
     "net.py:Net --input 1x1x64x64": f"cannot trace Net: {CONV}: RuntimeError: ... to have 3 channels, but got 1 channels instead; "
     "it was given 1×1×64×64 float32; --partial draws what ran until then",
     "net.py:Net --input 1x3x64x64:int64": f"cannot trace Net: {CONV}: RuntimeError: ...; it was given 1×3×64×64 int64; --partial "
     "draws what ran until then",
-    "net.py:Net --input x=1x3x64x64": "cannot trace Net: TypeError: ...forward() got an unexpected keyword argument 'x'; give what "
-    "its forward(image) takes",
-    "net.py:Net --input 1x3x300000x300000 --device cpu": "cannot make an input of 1×3×300000×300000 float32 on cpu: there is not "
-    "that much memory",
+    "net.py:Net --input x=1x3x64x64": "cannot trace Net: TypeError: ...forward() got an unexpected keyword argument 'x'; the "
+    "inputs must be the arguments of its forward(image)",
+    "net.py:Net --input 1x3x300000x300000 --device cpu": "cannot allocate an input of 1×3×300000×300000 float32 on cpu: not "
+    "enough memory",
     "net.py:Words --input ids=1x8:int64[500,600] --device cpu": "cannot trace Words: table (Embedding) at net.py:55, 'return "
     "self.table(ids)': IndexError: ...; it was given 1×8 int64; --partial draws what ran until then",
     "net.py:Raises --input 1x4": "cannot trace Raises: at net.py:46, 'raise ValueError(\"not today\\nnor tomorrow\")': ValueError: "
     "not today; --partial draws what ran until then",
     "deeplabv3_resnet50 --train": "cannot trace DeepLabV3: ... (BatchNorm2d) at torchvision/models/segmentation/...: ValueError: "
-    "...; it was given 1×256×1×1 float32; in training mode it needs two examples or more: --batch 2",
+    "...; it was given 1×256×1×1 float32; training mode needs a batch of 2 or more: --batch 2",
 }
 """What the model's own code cannot do: exit status 1."""
 

@@ -54,7 +54,7 @@ def next_step(situation: Situation) -> str:
     >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))))
-    no inputs were given, so a 1×3×224×224 image was assumed: describe the arguments of forward(input) with inputs=...
+    no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(input) takes
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))))
     partial=True returns what ran until then
     """
@@ -73,7 +73,7 @@ def _inputs_assumed(situation: Situation) -> str:
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
     taken = f"forward{signature(situation.model)}"
     inputs = spelled("inputs=...", "--input")
-    advice = f"no inputs were given, so a {assumed} image was assumed: describe the arguments of {taken} with {inputs}"
+    advice = f"no inputs were given, so a {assumed} image was assumed: say with {inputs} what {taken} takes"
     more = _ids_taken(situation) or _structure_taken(situation)
     return f"{advice}; {more}" if more else advice
 

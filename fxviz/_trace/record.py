@@ -198,12 +198,13 @@ def check_available(device: str) -> None:
     >>> check_available("cuda:99")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: no device 'cuda:99' here: torch sees ... GPU(s); use meta or cpu
+    fxviz.UsageError: device 'cuda:99' is not available: torch sees ... GPU(s); use meta or cpu
     """
     check_device(device)
     index = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and index >= torch.cuda.device_count():
-        raise UsageError(f"no device '{device}' here: torch sees {torch.cuda.device_count()} GPU(s); use meta or cpu")
+        count = torch.cuda.device_count()
+        raise UsageError(f"device '{device}' is not available: torch sees {count} GPU(s); use meta or cpu")
 
 
 def submodule(model: nn.Module, path: str) -> nn.Module:
