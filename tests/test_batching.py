@@ -144,7 +144,7 @@ def test_a_pattern_stands_for_the_models_that_list_shows(fxviz: Call, in_tmp: Pa
 def test_brackets_in_arguments_are_no_pattern(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(NETS)
     result = fxviz("render", "nets.py:Good(width=[4][0])", "-o", "a.svg")
-    assert "no literal" in result.err and "matches" not in result.err
+    assert "not a literal" in result.err and "matches" not in result.err
 
 
 def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) -> None:
@@ -163,19 +163,19 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
     [
         (
             "a.json b.json -o x.svg",
-            "'x.svg' is one file, and several figures need a folder: name one, as in -o figures/",
+            "'x.svg' is one file, but several figures need a folder: name one, as in -o figures/",
         ),
-        ("alex* -o x.svg", "'x.svg' is one file, and several figures need a folder"),
+        ("alex* -o x.svg", "'x.svg' is one file, but several figures need a folder"),
         ("a.json b.json -o a.json", "'a.json' is one file"),
-        ("a.json b.json -o -", "several figures do not fit on standard output: name a folder"),
-        ("a.json b.json -o a.json/below/", "cannot make the folder 'a.json/below': "),
+        ("a.json b.json -o -", "several figures cannot go to standard output: name a folder"),
+        ("a.json b.json -o a.json/below/", "cannot create the folder 'a.json/below': "),
         (
             "a.json b.json --format json",
-            "cannot write 'a.json': it is to be drawn, too; name another folder, as in -o figures/",
+            "cannot write 'a.json': it is a model to be drawn; name another folder, as in -o figures/",
         ),
-        ("b.json ./a.json -o . --format json", "cannot write 'b.json': it is to be drawn, too"),
-        ("a.json b.json --format gif", "no format 'gif': choose svg, png, pdf, dot, json, graphml or mmd"),
-        ("a.json b.json --format pdf --theme pair", "no format of a pair 'pdf': choose svg or png"),
+        ("b.json ./a.json -o . --format json", "cannot write 'b.json': it is a model to be drawn"),
+        ("a.json b.json --format gif", "invalid format 'gif': choose svg, png, pdf, dot, json, graphml or mmd"),
+        ("a.json b.json --format pdf --theme pair", "invalid format of a pair 'pdf': choose svg or png"),
         (
             "a.json -o x.svg --format png",
             "--format png is for a folder: name one (-o figures/), or the file with its suffix",

@@ -23,6 +23,7 @@ from fxviz._cli import cache
 from fxviz._cli.cache import entry, installation
 from fxviz._errors import BadOutput, TraceError
 from fxviz._graph import ArchGraph
+from fxviz._sources.reference import Reference
 
 Call = Callable[..., Result]
 
@@ -44,15 +45,15 @@ class Cached:
 def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: ArchGraph) -> Cached:
     here = Cached(tmp_path / "cache" / "traces", {"torch": "2.4.0"})
 
-    def trace(model: str, **how: Any) -> ArchGraph:
-        here.traced.append(model)
-        return replace(tiny, model=replace(tiny.model, name=model))
+    def traced(model: Reference, *_: object) -> ArchGraph:
+        here.traced.append(str(model))
+        return replace(tiny, model=replace(tiny.model, name=str(model)))
 
     monkeypatch.setenv("FXVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(cache, "_foreign", [])
     monkeypatch.setattr(installation, "STARTED", 2**63)
     monkeypatch.setattr(entry, "described", lambda library: {"library": library, **here.installed})
-    monkeypatch.setattr(_api, "trace", trace)
+    monkeypatch.setattr(_api, "traced", traced)
     monkeypatch.chdir(tmp_path)
     return here
 
@@ -147,11 +148,11 @@ def test_a_saved_graph_is_no_foreign_code(fxviz: Call, cached: Cached, tiny: Arc
 
 
 def test_a_failure_is_not_kept(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(model: str, **how: Any) -> ArchGraph:
-        cached.traced.append(model)
+    def failing(model: Reference, *_: object) -> ArchGraph:
+        cached.traced.append(str(model))
         raise TraceError("sizes do not fit")
 
-    monkeypatch.setattr(_api, "trace", failing)
+    monkeypatch.setattr(_api, "traced", failing)
     results = [fxviz("render", "resnet18") for _ in range(2)]
     assert results == [Result(1, "", "fxviz: sizes do not fit\n")] * 2
     assert len(cached.traced) == 2 and not cached.folder.exists()
@@ -301,15 +302,15 @@ def _left_alone(part: Path) -> None:
 def test_a_source_that_changes_meanwhile(
     fxviz: Call, cached: Cached, part: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
-    quick = _api.trace
+    quick = _api.traced
 
-    def trace(model: str, **how: Any) -> ArchGraph:
+    def traced(model: Reference, *how: Any) -> ArchGraph:
         change(part)
-        return quick(model, **how)
+        return quick(model, *how)
 
     os.utime(part, (1, 1))
     time.sleep(0.05)  # so that the clock that stamps files sees what comes as later
-    monkeypatch.setattr(_api, "trace", trace)
+    monkeypatch.setattr(_api, "traced", traced)
     monkeypatch.setattr(installation, "STARTED", time.time_ns())
     fxviz("trace", "resnet18", "-o", "-")
     assert cached.folder.exists() == (change is _left_alone)

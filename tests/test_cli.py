@@ -126,7 +126,7 @@ def test_a_mistake_of_ours_is_one_line_too(fxviz: Call, saved: Path, monkeypatch
     def fail(*_: object) -> None:
         raise ValueError("row 3\nis missing")
 
-    monkeypatch.setattr("fxviz._api.figure_of", fail)
+    monkeypatch.setattr("fxviz._render.figure.draw", fail)
     refused(fxviz("render", saved), "internal error: ValueError: row 3 is missing", "--debug", status=1)
     assert fxviz("render", saved, "--debug").err.startswith("Traceback")
 

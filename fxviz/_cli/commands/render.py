@@ -38,7 +38,7 @@ def render(
     target: Annotated[
         str | None,
         output(
-            f"Write here: {choice(SUFFIXES)}; '-': SVG on standard output; FOLDER/: MODEL.svg in it. Default: MODEL.svg."
+            f"Write here: {choice(SUFFIXES)}; '-': SVG on stdout; FOLDER/: MODEL.svg in it. Default: MODEL.svg."
         ),
     ] = None,
     *,
