@@ -118,13 +118,13 @@ def choice(words: Sequence[str]) -> str:
     return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
 
 
-_SHOWN = 80
+_MAX_TEXT = 80
 """Maximum length of a text in a message."""
 
-_PATH = 60
+_MAX_PATH = 60
 """Maximum length of a path in a sentence."""
 
-_PARAMETERS = 300
+_MAX_PARAMETERS = 300
 """Maximum length of a function's parameters in a message."""
 
 
@@ -137,7 +137,7 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
 
 
-def shown(text: str, longest: int = _SHOWN) -> str:
+def shown(text: str, longest: int = _MAX_TEXT) -> str:
     r"""Shorten a user's text to one line of a message.
 
     >>> shown("a\nb"), len(shown("a" * 1000))
@@ -146,7 +146,7 @@ def shown(text: str, longest: int = _SHOWN) -> str:
     return printable(text if len(text) <= longest else f"{text[: longest - 3]}...")
 
 
-def short_path(path: str, longest: int = _PATH) -> str:
+def short_path(path: str, longest: int = _MAX_PATH) -> str:
     """Shorten a dotted path for a sentence; of a long one, keep the end, which says more.
 
     >>> short_path("layer4"), len(short_path("x" * 1000)), short_path("encoder.layers.0.attention.out_proj", 16)
@@ -164,7 +164,7 @@ def parameters(signature: inspect.Signature) -> str:
     """
     bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
     text = str(signature.replace(parameters=bare, return_annotation=signature.empty))
-    return shown(" ".join(text.split()), _PARAMETERS)
+    return shown(" ".join(text.split()), _MAX_PARAMETERS)
 
 
 def optional_library(name: str, need: str, extra: str) -> Any:
@@ -210,14 +210,14 @@ def require_torch(need: str, name: str = "torch") -> None:
         raise UsageError(f"{need} {name}, which is not installed: pip install torch torchvision")
 
 
-_LONGEST = 300
+_MAX_MESSAGE = 300
 """Maximum length of another error's message in a message."""
 
 _INSTALLED = ("site-packages", "dist-packages")
-_OURS = str(Path(__file__).parent)
+_FXVIZ = str(Path(__file__).parent)
 _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
-_SCRIPTED = "The following operation failed in the TorchScript interpreter"
+_SCRIPT_ERROR = "The following operation failed in the TorchScript interpreter"
 """Start of a message of scripted code, whose last line names the error."""
 
 
@@ -236,7 +236,7 @@ class Line(NamedTuple):
         """
         number = f":{self.number}" if self.number else ""
         code = f", '{shown(self.code)}'" if self.code else ""
-        return f"{_shortened(self.file)}{number}{code}"
+        return f"{_short_file(self.file)}{number}{code}"
 
 
 def blamed_line(error: BaseException) -> Line:
@@ -249,8 +249,10 @@ def blamed_line(error: BaseException) -> Line:
     """
     if isinstance(error, SyntaxError) and error.filename:
         return Line(error.filename, error.lineno or 0, (error.text or "").strip())
-    passed = [line for line in _lines(error) if not _within(line.file, (_OURS, *_torch())) and not _standard(line.file)]
-    own = [line for line in passed if not _installed(line.file)]
+    passed = [
+        line for line in _lines(error) if not _is_within(line.file, (_FXVIZ, *_torch())) and not _is_standard(line.file)
+    ]
+    own = [line for line in passed if not _is_installed(line.file)]
     return (own or passed or [Line()])[-1]
 
 
@@ -271,8 +273,8 @@ def first_line(error: BaseException) -> str:
     text = text_of(error).splitlines()
     if not text:
         return type(error).__name__
-    line = text[-1] if text[0].startswith(_SCRIPTED) else f"{type(error).__name__}: {text[0]}"
-    return printable(line if len(line) <= _LONGEST else f"{line[:_LONGEST]}…")
+    line = text[-1] if text[0].startswith(_SCRIPT_ERROR) else f"{type(error).__name__}: {text[0]}"
+    return printable(line if len(line) <= _MAX_MESSAGE else f"{line[:_MAX_MESSAGE]}…")
 
 
 def _lines(error: BaseException) -> Iterator[Line]:
@@ -290,19 +292,19 @@ def _torch() -> tuple[str, ...]:
     return (str(Path(file).parent),) if file else ()
 
 
-def _within(file: str, folders: tuple[str, ...]) -> bool:
+def _is_within(file: str, folders: tuple[str, ...]) -> bool:
     return any(Path(file).is_relative_to(folder) for folder in folders)
 
 
-def _installed(file: str) -> bool:
+def _is_installed(file: str) -> bool:
     return any(part in _INSTALLED for part in Path(file).parts)
 
 
-def _standard(file: str) -> bool:
-    return file.startswith("<frozen") or (_within(file, _STANDARD) and not _installed(file))
+def _is_standard(file: str) -> bool:
+    return file.startswith("<frozen") or (_is_within(file, _STANDARD) and not _is_installed(file))
 
 
-def _shortened(file: str) -> str:
+def _short_file(file: str) -> str:
     path = Path(file)
     start = next((place + 1 for place, part in enumerate(path.parts) if part in _INSTALLED), 0)
     if start:

@@ -28,7 +28,7 @@ _CODE = re.compile(r"(?:.*/)?(?:opaque_obj|custom_obj).*|(?:.*/)?aotinductor/.*|
 _TENSORS = re.compile(r"(?:weight|tensor)_\d+", re.ASCII)
 """Members that contain the bytes of a tensor."""
 
-_UNWRITABLE = re.compile(r"[\"\\\x00-\x1f\x7f]")
+_UNQUOTABLE = re.compile(r"[\"\\\x00-\x1f\x7f]")
 """Characters that would end a name in the Python code that torch writes."""
 
 _FACTORIES = frozenset("list dict set tuple int float str bool".split())
@@ -77,7 +77,7 @@ def _check_member(name: str, read: Callable[[], bytes]) -> None:
     if _CODE.fullmatch(name):
         raise Unsafe(f"it contains '{name.rpartition('/')[2]}', which is code or would be unpickled")
     if name.endswith(".json") or "models/" in name:
-        json.loads(read().decode("utf-8"), object_hook=_checked)
+        json.loads(read().decode("utf-8"), object_hook=_check_fields)
     elif name.endswith((".pt", ".pkl")):
         _check_tensors(name, read())
 
@@ -89,12 +89,12 @@ def _check_tensors(name: str, saved: bytes) -> None:
         raise Unsafe(f"it contains '{name.rpartition('/')[2]}', which torch.save did not write")
 
 
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+def _check_fields(fields: dict[str, Any]) -> dict[str, Any]:
     """Check one JSON object of a program's description.
 
-    >>> _checked({"expr_str": "Add(Integer(1), Symbol('s77', positive=True))"})["expr_str"][:3]
+    >>> _check_fields({"expr_str": "Add(Integer(1), Symbol('s77', positive=True))"})["expr_str"][:3]
     'Add'
-    >>> _checked({"expr_str": "().__class__"})
+    >>> _check_fields({"expr_str": "().__class__"})
     Traceback (most recent call last):
     ...
     fxviz._sources.exported_vetting.Unsafe: a size is code: ().__class__
@@ -128,7 +128,7 @@ def _is_target(value: Any) -> bool:
 
 
 def _is_path(value: Any) -> bool:
-    return isinstance(value, dict) or (isinstance(value, str) and not _UNWRITABLE.search(value))
+    return isinstance(value, dict) or (isinstance(value, str) and not _UNQUOTABLE.search(value))
 
 
 def _are_names(value: Any) -> bool:
@@ -205,7 +205,7 @@ _SYMBOLIC = frozenset(
 )
 """Arithmetic with sizes."""
 
-_HIGHER = frozenset(
+_HIGHER_ORDER = frozenset(
     """cond switch while_loop map_impl scan associative_scan wrap strict_mode invoke_subgraph flex_attention out_dtype
     auto_functionalized auto_functionalized_v2 tag_activation_checkpoint wrap_activation_checkpoint wrap_with_autocast
     wrap_with_set_grad_enabled""".split()
@@ -228,7 +228,7 @@ def is_operator(target: str) -> bool:
     if target in _SYMBOLIC:
         return True
     if block := _BLOCK.fullmatch(target):
-        return block["name"] in _HIGHER
+        return block["name"] in _HIGHER_ORDER
     found = _OVERLOAD.fullmatch(target)
     return found is not None and _computes(**found.groupdict())
 
@@ -245,19 +245,19 @@ def _computes(library: str, name: str, overload: str) -> bool:
     return schema is not None and not any(argument.name in _FILE_NAMES for argument in schema.arguments)
 
 
-_LONGEST = 20_000
+_MAX_LENGTH = 20_000
 """Maximum length of an expression."""
 
-_DEEPEST = 150
+_MAX_NESTING = 150
 """Maximum depth of nesting."""
 
-_POWER = 64
+_MAX_POWER = 64
 """Maximum power, of nested powers together, and maximum bits of a shift."""
 
-_BITS = 64
+_MAX_BITS = 64
 """Maximum bits of an integer."""
 
-_SIGNS = re.compile(r"[\w(),.'=+\-*/%<>&|~ ]*", re.ASCII)
+_CHARACTERS = re.compile(r"[\w(),.'=+\-*/%<>&|~ ]*", re.ASCII)
 """Neither comments, line ends nor escapes, so that sympy sees the same tokens as ``ast``."""
 
 _NAME = re.compile(r"[A-Za-z_]\w{0,63}", re.ASCII)
@@ -267,8 +267,10 @@ _NUMERAL = re.compile(r"-?\d{1,40}(\.\d{0,40})?(e[+-]?\d{1,3})?", re.ASCII)
 _OPAQUE = re.compile(r"(OpaqueUnaryFn|BitwiseFn)_[a-z0-9_]{1,20}", re.ASCII)
 
 _VALUES = frozenset(["true", "false", "oo", "int_oo"])
-_ASSUMED = frozenset("positive negative nonnegative nonpositive nonzero zero integer real finite commutative".split())
-_RAISING = frozenset("Pow PowByNatural FloatPow LShift RShift".split())
+_ASSUMPTIONS = frozenset(
+    "positive negative nonnegative nonpositive nonzero zero integer real finite commutative".split()
+)
+_POWERS = frozenset("Pow PowByNatural FloatPow LShift RShift".split())
 _FUNCTIONS = frozenset(
     """Integer Rational Add Mul Max Min Mod Abs Eq Equality Ne Unequality Lt StrictLessThan Le LessThan
     Gt StrictGreaterThan Ge GreaterThan And Or Not Piecewise ExprCondPair floor ceiling sqrt
@@ -285,13 +287,13 @@ def is_size(text: str) -> bool:
     >>> is_size("S('chr')(120)"), is_size("().__class__"), is_size("9**9**9**9"), is_size("Symbol('a.b')")
     (False, False, False, False)
     """
-    if len(text) > _LONGEST or not _SIGNS.fullmatch(text):
+    if len(text) > _MAX_LENGTH or not _CHARACTERS.fullmatch(text):
         return False
     try:
         tree = ast.parse(text, mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         return False
-    return _is_term(tree, _DEEPEST, _POWER)
+    return _is_term(tree, _MAX_NESTING, _MAX_POWER)
 
 
 def is_symbol(name: str) -> bool:
@@ -315,7 +317,7 @@ def _is_term(node: ast.expr, levels: int, power: int) -> bool:
         case ast.UnaryOp(op=ast.USub() | ast.UAdd() | ast.Invert(), operand=operand):
             return _is_term(operand, levels - 1, power)
         case ast.BinOp(left=left, op=ast.Pow(), right=right):
-            return _is_raised(left, right, levels, power)
+            return _is_power(left, right, levels, power)
         case ast.BinOp(
             op=ast.Add() | ast.Sub() | ast.Mult() | ast.Div() | ast.FloorDiv() | ast.Mod() | ast.BitAnd() | ast.BitOr()
         ):
@@ -339,15 +341,17 @@ def _is_call(name: str, args: list[ast.expr], keywords: list[ast.keyword], level
         return False
     if keywords:
         return False
-    if name in _RAISING:
-        return len(args) == 2 and _is_raised(args[0], args[1], levels, power)
+    if name in _POWERS:
+        return len(args) == 2 and _is_power(args[0], args[1], levels, power)
     return (name in _FUNCTIONS or bool(_OPAQUE.fullmatch(name))) and _are_terms(args, levels, power)
 
 
 def _is_declared(name: str, keywords: list[ast.keyword]) -> bool:
     """Check ``Symbol('s0', positive=True)``."""
     assumed = all(
-        keyword.arg in _ASSUMED and isinstance(keyword.value, ast.Constant) and isinstance(keyword.value.value, bool)
+        keyword.arg in _ASSUMPTIONS
+        and isinstance(keyword.value, ast.Constant)
+        and isinstance(keyword.value.value, bool)
         for keyword in keywords
     )
     return is_symbol(name) and assumed
@@ -355,11 +359,13 @@ def _is_declared(name: str, keywords: list[ast.keyword]) -> bool:
 
 def _is_float(numeral: str, keywords: list[ast.keyword]) -> bool:
     """Check ``Float('0.5', precision=53)``."""
-    precise = all(keyword.arg == "precision" and (_whole(keyword.value) or _BITS + 1) <= _BITS for keyword in keywords)
+    precise = all(
+        keyword.arg == "precision" and (_integer(keyword.value) or _MAX_BITS + 1) <= _MAX_BITS for keyword in keywords
+    )
     return bool(_NUMERAL.fullmatch(numeral)) and precise
 
 
-def _is_raised(base: ast.expr, exponent: ast.expr, levels: int, power: int) -> bool:
+def _is_power(base: ast.expr, exponent: ast.expr, levels: int, power: int) -> bool:
     size = _magnitude(exponent)
     return size is not None and size <= power and _is_term(base, levels - 1, power // max(math.ceil(size), 1))
 
@@ -370,14 +376,14 @@ def _magnitude(exponent: ast.expr) -> float | None:
         case ast.Call(func=ast.Name(id="Float"), args=[ast.Constant(value=str() as numeral)], keywords=keywords):
             return abs(float(numeral)) if _is_float(numeral, keywords) else None
         case ast.Call(func=ast.Name(id="Rational"), args=[above, below], keywords=[]):
-            parts = [_whole(above), _whole(below)]
+            parts = [_integer(above), _integer(below)]
         case _:
-            parts = [_whole(exponent)]
+            parts = [_integer(exponent)]
     known = [abs(part) for part in parts if part is not None]
     return max(known) if len(known) == len(parts) else None
 
 
-def _whole(node: ast.expr) -> int | None:
+def _integer(node: ast.expr) -> int | None:
     """Return the value of a literal integer, with or without ``Integer``; None if it is not one."""
     match node:
         case ast.Constant(value=int() as value) if not isinstance(value, bool):
@@ -385,9 +391,9 @@ def _whole(node: ast.expr) -> int | None:
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as value)):
             return -value
         case ast.Call(func=ast.Name(id="Integer"), args=[number], keywords=[]) if not isinstance(number, ast.Call):
-            return _whole(number)
+            return _integer(number)
     return None
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= _BITS)
+    return isinstance(value, float) or (isinstance(value, int) and value.bit_length() <= _MAX_BITS)

@@ -49,7 +49,7 @@ def _image(name: str) -> TensorInfo:
 
 
 _DEFAULT = "DEFAULT"
-_MANY = 8
+_MAX_LISTED = 8
 """Maximum number of tags that a message lists."""
 
 
@@ -85,8 +85,8 @@ def release(name: str, wanted: str) -> Release:
 def _choice(tags: list[str]) -> str:
     if not tags:
         return "timm publishes none; name a file"
-    listed = f"{_DEFAULT}, {', '.join(tags[:_MANY])}" if len(tags) > _MANY else choice((_DEFAULT, *tags))
-    return f"choose {listed}{f' or {len(tags) - _MANY} more' if len(tags) > _MANY else ''}, or name a file"
+    listed = f"{_DEFAULT}, {', '.join(tags[:_MAX_LISTED])}" if len(tags) > _MAX_LISTED else choice((_DEFAULT, *tags))
+    return f"choose {listed}{f' or {len(tags) - _MAX_LISTED} more' if len(tags) > _MAX_LISTED else ''}, or name a file"
 
 
 def _tags(architecture: str) -> dict[str, Any]:

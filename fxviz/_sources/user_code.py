@@ -19,7 +19,7 @@ from fxviz._errors import FxvizError, UnknownModel, UsageError, blamed_line, fir
 from fxviz._sources.own_thread import printing_to_stderr
 from fxviz._sources.reference import LIBRARIES, Reference
 
-_MANY = 8
+_MAX_LISTED = 8
 """Maximum number of modules that a message lists."""
 
 _imported_beside: dict[str, ModuleType] = {}
@@ -93,7 +93,7 @@ def _missing(reference: Reference, name: str) -> str:
     inside = [module.name for module in pkgutil.iter_modules(places) if not module.name.startswith("_")]
     near = difflib.get_close_matches(last, inside, n=1)
     other = str(replace(reference, place=f"{package}.{near[0]}", text="")) if near else ""
-    hint = f"did you mean {shown(other)}?" if near else f"it has {', '.join(inside[:_MANY]) or 'none'}"
+    hint = f"did you mean {shown(other)}?" if near else f"it has {', '.join(inside[:_MAX_LISTED]) or 'none'}"
     return f"unknown model '{shown(str(reference))}': '{shown(package)}' has no module '{shown(last)}'; {hint}"
 
 
@@ -125,7 +125,7 @@ def import_file(path: str) -> ModuleType:
     fxviz.UsageError: cannot read 'nowhere/net.py': No such file or directory
     """
     file = Path(path).absolute()
-    source = _source(file, path)
+    source = _read(file, path)
     _forget()
     return _execute(file, source, path)
 
@@ -137,7 +137,7 @@ def _forget() -> None:
     _imported_beside.clear()
 
 
-def _source(file: Path, path: str) -> str:
+def _read(file: Path, path: str) -> str:
     try:
         return importlib.util.decode_source(file.read_bytes())
     except OSError as error:
@@ -183,11 +183,11 @@ def _is_elsewhere(name: str, file: Path) -> bool:
 
 def _modules_beside(folder: Path, before: set[str]) -> dict[str, ModuleType]:
     """Return the modules in ``folder`` that were not imported ``before``, with their submodules."""
-    tops = {name for name in sys.modules.keys() - before if "." not in name and _lies_in(folder, sys.modules[name])}
+    tops = {name for name in sys.modules.keys() - before if "." not in name and _is_in(folder, sys.modules[name])}
     return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
 
 
-def _lies_in(folder: Path, module: ModuleType) -> bool:
+def _is_in(folder: Path, module: ModuleType) -> bool:
     places = [getattr(module, "__file__", None), *getattr(module, "__path__", ())]
     return any(Path(place).parent == folder for place in places if isinstance(place, str))
 

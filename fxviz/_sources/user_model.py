@@ -128,7 +128,7 @@ def _without_memory(inputs: Arguments) -> Arguments:
     return Arguments(args, kwargs)
 
 
-_MANY = 8
+_MAX_LISTED = 8
 """Maximum number of names that a message lists."""
 
 
@@ -163,8 +163,8 @@ def choice(reference: Reference, module: ModuleType) -> str:
     names = list(candidates(module))
     if not names:
         return "it defines neither a torch.nn.Module nor a function: add a function that returns the model"
-    more = f" and {len(names) - _MANY} more" if len(names) > _MANY else ""
-    return f"write '{shown(reference.place)}:NAME' with one of {', '.join(names[:_MANY])}{more}"
+    more = f" and {len(names) - _MAX_LISTED} more" if len(names) > _MAX_LISTED else ""
+    return f"write '{shown(reference.place)}:NAME' with one of {', '.join(names[:_MAX_LISTED])}{more}"
 
 
 def candidates(module: ModuleType) -> Iterator[str]:

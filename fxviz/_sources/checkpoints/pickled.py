@@ -26,13 +26,13 @@ _ARCHIVE = b"PK\x03\x04"
 _PICKLE = b"\x80"
 """The first byte of a pickle of protocol 2 or later."""
 
-_DEPTH = 3
+_MAX_DEPTH = 3
 """Maximum depth at which a checkpoint is searched for tensors; those of an optimizer's state are deeper."""
 
 _OPTIMIZER = {"state", "param_groups"}
 """The keys of ``torch.optim.Optimizer.state_dict``."""
 
-_ALONE = "save only the weights, torch.save(model.state_dict(), 'weights.pt'), and use that file"
+_SAVE_WEIGHTS = "save only the weights, torch.save(model.state_dict(), 'weights.pt'), and use that file"
 
 
 def read(path: str, values: bool) -> dict[str, Any]:
@@ -47,41 +47,41 @@ def read(path: str, values: bool) -> dict[str, Any]:
         with _without_warnings():
             found = _loaded(path, values)
     except pickle.UnpicklingError as error:
-        raise UsageError(f"{where}: {_refused(str(error))}; {_ALONE}") from None
+        raise UsageError(f"{where}: {_refusal(str(error))}; {_SAVE_WEIGHTS}") from None
     except Exception as error:
         if "quantized" in str(error):
             raise UsageError(
                 f"{where}: it contains quantized tensors; use the weights from before quantization"
             ) from error
         raise UsageError(
-            f"{where}: torch.load cannot read it ({_reason(error)}); download it again, or {_ALONE}"
+            f"{where}: torch.load cannot read it ({_reason(error)}); download it again, or {_SAVE_WEIGHTS}"
         ) from error
     if not isinstance(found, Mapping):
-        raise UsageError(f"{where}: it contains a {_kind(found)}, not tensors by name; {_ALONE}")
+        raise UsageError(f"{where}: it contains a {_kind(found)}, not tensors by name; {_SAVE_WEIGHTS}")
     if found.keys() == _OPTIMIZER:
-        raise UsageError(f"{where}: it contains the state of an optimizer, not the weights of a model; {_ALONE}")
+        raise UsageError(f"{where}: it contains the state of an optimizer, not the weights of a model; {_SAVE_WEIGHTS}")
     return _tensors(found, _Plain(values))
 
 
 def _check_form(path: str, where: str) -> None:
     """Refuse formats that some versions of torch always unpickle or run."""
     if tarfile.is_tarfile(path):
-        raise UsageError(f"{where}: it has the format of torch before 0.4, which is unpickled; {_ALONE}")
+        raise UsageError(f"{where}: it has the format of torch before 0.4, which is unpickled; {_SAVE_WEIGHTS}")
     if not _is_archive(path):
         _check_old_form(path, where)
         return
     reader = torchs_reader(path)
     if reader is None:
-        raise UsageError(f"{where}: it is truncated or damaged; download it again, or {_ALONE}")
+        raise UsageError(f"{where}: it is truncated or damaged; download it again, or {_SAVE_WEIGHTS}")
     if "constants.pkl" in reader.get_all_records():
-        raise UsageError(f"{where}: it contains a scripted module, which is code; {_ALONE}")
+        raise UsageError(f"{where}: it contains a scripted module, which is code; {_SAVE_WEIGHTS}")
 
 
 def _check_old_form(path: str, where: str) -> None:
     """Refuse a file that is neither an archive nor begins with a pickle."""
     with Path(path).open("rb") as file:
         if file.read(len(_PICKLE)) != _PICKLE:
-            raise UsageError(f"{where}: torch.save did not write it; download it again, or {_ALONE}")
+            raise UsageError(f"{where}: torch.save did not write it; download it again, or {_SAVE_WEIGHTS}")
 
 
 def _is_archive(path: str) -> bool:
@@ -135,7 +135,7 @@ def _tensors(found: Mapping[Any, Any], plain: _Plain, depth: int = 1) -> dict[st
     for name, value in found.items():
         if isinstance(name, str) and isinstance(value, Tensor):
             kept[name] = plain(value)
-        elif isinstance(name, str) and isinstance(value, Mapping) and depth < _DEPTH:
+        elif isinstance(name, str) and isinstance(value, Mapping) and depth < _MAX_DEPTH:
             kept[name] = _tensors(value, plain, depth + 1)
     return kept
 
@@ -147,10 +147,10 @@ def _without_memory(tensor: Tensor) -> Tensor:
     return torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device="meta")
 
 
-def _refused(message: str) -> str:
+def _refusal(message: str) -> str:
     r"""Explain why torch refuses to unpickle a file.
 
-    >>> _refused("Weights only load failed. ... Unsupported global: GLOBAL net.Net was not an allowed global.")
+    >>> _refusal("Weights only load failed. ... Unsupported global: GLOBAL net.Net was not an allowed global.")
     "it contains a pickled 'net.Net', which may run code; fxviz unpickles only tensors"
     """
     name = _CLASS.search(message)
