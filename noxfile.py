@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -91,14 +92,13 @@ def typing(session: nox.Session) -> None:
     folder = Path(session.create_tmp()).resolve()
     session.install(str(_built_wheel(session, folder)), *_requirements("dev", "mypy"), "pyright")
     session.run("mypy")
-    for file in sorted((ROOT / "tests" / "typing_tests").glob("*.py")):
-        copy = folder / "outside" / file.name
-        copy.parent.mkdir(exist_ok=True)
-        shutil.copy(file, copy)
-        with session.chdir(copy.parent):
-            session.run("mypy", "--strict", file.name)
-            session.run("pyright", "--pythonpath", str(_python(session)), file.name)
-            session.run("python", file.name)
+    with tempfile.TemporaryDirectory() as outside:  # pyright reads no file below a hidden folder such as .nox
+        for file in sorted((ROOT / "tests" / "typing_tests").glob("*.py")):
+            shutil.copy(file, outside)
+            with session.chdir(outside):
+                session.run("mypy", "--strict", file.name)
+                session.run("pyright", "--pythonpath", str(_python(session)), file.name)
+                session.run("python", file.name)
 
 
 @nox.session
