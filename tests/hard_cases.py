@@ -1,4 +1,4 @@
-"""Small models, each with one thing that tracers get wrong: in-place writes, shared weights, compiled parts, odd containers."""
+"""Small models, each with one thing that tracers get wrong: in-place writes, shared weights, unusual containers."""
 
 from __future__ import annotations
 

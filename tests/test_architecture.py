@@ -16,6 +16,7 @@ from conftest import ROOT
 from models import traced
 
 
+@pytest.mark.slow  # ".ci/run" checks them by itself, too
 def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)

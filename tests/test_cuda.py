@@ -1,4 +1,4 @@
-"""What is traced on a GPU is what is traced without one, and its times are the device's. Skipped where there is no GPU."""
+"""Check that a trace on a GPU equals one without, but for the times, which are the device's. Skipped without a GPU."""
 
 from __future__ import annotations
 
@@ -57,11 +57,12 @@ def on_cuda(name: str) -> ArchGraph:
 
 def traced(model: nn.Module, inputs: object, device: str, time: bool = False) -> ArchGraph:
     inputs = tree_map_only(torch.Tensor, lambda tensor: tensor.to(device), inputs)
-    return trace_module(model.to(device), inputs, ModelInfo("model", "python", "Model"), TraceOptions(device=device, time=time))
+    info, options = ModelInfo("model", "python", "Model"), TraceOptions(device=device, time=time)
+    return trace_module(model.to(device), inputs, info, options)
 
 
 def bare(graph: ArchGraph) -> ArchGraph:
-    """Without times, device and way of tracing."""
+    """Return the graph without times, device and method."""
     nodes = tuple(replace(node, time=None) for node in graph.nodes)
     return replace(graph, nodes=nodes, trace=replace(graph.trace, device="", method=""))
 

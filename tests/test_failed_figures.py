@@ -1,4 +1,4 @@
-"""Figures of runs that stopped: all that ran is there, and where and why it stopped is seen at once."""
+"""Check figures of failed runs: they show all that ran, and where and why it stopped."""
 
 from __future__ import annotations
 
@@ -232,7 +232,8 @@ def test_its_row_is_tinted_in_both_themes() -> None:
 def test_the_headline_says_where_it_stopped() -> None:
     said = headline(stopped_resnet("MaxPool2d"))
     assert said == (
-        "stopped at maxpool (MaxPool2d); until then 9.54k parameters (+ 11.68M not reached), no skips; conv1 98.7%, bn1 1.3%"
+        "stopped at maxpool (MaxPool2d); until then 9.54k parameters (+ 11.68M not reached), no skips; "
+        "conv1 98.7%, bn1 1.3%"
     )
     assert headline(stopped_resnet(path="", cls="models.Net")).startswith(
         "stopped at Net; until then 11.69M parameters, 8 skips"

@@ -1,4 +1,4 @@
-"""A model that fails: who is to blame and where, what to do next, and the graph of what ran until then."""
+"""Check what is said of a model that fails (where, why, what to do next), and the graph of what ran until then."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROWS = TensorInfo((2, 8), "float32")
 
 
 def line_of(code: str) -> int:
-    """The number of the one line of this file that holds ``code`` alone."""
+    """Return the number of the one line of this file that holds ``code`` alone."""
     (number,) = (place for place, line in enumerate(HERE.read_text("utf-8").splitlines(), 1) if line.strip() == code)
     return number
 
@@ -277,7 +277,7 @@ def test_a_forward_that_takes_another_structure_is_told_the_way_out(take: Any, b
 
 
 class Nesting(nn.Module):
-    """Makes a tensor that has no sizes, and gives one that has."""
+    """Makes a tensor without a shape, and returns one that has a shape."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -465,7 +465,8 @@ def test_an_input_that_was_taken_for_an_image_is_told_where_the_model_fails(
     in_tmp: Path, fxviz: Callable[..., Result]
 ) -> None:
     Path("net.py").write_text(
-        "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x):\n        b, t, d = x.shape\n        return x\n"
+        "from torch import nn\nclass Net(nn.Module):\n"
+        "    def forward(self, x):\n        b, t, d = x.shape\n        return x\n"
     )
     done = fxviz("summary", "net.py:Net", "--input", "2x7x24", "-q")
     assert done.status == 1 and done.err.endswith(

@@ -1,4 +1,4 @@
-"""Times that a graph holds, as ``summary``, ``explain`` and ``compare`` tell them."""
+"""Check how ``summary``, ``explain`` and ``compare`` report the times in a graph."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Call = Callable[..., Result]
 
 
 def timed(graph: ArchGraph) -> ArchGraph:
-    """The graph with a time for each step that runs: 1 ms, 2 ms, 3 ms, ..."""
+    """Return the graph with a time for each step that runs: 1 ms, 2 ms, 3 ms, ..."""
     runs = [node.id for node in graph.nodes if node.kind in ("module", "function", "method")]
     nodes = tuple(replace(n, time=(runs.index(n.id) + 1) / 1000 if n.id in runs else None) for n in graph.nodes)
     return replace(graph, nodes=nodes, trace=replace(graph.trace, device="cpu"))

@@ -1,4 +1,4 @@
-"""A trace is one thread's: other threads trace, build and run models meanwhile, and neither disturbs the other."""
+"""Check that threads may trace, build and run models at the same time without disturbing each other."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Net(nn.Module):
 
 
 class Other(nn.Module):
-    """What another thread runs meanwhile: layers, functions, and operations in place."""
+    """A model for another thread to run meanwhile: layers, functions, and in-place operations."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def traced(number: int, device: str, **options: Any) -> ArchGraph:
 
 
 def plain(graph: ArchGraph) -> str:
-    """All that is known of a graph but for the times that were measured."""
+    """Return the contents of a graph without the measured times."""
     return "\n".join(
         str(part) for part in (graph.model, graph.trace, graph.edges, graph.scopes, graph.parameters)
     ) + "".join(f"{node.id} {node.op} {node.path} {node.outputs} {node.macs} {node.uses}" for node in graph.nodes)

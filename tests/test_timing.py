@@ -1,4 +1,4 @@
-"""Times are those of the steps as the model runs them, and what cannot be timed is said instead of guessed."""
+"""Check that steps are timed as the model runs them, and that one that cannot be timed is refused, not guessed."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_shapes_that_depend_on_data_are_those_of_the_trace() -> None:
 
 
 def test_cuda_waits_once_for_each_run_and_reads_its_events(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The clock for CUDA, on events that are none."""
+    """The clock for CUDA, with fake events."""
     log: list[str] = []
 
     class Event:

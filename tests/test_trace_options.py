@@ -1,4 +1,4 @@
-"""Training mode, modules that are one node, and a submodule recorded with what it really receives."""
+"""Check training mode, modules that are one node, and a submodule recorded with the inputs it really receives."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ops(graph: ArchGraph) -> list[str]:
 
 
 def facts(graph: ArchGraph) -> Any:
-    """What does not depend on where in a model a part of it stands."""
+    """Return what does not depend on the position of a part in its model."""
     nodes = [
         (node.id, node.op, node.path, node.scope, node.uses, node.outputs, node.macs, node.params)
         for node in graph.nodes
@@ -168,7 +168,7 @@ class Joining(nn.Module):
 
 
 class Outer(nn.Module):
-    """Gives its submodule an object and keywords, and would fail after it."""
+    """Calls its submodule with an object and keywords, and would fail afterwards."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -293,7 +293,7 @@ def test_a_submodule_that_never_runs_is_said(root: str, train: bool, said: str) 
 
 
 class Filling(nn.Module):
-    """Writes to what it is given, and notes it."""
+    """Writes to its argument, and notes it."""
 
     def __init__(self) -> None:
         super().__init__()

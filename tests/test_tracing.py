@@ -1,4 +1,4 @@
-"""What is recorded is what runs: compared with real runs that are watched by other means than the tracer's."""
+"""Compare recordings with real runs, which are observed by other means than the tracer's."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def traced(model: nn.Module, inputs: Any, device: str = "meta") -> ArchGraph:
 
 @cache
 def known(name: str) -> nn.Module:
-    """A model of torchvision with memory, initialised at random."""
+    """Build a model of torchvision with memory, initialised at random."""
     return resolve(parse(name)).build(True).module
 
 
@@ -136,7 +136,7 @@ class Replay(fx.Interpreter):
         return self.constants[target] if target in self.constants else super().fetch_attr(target)
 
     def call_module(self, target: Any, args: Any, kwargs: Any) -> Any:
-        """A graph holds a packed sequence as the tuple it is made of."""
+        """Make a packed sequence of the tuple that the graph holds in its place."""
         if isinstance(self.fetch_attr(target), nn.RNNBase) and type(args[0]) is tuple:
             args = (PackedSequence(*args[0]), *args[1:])
         return super().call_module(target, args, kwargs)
@@ -372,7 +372,7 @@ def test_a_model_without_memory_is_built_again_for_a_real_run(monkeypatch: pytes
 
 
 class FollowsItsParameter(nn.Module):
-    """Where torch asks a parameter for its device before anything is dispatched."""
+    """Torch asks a parameter for its device before anything is dispatched."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -453,7 +453,7 @@ def test_a_layer_without_a_shape_is_refused_and_left_alone() -> None:
 def test_a_failure_names_the_model_and_its_error() -> None:
     with pytest.raises(
         TraceError,
-        match=r"^cannot trace Sequential: 0 \(Linear\): RuntimeError: .*2, 8.*3, 3.*; it was given 2×8 float32; --partial",
+        match=r"^cannot trace Sequential: 0 \(Linear\): RuntimeError: .*2, 8.*3, 3.*; it was given 2×8 float32; par",
     ) as caught:
         traced(nn.Sequential(nn.Linear(3, 3)), (torch.rand(2, 8),))
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Nothing about the user's model changes, nor anything in torch, whatever the model's code does or raises."""
+"""Check that the user's model and torch are restored, whatever the model's code does or raises."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def state_of_torch() -> dict[str, Any]:
 
 
 def state_of_model(model: nn.Module) -> Any:
-    """Modes, attributes by identity, what their containers hold, values and versions of tensors."""
+    """Return modes, attributes by identity, the items of their containers, and the values of tensors."""
     return [(path, module.training, _contents(module.__dict__)) for path, module in model.named_modules()]
 
 
@@ -61,7 +61,7 @@ def _contents(value: Any) -> Any:
 
 @contextmanager
 def unchanged(model: nn.Module | None = None) -> Iterator[None]:
-    """What runs in here leaves torch and the model as they were."""
+    """Check that what runs in here leaves torch and the model as they were."""
     modules = nn.Sequential() if model is None else model
     before = state_of_torch(), state_of_model(modules)
     yield
