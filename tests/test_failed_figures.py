@@ -20,7 +20,7 @@ from fxviz._render.drawing import Box
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.wording import what
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._view import LEVELS, MERGED, Outline, fold, lay_out
 from fxviz._view.detail import Detail
 from models import traced

@@ -25,7 +25,7 @@ from fxviz._graph.options import Theme
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.text_width import fit, fit_path, width, wrap
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._view import fold
 from random_graphs import Net, stopped_at
 

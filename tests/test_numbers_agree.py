@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import fxviz
 from conftest import Result
 from fxviz._graph import ArchGraph
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._report.summary.values import Row
 
 Call = Callable[..., Result]

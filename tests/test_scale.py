@@ -16,7 +16,7 @@ from fxviz._render.drawing import Box, Cell, Drawing, Table
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw
 from fxviz._render.wording import what
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._view import BUDGET, fold
 from random_graphs import Net, raised
 

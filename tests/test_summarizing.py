@@ -10,7 +10,7 @@ import pytest
 
 from fxviz._analysis import facts_of
 from fxviz._graph import ArchGraph, ModelInfo, Node, Parameter, Scope, Skip, TraceInfo
-from fxviz._report.summary import headline, largest_shares
+from fxviz._report import headline, largest_shares
 from models import folded, traced
 
 

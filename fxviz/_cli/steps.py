@@ -18,7 +18,7 @@ from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
 from fxviz._graph.files import check_target
 from fxviz._render.figure import PAIRED, SUFFIXES, Figure, snippet
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._sources.reference import Reference
 
 STDOUT = "-"

@@ -42,7 +42,7 @@ from fxviz._cli.steps import contents, failure_of, one_graph_of, report_remarks
 from fxviz._errors import BadOutput, FxvizError
 from fxviz._graph.files import check_target, write_whole
 from fxviz._render.figure import SUFFIXES, figure_of, snippet
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._sources.own_thread import one_at_a_time
 from fxviz._sources.reference import Reference
 

@@ -21,7 +21,7 @@ from fxviz._cli.steps import (
 )
 from fxviz._errors import UsageError, choice, shown
 from fxviz._render.figure import SUFFIXES, figure_of
-from fxviz._report.summary import headline
+from fxviz._report import headline
 from fxviz._sources.reference import Reference, parse
 
 

@@ -10,13 +10,12 @@ from fxviz._analysis.memory import size_of
 from fxviz._errors import printable, shown
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
 from fxviz._graph.index import above
-from fxviz._report.headline import Share, headline, largest_shares
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
 from fxviz._report.summary.table import tabulated
 from fxviz._report.summary.values import SORTS, Row, SummaryOptions, Totals, in_order, summed, summed_times
 from fxviz._report.tables import Table, Tabular
 
-__all__ = ["SORTS", "Row", "Share", "Summary", "SummaryOptions", "Totals", "headline", "largest_shares", "summarize"]
+__all__ = ["SORTS", "Row", "Summary", "SummaryOptions", "Totals", "summarize"]
 
 
 @dataclass(frozen=True, repr=False)
