@@ -8,7 +8,7 @@ from __future__ import annotations
 import heapq
 import sys
 
-from fxviz._errors import FxvizError
+from fxviz._graph.errors import FxvizError
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import names, resolve
 

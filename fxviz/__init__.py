@@ -1,7 +1,7 @@
 """Draw a PyTorch model as one figure that shows where its parameters are and where its skip connections run.
 
-The public names are declared here once and loaded on first use: ``import fxviz`` does not import torch. Everything in packages
-whose name begins with an underscore is private.
+The public names are declared here once and loaded on first use: ``import fxviz`` does not import torch. Everything in
+packages whose name begins with an underscore is private.
 
 >>> import fxviz
 >>> fxviz.RenderOptions(theme="dark").theme
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fxviz._api import compare, diff, explain, info, list_models, render, summary, trace
-    from fxviz._errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph import ArchGraph, TensorInfo
+    from fxviz._graph.errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph.options import RenderOptions
     from fxviz._graph.values import Information
     from fxviz._render.figure import Figure
@@ -51,7 +51,7 @@ __all__ = [
 
 _HOMES = {
     "_api": ("compare", "diff", "explain", "info", "list_models", "render", "summary", "trace"),
-    "_errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
+    "_graph.errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
     "_graph": ("ArchGraph", "TensorInfo"),
     "_graph.options": ("RenderOptions",),
     "_graph.values": ("Information",),

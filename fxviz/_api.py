@@ -12,8 +12,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fxviz._errors import UsageError, require_torch, shown
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError, require_torch, shown
 from fxviz._graph.options import RenderOptions, TraceOptions, unknown_keyword
 from fxviz._graph.values import Information
 from fxviz._render.figure import Figure, figure_of

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 import fxviz
-from fxviz._errors import TraceError, UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import TraceError, UsageError
 from fxviz._trace import check_available
 
 

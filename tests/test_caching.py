@@ -21,8 +21,8 @@ from conftest import ROOT, Result, posix_only
 from fxviz import _api
 from fxviz._cli import cache
 from fxviz._cli.cache import entry, installation
-from fxviz._errors import BadOutput, TraceError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import BadOutput, TraceError
 from fxviz._sources.reference import Reference
 
 Call = Callable[..., Result]

@@ -16,8 +16,8 @@ from rich.cells import cell_len
 
 import fxviz
 from conftest import Result
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Parameter, WeightsInfo
+from fxviz._graph.errors import UsageError
 from fxviz._report.explain import explained
 from fxviz._report.tables.forms import written
 from models import traced

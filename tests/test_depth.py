@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from conftest import examples
 from fxviz._analysis import annotate
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError
 from fxviz._graph.options import RenderOptions
 from fxviz._render.engine import Picture
 from fxviz._render.ledger import draw

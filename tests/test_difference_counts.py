@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import fxviz
 from conftest import examples
 from fxviz._analysis.match import match
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, TensorInfo
+from fxviz._graph.errors import UsageError
 from fxviz._render import differences
 from fxviz._render.figure import Figure, RenderOptions
 from fxviz._view import fold

@@ -15,8 +15,8 @@ from torch import Tensor, nn, sub
 import fxviz as package
 from fxviz._analysis import annotate
 from fxviz._analysis.difference import Difference, Tally
-from fxviz._errors import BadOutput, UsageError
 from fxviz._graph import ArchGraph, Node, TensorInfo
+from fxviz._graph.errors import BadOutput, UsageError
 from fxviz._render import differences
 from fxviz._render.bars import FULL
 from fxviz._render.differences import summary_line

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fxviz._errors import EngineError, UsageError
+from fxviz._graph.errors import EngineError, UsageError
 from fxviz._render.engine import find_engine, lay_out
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="the fake engines are shell scripts")

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import fxviz
 from conftest import Result
 from fxviz._analysis import annotate
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Parameter
+from fxviz._graph.errors import UsageError
 from fxviz._report.explain import LANGUAGES, explained
 from fxviz._report.explain.document import wrapped
 from models import traced

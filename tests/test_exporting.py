@@ -23,8 +23,8 @@ from PIL import Image
 from pypdf import PdfReader
 
 from conftest import ROOT
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Edge
+from fxviz._graph.errors import UsageError
 from fxviz._render.graphml import graphml
 from fxviz._render.text_width import width
 from fxviz._render.typeset import pdf, png

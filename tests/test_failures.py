@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 import fxviz
 from conftest import Result
-from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph, Failure, TensorInfo
+from fxviz._graph.errors import TraceError
 from test_undisturbed import unchanged
 
 HERE = Path(__file__)

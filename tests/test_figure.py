@@ -12,8 +12,8 @@ import networkx as nx
 import pytest
 
 import fxviz
-from fxviz._errors import BadOutput, EngineError, EngineTimeout, UsageError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import BadOutput, EngineError, EngineTimeout, UsageError
 from fxviz._render.figure import SUFFIXES, Figure, RenderOptions, snippet
 
 

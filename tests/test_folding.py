@@ -223,6 +223,22 @@ def is_seen(folded: Folded, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
     return inside or any((fork, end) in arcs for end in ends)
 
 
+@pytest.mark.parametrize("most_rows", range(1, 7))
+def test_concatenations_in_rows_of_several_blocks_are_seen(most_rows: int) -> None:
+    net = Net()
+    features = [net.layer("Conv2d", net.input())]
+    for place in range(4):
+        with net.scope(f"layer{place}"):
+            stream = net.call("cat", *features) if place else features[0]
+            features.append(net.chain(stream, *["Conv2d", "Linear"][: 1 + place % 2], "Conv2d"))
+    net.output(net.layer("Conv2d", net.call("cat", *features)))
+    graph = annotate(net.graph())
+    folded = Folded.at(graph, replace(MERGED[0], most_rows=most_rows))
+    arcs = {(arc.tail, arc.head) for arc in folded.view.arcs}
+    assert len(graph.skips) > 2
+    assert all(is_seen(folded, skip, arcs) for skip in graph.skips)
+
+
 @given(anything, st.randoms(use_true_random=False))
 @settings(max_examples=examples(50))
 def test_the_order_of_edges_changes_nothing(graph: ArchGraph, chance: random.Random) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fxviz._errors import UnknownModel, UsageError
+from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources.reference import Reference, parse
 
 # -------------------------------------------------------------------- what is read

@@ -15,7 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fxviz._errors import BadGraphFile, BadOutput
 from fxviz._graph import (
     NODE_KINDS,
     SKIP_KINDS,
@@ -29,6 +28,7 @@ from fxviz._graph import (
     TensorInfo,
     TraceInfo,
 )
+from fxviz._graph.errors import BadGraphFile, BadOutput
 
 texts = st.text(st.characters(codec="utf-8"), max_size=8)
 sizes = st.integers(0, 10**12)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 import fxviz
-from fxviz._errors import UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError
 from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
 
 SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)

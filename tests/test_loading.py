@@ -10,8 +10,8 @@ import torch
 from torch import nn
 from torchvision import models
 
-from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources import IMAGE
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import names, resolve

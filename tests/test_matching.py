@@ -13,8 +13,8 @@ from altered_graphs import graphs_and_step, resized, without
 from fxviz._analysis import annotate
 from fxviz._analysis.difference import Difference, matters
 from fxviz._analysis.match import match
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Node
+from fxviz._graph.errors import UsageError
 from fxviz._graph.operations import plain_name
 from fxviz._view import fold
 from fxviz._view.view import View

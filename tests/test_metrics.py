@@ -8,7 +8,7 @@ from math import prod
 import pytest
 
 import fxviz
-from fxviz._errors import UsageError
+from fxviz._graph.errors import UsageError
 from fxviz._graph.metrics import METRICS
 from fxviz._view import fold
 from models import traced

@@ -16,8 +16,8 @@ from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fxviz
 from conftest import slow
-from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph, TensorInfo
+from fxviz._graph.errors import TraceError
 from fxviz._sources.inputs import Dummy
 from hard_cases import Box, DataclassOutput, Lstm, Masks, OwnGradient, PackedGru, Unused
 

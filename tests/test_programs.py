@@ -22,8 +22,8 @@ import torch.export.unflatten
 from torch import Tensor, nn
 
 import fxviz
-from fxviz._errors import UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError
 from fxviz._sources.exported_vetting import is_size
 
 pytestmark = pytest.mark.usefixtures("in_tmp")

@@ -14,7 +14,7 @@ from torch import nn
 
 import fxviz
 from conftest import ROOT
-from fxviz._errors import spelled
+from fxviz._graph.errors import spelled
 from fxviz._graph.options import FigureKeywords, RenderKeywords, TraceKeywords, TraceOptions
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())

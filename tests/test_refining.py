@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from conftest import examples
 from fxviz._analysis import annotate
 from fxviz._analysis.match import match
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError
 from fxviz._graph.options import Style
 from fxviz._render.wording import what
 from fxviz._view import BUDGET, LEVELS, Outline, fitting, fold, lay_out

@@ -17,7 +17,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from conftest import examples
-from fxviz._errors import EngineError
+from fxviz._graph.errors import EngineError
 from fxviz._graph.options import Theme
 from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
 from fxviz._render.engine import Picture, finish, lay_out, to_dot

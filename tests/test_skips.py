@@ -477,9 +477,9 @@ def _long(length: int, residual: bool) -> ArchGraph:
 @pytest.mark.parametrize("residual", [False, True])
 def test_ten_thousand_layers_take_seconds(residual: bool) -> None:
     graph = _long(10_000, residual)
-    start = time.perf_counter()
+    start = time.process_time()
     found = find_skips(graph).skips
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(found) == (10_000 if residual else 0)
 
 

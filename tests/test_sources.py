@@ -12,8 +12,8 @@ import torch
 from torch import nn
 
 import fxviz
-from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import resolve
 from fxviz._trace import trace_module

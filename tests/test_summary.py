@@ -27,8 +27,8 @@ import fxviz as package
 import seed_tables
 from conftest import Result
 from fxviz._analysis import annotate
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph, Parameter
+from fxviz._graph.errors import UsageError
 from fxviz._report.summary import Summary, SummaryOptions
 from fxviz._report.summary import summarize as summarized
 from fxviz._report.summary.values import Row

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from rich.cells import cell_len
 
-from fxviz._errors import UsageError
 from fxviz._graph import units
+from fxviz._graph.errors import UsageError
 from fxviz._report.tables import FORMS, PEOPLE, PROGRAMS, Column, Line, Table, written
 
 HOSTILE = (

@@ -23,8 +23,8 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import fxviz
-from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import TraceError
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, patched, printing_to_stderr, silenced
 from fxviz._sources.source import empty_parameters
 

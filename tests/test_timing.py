@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 
 import fxviz
 from conftest import Result
-from fxviz._errors import TraceError, UsageError
 from fxviz._graph import ArchGraph, ModelInfo
+from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._trace import timing, trace_module
 from fxviz._trace.record import record

@@ -12,7 +12,7 @@ import torch
 
 import fxviz
 from conftest import optional, slow
-from fxviz._errors import UnknownModel, UsageError
+from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import names, resolve
 from reference_runs import touched_parameters

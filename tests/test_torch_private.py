@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils import _python_dispatch, _pytree
 
 import fxviz
-from fxviz._errors import FxvizError
+from fxviz._graph.errors import FxvizError
 from fxviz._sources import torch_private
 
 Pair = namedtuple("Pair", "left right")

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import fxviz
-from fxviz._errors import TraceError, UsageError
 from fxviz._graph import ArchGraph, ModelInfo, TensorInfo
+from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._trace import trace_module
 from test_undisturbed import Restless, unchanged

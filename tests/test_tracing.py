@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_map_only
 import fxviz
 import models
 from conftest import slow
-from fxviz._errors import FxvizError, TraceError, UsageError
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo
+from fxviz._graph.errors import FxvizError, TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import resolve

@@ -15,8 +15,8 @@ from torch.utils._pytree import tree_map
 
 import fxviz
 from conftest import optional, slow
-from fxviz._errors import UnknownModel, UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources.reference import parse
 from fxviz._sources.resolve import names, resolve
 from fxviz._sources.transformers_inputs import arguments

@@ -17,8 +17,8 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from torch.utils._pytree import tree_leaves
 
 import fxviz
-from fxviz._errors import TraceError, UnknownModel
 from fxviz._graph import ModelInfo
+from fxviz._graph.errors import TraceError, UnknownModel
 from fxviz._graph.options import TraceOptions
 from fxviz._trace import trace_module
 from hard_cases import CASES, Case

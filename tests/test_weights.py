@@ -24,8 +24,8 @@ from torchvision import models
 
 from conftest import Result, optional, posix_only
 from fxviz import ArchGraph, trace
-from fxviz._errors import FxvizError, UsageError
 from fxviz._graph import TensorInfo, WeightsInfo
+from fxviz._graph.errors import FxvizError, UsageError
 
 Call = Callable[..., Result]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from conftest import not_for_root, posix_only
-from fxviz._errors import BadOutput
+from fxviz._graph.errors import BadOutput
 from fxviz._graph.files import check_target, write_whole
 
 

@@ -9,8 +9,8 @@ from functools import cached_property
 from itertools import count, groupby, pairwise
 
 from fxviz._analysis.difference import ChangeKind, Difference, Removed, compared_settings, count_layers, matters
-from fxviz._errors import UsageError, shown, spelled
 from fxviz._graph import ArchGraph, Node, Scope
+from fxviz._graph.errors import UsageError, shown, spelled
 from fxviz._graph.operations import is_activation, is_heavy, is_norm, plain_name
 
 _FAMILY = 1 / 4

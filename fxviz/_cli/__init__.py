@@ -15,7 +15,7 @@ from typer.core import TyperGroup
 
 from fxviz._cli.commands import COMMANDS
 from fxviz._cli.messages import complain, open_closed_streams, write_stderr, write_stdout
-from fxviz._errors import FxvizError, UsageError, choice
+from fxviz._graph.errors import FxvizError, UsageError, choice
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -14,8 +14,8 @@ from typing import TextIO
 import typer
 
 from fxviz._cli.signals import leaving_at_once
-from fxviz._errors import FxvizError, printable, shown
 from fxviz._graph import ArchGraph, WeightsInfo
+from fxviz._graph.errors import FxvizError, printable, shown
 from fxviz._render.figure import Figure
 from fxviz._sources.inputs import InputSpec
 

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from fxviz._errors import UsageError, choice, shown
+from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice
 from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs

@@ -14,8 +14,8 @@ from fxviz import _api
 from fxviz._cli import cache
 from fxviz._cli.messages import complain, input_remarks, patience, say, size_remarks, weights_remarks, write_stdout
 from fxviz._cli.options import Draw, Run, Talk
-from fxviz._errors import UsageError
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError
 from fxviz._graph.files import check_target
 from fxviz._render.figure import PAIRED, SUFFIXES, Figure, snippet
 from fxviz._report import headline

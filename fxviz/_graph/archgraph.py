@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import BadGraphFile, printable, shown
+from fxviz._graph.errors import BadGraphFile, printable, shown
 from fxviz._graph.files import check_target, write_whole
 from fxviz._graph.index import Index
 from fxviz._graph.saved import graph_attributes, node_attributes, parse, read

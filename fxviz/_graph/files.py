@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fxviz._errors import BadOutput, choice
+from fxviz._graph.errors import BadOutput, choice
 
 
 def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
@@ -28,7 +28,7 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
     >>> check_target(Path("net.gif"), (".svg", ".dot"))
     Traceback (most recent call last):
     ...
-    fxviz._errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
+    fxviz._graph.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg or .dot
     """
     if not isinstance(target, (str, os.PathLike)) or not str(target):
         raise BadOutput(f"cannot write to {target!r}: must be the name of a file that ends in {choice(suffixes)}")

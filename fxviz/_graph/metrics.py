@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 
-from fxviz._errors import UsageError, spelled
 from fxviz._graph import ArchGraph, Node, units
+from fxviz._graph.errors import UsageError, spelled
 
 
 @dataclass(frozen=True)

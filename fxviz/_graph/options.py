@@ -15,7 +15,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, TypedDict, get_args
 
-from fxviz._errors import UsageError, choice
+from fxviz._graph.errors import UsageError, choice
 from fxviz._graph.metrics import METRICS
 
 Theme = Literal["auto", "light", "dark"]

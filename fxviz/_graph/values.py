@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fxviz._errors import printable, shown
 from fxviz._graph import units
+from fxviz._graph.errors import printable, shown
 
 SCHEMA = "fxviz.graph/1"
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxviz._errors import EngineError, EngineTimeout, UsageError
+from fxviz._graph.errors import EngineError, EngineTimeout, UsageError
 from fxviz._render.arcs import is_arc
 from fxviz._render.dot import to_dot
 from fxviz._render.drawing import Drawing

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fxviz._analysis.difference import Difference
-from fxviz._errors import printable, shown
 from fxviz._graph import ArchGraph, units
+from fxviz._graph.errors import printable, shown
 from fxviz._graph.files import check_target, write_whole
 from fxviz._graph.options import RenderOptions, Theme
 from fxviz._render import draw
@@ -146,7 +146,7 @@ class Figure:
         >>> Figure(View(graph, (), (), (), ())).save("net.gif")  # doctest: +ELLIPSIS
         Traceback (most recent call last):
         ...
-        fxviz._errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, ...
+        fxviz._graph.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, ...
         """
         target = check_target(path, PICTURES if self.view.difference else SUFFIXES)
         return write_whole(target, self.content(target.suffix, scale))

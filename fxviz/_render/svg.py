@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from fxviz._errors import EngineError
+from fxviz._graph.errors import EngineError
 from fxviz._render.arcs import draw_arcs, is_arc, points
 from fxviz._render.dot import figure_ids, line_class, plain
 from fxviz._render.drawing import Box, Color, Drawing, Frame, Line

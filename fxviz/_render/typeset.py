@@ -11,7 +11,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
-from fxviz._errors import UsageError, optional_library
+from fxviz._graph.errors import UsageError, optional_library
 
 _FONTS = Path(__file__).parent / "fonts"
 """DejaVu Sans 2.37, as published, in which the layout is measured."""

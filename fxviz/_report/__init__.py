@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from fxviz._analysis.parts import opened, step_name, sums, used_sizes
-from fxviz._errors import short_path
 from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node, ResidualKind, SkipKind, units
+from fxviz._graph.errors import short_path
 from fxviz._graph.metrics import METRICS
 
 __all__ = ["Share", "headline", "largest_shares"]

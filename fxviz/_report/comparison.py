@@ -11,8 +11,8 @@ from fxviz._analysis import Facts, facts_of
 from fxviz._analysis.facts import Layer, Part
 from fxviz._analysis.match import names_of
 from fxviz._analysis.parts import opened_in, parts_of
-from fxviz._errors import printable, short_path, shown
 from fxviz._graph import SKIP_KINDS, ArchGraph, units
+from fxviz._graph.errors import printable, short_path, shown
 from fxviz._report.tables import PROGRAMS, Column, Line, Table, Tabular
 
 __all__ = ["Comparison", "compare"]

@@ -8,8 +8,8 @@ import shlex
 import textwrap
 from collections.abc import Iterator, Sequence
 
-from fxviz._errors import Line, printable
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import Line, printable
 from fxviz._graph.units import shape
 from fxviz._graph.values import Information, Published
 

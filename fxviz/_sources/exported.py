@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fxviz._errors import UsageError, shown
+from fxviz._graph.errors import UsageError, shown
 from fxviz._sources.exported_vetting import Unsafe, check_data_only
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings

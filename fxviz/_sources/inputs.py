@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from fxviz._errors import UsageError
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError
 
 _BITS = {"int64": 63, "int32": 31, "int16": 15, "int8": 7, "uint8": 8}
 """The integer dtypes, and the number of bits of their largest value."""

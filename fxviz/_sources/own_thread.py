@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError
+from fxviz._graph.errors import UsageError
 
 if TYPE_CHECKING:
     import logging

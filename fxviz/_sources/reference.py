@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fxviz._errors import UnknownModel, UsageError, shown
+from fxviz._graph.errors import UnknownModel, UsageError, shown
 from fxviz._sources.own_thread import ignored_warnings
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]

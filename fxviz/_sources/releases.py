@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fxviz._errors import FxvizError, UsageError, shown, spelled
+from fxviz._graph.errors import FxvizError, UsageError, shown, spelled
 from fxviz._sources.source import Source
 
 

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UnknownModel, UsageError, require_torch, shown
+from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
 from fxviz._sources.reference import LIBRARIES, Kind, Reference
@@ -45,7 +45,7 @@ def resolve(model: object) -> Source:
     >>> resolve(Reference("library", "torchvision", "resnet81"))
     Traceback (most recent call last):
     ...
-    fxviz._errors.UnknownModel: unknown model 'resnet81': did you mean resnet18, ...? 'fxviz list' shows all names
+    fxviz._graph.errors.UnknownModel: unknown model 'resnet81': did you mean resnet18, ...? 'fxviz list' shows all names
     """
     if isinstance(model, Reference):
         require_torch(f"cannot load '{shown(str(model))}': it needs")

@@ -9,9 +9,8 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fxviz import _errors
-from fxviz._errors import shown
-from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo
+from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo, errors
+from fxviz._graph.errors import shown
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, patched
 from fxviz._sources.user_code import own_code
@@ -178,7 +177,7 @@ def optional_library(name: str) -> Any:
     ...
     fxviz.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
     """
-    return _errors.optional_library(name, f"models called '{name}:...' need", name)
+    return errors.optional_library(name, f"models called '{name}:...' need", name)
 
 
 _LARGE = 2**26

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, choice, shown
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub, releases
 from fxviz._sources.releases import Release

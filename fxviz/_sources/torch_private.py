@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fxviz._errors import FxvizError
+from fxviz._graph.errors import FxvizError
 
 _KNOWN = "2.4 to 2.15"
 """The versions of torch that fxviz was tried with."""

@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, require_torch, shown
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError, require_torch, shown
 from fxviz._graph.values import Metric, Published
 from fxviz._sources import releases
 from fxviz._sources.releases import Release, megabytes

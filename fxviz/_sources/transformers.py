@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UnknownModel, UsageError, shown
+from fxviz._graph.errors import UnknownModel, UsageError, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub
 from fxviz._sources.releases import Release

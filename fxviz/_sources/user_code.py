@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from fxviz._errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
+from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
 from fxviz._sources.own_thread import printing_to_stderr
 from fxviz._sources.reference import LIBRARIES, Reference
 

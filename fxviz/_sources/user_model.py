@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, parameters, shown, spelled
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import UsageError, parameters, shown, spelled
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.reference import CHECKPOINTS, Reference, written
 from fxviz._sources.source import Built, Source, described, made

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fxviz._errors import UsageError, choice, shown, spelled
+from fxviz._graph.errors import UsageError, choice, shown, spelled
 from fxviz._sources.checkpoints import SUFFIXES, check_file, is_checkpoint, read
 from fxviz._sources.checkpoints.fill import fill
 from fxviz._sources.reference import LIBRARIES, Reference

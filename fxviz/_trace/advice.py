@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from fxviz._errors import spelled
+from fxviz._graph.errors import spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, Dummy
 from fxviz._trace.arguments import bound, fits, signature
@@ -49,7 +49,7 @@ class Situation:
 def next_step(situation: Situation) -> str:
     """Return what to do next, "" if no rule applies.
 
-    >>> from fxviz._errors import UsageError
+    >>> from fxviz._graph.errors import UsageError
     >>> from fxviz._graph import Failure, TensorInfo
     >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fxviz._errors import TraceError, parameters
 from fxviz._graph import TensorInfo
+from fxviz._graph.errors import TraceError, parameters
 from fxviz._sources.inputs import Dummy
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
-from fxviz._errors import UsageError, spelled, text_of
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
+from fxviz._graph.errors import UsageError, spelled, text_of
 from fxviz._graph.options import TraceOptions, check_device
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import running_forward

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fxviz._errors import TraceError
 from fxviz._graph import ArchGraph, ModelInfo, TraceInfo, TraceMethod
+from fxviz._graph.errors import TraceError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.rnn import PackedSequence
 
-from fxviz._errors import TimingError, first_line, spelled
+from fxviz._graph.errors import TimingError, first_line, spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.torch_private import tree_leaves, without_modes
 from fxviz._trace.isolation import undisturbed

@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fxviz._errors import UsageError
+from fxviz._graph.errors import UsageError
 from fxviz._view.detail import Detail
 from fxviz._view.outline import Outline
 

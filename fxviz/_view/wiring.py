@@ -135,7 +135,7 @@ def _lay_rail(drafts: Drafts, skip: Skip) -> None:
     fork, join = drafts.row(skip.fork), drafts.row(skip.join)
     if not isinstance(join, Draft) or _id(fork) >= join.id:
         return
-    for row in drafts.rows[_id(fork) + 1 : join.id + (join.kind == "block")]:
+    for row in drafts.rows[_id(fork) + 1 : join.id + join.hides]:
         _keep_input(row, True)
     last = drafts.rows[join.id - 1]
     if join.kind == "join" and last.kind == "block" and last.frames == join.frames:

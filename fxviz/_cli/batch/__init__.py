@@ -39,7 +39,7 @@ from fxviz._cli.messages import (
 from fxviz._cli.options import Draw, Many, Run, Talk
 from fxviz._cli.signals import Interruption, uninterrupted
 from fxviz._cli.steps import contents, failure_of, one_graph_of, report_remarks
-from fxviz._errors import BadOutput, FxvizError
+from fxviz._graph.errors import BadOutput, FxvizError
 from fxviz._graph.files import check_target, write_whole
 from fxviz._render.figure import SUFFIXES, figure_of, snippet
 from fxviz._report import headline

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from typing import Any, TypeVar
 
-from fxviz._errors import FxvizError, UsageError, WorkerDied, optional_library, shown
+from fxviz._graph.errors import FxvizError, UsageError, WorkerDied, optional_library, shown
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

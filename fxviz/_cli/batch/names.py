@@ -11,8 +11,8 @@ import typer
 
 from fxviz._cli.messages import complain
 from fxviz._cli.steps import STDOUT, names_of
-from fxviz._errors import BadOutput, UnknownModel, UsageError, shown
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import BadOutput, UnknownModel, UsageError, shown
 from fxviz._render.figure import SUFFIXES
 from fxviz._sources.reference import Reference, parse
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from fxviz._cli.batch.dask import connect, on_cluster
-from fxviz._errors import WorkerDied
+from fxviz._graph.errors import WorkerDied
 
 __all__ = ["connect", "in_processes", "in_this_process", "on_cluster", "processors"]
 

@@ -12,7 +12,7 @@ from fxviz._cli import cache
 from fxviz._cli.cache.entry import BOUND, VARIABLE, File
 from fxviz._cli.messages import reported, say, write_stdout
 from fxviz._cli.options import spread
-from fxviz._errors import FxvizError, UsageError, choice, shown
+from fxviz._graph.errors import FxvizError, UsageError, choice, shown
 from fxviz._graph.units import memory
 
 _ACTIONS = {"info": "read", "clear": "empty"}

@@ -10,8 +10,8 @@ from fxviz import _api
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
 from fxviz._cli.steps import MODEL, figure_target, give, one_graph_of, report_failures, report_remarks, write_figure
-from fxviz._errors import FxvizError, TraceError, UsageError, choice, shown
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import FxvizError, TraceError, UsageError, choice, shown
 from fxviz._render.differences import summary_line
 from fxviz._render.figure import PICTURES
 from fxviz._report.tables import FORMS, check_form

@@ -19,7 +19,7 @@ from fxviz._cli.steps import (
     target_for,
     write_figure,
 )
-from fxviz._errors import UsageError, choice, shown
+from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._render.figure import SUFFIXES, figure_of
 from fxviz._report import headline
 from fxviz._sources.reference import Reference, parse
@@ -37,9 +37,7 @@ def render(
     ],
     target: Annotated[
         str | None,
-        output(
-            f"Write here: {choice(SUFFIXES)}; '-': SVG on stdout; FOLDER/: MODEL.svg in it. Default: MODEL.svg."
-        ),
+        output(f"Write here: {choice(SUFFIXES)}; '-': SVG on stdout; FOLDER/: MODEL.svg in it. Default: MODEL.svg."),
     ] = None,
     *,
     many: Many,

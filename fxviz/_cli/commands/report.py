@@ -10,7 +10,7 @@ from fxviz import _api
 from fxviz._cli.messages import patience, reported, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, option, spread
 from fxviz._cli.steps import MODEL, give, graph_of, names_of, report_failure, terminal_width
-from fxviz._errors import UnknownModel
+from fxviz._graph.errors import UnknownModel
 from fxviz._report import explain as sentences
 from fxviz._report import tables
 from fxviz._report.summary import SORTS, SummaryOptions, summarize

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from fxviz._analysis import facts_of
-from fxviz._errors import UsageError, choice
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError, choice
 from fxviz._report.explain import chinese, english
 from fxviz._report.explain.document import FORMS, Explanation, Section, check_form
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from fxviz._errors import UsageError, choice, printable, shown
 from fxviz._graph import units
+from fxviz._graph.errors import UsageError, choice, printable, shown
 from fxviz._report.tables.forms import markdown_escaped
 
 _BULLET = "  - "

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from fxviz._analysis.facts import Facts
-from fxviz._errors import short_path, shown
 from fxviz._graph import ArchGraph, units
+from fxviz._graph.errors import short_path, shown
 
 _NAME = 60
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz._analysis.memory import size_of
-from fxviz._errors import printable, shown
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
+from fxviz._graph.errors import printable, shown
 from fxviz._graph.index import above
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
 from fxviz._report.summary.table import tabulated

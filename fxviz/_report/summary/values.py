@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fxviz._errors import UsageError, choice, printable, shown
 from fxviz._graph import Parameter, units
+from fxviz._graph.errors import UsageError, choice, printable, shown
 
 RowKind = Literal["layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total"]
 """Kinds of rows:

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fxviz._errors import UsageError, choice, printable
+from fxviz._graph.errors import UsageError, choice, printable
 from fxviz._report.tables.table import FORMS, Line, Table, TextColumn, text_columns, values
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fxviz._errors import printable
+from fxviz._graph.errors import printable
 
 Form = Literal["table", "markdown", "csv", "json", "latex"]
 FORMS: tuple[Form, ...] = get_args(Form)

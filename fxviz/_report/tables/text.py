@@ -11,7 +11,7 @@ from textwrap import wrap
 from rich.cells import cell_len
 from rich.text import Text
 
-from fxviz._errors import printable
+from fxviz._graph.errors import printable
 from fxviz._report.tables.table import Column, Line, Table, TextColumn, text_columns
 
 _BAR = "dark_orange"

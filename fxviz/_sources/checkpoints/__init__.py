@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fxviz._errors import UsageError, choice, shown
+from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._sources.checkpoints import pickled, safetensors
 from fxviz._sources.reference import CHECKPOINTS
 

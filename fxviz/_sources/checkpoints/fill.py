@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, shown
 from fxviz._graph import WeightsInfo
+from fxviz._graph.errors import UsageError, shown
 from fxviz._graph.units import shape
 from fxviz._sources.user_code import own_code
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._errors import UsageError, shown
+from fxviz._graph.errors import UsageError, shown
 from fxviz._sources.exported_vetting import torchs_reader
 from fxviz._sources.own_thread import ignored_warnings
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fxviz._errors import UsageError, optional_library, shown
+from fxviz._graph.errors import UsageError, optional_library, shown
 
 _DTYPES = {
     "F64": "float64",

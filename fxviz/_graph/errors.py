@@ -214,7 +214,7 @@ _MAX_MESSAGE = 300
 """Maximum length of another error's message in a message."""
 
 _INSTALLED = ("site-packages", "dist-packages")
-_FXVIZ = str(Path(__file__).parent)
+_FXVIZ = str(Path(__file__).parent.parent)
 _STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
 
 _SCRIPT_ERROR = "The following operation failed in the TorchScript interpreter"
