@@ -1,4 +1,4 @@
-"""The door of the command line: ``fxviz``, ``python -m fxviz``, ``python cli.py``."""
+"""Start the command line: ``fxviz``, ``python -m fxviz``, ``python cli.py``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ import os
 import signal
 
 _RARELY = (50_000, 50, 1000)
-"""Importing torch makes a million objects, no garbage among them; to look through them all each time costs a sixth of it."""
+"""Thresholds of the garbage collector: importing torch makes a million objects that live on, and scanning them often
+costs a sixth of the import."""
 
 
 def main() -> int:
-    """Run the command line and return its exit status; Ctrl-C ends it quietly, also while the rest is imported."""
+    """Run the command line and return its exit status; Ctrl-C ends it quietly, even during imports."""
     ours = signal.getsignal(signal.SIGINT) is signal.default_int_handler
     if ours:
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))

@@ -125,7 +125,7 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Ignore the trace cach
 
 @dataclass(frozen=True)
 class Run:
-    """How a model is run.
+    """Flags of building and running a model.
 
     Attributes:
         input: the inputs of forward, as written.
@@ -151,7 +151,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Draw:
-    """How a figure is drawn.
+    """Flags of drawing a figure.
 
     Attributes:
         theme: one of those of :class:`fxviz.RenderOptions`, or "pair".
@@ -185,7 +185,7 @@ class Draw:
 
 @dataclass(frozen=True)
 class Talk:
-    """How much is printed."""
+    """Flags of reporting."""
 
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Do not report what was written.")] = False
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False
@@ -200,7 +200,7 @@ _FORMS = _formats(SUFFIXES)
 
 @dataclass(frozen=True)
 class Many:
-    """How many figures are drawn."""
+    """Flags of drawing several figures."""
 
     form: Annotated[
         str | None, option("--format", "FORMAT", f"The form of figures in a folder: {choice(_FORMS)}. Default: svg.")

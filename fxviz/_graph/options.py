@@ -38,7 +38,7 @@ def _option(default: Any, help: str, *, flag: str = "", metavar: str = "") -> An
 
 @dataclass(frozen=True)
 class TraceOptions:
-    """How a model is built and run.
+    """Options of building and running a model.
 
     Attributes:
         batch: the first size of each input that is not given as a tensor.
@@ -109,7 +109,7 @@ class TraceKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class RenderOptions:
-    """How a figure is drawn.
+    """Options of drawing a figure.
 
     Attributes:
         theme: "light", "dark", or "auto", which follows the reader's setting.
