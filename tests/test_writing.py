@@ -30,7 +30,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr(os, "replace", fail)
+    monkeypatch.setattr(Path, "replace", fail)
     with pytest.raises((BadOutput, KeyboardInterrupt)):
         write_whole(path, "new")
     assert path.read_text() == "old"
