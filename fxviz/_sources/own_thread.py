@@ -56,7 +56,7 @@ def running_forward() -> Iterator[None]:
 
 
 class _Owner:
-    """The thread that made this, until ``release`` is called: a patch that another thread restores later does nothing."""
+    """The thread that made this, until ``release``; a patch that another thread restores after that does nothing."""
 
     def __init__(self) -> None:
         self._thread: int | None = threading.get_ident()
