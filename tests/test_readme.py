@@ -28,8 +28,8 @@ from fxviz._cli import main
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
 DEVELOP = 'pip install -e ".[dev]" && pytest'
 NOT_RUN = {"text", "json", "html"}
-SLOW = ("--jobs", "--time", "timm:", "transformers:")
-"""What makes a block slow: processes that import torch, real runs, and libraries that take long to import."""
+SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:")
+"""What makes a block slow: processes that import torch, real runs, large figures, and libraries that take long to import."""
 
 
 @dataclass(frozen=True)

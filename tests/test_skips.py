@@ -515,8 +515,12 @@ def test_torchvision_truth(name: str, identity: int, projection: int, gate: int,
 @pytest.mark.parametrize(
     ("name", "identity", "projection", "resample"),
     [
-        ("mvit_v1_b", 26, 3, 3),
-        *slow(("fcn_resnet50", 12, 4, 0), ("raft_small", 19, 4, 0), ("fasterrcnn_resnet50_fpn", 12, 7, 0)),
+        *slow(
+            ("mvit_v1_b", 26, 3, 3),
+            ("fcn_resnet50", 12, 4, 0),
+            ("raft_small", 19, 4, 0),
+            ("fasterrcnn_resnet50_fpn", 12, 7, 0),
+        ),
     ],
 )
 def test_residuals_of_other_families(name: str, identity: int, projection: int, resample: int) -> None:

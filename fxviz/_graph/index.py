@@ -259,11 +259,14 @@ def immediate_dominators(successors: Mapping[int, Collection[int]], root: int) -
         changed = False
         for node in order[1:]:
             first, *others = (source for source in predecessors[node] if source in dominators)
+            passed: set[int] = set()  # nodes from which the way up is known to lead to "first"
             for other in others:
-                while first != other:
+                while first != other and other not in passed:
                     if rank[first] > rank[other]:
+                        passed.add(first)
                         first = dominators[first]
                     else:
+                        passed.add(other)
                         other = dominators[other]
             changed |= dominators.get(node) != first
             dominators[node] = first
