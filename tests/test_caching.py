@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,6 +67,17 @@ def test_found_again_byte_for_byte(fxviz: Call, cached: Cached) -> None:
         runs.append((drawn, saved, Path("net.svg").read_bytes()))
     assert runs[0] == runs[1]
     assert runs[0][0].err.startswith("input 3x8x8 is taken for one image") and runs[0][1].out
+    assert cached.traced == ["resnet18"]
+
+
+def test_a_module_made_in_memory_is_no_source(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``torch.distributed`` makes one whose origin is "<_remote_module_non_scriptable>.py"."""
+    module = ModuleType("made_in_memory")
+    module.__spec__ = ModuleSpec("made_in_memory", None, origin="<made_in_memory>.py")
+    module.__spec__.has_location = True
+    monkeypatch.setitem(sys.modules, "made_in_memory", module)
+    for _ in range(2):
+        assert fxviz("render", "resnet18").status == 0
     assert cached.traced == ["resnet18"]
 
 

@@ -159,7 +159,8 @@ def loaded() -> list[str]:
     (True, False)
     """
     specs = [getattr(module, "__spec__", None) for name, module in list(sys.modules.items()) if not _is_standard(name)]
-    return sorted({str(spec.origin) for spec in specs if spec is not None and getattr(spec, "has_location", False)})
+    origins = {str(spec.origin) for spec in specs if spec is not None and getattr(spec, "has_location", False)}
+    return sorted(filter(os.path.isabs, origins))  # torch makes modules in memory: "<_remote_module_non_scriptable>.py"
 
 
 def state(files: Iterable[str]) -> str:
