@@ -7,8 +7,8 @@ Environment:
     CI=true           a missing optional library, chromium or chromedriver fails a test that would be skipped otherwise;
                       tests with random examples run all of them, the same ones each time.
 
-Importing torch takes seconds, so tests call the command line in this process (fixture ``fxviz``) wherever they can. The workers
-of one run share the traces of known models (``models.traced``, and the cache of the command line).
+Importing torch takes seconds, so tests call the command line in this process (fixture ``fxviz``) wherever they can. The
+workers of one run share the traces of known models (``models.traced``, and the cache of the command line).
 """
 
 from __future__ import annotations

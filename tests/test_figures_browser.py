@@ -27,7 +27,7 @@ QUICK = ["resnet18", "googlenet"]
 
 
 def case(name: str, theme: str) -> Any:
-    quick = name in QUICK and theme == "light" or (name, theme) == ("resnet18", "dark")
+    quick = (name in QUICK and theme == "light") or (name, theme) == ("resnet18", "dark")
     return pytest.param((name, theme), id=f"{name}-{theme}", marks=[] if quick else [pytest.mark.slow])
 
 

@@ -282,6 +282,7 @@ def test_warnings_of_other_threads_are_shown() -> None:
     assert [str(each.message) for each in seen] == ["seen"]
 
 
+@pytest.mark.filterwarnings("default:seen")
 def test_filters_that_overlap_leave_nothing_behind() -> None:
     """Another thread saves the filters while some are ignored, and restores them afterwards."""
     before = list(warnings.filters)
