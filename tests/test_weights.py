@@ -730,6 +730,7 @@ def test_nothing_is_downloaded_for_a_device_that_is_not_here(hub: Path, fxviz: C
     assert result.err.startswith("fxviz: device 'cuda:99' is not available: ")
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning")
 def test_a_download_that_fails_is_said(hub: Path, server: str, monkeypatch: pytest.MonkeyPatch, fxviz: Call) -> None:
     Path("served/squeeze-0123456789abcdef.pth").write_bytes(b"other")
     for file, said in (

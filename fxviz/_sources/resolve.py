@@ -193,7 +193,7 @@ def _place(code: Callable[..., Any]) -> tuple[str, int]:
 def _documentation(maker: Callable[..., Any] | None, module: nn.Module) -> str:
     """Return the docstring of the model's function, else of its class, unless the class is torch's."""
     cls = type(module)
-    texts = [getattr(maker, "__doc__", None), None if cls.__module__.startswith("torch.") else cls.__doc__]
+    texts = [None if maker is None else maker.__doc__, None if cls.__module__.startswith("torch.") else cls.__doc__]
     return next((text for text in texts if isinstance(text, str) and text.strip()), "")
 
 
