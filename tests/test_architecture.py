@@ -1,4 +1,4 @@
-"""Who imports whom: the contracts in pyproject.toml hold."""
+"""Check the shape of the code: who imports whom, where private names of torch stand, and how long things are."""
 
 from __future__ import annotations
 
@@ -63,6 +63,51 @@ def test_the_clones_door_is_not_in_the_wheel() -> None:
     assert len(Path(ROOT / "cli.py").read_text(encoding="utf-8").splitlines()) < 10
 
 
+PACKAGE = ROOT / "fxviz"
+MAX_FILES = 130
+MAX_TOP_LEVEL = 12
+MAX_LINES = 450
+MAX_FUNCTION_LINES = 50
+MAX_SHARE_OF_QUESTIONS = 0.02
+QUESTIONS = ("What", "Whether", "How", "Which", "Where")
+"""A docstring that begins with such a word describes its object in a clause; it should be a sentence."""
+
+Documented = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Module
+
+
+@pytest.fixture(scope="module")
+def modules() -> dict[Path, ast.Module]:
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def test_the_package_has_few_files(modules: dict[Path, ast.Module]) -> None:
+    assert len(modules) <= MAX_FILES
+    assert len([path for path in PACKAGE.iterdir() if path.name != "__pycache__"]) <= MAX_TOP_LEVEL
+
+
+def test_no_file_is_long(modules: dict[Path, ast.Module]) -> None:
+    lines = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in modules}
+    assert not {name: count for name, count in lines.items() if count > MAX_LINES}
+
+
+def test_no_function_is_long(modules: dict[Path, ast.Module]) -> None:
+    functions = [
+        (path, node)
+        for path, module in modules.items()
+        for node in ast.walk(module)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+    ]
+    lines = {f"{path.name}: {node.name}": (node.end_lineno or 0) - node.lineno + 1 for path, node in functions}
+    assert not {name: count for name, count in lines.items() if count > MAX_FUNCTION_LINES}
+
+
+def test_docstrings_are_sentences(modules: dict[Path, ast.Module]) -> None:
+    documented = [node for module in modules.values() for node in ast.walk(module) if isinstance(node, Documented)]
+    texts = [text for node in documented if (text := ast.get_docstring(node))]
+    questions = [text for text in texts if text.split()[0] in QUESTIONS]
+    assert len(questions) < MAX_SHARE_OF_QUESTIONS * len(texts), questions
+
+
 PRIVATE = ROOT / "fxviz" / "_sources" / "torch_private.py"
 NAMES_IN_FILES = {"exported_vetting.py"}
 """These name what a file of data may refer to, and use nothing of it."""
@@ -71,7 +116,8 @@ NAMES_IN_FILES = {"exported_vetting.py"}
 def private_names(code: ast.AST) -> Iterator[str]:
     """Yield the private names of torch that a module imports, reads or writes, and those that it names in a text.
 
-    A private attribute of anything but ``self`` counts, unless the module itself defines one of that name.
+    A private attribute of anything but ``self`` counts, unless the module itself defines one of that name, or it is
+    ``_fields``, by which a named tuple is known.
     """
     nodes = list(ast.walk(code))
     own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
@@ -89,6 +135,10 @@ def private_names(code: ast.AST) -> Iterator[str]:
                 yield whole
         elif isinstance(node, ast.Constant) and id(node) not in documentation and "torch._" in str(node.value):
             yield str(node.value)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("getattr", "setattr", "hasattr"):
+            name = node.args[1]
+            if isinstance(name, ast.Constant) and re.match(r"_(?!_|fxviz|fields$)", str(name.value)):
+                yield ast.unparse(node)
 
 
 @pytest.mark.parametrize("room", ["_sources", "_trace"])
@@ -108,6 +158,7 @@ def test_private_names_of_torch_stand_in_one_file(room: str) -> None:
         "torch._C.DisableTorchFunction()",
         "module._modules.get('fc')",
         "log = logging.getLogger('torch._subclasses')",
+        "schema = getattr(func, '_schema', None)",
     ],
 )
 def test_a_private_name_of_torch_is_found(code: str) -> None:

@@ -17,7 +17,7 @@ import torch
 from torch import fx, nn
 from torch.export.unflatten import InterpreterModule, UnflattenedModule
 
-from fxviz._sources.torch_private import OpOverload, argument_names, structure_of, unflattened
+from fxviz._sources.torch_private import OpOverload, argument_names, schema_of, structure_of, unflattened
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
 _LIST = "torch.nn.modules.container.ModuleList"
@@ -207,7 +207,9 @@ def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
     node = _operation(graph)
     if node is None or any(name != "parametrizations" for name, _ in layer.named_children()):
         return {}
-    schema: Any = getattr(node.target, "_schema")  # noqa: B009
+    schema = schema_of(node.target)
+    if schema is None:
+        return {}
     given = dict(zip([argument.name for argument in schema.arguments], node.args, strict=False)) | node.kwargs
     defaults = {argument.name: argument.default_value for argument in schema.arguments if argument.has_default_value()}
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in (defaults | given).items()}

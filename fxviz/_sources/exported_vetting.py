@@ -55,7 +55,7 @@ def check_data_only(path: str) -> None:
 
 
 def torchs_reader(file: Any) -> Any:
-    """None if the file has not the layout of torch's archives, which an older program has not."""
+    """Return torch's own reader of an archive; None if the file does not have its layout, as older programs do not."""
     from fxviz._sources.torch_private import archive_reader
 
     try:
@@ -237,11 +237,13 @@ def _computes(library: str, name: str, overload: str) -> bool:
     """Return whether there is such an operation and none of its arguments names a file."""
     import torch
 
+    from fxviz._sources.torch_private import schema_of
+
     if library == "torchvision":
         with suppress(ImportError):
             import torchvision  # noqa: F401 - registers them
     packet: Any = getattr(getattr(torch.ops, library), name, None)
-    schema = getattr(getattr(packet, overload, None), "_schema", None)
+    schema = schema_of(getattr(packet, overload, None))
     return schema is not None and not any(argument.name in _FILE_NAMES for argument in schema.arguments)
 
 

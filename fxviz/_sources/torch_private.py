@@ -186,13 +186,18 @@ def storage_of(tensor: Tensor) -> int | None:
         return None
 
 
+def schema_of(func: Any) -> Any:
+    """Return the schema that declares the arguments of an aten operation; None where torch has no such schema."""
+    return getattr(func, "_schema", None)
+
+
 def writes(func: Any) -> bool:
     """Return whether an aten operation writes to an argument; without a schema go by its name (``add_``, ``add.out``).
 
     >>> writes(torch.ops.aten.add_.Tensor), writes(torch.ops.aten.add.out), writes(torch.ops.aten.add.Tensor)
     (True, True, False)
     """
-    schema = getattr(func, "_schema", None)
+    schema = schema_of(func)
     if schema is None:
         name, _, overload = str(func).removeprefix("aten.").partition(".")
         return name.endswith("_") or overload.endswith("out")
@@ -205,7 +210,7 @@ def argument_names(func: Any) -> list[str]:
     >>> argument_names(torch.ops.aten.mm.default)
     ['self', 'mat2']
     """
-    schema = getattr(func, "_schema", None)
+    schema = schema_of(func)
     return [] if schema is None else [argument.name for argument in schema.arguments]
 
 
