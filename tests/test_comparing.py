@@ -186,7 +186,7 @@ def test_documents_are_written_alike(tiny: ArchGraph) -> None:
     documents = (fxviz.compare(tiny, tiny), fxviz.summary(tiny), explained(tiny))
     assert len({tuple(inspect.signature(document.written).parameters) for document in documents}) == 1
     for document in documents:
-        with pytest.raises(UsageError, match="unknown format 'excel'"):
+        with pytest.raises(UsageError, match="invalid format 'excel'"):
             document.written("excel")
 
 
@@ -229,7 +229,7 @@ def test_the_command(tmp_path: Path, fxviz: Call, tiny: ArchGraph) -> None:
         ),
         (
             ["a", "b", "--format", "excel"],
-            "fxviz: unknown format 'excel': choose table, markdown, csv, json or latex\n",
+            "fxviz: invalid format 'excel': choose table, markdown, csv, json or latex\n",
         ),
     ],
     ids=["one", "missing", "run a saved one", "form"],

@@ -49,9 +49,9 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
         (" resnet18", "invalid model ' resnet18': the name begins or ends with white space; remove it"),
         (
             "net.py\x00:N",
-            r"invalid model 'net.py\x00:N': a name has no control characters and no line ends; remove them",
+            r"invalid model 'net.py\x00:N': a name cannot contain control characters or line ends; remove them",
         ),
-        ("net.py:", "no name after 'net.py:': write the class or function, as in 'net.py:Net'"),
+        ("net.py:", "missing name after 'net.py:': write the class or function, as in 'net.py:Net'"),
         (":Net", "invalid model ':Net': no file or module before the colon; write 'net.py:Net'"),
         (
             "models/net:Net",
@@ -86,12 +86,12 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
         (
             "net.py:N(print(1))",
             "cannot read 'net.py:N(print(1))': print(1) is not a literal; arguments are Python literals (18, 'gelu', "
-            "None, [1, 2]); for others name a function of yours that builds the model",
+            "None, [1, 2]); for anything else, name a function that builds the model",
         ),
         ("net.py:N(a=1, a=2)", "cannot read 'net.py:N(a=1, a=2)': a is given twice; write each argument once"),
         ("net.py:N({1})", "cannot read 'net.py:N({1})': a set has no order; write a list"),
         ("net.py:N(...)", "cannot read 'net.py:N(...)': ... is not an argument; write its value"),
-        ("net.py:N(1e999)", "cannot read 'net.py:N(1e999)': a number is beyond what a float can hold"),
+        ("net.py:N(1e999)", "cannot read 'net.py:N(1e999)': a number is too large for a float"),
         ("net.py:N('\udc80')", r"cannot read 'net.py:N('\udc80')': the arguments are not Unicode"),
     ],
 )

@@ -126,6 +126,7 @@ def test_an_unknown_keyword_gets_a_near_one() -> None:
         ({"direction": "UP"}, "invalid direction 'UP': choose TB or LR"),
         ({"depth": 0}, "invalid depth 0: must be a whole number, 1 or greater"),
         ({"batch": 0}, "invalid batch 0: must be a whole number, 1 or greater"),
+        ({"batch": True}, "invalid batch True: must be a whole number, 1 or greater"),
         ({"device": "gpu"}, "invalid device 'gpu': choose meta, cpu, cuda or cuda:N"),
         ({"time": True}, "cannot time on the device meta, which computes nothing: choose the device cpu or cuda"),
     ],

@@ -508,10 +508,10 @@ def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--format", "xls"), "unknown format 'xls': choose table, markdown, csv, json or latex"),
-        (("--sort", "size"), "unknown sort key 'size': choose params, macs or name"),
-        (("--depth", "0"), "invalid depth 0: must be 1 or greater"),
-        (("--top", "0"), "invalid top 0: must be 1 or greater"),
+        (("--format", "xls"), "invalid format 'xls': choose table, markdown, csv, json or latex"),
+        (("--sort", "size"), "invalid sort key 'size': choose params, macs or name"),
+        (("--depth", "0"), "invalid depth 0: must be a whole number, 1 or greater"),
+        (("--top", "0"), "invalid top 0: must be a whole number, 1 or greater"),
         (("--device", "gpu"), "invalid device 'gpu': choose meta, cpu, cuda or cuda:N"),
     ],
 )
@@ -554,5 +554,5 @@ def test_owners_are_saved(resnet18: ArchGraph) -> None:
 
 
 def test_there_is_no_other_order() -> None:
-    with pytest.raises(UsageError, match="unknown sort key 'size'"):
+    with pytest.raises(UsageError, match="invalid sort key 'size'"):
         package.summary("resnet18", sort="size")

@@ -252,7 +252,7 @@ def test_an_empty_table_keeps_its_header() -> None:
 
 
 def test_there_is_no_other_form() -> None:
-    with pytest.raises(UsageError, match="unknown format 'xls': choose table, markdown, csv, json or latex"):
+    with pytest.raises(UsageError, match="invalid format 'xls': choose table, markdown, csv, json or latex"):
         written(table(), "xls")
 
 

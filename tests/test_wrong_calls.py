@@ -53,7 +53,7 @@ CALLS = {
     "net.py:Nett": "no 'Nett' in 'net.py'; did you mean Net?",
     # how a model is named
     "net.py": f"name a class or function in 'net.py': {CANDIDATES}",
-    "net.py:": "no name after 'net.py:': write the class or function, as in 'net.py:Net'",
+    "net.py:": "missing name after 'net.py:': write the class or function, as in 'net.py:Net'",
     "net.py:Net(3": "cannot read 'net.py:Net(3': the parenthesis is not closed, or something follows it; end with ')'",
     "net.py:Net(act=gelu)": "cannot read 'net.py:Net(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'",
     "net.py:Net(open('x'))": "cannot read 'net.py:Net(open('x'))': open('x') is not a literal; ...",

@@ -1,4 +1,4 @@
-"""Make the flags of the commands from dataclasses of options (:mod:`fxviz._graph.options`) with :func:`spread`."""
+"""Declare the options that commands share, and make flags from dataclasses of options."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
-from fxviz._graph.errors import UsageError, choice, shown
-from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice
+from fxviz._graph.errors import UsageError, choice
+from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice, check_count
 from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs
 
@@ -22,7 +22,7 @@ PAIR = "pair"
 
 
 def spread(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Replace each parameter of a command that is a dataclass of options by these options.
+    """Replace each parameter of a command that is a dataclass of options by one parameter for each option.
 
     >>> @dataclass
     ... class Size:
@@ -63,7 +63,7 @@ def _gathered(group: Any, kwargs: dict[str, Any]) -> Any:
 
 
 def _parameters(group: Any) -> list[inspect.Parameter]:
-    """Return a parameter for each option; an option of the group itself replaces one of that name in a group within."""
+    """Return a parameter for each option; one of the group itself replaces one of that name in a nested group."""
     hints = inspect.get_annotations(group, eval_str=True)
     found: list[inspect.Parameter] = []
     own = {item.name for item in dataclasses.fields(group)}
@@ -80,7 +80,7 @@ def _parameters(group: Any) -> list[inspect.Parameter]:
 
 
 def _flag(item: dataclasses.Field[Any], hint: Any) -> Any:
-    """Make the flag of an option that :mod:`fxviz._graph.options` declares."""
+    """Make the flag of an option that :func:`fxviz._graph.options.option` declares."""
     name = item.metadata["flag"] or f"--{item.name.replace('_', '-')}"
     kind: Any = str if get_origin(hint) is Literal else hint
     if isinstance(item.default, tuple):
@@ -89,9 +89,9 @@ def _flag(item: dataclasses.Field[Any], hint: Any) -> Any:
         kind = str | None
     if not item.metadata["metavar"]:
         return Annotated[bool, typer.Option(name, help=item.metadata["help"])]
-    shown = item.default not in (None, "", ())
+    has_default = item.default not in (None, "", ())
     return Annotated[
-        kind, typer.Option(name, metavar=item.metadata["metavar"], help=item.metadata["help"], show_default=shown)
+        kind, typer.Option(name, metavar=item.metadata["metavar"], help=item.metadata["help"], show_default=has_default)
     ]
 
 
@@ -120,7 +120,7 @@ _INPUT = (
 )
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ignore the trace cache.")]
-"""The option that leaves the cache alone."""
+"""The option that ignores the trace cache."""
 
 
 @dataclass(frozen=True)
@@ -179,7 +179,7 @@ class Draw:
 
     @property
     def is_pair(self) -> bool:
-        """Return whether the figure goes into two files, one for readers who prefer light, one for dark."""
+        """Return whether the figure is written to two files, a light and a dark one."""
         return self.theme == PAIR
 
 
@@ -214,18 +214,17 @@ class Many:
     ] = None
 
     def check(self, draw: Draw) -> None:
-        """Refuse options that do not fit, before the work starts.
+        """Refuse invalid options before the work starts.
 
         Raises:
-            UsageError: there is no such form or number, or two options do not go together.
+            UsageError: the form or the number is invalid, or two options conflict.
         """
-        if self.jobs is not None and self.jobs < 1:
-            raise UsageError(f"invalid --jobs {self.jobs}: must be 1 or greater")
+        check_count("--jobs", self.jobs)
         if self.jobs is not None and self.dask is not None:
-            raise UsageError("--jobs counts processes of this machine, --dask uses those of a cluster: leave one out")
+            raise UsageError("choose either --jobs, processes of this machine, or --dask, those of a cluster")
         what, forms = ("format of a pair", _formats(PAIRED)) if draw.is_pair else ("format", _FORMS)
-        if self.form is not None and self.form not in forms:
-            raise UsageError(f"invalid {what} '{shown(self.form)}': choose {choice(forms)}")
+        if self.form is not None:
+            check_choice(what, self.form, forms)
 
     @property
     def suffix(self) -> str:

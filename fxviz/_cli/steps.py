@@ -79,19 +79,20 @@ def _traced(model: Reference, run: Run, talk: Talk) -> ArchGraph:
     return make() if run.no_cache else cache.graph(model, inputs, run.trace, make)
 
 
-def names_of(pattern: str | None, no_cache: bool) -> list[str]:
-    """Return the names of models that match a pattern.
+def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
+    """Return the names of a library's models that match a pattern.
 
     Raises:
         UsageError: the library is not installed.
     """
-    from fxviz._sources import all_names, names
+    from fxviz._sources import all_names, matching
 
     def listed(library: str) -> list[str]:
         with patience("loading names"):
             return all_names(library)
 
-    return names(pattern, listed if no_cache else lambda library: cache.names(library, lambda: listed(library)))
+    cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library))
+    return matching(library, pattern, cached)
 
 
 def report_written(target: Path, graph: ArchGraph, talk: Talk, metric: str = "params") -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._sources.resolve import all_names, information, names
+    from fxviz._sources.resolve import all_names, information, matching, names
     from fxviz._sources.source import IMAGE, Source, empty_parameters
     from fxviz._sources.weights import check_weights, fetch, source_of
 
@@ -22,6 +22,7 @@ __all__ = [
     "empty_parameters",
     "fetch",
     "information",
+    "matching",
     "names",
     "source_of",
 ]
@@ -34,6 +35,7 @@ _HOMES = {
     "empty_parameters": "source",
     "fetch": "weights",
     "information": "resolve",
+    "matching": "resolve",
     "names": "resolve",
     "source_of": "weights",
 }

@@ -12,10 +12,10 @@ from typing import Any
 
 from fxviz._graph.errors import UsageError, shown
 from fxviz._sources.exported_vetting import Unsafe, check_data_only
-from fxviz._sources.inputs import Arguments
+from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings
 from fxviz._sources.reference import Reference
-from fxviz._sources.source import Built, Source, described
+from fxviz._sources.source import Built, Source
 
 _ONLY_WEIGHTS = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Makes ``torch.load`` unpickle only tensors and plain containers, even where torch's own code asks for more."""
@@ -75,7 +75,7 @@ def _example(program: Any) -> Arguments | None:
 
     if program.example_inputs is None:
         return None
-    args, kwargs = tree_map_only(Tensor, described, program.example_inputs)
+    args, kwargs = tree_map_only(Tensor, describe, program.example_inputs)
     return Arguments(args, kwargs)
 
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _BITS = {"int64": 63, "int32": 31, "int16": 15, "int8": 7, "uint8": 8}
 """The integer dtypes, and the number of bits of their largest value."""
@@ -30,6 +34,21 @@ _SPEC = re.compile(
     re.VERBOSE,
 )
 _GRAMMAR = "[NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"
+
+
+def describe(tensor: Tensor) -> TensorInfo:
+    """Return the shape and dtype of a tensor as plain values.
+
+    >>> describe(__import__("torch").ones(2, 3))
+    TensorInfo(shape=(2, 3), dtype='float32')
+    """
+    return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def is_required(parameter: inspect.Parameter) -> bool:
+    """Return whether a call must pass a parameter: it has no default, and is not ``*args`` or ``**kwargs``."""
+    variable = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+    return parameter.default is parameter.empty and parameter.kind not in variable
 
 
 @dataclass(frozen=True)
@@ -205,15 +224,13 @@ def batched(inputs: Arguments, batch: int) -> Arguments:
     A list of tensors whose first size is not 1 is itself the batch (the images of a detector) and is repeated.
 
     Raises:
-        UsageError: ``batch`` is not a whole number of at least 1, or a tensor has another batch size already.
+        UsageError: a tensor has another batch size already.
 
     >>> batched(Arguments((TensorInfo((1, 3, 8, 8), "float32"),)), 4).args[0].shape
     (4, 3, 8, 8)
     >>> batched(Arguments(([TensorInfo((3, 8, 8), "float32")],)), 2).args[0][1].shape
     (3, 8, 8)
     """
-    if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-        raise UsageError(f"invalid batch {batch!r}: must be a whole number, 1 or greater")
     return Arguments(_batched(inputs.args, batch), _batched(inputs.kwargs, batch))
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import cmath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -17,24 +17,27 @@ from fxviz._graph.errors import UnknownModel, UsageError, shown
 from fxviz._sources.own_thread import ignored_warnings
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]
-"""The places that a name can lead to: a library, own code, an exported program, a saved graph, a file of weights."""
+"""What a name refers to: a library's model, own code (module or file), a program, a saved graph, a file of weights."""
 
 LIBRARIES = ("timm", "transformers")
 """Libraries whose models' names begin with theirs and a colon; a bare name is one of torchvision's."""
 
 _CONFIGURATION = "transformers:"
-"""What follows is a model type or the file of a configuration, which ends like a saved graph."""
+"""The prefix of a model type or a configuration file, whose suffix is that of a saved graph."""
 
-_GRAPH = ".json"
+_JSON = ".json"
 _PROGRAM = ".pt2"
 CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 """Suffixes of files of weights that can be loaded into a model."""
 
 WEIGHTS = (*CHECKPOINTS, ".pkl", ".onnx", ".h5")
-"""Suffixes of files that hold no code, or code that only unpickling would bring to light."""
+"""Suffixes of files that hold weights, a pickled module or another framework's model, none of which can be built."""
 
 _LONGEST = 4096
 """Characters: no path is longer."""
+
+_BITS = 64
+"""The largest number of bits of an integer among the arguments."""
 
 _FILE = re.compile(r"(?P<place>.*?\.py)(?P<colon>:(?P<rest>.*))?", re.IGNORECASE)
 _MODULE = re.compile(r"(?P<place>[^:(]*):(?P<rest>.*)")
@@ -47,7 +50,7 @@ class Reference:
     """A parsed model name.
 
     Attributes:
-        kind: the kind of place it leads to.
+        kind: what it refers to.
         place: the library, the dotted module, or the path of the file.
         name: the name in the library, or of the class, function or module in the file ("Outer.Inner"); "" if there is
             none.
@@ -82,7 +85,7 @@ class Reference:
 
     @property
     def stem(self) -> str:
-        """Return the name of a file for what is made of the model, without suffix.
+        """Return the name of a file for the model's figure or graph, without suffix.
 
         >>> [parse(text).stem for text in ("net.py:Net(depth=18)", "timm:resnet50", "out/resnet18.json")]
         ['Net', 'timm_resnet50', 'resnet18']
@@ -128,7 +131,7 @@ def parse(name: str | Path) -> Reference:
 
 
 def _parsed(text: str) -> Reference:
-    if _is_graph_file(text):
+    if text.lower().endswith(_JSON) and not text.startswith(_CONFIGURATION):
         return Reference("graph", text)
     if found := _of_library(text, *(f"{library}:" for library in LIBRARIES)):
         return found
@@ -139,8 +142,32 @@ def _parsed(text: str) -> Reference:
     return _of_module(text) or _of_torchvision(text)
 
 
-def _is_graph_file(text: str) -> bool:
-    return text.lower().endswith(_GRAPH) and not text.startswith(_CONFIGURATION)
+def is_configuration(name: str) -> bool:
+    """Return whether a name of transformers is the path of a configuration file, not a model type.
+
+    >>> is_configuration("bert/config.json"), is_configuration("bert")
+    (True, False)
+    """
+    return name.lower().endswith(_JSON)
+
+
+def split_pattern(pattern: str) -> tuple[str, str]:
+    """Return the library and the pattern for names within it.
+
+    >>> split_pattern("timm:resnet*"), split_pattern("resnet*")
+    (('timm', 'resnet*'), ('torchvision', 'resnet*'))
+    """
+    library, colon, rest = pattern.partition(":")
+    return (library, rest) if colon and library in LIBRARIES else ("torchvision", pattern)
+
+
+def each_once(models: Iterable[Reference]) -> list[Reference]:
+    """Return models without repetitions, in order.
+
+    >>> list(map(str, each_once([parse("net.py:Net"), parse("vgg11"), parse("net.py:Net")])))
+    ['net.py:Net', 'vgg11']
+    """
+    return list({str(model): model for model in models}.values())
 
 
 def _check_characters(text: str) -> None:
@@ -148,7 +175,7 @@ def _check_characters(text: str) -> None:
         raise UsageError(f"invalid model '{shown(text)}': the name has {len(text)} characters, more than {_LONGEST}")
     if _UNSAFE.search(text):
         raise UsageError(
-            f"invalid model '{shown(text)}': a name has no control characters and no line ends; remove them"
+            f"invalid model '{shown(text)}': a name cannot contain control characters or line ends; remove them"
         )
     if text != text.strip():
         raise UsageError(f"invalid model '{shown(text)}': the name begins or ends with white space; remove it")
@@ -164,7 +191,7 @@ def _of_library(text: str, *prefixes: str) -> Reference | None:
 
 
 def _of_file(text: str) -> Reference | None:
-    """``path/to/file.py:NAME(...)``: what stands before the first ".py:" is the path, a drive's colon is part of it."""
+    """Parse ``path/to/file.py:NAME(...)``; the path, which may contain a drive's colon, ends with the first ".py"."""
     found = _FILE.fullmatch(text)
     if found is None:
         return None
@@ -174,7 +201,7 @@ def _of_file(text: str) -> Reference | None:
 
 
 def _of_module(text: str) -> Reference | None:
-    """``package.module:NAME(...)``."""
+    """Parse ``package.module:NAME(...)``."""
     found = _MODULE.fullmatch(text)
     if found is None:
         return None
@@ -201,10 +228,10 @@ def _of_torchvision(text: str) -> Reference:
 
 
 def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
-    """Parse the name and the arguments behind the colon."""
+    """Parse the name and the arguments after the colon."""
     name, opening, inside = rest.partition("(")
     if not rest:
-        raise UsageError(f"no name after '{shown(text)}': write the class or function, as in '{shown(text)}Net'")
+        raise UsageError(f"missing name after '{shown(text)}': write the class or function, as in '{shown(text)}Net'")
     if not all(part.isidentifier() for part in name.split(".")):
         raise UsageError(
             f"cannot read '{shown(text)}': '{shown(name)}' is not the name of a class or function; "
@@ -219,16 +246,12 @@ def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
     return Reference(kind, place, name, args, kwargs)
 
 
-_BITS = 64
-"""A whole number has at most so many."""
-
-
 class NotLiteral(Exception):
-    """What stands there is not a literal; the message says which part, and what to write."""
+    """An argument that is not a literal; the message names it, and what to write instead."""
 
 
 def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Positional and keyword arguments of ``text``, which begins with the opening parenthesis.
+    """Parse the positional and keyword arguments in ``text``, which begins with the opening parenthesis.
 
     Raises:
         NotLiteral: an argument is no literal, or the text is no list of arguments.
@@ -287,7 +310,7 @@ def _value(node: ast.expr, name: str) -> Any:
 
 
 def _check_part(part: ast.AST) -> None:
-    """Whether it can be written again: a set has no order, Python writes no infinity and no number of many digits."""
+    """Refuse what cannot be written back: sets have no order, and Python writes no infinity or very long integer."""
     if isinstance(part, (ast.Set, ast.Call)):
         raise NotLiteral("a set has no order; write a list")
     value = part.value if isinstance(part, ast.Constant) else None
@@ -296,14 +319,14 @@ def _check_part(part: ast.AST) -> None:
     if isinstance(value, int) and value.bit_length() > _BITS:
         raise NotLiteral(f"an integer has at most {_BITS} bits")
     if isinstance(value, (float, complex)) and not cmath.isfinite(value):
-        raise NotLiteral("a number is beyond what a float can hold")
+        raise NotLiteral("a number is too large for a float")
 
 
 def _advice(node: ast.expr, name: str) -> str:
     if isinstance(node, ast.Name):
         return f"a string needs quotes: {name}'{shown(node.id)}'"
     literals = "arguments are Python literals (18, 'gelu', None, [1, 2])"
-    return f"{literals}; for others name a function of yours that builds the model"
+    return f"{literals}; for anything else, name a function that builds the model"
 
 
 def _source(node: ast.expr) -> str:

@@ -1,4 +1,4 @@
-"""Find the source of a model, and what its library publishes for it."""
+"""Find the source of a model by its name, list the names, and gather what a library declares about a model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,12 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
-from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
-from fxviz._sources.reference import LIBRARIES, Kind, Reference
+from fxviz._sources.reference import Kind, Reference, split_pattern
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source
 from fxviz._sources.user_code import module_part
@@ -24,9 +23,22 @@ from fxviz._sources.user_model import NO_CODE, is_state, refused
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["Release", "declared", "published", "release", "why_none"]
 
-_LIBRARIES: dict[str, ModuleType] = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
+class Library(Protocol):
+    """A module that builds the models of one library."""
+
+    def names(self) -> list[str]: ...
+
+    def knows(self, name: str) -> bool: ...
+
+    def source(self, name: str) -> Source: ...
+
+    def published(self, name: str) -> tuple[Published, ...]: ...
+
+    def release(self, name: str, wanted: str) -> Release: ...
+
+
+_LIBRARIES: dict[str, Library] = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
 
 def resolve(model: object) -> Source:
@@ -37,8 +49,8 @@ def resolve(model: object) -> Source:
 
     Raises:
         UnknownModel: no library has a model of that name; the message offers near ones.
-        UsageError: neither a name nor a module, a library that is not installed, a file that cannot be read or holds no
-            model, or the user's own code failed.
+        UsageError: it is neither a name nor a module, its library is not installed, its file cannot be read or holds
+            no model, or the user's own code failed.
 
     >>> resolve(Reference("library", "torchvision", "resnet18")).origin
     'torchvision'
@@ -63,8 +75,7 @@ def _from_library(reference: Reference) -> Source:
     library = _LIBRARIES[reference.place]
     if not library.knows(reference.name):
         raise UnknownModel(_unknown(reference, library))
-    source: Source = library.source(reference.name)
-    return source
+    return library.source(reference.name)
 
 
 def _from_graph(reference: Reference) -> Source:
@@ -83,7 +94,7 @@ _SOURCES: dict[Kind, Callable[[Reference], Source]] = {
     "graph": _from_graph,
     "weights": _from_weights,
 }
-"""The makers of sources, by the kind of place that a name leads to."""
+"""The functions that make sources, by the kind of name."""
 
 
 def all_names(library: str) -> list[str]:
@@ -96,16 +107,15 @@ def all_names(library: str) -> list[str]:
     True
     """
     require_torch("cannot list models: they need")
-    return list(_LIBRARIES[library].names())
+    return _LIBRARIES[library].names()
 
 
-def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_names) -> list[str]:
+def names(pattern: str | None = None) -> list[str]:
     """Return the names that match a pattern, in alphabetical order.
 
     Args:
         pattern: a shell pattern ("resnet*", in any case); a text without wildcards matches anywhere in the name. The
             names are torchvision's, unless the pattern begins with "timm:" or "transformers:".
-        listed: returns all names of a library.
 
     Raises:
         UsageError: the library is not installed.
@@ -113,19 +123,30 @@ def names(pattern: str | None = None, listed: Callable[[str], list[str]] = all_n
     >>> names("resnet?8"), "vit_b_16" in names("vit")
     (['resnet18'], True)
     """
-    prefix, library, pattern = _split_pattern(pattern or "")
+    return matching(*split_pattern(pattern or ""))
+
+
+def matching(library: str, pattern: str, listed: Callable[[str], list[str]] = all_names) -> list[str]:
+    """Return the names of a library's models that match a pattern, with the library's prefix.
+
+    Args:
+        library: "torchvision", "timm" or "transformers".
+        pattern: a shell pattern, or a part of a name.
+        listed: returns all names of a library.
+
+    Raises:
+        UsageError: the library is not installed.
+
+    >>> matching("timm", "resnet*", lambda library: ["resnet50", "vgg11"])
+    ['timm:resnet50']
+    """
+    prefix = "" if library == torchvision.NAME else f"{library}:"
     if not any(mark in pattern for mark in "*?["):
         pattern = f"*{pattern}*"
     return [prefix + name for name in listed(library) if fnmatch.fnmatchcase(name.lower(), pattern.lower())]
 
 
-def _split_pattern(pattern: str) -> tuple[str, str, str]:
-    """Return the prefix with its colon ("" for torchvision), the library, and the pattern for names within it."""
-    prefix, colon, rest = pattern.partition(":")
-    return (prefix + colon, prefix, rest) if colon and prefix in LIBRARIES else ("", "torchvision", pattern)
-
-
-def _unknown(reference: Reference, library: ModuleType) -> str:
+def _unknown(reference: Reference, library: Library) -> str:
     name, prefix = str(reference), str(reference).removesuffix(reference.name)
     near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
     *first, last = near or [""]
@@ -136,7 +157,7 @@ def _unknown(reference: Reference, library: ModuleType) -> str:
 
 
 def _own_code_hint(name: str) -> str:
-    """Return a hint how to name a class in a module or file, if ``name`` looks like one."""
+    """Explain how to name a class in a module or file, if ``name`` looks like one; "" if not."""
     if "/" in name or os.sep in name:
         return f"; a class of your own is named '{shown(name)}.py:Net'"
     if "." not in name or ":" in name or not all(part.isidentifier() for part in name.split(".")):
@@ -146,7 +167,7 @@ def _own_code_hint(name: str) -> str:
 
 
 def information(reference: Reference) -> Information:
-    """Return all that is known of a model beside its graph; it is built without memory, and not run.
+    """Return the facts about a model that its graph does not hold; the model is built without memory, and not run.
 
     Raises:
         UsageError: there is no such model.
@@ -169,7 +190,7 @@ def information(reference: Reference) -> Information:
         params=sum(_size(parameter) for parameter in module.parameters()),
         facts=declared(reference, module),
         published=weights,
-        nothing_published="" if weights else why_none(reference),
+        nothing_published="" if weights else why_nothing_published(reference),
     )
 
 
@@ -183,7 +204,7 @@ def _origin(reference: Reference) -> str:
 
 
 def _place(code: Callable[..., Any]) -> tuple[str, int]:
-    """Return file and line of a class or function, as far as Python knows them."""
+    """Return the file and the line of a class or function; "" and 0 if Python does not know them."""
     with suppress(OSError, TypeError, ValueError):
         original = inspect.unwrap(code)
         return inspect.getsourcefile(original) or "", inspect.getsourcelines(original)[1]
@@ -207,14 +228,13 @@ def published(reference: Reference) -> tuple[Published, ...]:
     """Return the weights that a model's library declares; none for the user's own model."""
     if reference.kind != "library":
         return ()
-    found: tuple[Published, ...] = _LIBRARIES[reference.place].published(reference.name)
-    return found
+    return _LIBRARIES[reference.place].published(reference.name)
 
 
-def why_none(reference: Reference) -> str:
+def why_nothing_published(reference: Reference) -> str:
     """Return a sentence for a model without published weights.
 
-    >>> why_none(Reference("module", "library", "Net"))
+    >>> why_nothing_published(Reference("module", "library", "Net"))
     'None for a model of your own; --weights FILE loads a file of yours.'
     """
     if reference.kind != "library":
@@ -236,5 +256,4 @@ def release(reference: Reference, wanted: str) -> Release:
     Raises:
         UsageError: the library has no weights of that name for it.
     """
-    found: Release = _LIBRARIES[reference.place].release(reference.name, wanted)
-    return found
+    return _LIBRARIES[reference.place].release(reference.name, wanted)

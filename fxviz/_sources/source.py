@@ -9,28 +9,19 @@ from dataclasses import dataclass, replace
 from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo, errors
-from fxviz._graph.errors import shown
+from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo
+from fxviz._graph.errors import optional_library, shown
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, patched
 from fxviz._sources.user_code import own_code
 
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import nn
 
 IMAGE = TensorInfo((1, 3, 224, 224), "float32")
 """The dummy input of every model that declares no other: a batch of one RGB image, 224x224."""
 
 Inputs = tuple[Any, ...] | Mapping[str, Any] | Arguments
-
-
-def described(tensor: Tensor) -> TensorInfo:
-    """Return shape and dtype of a tensor.
-
-    >>> described(__import__("torch").ones(2, 3))
-    TensorInfo(shape=(2, 3), dtype='float32')
-    """
-    return TensorInfo(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 @dataclass(frozen=True)
@@ -166,18 +157,18 @@ def made(make: Callable[[], Result], allocate: bool) -> Result:
         return make()
 
 
-def optional_library(name: str) -> Any:
-    """Import an optional library.
+def model_library(name: str) -> Any:
+    """Import an optional library of models.
 
     Raises:
         UsageError: it is not installed; the message says how to get it.
 
-    >>> optional_library("timn")
+    >>> model_library("timn")
     Traceback (most recent call last):
     ...
     fxviz.UsageError: models called 'timn:...' need timn, which is not installed: pip install "fxviz[timn]"
     """
-    return errors.optional_library(name, f"models called '{name}:...' need", name)
+    return optional_library(name, f"models called '{name}:...' need", name)
 
 
 _LARGE = 2**26

@@ -11,20 +11,25 @@ from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub, releases
 from fxviz._sources.releases import Release
-from fxviz._sources.source import IMAGE, Built, Source, build, optional_library
+from fxviz._sources.source import IMAGE, Built, Source, build, model_library
 
 if TYPE_CHECKING:
     from torch import nn
 
 
+_DEFAULT = "DEFAULT"
+_MAX_LISTED = 8
+"""Maximum number of tags that a message lists."""
+
+
 def names() -> list[str]:
     """Return all model names in alphabetical order."""
-    return sorted(optional_library("timm").list_models())
+    return sorted(model_library("timm").list_models())
 
 
 def source(name: str) -> Source:
     """Return the source of the model called ``name``; a tag of weights ("resnet18.a1_in1k") selects their settings."""
-    maker = optional_library("timm").model_entrypoint(name.partition(".")[0])
+    maker = model_library("timm").model_entrypoint(name.partition(".")[0])
     return Source(
         name, "timm", lambda allocate: Built(build(lambda: _create(name), allocate), (_image(name),)), maker=maker
     )
@@ -32,25 +37,20 @@ def source(name: str) -> Source:
 
 def knows(name: str) -> bool:
     """Return whether ``name`` is one of :func:`names`, with or without a tag of weights."""
-    timm = optional_library("timm")
+    timm = model_library("timm")
     return name in timm.list_models() or name in timm.list_pretrained()
 
 
 def _create(name: str) -> nn.Module:
-    module: nn.Module = optional_library("timm").create_model(name, pretrained=False)
+    module: nn.Module = model_library("timm").create_model(name, pretrained=False)
     return module
 
 
 def _image(name: str) -> TensorInfo:
     """Return a batch of one image of the declared size."""
-    declared: Any = optional_library("timm").get_pretrained_cfg(name, allow_unregistered=True)
+    declared: Any = model_library("timm").get_pretrained_cfg(name, allow_unregistered=True)
     size = getattr(declared, "input_size", None) or IMAGE.shape[1:]
     return TensorInfo((1, *size), IMAGE.dtype)
-
-
-_DEFAULT = "DEFAULT"
-_MAX_LISTED = 8
-"""Maximum number of tags that a message lists."""
 
 
 def published(name: str) -> tuple[Published, ...]:
@@ -91,7 +91,7 @@ def _choice(tags: list[str]) -> str:
 
 def _tags(architecture: str) -> dict[str, Any]:
     """Return what timm declares for each tag with published weights, the default one first."""
-    library = optional_library("timm")
+    library = model_library("timm")
     names = library.list_pretrained(f"{architecture}.*")
     tags = [name.partition(".")[2] for name in names]
     declared = {tag: library.get_pretrained_cfg(f"{architecture}.{tag}") for tag in tags}

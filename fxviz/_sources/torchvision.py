@@ -16,6 +16,8 @@ from fxviz._sources.source import IMAGE, Built, Source, build
 if TYPE_CHECKING:
     from torch import nn
 
+NAME = "torchvision"
+
 _CLIP_FRAMES = 16
 """Frames of a video clip, as in torchvision's published operation counts, unless a model needs more."""
 
@@ -50,7 +52,7 @@ def source(name: str) -> Source:
     from torchvision import models
 
     maker = models.get_model_builder(name)
-    return Source(name, "torchvision", lambda allocate: Built(_build(name, allocate), _inputs(name)), maker=maker)
+    return Source(name, NAME, lambda allocate: Built(_build(name, allocate), _inputs(name)), maker=maker)
 
 
 def _build(name: str, allocate: bool) -> nn.Module:

@@ -15,12 +15,33 @@ from typing import TYPE_CHECKING, Any
 from fxviz._graph.errors import UnknownModel, UsageError, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub
+from fxviz._sources.reference import is_configuration
 from fxviz._sources.releases import Release
-from fxviz._sources.source import Built, Source, build, optional_library
+from fxviz._sources.source import Built, Source, build, model_library
 from fxviz._sources.transformers_inputs import arguments
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+NAME = "transformers"
+
+_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
+_SETTINGS = {
+    "type": "model_type",
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "vocabulary": "vocab_size",
+    "positions": "max_position_embeddings",
+    "image": "image_size",
+    "patch": "patch_size",
+}
+"""Settings of a configuration, by their name in fxviz."""
+
+_CONFIGURATION = "config.json"
+_FILES = (*hub.SINGLE[:1], *hub.INDEXES[:1], *hub.SINGLE[1:], *hub.INDEXES[1:])
+"""Files that may hold the weights of a repository, in the order in which they are tried."""
 
 
 def names() -> list[str]:
@@ -30,7 +51,7 @@ def names() -> list[str]:
 
 def knows(name: str) -> bool:
     """Return whether ``name`` is one of :func:`names`, or the path of a configuration (it may not exist)."""
-    return name in names() or _is_configuration(name)
+    return name in names() or is_configuration(name)
 
 
 def source(name: str) -> Source:
@@ -41,21 +62,17 @@ def source(name: str) -> Source:
     """
     library = _library()
     with _building(name, library):
-        config = _read(Path(name)) if _is_configuration(name) else library.AutoConfig.for_model(name)
+        config = _read(Path(name)) if is_configuration(name) else library.AutoConfig.for_model(name)
         cls = _model_class(config)
         inputs = arguments(cls, config)
         _without_cache(config)
     return Source(
         name,
-        "transformers",
+        NAME,
         lambda allocate: Built(build(lambda: _instantiate(name, config), allocate), inputs),
         running=lambda: _silenced(library),
         maker=cls,
     )
-
-
-def _is_configuration(name: str) -> bool:
-    return name.lower().endswith(".json")
 
 
 def _read(path: Path) -> Any:
@@ -70,8 +87,8 @@ def _read(path: Path) -> Any:
     if kind not in names():
         near = "".join(f"; did you mean '{match}'?" for match in difflib.get_close_matches(kind, names(), n=1))
         raise UnknownModel(f"unknown model type '{kind}' in '{path}'{near}")
-    for aside in ("auto_map", "quantization_config"):
-        values.pop(aside, None)
+    for ignored in ("auto_map", "quantization_config"):
+        values.pop(ignored, None)
     return _library().CONFIG_MAPPING[kind].from_dict(values)
 
 
@@ -133,31 +150,12 @@ def _library() -> Any:
     """
     import torch
 
-    library = optional_library("transformers")
+    library = model_library(NAME)
     if not library.is_torch_available():
         raise UsageError(
             f"transformers {library.__version__} needs a newer torch than {torch.__version__}: update torch"
         )
     return library
-
-
-NAME = "transformers"
-
-_REPOSITORY = re.compile(r"[\w.-]+(/[\w.-]+)?(@[\w./-]+)?", re.ASCII)
-_SETTINGS = {
-    "type": "model_type",
-    "layers": "num_hidden_layers",
-    "width": "hidden_size",
-    "heads": "num_attention_heads",
-    "vocabulary": "vocab_size",
-    "positions": "max_position_embeddings",
-    "image": "image_size",
-    "patch": "patch_size",
-}
-"""Settings of a configuration, by their name in fxviz."""
-
-_CONFIGURATION = "config.json"
-_FILES = (*hub.SINGLE[:1], *hub.INDEXES[:1], *hub.SINGLE[1:], *hub.INDEXES[1:])
 
 
 def published(name: str) -> tuple[Published, ...]:
@@ -206,7 +204,7 @@ def _fetch(repository: str, progress: bool) -> None:
 def _source(name: str, repository: str) -> Source:
     """Return the source of the model that the configuration of the repository describes, of the type ``name``."""
     path = hub.cached(repository, (_CONFIGURATION,))
-    if path is None or name.lower().endswith(".json"):
+    if path is None or is_configuration(name):
         return source(name)
     kind = _kind(path)
     if kind != name:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fxviz._graph import TensorInfo
+from fxviz._sources.inputs import is_required
 from fxviz._sources.source import IMAGE
 
 TOKENS = 5
@@ -56,15 +57,8 @@ def _argument_names(cls: Any, config: Any) -> Iterator[str]:
     if getattr(config, "is_encoder_decoder", True):
         chosen.add("decoder_input_ids")
     for name, parameter in inspect.signature(cls.forward).parameters.items():
-        if name in chosen or (_is_required(parameter) and name != "self"):
+        if name in chosen or (is_required(parameter) and name != "self"):
             yield name
-
-
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind not in (
-        parameter.VAR_POSITIONAL,
-        parameter.VAR_KEYWORD,
-    )
 
 
 def _has_placeholders(config: Any) -> bool:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UsageError, parameters, shown, spelled
-from fxviz._sources.inputs import Arguments
+from fxviz._sources.inputs import Arguments, describe, is_required
 from fxviz._sources.reference import CHECKPOINTS, Reference, written
-from fxviz._sources.source import Built, Source, described, made
+from fxviz._sources.source import Built, Source, made
 from fxviz._sources.user_code import beside, import_file, import_module, importable, own_code
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _without_memory(inputs: Arguments) -> Arguments:
     from fxviz._sources.torch_private import tree_map_only
 
     def kept(tensor: Tensor) -> Tensor | TensorInfo:
-        return described(tensor) if tensor.is_meta else tensor
+        return describe(tensor) if tensor.is_meta else tensor
 
     args, kwargs = tree_map_only(Tensor, kept, (inputs.args, dict(inputs.kwargs)))
     return Arguments(args, kwargs)
@@ -202,19 +202,12 @@ def check_call(target: Callable[..., Any], reference: Reference) -> None:
         bound = signature.bind_partial(*reference.args, **reference.kwargs)
     except TypeError as error:
         raise UsageError(f"cannot call '{shown(str(reference))}': {error}; it takes {parameters(signature)}") from None
-    required = {name: parameter for name, parameter in signature.parameters.items() if _is_required(parameter)}
+    required = {name: parameter for name, parameter in signature.parameters.items() if is_required(parameter)}
     if missing := [parameter for name, parameter in required.items() if name not in bound.arguments]:
         names = ", ".join(parameter.name for parameter in missing)
         raise UsageError(
             f"'{reference.place}:{reference.name}' needs {names}: write '{_completed(reference, missing)}'"
         )
-
-
-def _is_required(parameter: inspect.Parameter) -> bool:
-    return parameter.default is parameter.empty and parameter.kind not in (
-        parameter.VAR_POSITIONAL,
-        parameter.VAR_KEYWORD,
-    )
 
 
 def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:

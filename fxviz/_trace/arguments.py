@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import TraceError, parameters
-from fxviz._sources.inputs import Dummy
+from fxviz._sources.inputs import Dummy, describe
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of
-from fxviz._trace.tensors import describe, tensors_in, with_parts
+from fxviz._trace.tensors import tensors_in, with_parts
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:

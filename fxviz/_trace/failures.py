@@ -8,7 +8,8 @@ from torch import Tensor, fx, nn
 
 from fxviz._graph import Failure, TensorInfo
 from fxviz._graph.errors import Line, blamed_line, first_line
-from fxviz._trace.tensors import describe, listed, tensors_in
+from fxviz._sources.inputs import describe
+from fxviz._trace.tensors import listed, tensors_in
 from fxviz._trace.tracer import Blame, ModelTracer, class_name, getitem, stopped
 
 _MOST_TENSORS = 4

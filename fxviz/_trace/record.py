@@ -15,15 +15,14 @@ from torch.nn.parameter import is_lazy
 
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
 from fxviz._graph.errors import UsageError, spelled, text_of
-from fxviz._graph.options import TraceOptions, check_device
-from fxviz._sources.inputs import Arguments
+from fxviz._graph.options import TraceOptions
+from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.arguments import materialized, named_inputs
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import undisturbed
-from fxviz._trace.tensors import describe
 from fxviz._trace.tracer import FAILURES, ModelTracer, class_name
 
 _TOUCHES_MEMORY = (
@@ -190,17 +189,19 @@ def _runs_for_real(model: nn.Module, device: str) -> bool:
 
 
 def check_available(device: str) -> None:
-    """Refuse a device that torch does not have here.
+    """Refuse a device that this machine does not have.
+
+    Args:
+        device: a device that :class:`~fxviz._graph.options.TraceOptions` accepts.
 
     Raises:
-        UsageError: there is none of that name.
+        UsageError: torch sees no such GPU.
 
     >>> check_available("cuda:99")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
     fxviz.UsageError: device 'cuda:99' is not available: torch sees ... GPU(s); use meta or cpu
     """
-    check_device(device)
     index = int(device.partition(":")[2] or 0)
     if device.startswith("cuda") and index >= torch.cuda.device_count():
         count = torch.cuda.device_count()

@@ -14,13 +14,12 @@ from torch import nn
 from fxviz._graph import ArchGraph, ModelInfo, TraceInfo, TraceMethod
 from fxviz._graph.errors import TraceError
 from fxviz._graph.options import TraceOptions
-from fxviz._sources.inputs import Arguments
+from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
 from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.failures import sentence
 from fxviz._trace.record import Recording, record, to_archgraph
-from fxviz._trace.tensors import describe
 from fxviz._trace.timing import time_nodes
 from fxviz._trace.tracer import class_name
 

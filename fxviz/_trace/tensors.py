@@ -100,15 +100,6 @@ def _attributes(value: Any) -> list[str]:
     )
 
 
-def describe(tensor: Tensor) -> TensorInfo:
-    """Return the shape and dtype of a tensor as plain values.
-
-    >>> describe(torch.zeros(1, 2))
-    TensorInfo(shape=(1, 2), dtype='float32')
-    """
-    return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
-
-
 def listed(tensors: Iterable[TensorInfo]) -> str:
     """List shapes and dtypes as a message does.
 

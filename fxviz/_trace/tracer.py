@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
+from fxviz._sources.inputs import describe
 from fxviz._sources.torch_private import version_of
-from fxviz._trace.tensors import Bindings, describe, tensors_in
+from fxviz._trace.tensors import Bindings, tensors_in
 
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)

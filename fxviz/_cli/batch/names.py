@@ -14,7 +14,7 @@ from fxviz._cli.steps import STDOUT, names_of
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import BadOutput, UnknownModel, UsageError, shown
 from fxviz._render.figure import SUFFIXES
-from fxviz._sources.reference import Reference, parse
+from fxviz._sources.reference import Reference, each_once, parse
 
 
 def is_pattern(model: Reference) -> bool:
@@ -59,14 +59,14 @@ def expanded(models: Sequence[Reference], no_cache: bool) -> list[Reference]:
             status = complain(error.for_command_line, error.exit_status)
     if status:
         raise typer.Exit(status)
-    return list({str(model): model for model in found}.values())
+    return each_once(found)
 
 
 def _expanded(model: Reference, no_cache: bool) -> list[Reference]:
     if not is_pattern(model):
         _check(model, no_cache)
         return [model]
-    found = names_of(str(model), no_cache)
+    found = names_of(model.place, model.name, no_cache)
     if not found:
         raise UnknownModel(f"no model matches '{shown(str(model))}'; 'fxviz list' shows all names")
     return [parse(name) for name in found]
@@ -76,18 +76,13 @@ def _check(model: Reference, no_cache: bool) -> None:
     """Refuse a model that does not exist, without running the user's code: a module's content is found out later."""
     if model.kind == "module" or (model.kind != "weights" and Path(model.place).is_file()):
         return
-    if model.kind == "library" and str(model) in names_of(_prefix(model), no_cache):
+    if model.kind == "library" and str(model) in names_of(model.place, "", no_cache):
         return
     if model.is_graph:
         ArchGraph.load(model.place)
     from fxviz._sources.resolve import resolve
 
     resolve(model)  # knows also names that are not listed, and says what is wrong
-
-
-def _prefix(model: Reference) -> str:
-    """Return the pattern for all models of a library."""
-    return "" if model.place == "torchvision" else f"{model.place}:"
 
 
 def names_folder(output: str | None) -> bool:

@@ -18,7 +18,7 @@ from fxviz._cli.cache.installation import NotKept, described
 from fxviz._graph.files import write_whole
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
-from fxviz._sources.reference import Reference
+from fxviz._sources.reference import Reference, is_configuration
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def of_trace(model: Reference, inputs: Arguments | None, options: TraceOptions) 
 
 def _is_of_library(reference: Reference) -> bool:
     """Return whether a library has the model by this name: "transformers:" may be followed by a configuration file."""
-    return reference.kind == "library" and not reference.name.lower().endswith(".json")
+    return reference.kind == "library" and not is_configuration(reference.name)
 
 
 SUFFIX = ".json.gz"

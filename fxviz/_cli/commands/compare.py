@@ -15,7 +15,7 @@ from fxviz._graph.errors import FxvizError, TraceError, UsageError, choice, show
 from fxviz._render.differences import summary_line
 from fxviz._render.figure import PICTURES
 from fxviz._report.tables import FORMS, check_form
-from fxviz._sources.reference import Reference, parse
+from fxviz._sources.reference import Reference, each_once, parse
 
 
 @spread
@@ -72,11 +72,7 @@ def _is_figure(models: list[Reference], form: str, target: str | None, draw: Dra
 
 def _to_trace(models: list[Reference]) -> list[Reference]:
     """Return the models that are yet to be traced, each once."""
-    return [model for model in _each_once(models) if not model.is_graph]
-
-
-def _each_once(models: list[Reference]) -> list[Reference]:
-    return list({str(model): model for model in models}.values())
+    return [model for model in each_once(models) if not model.is_graph]
 
 
 def _check_weights(models: list[Reference], run: Run) -> None:
@@ -99,7 +95,7 @@ def _graphs(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
     """
     to_trace = _to_trace(models)
     found: dict[str, ArchGraph] = {}
-    for model in sorted(_each_once(models), key=lambda model: not model.is_graph):
+    for model in sorted(each_once(models), key=lambda model: not model.is_graph):
         saved = bool(to_trace) and model.is_graph
         found[str(model)] = _graph(model, Run() if saved else run, talk, len(to_trace) > 1)
     return [found[str(model)] for model in models]

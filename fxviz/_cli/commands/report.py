@@ -1,4 +1,4 @@
-"""``fxviz summary``: the layers of a model as a table."""
+"""Run ``fxviz summary``, ``explain``, ``info`` and ``list``, which write to standard output."""
 
 from __future__ import annotations
 
@@ -8,34 +8,26 @@ import typer
 
 from fxviz import _api
 from fxviz._cli.messages import patience, reported, write_stdout
-from fxviz._cli.options import NoCache, Run, Talk, option, spread
+from fxviz._cli.options import NoCache, Run, Talk, spread
 from fxviz._cli.steps import MODEL, give, graph_of, names_of, report_failure, terminal_width
 from fxviz._graph.errors import UnknownModel
 from fxviz._report import explain as sentences
 from fxviz._report import tables
-from fxviz._report.summary import SORTS, SummaryOptions, summarize
-from fxviz._sources.reference import parse
+from fxviz._report.summary import SummaryOptions, summarize
+from fxviz._sources.reference import parse, split_pattern
 
 
 @spread
 def summary(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
     *,
-    depth: Annotated[int | None, option("--depth", "N", "Show modules nested N levels deep as one row.")] = None,
-    sort: Annotated[
-        str | None, option("--sort", "KEY", f"{', '.join(SORTS)}. Default: the order of the run, with subtotals.")
-    ] = None,
-    top: Annotated[int | None, option("--top", "N", "Only the N largest, by parameters or by --sort.")] = None,
-    all: Annotated[
-        bool, typer.Option("--all", help="Also layers without parameters: activations, pooling, dropout.")
-    ] = False,
+    options: SummaryOptions,
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
     run: Run,
     talk: Talk,
 ) -> None:
     """Show a model's layers with their parameters, shapes and MACs, on standard output."""
     with reported(talk.debug):
-        options = SummaryOptions(depth, sort, top, all)
         tables.check_form(form)
         reference = parse(model)
         graph = graph_of(reference, run, talk)
@@ -97,7 +89,7 @@ def list_names(
 ) -> None:
     """List the names of models that can be drawn."""
     with reported(debug):
-        found = names_of(pattern, no_cache)
+        found = names_of(*split_pattern(pattern or ""), no_cache)
         if not found:
             raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
         write_stdout("\n".join(found) + "\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fxviz._analysis import facts_of
 from fxviz._graph import ArchGraph
-from fxviz._graph.errors import UsageError, choice
+from fxviz._graph.options import check_choice
 from fxviz._report.explain import chinese, english
 from fxviz._report.explain.document import FORMS, Explanation, Section, check_form
 
@@ -36,7 +36,6 @@ def check_language(lang: str) -> None:
     >>> check_language("fr")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: unknown language 'fr': choose en or zh
+    fxviz.UsageError: invalid language 'fr': choose en or zh
     """
-    if lang not in LANGUAGES:
-        raise UsageError(f"unknown language '{lang}': choose {choice(tuple(LANGUAGES))}")
+    check_choice("language", lang, tuple(LANGUAGES))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fxviz._graph import units
-from fxviz._graph.errors import UsageError, choice, printable, shown
+from fxviz._graph.errors import printable, shown
+from fxviz._graph.options import check_choice
 from fxviz._report.tables.forms import markdown_escaped
 
 _BULLET = "  - "
@@ -99,10 +100,9 @@ def check_form(form: str) -> None:
     >>> check_form("pdf")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: unknown format 'pdf': choose text or markdown
+    fxviz.UsageError: invalid format 'pdf': choose text or markdown
     """
-    if form not in FORMS:
-        raise UsageError(f"unknown format '{form}': choose {choice(FORMS)}")
+    check_choice("format", form, FORMS)
 
 
 def _styled(text: str, width: int) -> str:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from fxviz._graph import Parameter, units
-from fxviz._graph.errors import UsageError, choice, printable, shown
+from fxviz._graph.errors import printable, shown
+from fxviz._graph.options import check_choice, check_count, option
 
 RowKind = Literal["layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total"]
 """Kinds of rows:
@@ -162,26 +163,26 @@ class SummaryOptions:
         all: include layers without parameters and MACs.
 
     Raises:
-        UsageError: unknown sort key, or a number is below 1.
+        UsageError: an option has an invalid value.
 
     >>> SummaryOptions(sort="size")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: unknown sort key 'size': choose params, macs or name
+    fxviz.UsageError: invalid sort key 'size': choose params, macs or name
     """
 
-    depth: int | None = None
-    sort: str | None = None
-    top: int | None = None
-    all: bool = False
+    depth: int | None = option(None, "Show modules nested N levels deep as one row.", metavar="N")
+    sort: str | None = option(
+        None, f"{', '.join(SORTS)}. Default: the order of the run, with subtotals.", metavar="KEY"
+    )
+    top: int | None = option(None, "Only the N largest, by parameters or by --sort.", metavar="N")
+    all: bool = option(False, "Also layers without parameters: activations, pooling, dropout.")
 
     def __post_init__(self) -> None:
-        if self.sort is not None and self.sort not in SORTS:
-            raise UsageError(f"unknown sort key '{self.sort}': choose {choice(SORTS)}")
-        for name in ("depth", "top"):
-            number = getattr(self, name)
-            if number is not None and number < 1:
-                raise UsageError(f"invalid {name} {number}: must be 1 or greater")
+        if self.sort is not None:
+            check_choice("sort key", self.sort, SORTS)
+        check_count("depth", self.depth)
+        check_count("top", self.top)
 
 
 def in_order(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:

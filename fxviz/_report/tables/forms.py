@@ -10,7 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fxviz._graph.errors import UsageError, choice, printable
+from fxviz._graph.errors import printable
+from fxviz._graph.options import check_choice
 from fxviz._report.tables.table import FORMS, Line, Table, TextColumn, text_columns, values
 
 
@@ -52,10 +53,9 @@ def check_form(form: str) -> None:
     >>> check_form("excel")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: unknown format 'excel': choose table, markdown, csv, json or latex
+    fxviz.UsageError: invalid format 'excel': choose table, markdown, csv, json or latex
     """
-    if form not in FORMS:
-        raise UsageError(f"unknown format '{form}': choose {choice(FORMS)}")
+    check_choice("format", form, FORMS)
 
 
 class Tabular(ABC):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pickle
 import re
 import tarfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +44,7 @@ def read(path: str, values: bool) -> dict[str, Any]:
     where = f"cannot load '{shown(path)}'"
     _check_form(path, where)
     try:
-        with _without_warnings():
+        with ignored_warnings():
             found = _loaded(path, values)
     except pickle.UnpicklingError as error:
         raise UsageError(f"{where}: {_refusal(str(error))}; {_SAVE_WEIGHTS}") from None
@@ -98,12 +98,6 @@ def _loaded(path: str, values: bool) -> Any:
     mapped = values and _is_archive(path)
     with nullcontext() if values else FakeTensorMode():
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    with ignored_warnings():
-        yield
 
 
 class _Plain:
