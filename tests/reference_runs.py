@@ -33,7 +33,7 @@ class ParameterLog(TorchDispatchMode):
 
 @contextmanager
 def reference_run() -> Iterator[None]:
-    """A plain forward: attention takes its ordinary path, as in a trace."""
+    """Run forward plainly: attention takes its ordinary path, as in a trace."""
     torch.backends.mha.set_fastpath_enabled(False)
     try:
         with torch.no_grad(), warnings.catch_warnings():
@@ -49,7 +49,7 @@ def call(model: nn.Module, inputs: Any) -> Any:
 
 
 def touched_parameters(model: nn.Module, inputs: Any) -> set[str]:
-    """The parameters that a real run reads."""
+    """Return the parameters that a real run reads."""
     log = ParameterLog(model)
     with reference_run(), log:
         call(model, inputs)
@@ -57,7 +57,7 @@ def touched_parameters(model: nn.Module, inputs: Any) -> set[str]:
 
 
 def layer_shapes(model: nn.Module, leaves: set[str], inputs: Any) -> list[tuple[str, tuple[TensorInfo, ...]]]:
-    """The tensors that come out of each call of the layers at these paths, in the order they are called."""
+    """Return the outputs of each call of the layers at these paths, in the order of the calls."""
     seen: list[tuple[str, tuple[TensorInfo, ...]]] = []
 
     def note(path: str) -> Any:

@@ -1,7 +1,7 @@
 """Many figures by one command. Models are saved graphs where possible: their workers need no torch.
 
-``ENGINE`` is a layout engine that does something of its own for graphs with a certain name: it waits for long, or kills the
-worker that asked it.
+``ENGINE`` is a layout engine that does something of its own for graphs with a certain name: it waits for long, or kills
+the worker that asked it.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def lines(text: str, start: str) -> list[str]:
     return [line for line in text.splitlines() if line.startswith(start)]
 
 
-# What is drawn, and where ----------------------------------------------------------------------------------------------------
+# -------------------- What is drawn, and where
 
 
 @pytest.mark.parametrize("jobs", ["1", "2"])
@@ -155,7 +155,7 @@ def test_quiet_says_failures_alone(fxviz: Call, save: Callable[..., list[str]]) 
     assert len(lines(failed.err, "fxviz: ")) == 2
 
 
-# What is wrong is found before anything is drawn -----------------------------------------------------------------------------
+# -------------------- What is wrong is found before anything is drawn
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_each_unknown_name_is_said(fxviz: Call, in_tmp: Path) -> None:
     assert (result.status, len(lines(result.err, "fxviz: ")), files(".")) == (2, 3, [])
 
 
-# One that fails stops no other -----------------------------------------------------------------------------------------------
+# -------------------- One that fails stops no other
 
 
 def test_a_failing_model_among_good_ones(fxviz: Call, in_tmp: Path) -> None:
@@ -263,7 +263,7 @@ def test_a_worker_that_is_killed_takes_no_other_model_with_it(
     assert result.status == 1
     assert files("out") == ["a.svg", "b.svg", "c.svg", "d.svg", "e.svg"]
     [failure] = lines(result.err, "fxviz: ")
-    assert failure.startswith("fxviz: kills.json: the process that worked on it was killed")
+    assert failure.startswith("fxviz: kills.json: its process was killed")
     assert result.err.splitlines()[-1] == "5 of 6 figures written to out/, 1 failed: kills.json"
     fxviz("render", "e.json", "-o", "alone.svg")
     assert Path("alone.svg").read_bytes() == Path("out/e.svg").read_bytes()
@@ -293,11 +293,11 @@ def test_a_models_own_code_kills_its_worker(fxviz: Call, in_tmp: Path) -> None:
     assert result.err.splitlines()[-1] == "2 of 4 figures written to out/, 2 failed: nets.py:Dies, nets.py:Bad"
 
 
-# Ctrl-C --------------------------------------------------------------------------------------------------------------------
+# -------------------- Ctrl-C
 
 
 def started(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
-    """The command line in a session of its own, where Ctrl-C is not ignored, as it may be where the tests run."""
+    """Start the command line in a session of its own, where Ctrl-C is not ignored."""
     code = (
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from fxviz.__main__ import main;"
         "raise SystemExit(main())"
@@ -309,7 +309,7 @@ def started(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
 
 
 def alive(session: int) -> list[str]:
-    """Processes of a session that still run."""
+    """Return the processes of a session that still run."""
     listed = subprocess.run(["ps", "-A", "-o", "sess=,stat=,args="], capture_output=True, text=True, check=True).stdout
     return [
         line for line in listed.splitlines() if line.split()[0] == str(session) and not line.split()[1].startswith("Z")
@@ -392,12 +392,12 @@ def test_a_terminal_shows_a_bar(save: Callable[..., list[str]]) -> None:
     )
 
 
-# Dask ----------------------------------------------------------------------------------------------------------------------
+# -------------------- Dask
 
 
 @pytest.fixture(scope="module")
 def scheduler() -> Iterator[str]:
-    """The address of a scheduler on loopback with two workers, each a process."""
+    """Yield the address of a scheduler on loopback with two workers, each a process."""
     distributed = optional("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as local:
         yield local.scheduler_address
@@ -421,7 +421,7 @@ def test_a_model_that_kills_workers_of_a_cluster(
     result = fxviz("render", *models, "-o", "out/", "--engine", engine, "--dask", scheduler)
     assert (result.status, files("out")) == (1, ["a.svg", "b.svg", "c.svg", "d.svg"]), result.err
     [failure] = lines(result.err, "fxviz: ")
-    assert failure.startswith("fxviz: kills.json: each Dask worker that it was given to died")
+    assert failure.startswith("fxviz: kills.json: each Dask worker that tried it died")
 
 
 @pytest.mark.slow

@@ -266,7 +266,7 @@ def test_the_names_of_models(fxviz: Call, cached: Cached, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def part(cached: Cached, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A source file that is loaded while a model is traced."""
+    """Return a source file that is loaded while a model is traced."""
     from importlib.machinery import ModuleSpec
 
     path = Path("parts", "part.py").resolve()
@@ -442,7 +442,7 @@ def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 @pytest.fixture
 def library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A library as an installer leaves it, on the search path."""
+    """Install a library on the search path."""
     site = tmp_path / "site"
     _install(site, "netlib")
     monkeypatch.syspath_prepend(site)
@@ -567,7 +567,7 @@ def test_the_environment(library: Path, monkeypatch: pytest.MonkeyPatch, name: s
 
 @dataclass
 class Installed:
-    """fxviz as installed from a wheel, with a torch and a torchvision that take no time and note when they are imported."""
+    """Install fxviz as from a wheel, with a torch and a torchvision that note when they are imported."""
 
     site: Path
     home: Path

@@ -38,7 +38,7 @@ sys.exit(main(sys.argv[1:]))
 
 @pytest.fixture
 def saved(tiny: ArchGraph, in_tmp: Path) -> Path:
-    """A saved graph in the current, otherwise empty folder."""
+    """Save a graph in the current, otherwise empty folder."""
     return tiny.save(in_tmp / "tiny.json")
 
 
@@ -58,7 +58,7 @@ def refused(result: Result, *words: str, status: int = 2) -> None:
         assert word in result.err
 
 
-# What was asked for does not exist or does not fit ---------------------------------------------------------------------
+# -------------------- What was asked for does not exist or does not fit
 
 
 def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
@@ -144,7 +144,7 @@ def test_a_missing_value_points_to_the_commands_own_help(fxviz: Call) -> None:
     refused(fxviz("render", "resnet18", "--theme"), "see 'fxviz render --help'")
 
 
-# Streams that are closed or full ---------------------------------------------------------------------------------------
+# -------------------- Streams that are closed or full
 
 full = pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no full device")
 
@@ -192,7 +192,7 @@ def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
     assert ET.parse("a.svg").getroot().tag.endswith("svg")
 
 
-# Help ------------------------------------------------------------------------------------------------------------------
+# -------------------- Help
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_the_version(fxviz: Call) -> None:
     assert fxviz("--version") == Result(0, f"fxviz {version('fxviz')}\n", "")
 
 
-# A saved graph is drawn without torch ----------------------------------------------------------------------------------
+# -------------------- A saved graph is drawn without torch
 
 
 def test_a_saved_graph_is_drawn_without_torch(without_torch: Call, saved: Path) -> None:
@@ -275,14 +275,15 @@ def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-# Models by name --------------------------------------------------------------------------------------------------------
+# -------------------- Models by name
 
 
 def test_rendering_a_model_tells_what_was_written(fxviz: Call, in_tmp: Path) -> None:
     result = fxviz("render", "resnet18")
     assert (result.status, result.out) == (0, "")
     assert result.err == (
-        "wrote resnet18.svg: 11.69M parameters, 8 skips (5 identity, 3 projection); layer4 71.8%, layer3 18.0%, layer2 4.5%\n"
+        "wrote resnet18.svg: 11.69M parameters, 8 skips (5 identity, 3 projection); "
+        "layer4 71.8%, layer3 18.0%, layer2 4.5%\n"
     )
     assert os.listdir(in_tmp) == ["resnet18.svg"]
 

@@ -23,7 +23,8 @@ from models import traced
 
 PAIRS = ["resnet18 resnet34", "resnet34 resnet18", "resnet50 wide_resnet50_2", "vgg11 vgg11_bn", "vit_b_16 vit_b_32"]
 SLOW = [
-    "mobilenet_v3_small mobilenet_v3_large", "fcn_resnet50 deeplabv3_resnet50", "densenet121 densenet169", "swin_t swin_v2_t",
+    "mobilenet_v3_small mobilenet_v3_large", "fcn_resnet50 deeplabv3_resnet50", "densenet121 densenet169",
+    "swin_t swin_v2_t",
     "densenet169 densenet121", "resnet50 resnet34", "resnet34 resnet50", "r3d_18 mc3_18", "convnext_tiny convnext_base",
     "efficientnet_b0 efficientnet_b1", "efficientnet_b1 efficientnet_b0", "mnasnet0_5 mnasnet1_0",
     "resnext50_32x4d resnext101_32x8d",
@@ -33,7 +34,7 @@ SLOW = [
 
 
 def check_counts(view: View) -> None:
-    """The title counts what the rows count, in all repetitions, and both totals are those of the rows."""
+    """Compare the counts of the title and both totals with the sums of the rows, in all repetitions."""
     difference = view.difference
     assert difference is not None
     counted, noun = difference.tally

@@ -1,8 +1,9 @@
 """Every code block of the README and of the documentation does what it says.
 
-``bash`` blocks are commands; ``console`` blocks are commands after ``$`` with what they print (standard output and error;
-``...`` stands for anything); ``python`` blocks are run, or doctested where they hold ``>>>``. One page's blocks run in order in
-one empty folder. The two set-up commands are not run from within their own tests: they are compared with what ``.ci/run`` does.
+``bash`` blocks are commands; ``console`` blocks are commands after ``$`` with what they print (standard output and
+error; ``...`` stands for anything); ``python`` blocks are run, or doctested where they hold ``>>>``. One page's blocks
+run in order in one empty folder. The two set-up commands are not run from within their own tests: they are compared
+with what ``.ci/run`` does.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
 DEVELOP = 'pip install -e ".[dev]" && pytest'
 NOT_RUN = {"text", "json", "html"}
 SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:")
-"""What makes a block slow: processes that import torch, real runs, large figures, libraries that take long to import."""
+"""The marks of a slow block: processes that import torch, real runs, large figures, large libraries."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ BLOCKS = [block for page in PAGES for block in blocks_of(page)]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """A folder for each page, with nothing in it but the examples that come with a clone."""
+    """Make a folder for each page, with nothing in it but the examples that come with a clone."""
     folders = {str(page.relative_to(ROOT)): tmp_path_factory.mktemp(page.stem) for page in PAGES}
     for folder in folders.values():
         shutil.copytree(ROOT / "examples", folder / "examples", ignore=shutil.ignore_patterns("__pycache__"))
@@ -125,7 +126,7 @@ def run_commands(block: Block) -> None:
 
 
 def commands_of(block: Block) -> list[tuple[str, str]]:
-    """The commands with what each is said to print."""
+    """Return the commands with the output that the page shows."""
     text = block.text.replace("\\\n", " ")
     if block.language == "bash":
         lines = (line.partition(" #")[0].strip() for line in text.splitlines())

@@ -1,4 +1,4 @@
-"""All of torchvision: each model is traced and compared with runs that it has no part in. Run with ``-s`` for the table."""
+"""Trace every torchvision model, and compare it with independent runs. Run with ``-s`` for the table."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ def table() -> Iterator[dict[str, Row]]:
     methods = Counter(row.graph.trace.method for row in rows.values())
     symbolic = sum(row.symbolic for row in rows.values())
     print(
-        f"{len(rows)} models in {sum(row.seconds for row in rows.values()):.0f} s: {dict(methods)}; torch.fx traces {symbolic}"
+        f"{len(rows)} models in {sum(row.seconds for row in rows.values()):.0f} s: {dict(methods)}; "
+        f"torch.fx traces {symbolic}"
     )
 
 
@@ -65,12 +66,14 @@ def layers(graph: ArchGraph) -> list[Node]:
 
 @pytest.mark.parametrize("name", names())
 def test_a_model_is_traced_whole(name: str, table: dict[str, Row]) -> None:
-    """Every parameter is attributed or said to be untraced; the layers are those that torch's symbolic tracing finds."""
+    """Every parameter is attributed or untraced; the layers are those that torch's symbolic tracing finds."""
     start = time.perf_counter()
     source = resolve(parse(name))
     built = source.build(False)
     module = built.module
-    graph = count_params(trace_module(module, built.arguments.args, source.info(built), rebuild=lambda: source.build(True).module))
+    graph = count_params(
+        trace_module(module, built.arguments.args, source.info(built), rebuild=lambda: source.build(True).module)
+    )
     seconds, symbolic = time.perf_counter() - start, symbolic_calls(module)
     table[name] = Row(graph, sum(parameter.numel() for parameter in module.parameters()), seconds, symbolic is not None)
 
@@ -106,7 +109,7 @@ def test_nearly_all_were_compared_with_symbolic_tracing(table: dict[str, Row]) -
 
 
 def small_models() -> list[str]:
-    """The 42 image classifiers with the fewest parameters among those that take images of ``SIDE``."""
+    """Return the 42 image classifiers with the fewest parameters among those that take images of ``SIDE``."""
     taken = {name: models.get_model_weights(name).DEFAULT.meta for name in models.list_models(module=models)}
     fitting = [name for name, meta in taken.items() if max(meta["min_size"]) <= SIDE]
     return sorted(fitting, key=lambda name: (taken[name]["num_params"], name))[:42]
