@@ -24,7 +24,6 @@ import inspect
 import linecache
 import re
 import sys
-import sysconfig
 import traceback
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -215,7 +214,8 @@ _MAX_MESSAGE = 300
 
 _INSTALLED = ("site-packages", "dist-packages")
 _FXVIZ = str(Path(__file__).parent.parent)
-_STANDARD = tuple({sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")})
+_STANDARD = (str(Path(linecache.__file__).parent),)
+"""The folders of the standard library (``sysconfig`` takes long to import)."""
 
 _SCRIPT_ERROR = "The following operation failed in the TorchScript interpreter"
 """Start of a message of scripted code, whose last line names the error."""
