@@ -380,7 +380,7 @@ def test_clear_and_info(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyP
     (cached.folder / "CACHEDIR.TAG").write_text("")
     monkeypatch.setattr(installation, "record", lambda name: Path(name))
     info = f"folder: {cached.folder}\ncontent: 3 entries (2.50 kB), at most 256.0 MB\n"
-    kept = "torchvision: kept\ntimm: kept\ntransformers: kept\n"
+    kept = "torchvision: cached\ntimm: cached\ntransformers: cached\n"
     assert fxviz("cache", "info") == Result(0, info + kept, "")
     assert fxviz("cache", "clear") == Result(0, "", f"removed 3 entries (2.50 kB) from {cached.folder}\n")
     assert not cached.folder.exists()
@@ -417,14 +417,14 @@ def test_the_folder_is_marked_as_a_cache(fxviz: Call, cached: Cached) -> None:
 
 
 def test_wrong_calls(fxviz: Call, cached: Cached) -> None:
-    assert fxviz("cache", "empty") == Result(2, "", "fxviz: no action 'empty': choose info or clear\n")
+    assert fxviz("cache", "empty") == Result(2, "", "fxviz: invalid action 'empty': choose info or clear\n")
     cached.folder.parent.mkdir()
     cached.folder.write_text("no folder")
     for action, said in (("info", "read"), ("clear", "empty")):
         result = fxviz("cache", action)
         assert result.status == 1
         assert result.err.startswith(f"fxviz: cannot {said} the cache '{cached.folder}': ")
-        assert result.err.endswith("; FXVIZ_CACHE names another folder\n")
+        assert result.err.endswith("; set FXVIZ_CACHE to use another folder\n")
 
 
 def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -432,9 +432,9 @@ def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
     for unset in ("", None):
         monkeypatch.setenv("FXVIZ_CACHE", "") if unset == "" else monkeypatch.delenv("FXVIZ_CACHE")
-        assert cache.place() == platformdirs.user_cache_path("fxviz", appauthor=False) / "traces"
+        assert cache.directory() == platformdirs.user_cache_path("fxviz", appauthor=False) / "traces"
     monkeypatch.setenv("FXVIZ_CACHE", str(tmp_path))
-    assert cache.place() == tmp_path / "traces"
+    assert cache.directory() == tmp_path / "traces"
 
 
 # The installation
@@ -485,7 +485,7 @@ def test_no_installed_copy(library: Path, tmp_path: Path, monkeypatch: pytest.Mo
         (library / "netlib-2.0.dist-info").mkdir()
     if how == "missing":
         shutil.rmtree(library / "netlib")
-    with pytest.raises(installation.NotKept, match=r"netlib is not installed|netlib comes from .* not installed"):
+    with pytest.raises(installation.NotCached, match=r"netlib is not installed|netlib comes from .* not installed"):
         installation.described("netlib")
 
 
@@ -634,7 +634,7 @@ def test_an_editable_copy_in_a_process(installed: Installed) -> None:
         assert installed.imports == count
     said, _ = installed.run("cache", "info")
     reason = f"fxviz comes from {installed.site.resolve()}, where it is not installed (editable mode, or PYTHONPATH)"
-    assert f"torchvision: nothing is kept, as {reason}\n" in said
+    assert f"torchvision: not cached, as {reason}\n" in said
     assert not (installed.home / "cache").exists()
 
 

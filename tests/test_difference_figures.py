@@ -390,7 +390,7 @@ def test_the_command_writes_the_figure_in_place_of_the_table(
         (("--theme", "dark"), "options of a figure need a file: name it with -o FILE, or leave them out"),
         (("-o", "a.svg", "--format", "csv"), "leave out --format csv or -o"),
         (("-o", "a.svg", "--style", "graph"), "a difference is drawn as a ledger"),
-        (("resnet18.json", "-o", "a.svg"), "a figure shows the differences of two models, and 3 are named"),
+        (("resnet18.json", "-o", "a.svg"), "a figure shows the differences of two models, not of 3"),
     ],
 )
 def test_what_does_not_go_together_is_told_in_one_line(

@@ -1,6 +1,6 @@
-"""The commands: arguments, progress, and what goes to which stream with which exit status.
+"""Run the command line: find the command, and turn errors into messages and exit statuses.
 
-Exit status 0: done. 1: it could not be done. 2: what was asked for does not exist or does not fit. 130: Ctrl-C.
+Exit status 0: success. 1: failure. 2: the request names something that does not exist or does not fit. 130: Ctrl-C.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from fxviz._cli.commands import COMMANDS
-from fxviz._cli.messages import complain, open_closed_streams, write_stderr, write_stdout
+from fxviz._cli.messages import complain_of, open_closed_streams, write_stderr, write_stdout
 from fxviz._graph.errors import FxvizError, UsageError, choice
 
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _run(sys.argv[1:] if argv is None else list(argv))
         write_stdout("")
     except FxvizError as error:
-        status = complain(error.for_command_line, error.exit_status)
+        status = complain_of(error)
     write_stderr("")
     return status
 
@@ -42,7 +42,7 @@ def _run(arguments: list[str]) -> int:
     except typer.Abort:
         return 130
     except OSError:
-        write_stdout("")  # the rest of the help: says that it cannot get out
+        write_stdout("")  # raises the error if standard output cannot be written
         raise
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -52,7 +52,7 @@ def _run(arguments: list[str]) -> int:
 
 
 def _usage(error: object, arguments: Sequence[str]) -> str:
-    """Return what is wrong with the arguments, and where to read on."""
+    """Return the message for wrong arguments, with the command whose help explains them."""
     message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     where = context.command_path if context else " ".join(("fxviz", *arguments[:1]))
@@ -60,7 +60,7 @@ def _usage(error: object, arguments: Sequence[str]) -> str:
 
 
 class Commands(TyperGroup):
-    """The commands, in the order they are written here; a wrong one gets near names."""
+    """The group of commands: lists them in the order of their declaration, and suggests one for an unknown name."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         return list(self.commands)
@@ -69,7 +69,7 @@ class Commands(TyperGroup):
         if self.get_command(ctx, args[0]) is None:
             near = get_close_matches(args[0], self.commands, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose {choice(list(self.commands))}"
-            raise UsageError(f"no command '{args[0]}': {hint}")
+            raise UsageError(f"unknown command '{args[0]}': {hint}")
         return super().resolve_command(ctx, args)
 
 

@@ -1,4 +1,4 @@
-"""Everything that the command line says on standard error: errors, remarks, progress, results of a batch."""
+"""Write to the user: errors, remarks, progress and results on standard error, what was asked for on standard output."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
@@ -32,13 +32,13 @@ def reported(debug: bool) -> Iterator[None]:
     except BaseException as error:
         if debug:
             write_stderr(traceback.format_exc())
-        raise typer.Exit(complain(*said_of(error))) from None
+        raise typer.Exit(complain(*message_and_status(error))) from None
 
 
-def said_of(error: BaseException) -> tuple[str, int]:
+def message_and_status(error: BaseException) -> tuple[str, int]:
     """Return the message of an error, and its exit status.
 
-    >>> said_of(FxvizError("no such thing")), said_of(ValueError("odd"))[0]
+    >>> message_and_status(FxvizError("no such thing")), message_and_status(ValueError("odd"))[0]
     (('no such thing', 1), 'internal error: ValueError: odd; run again with --debug for the traceback')
     """
     if isinstance(error, FxvizError):
@@ -53,9 +53,25 @@ def complain(message: str, status: int) -> int:
     return status
 
 
+def complain_of(error: FxvizError, about: object = "") -> int:
+    """Print an error and the model that it is about, if any; return its exit status."""
+    return complain(f"{about}: {error.for_command_line}" if about else error.for_command_line, error.exit_status)
+
+
 def say(message: str) -> None:
     """Print one line on standard error."""
     write_stderr(one_line(message) + "\n")
+
+
+def say_all(messages: Iterable[str], quiet: bool) -> None:
+    """Print lines on standard error, unless the command is to be quiet."""
+    for message in () if quiet else messages:
+        say(message)
+
+
+def report_written(files: Iterable[Path], shows: str, remarks: Iterable[str], quiet: bool) -> None:
+    """Report the files that were written, with the totals that they show and remarks on them."""
+    say_all((*(f"wrote {file}: {shows}" for file in files), *remarks), quiet)
 
 
 def one_line(message: str) -> str:
@@ -68,13 +84,13 @@ def one_line(message: str) -> str:
 
 
 @contextmanager
-def patience(text: str, quiet: bool = False) -> Iterator[None]:
+def spinner(text: str, quiet: bool = False) -> Iterator[None]:
     """Show a spinner on a terminal while torch works, and let Ctrl-C end the process at once."""
-    with leaving_at_once(), _spinner(text, quiet):
+    with leaving_at_once(), _status(text, quiet):
         yield
 
 
-def _spinner(text: str, quiet: bool) -> AbstractContextManager[object]:
+def _status(text: str, quiet: bool) -> AbstractContextManager[object]:
     if quiet or not sys.stderr.isatty():
         return nullcontext()
     from rich.console import Console
@@ -84,7 +100,7 @@ def _spinner(text: str, quiet: bool) -> AbstractContextManager[object]:
 
 
 _MANY = 3
-"""The largest number of names in a message; the saved graph has all."""
+"""Maximum number of names in a message; the saved graph has all of them."""
 
 
 def input_remarks(inputs: Sequence[str]) -> Iterator[str]:
@@ -154,7 +170,7 @@ def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> 
 
 
 def size_remarks(figure: Figure) -> Iterator[str]:
-    """Return remarks on a figure that is larger than a page, or that was drawn with straight lines."""
+    """Yield remarks on a figure that is larger than a page, or that was drawn with straight lines."""
     if advice := page_advice(figure):
         yield advice
     if figure.simplified:
@@ -162,7 +178,7 @@ def size_remarks(figure: Figure) -> Iterator[str]:
 
 
 def page_advice(figure: Figure) -> str:
-    """Return what to ask for instead of a view that is larger than a page; "" where it fits.
+    """Return advice on a figure that is larger than a page; "" if it fits.
 
     >>> import fxviz
     >>> page_advice(fxviz.render("densenet121", depth=9))
@@ -240,7 +256,7 @@ def progress(total: int, quiet: bool) -> Iterator[Callable[[], None]]:
 def open_closed_streams() -> None:
     """Open standard streams that were closed before the start on the null device.
 
-    Otherwise the next file that is opened would get their number, and messages would land in it.
+    Otherwise the next file that is opened would get their descriptor, and messages would be written to it.
     """
     while (descriptor := os.open(os.devnull, os.O_RDONLY)) < 3:
         pass
@@ -251,7 +267,7 @@ def open_closed_streams() -> None:
 
 
 def write_stdout(text: str) -> None:
-    """Write to standard output as UTF-8, at once; a reader that has gone away is not an error.
+    """Write UTF-8 to standard output at once; a closed pipe is not an error.
 
     Raises:
         FxvizError: standard output cannot be written.
@@ -273,7 +289,7 @@ def write_stdout(text: str) -> None:
 
 
 def write_stderr(text: str) -> None:
-    """Write to standard error, at once; if it cannot be written, the work goes on."""
+    """Write to standard error at once; a stream that cannot be written is ignored."""
     try:
         sys.stderr.write(text)
         sys.stderr.flush()

@@ -28,7 +28,7 @@ def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Itera
 
 @contextmanager
 def _terminated_by(handler: Handler) -> Iterator[None]:
-    """Handle SIGTERM with ``handler``, in the main thread, unless somebody else does."""
+    """Handle SIGTERM with ``handler``, in the main thread, unless there is another handler."""
     if (
         threading.current_thread() is not threading.main_thread()
         or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
@@ -114,7 +114,7 @@ def leaving_at_once() -> Iterator[None]:
 
 def _leave(*_: object) -> None:
     if os.isatty(2):
-        os.write(2, b"\r\x1b[2K\x1b[?25h")  # the spinner's line goes, the cursor comes back
+        os.write(2, b"\r\x1b[2K\x1b[?25h")  # clear the spinner's line, and show the cursor again
     for each in _active:
         os.write(2, f"{each.words()}\n".encode())
     os._exit(130)

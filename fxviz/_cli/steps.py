@@ -1,4 +1,4 @@
-"""Share the steps of several commands: find the graph of a model, choose the file to write, report what was written."""
+"""Share the steps of several commands: get the graph of a model, choose the file to write, write and report."""
 
 from __future__ import annotations
 
@@ -12,17 +12,25 @@ import typer
 
 from fxviz import _api
 from fxviz._cli import cache
-from fxviz._cli.messages import complain, input_remarks, patience, say, size_remarks, weights_remarks, write_stdout
+from fxviz._cli.messages import (
+    complain,
+    input_remarks,
+    report_written,
+    say_all,
+    size_remarks,
+    spinner,
+    weights_remarks,
+    write_stdout,
+)
 from fxviz._cli.options import Draw, Run, Talk
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import UsageError
 from fxviz._graph.files import check_target
 from fxviz._render.figure import PAIRED, SUFFIXES, Figure, snippet
-from fxviz._report import headline
 from fxviz._sources.reference import Reference
 
 STDOUT = "-"
-"""The file that stands for standard output."""
+"""The name of a file that means standard output."""
 
 MODEL = (
     "A name from 'fxviz list', FILE.py:CLASS or package.module:FUNCTION with arguments if needed "
@@ -32,7 +40,7 @@ MODEL = (
 
 
 def graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
-    """Return the graph that a command works on; report what is added to its inputs."""
+    """Return the graph of a command's model; report what is added to its inputs."""
     run.arguments()
     report_remarks(run, talk)
     return one_graph_of(model, run, talk)
@@ -40,25 +48,21 @@ def graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
 
 def report_remarks(run: Run, talk: Talk) -> None:
     """Report what is added to inputs beyond what is written."""
-    if not talk.quiet:
-        for remark in input_remarks(run.input):
-            say(remark)
+    say_all(input_remarks(run.input), talk.quiet)
 
 
 def one_graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
-    """Return the graph of one of several models, whose remarks are reported already."""
+    """Return the graph of one of several models, after remarks on their inputs were reported."""
     if run.trace.weights and run.trace.download and not model.is_graph:
         _download(model, str(run.trace.weights), run.trace.device, talk)
         run = replace(run, trace=replace(run.trace, download=False))
     graph = _traced(model, run, talk)
-    if run.trace.weights and not talk.quiet:
-        for remark in weights_remarks(graph, run.input):
-            say(remark)
+    say_all(weights_remarks(graph, run.input), talk.quiet or not run.trace.weights)
     return graph
 
 
 def _download(model: Reference, weights: str, device: str, talk: Talk) -> None:
-    """Download published weights, once everything is refused that can be before."""
+    """Download published weights, after all checks that need no download."""
     from fxviz._sources import check_weights, fetch
 
     check_weights(model, weights)
@@ -73,7 +77,7 @@ def _traced(model: Reference, run: Run, talk: Talk) -> ArchGraph:
     inputs = run.arguments()
 
     def make() -> ArchGraph:
-        with patience(f"tracing {model}", talk.quiet or model.is_graph):
+        with spinner(f"tracing {model}", talk.quiet or model.is_graph):
             return _api.graph_of(model, inputs, None, run.trace)
 
     return make() if run.no_cache else cache.graph(model, inputs, run.trace, make)
@@ -88,17 +92,11 @@ def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
     from fxviz._sources import all_names, matching
 
     def listed(library: str) -> list[str]:
-        with patience("loading names"):
+        with spinner("loading names"):
             return all_names(library)
 
     cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library))
     return matching(library, pattern, cached)
-
-
-def report_written(target: Path, graph: ArchGraph, talk: Talk, metric: str = "params") -> None:
-    """Report what was written, unless the command is quiet."""
-    if not talk.quiet:
-        say(f"wrote {target}: {headline(graph, metric)}")
 
 
 def report_failure(graph: ArchGraph, model: Reference) -> None:
@@ -115,7 +113,7 @@ def report_failures(runs: Iterable[tuple[ArchGraph, Reference]]) -> None:
 
 
 def failure_of(graph: ArchGraph, model: Reference) -> str | None:
-    """Return where a partial run stopped; None if it is whole, or was made before."""
+    """Return where a partial run stopped; None if the run was whole, or the graph was saved before."""
     if graph.trace.failure is None or model.is_graph:
         return None
     from fxviz._trace.failures import sentence
@@ -129,7 +127,7 @@ class Document(Protocol):
     def written(self, form: str, width: int | None, styled: bool) -> str: ...
 
 
-def give(document: Document, form: str) -> None:
+def write_document(document: Document, form: str) -> None:
     """Write a document to standard output: fitted to a terminal, plain and whole anywhere else."""
     width = terminal_width()
     write_stdout(document.written(form, width, width is not None))
@@ -153,7 +151,7 @@ def figure_target(output: str | None, model: Reference, draw: Draw, allowed: tup
     """Return the file for a figure, None for standard output; refuse one that cannot be written."""
     if draw.is_pair and output == STDOUT:
         raise UsageError(
-            "a pair is two files, and standard output is one: name a file, or choose the theme light or dark"
+            "cannot write two files, a pair, to standard output: name a file, or choose the theme light or dark"
         )
     return target_for(output, model, ".svg", PAIRED if draw.is_pair else allowed)
 
@@ -167,14 +165,11 @@ def write_figure(figure: Figure, path: Path | None, draw: Draw, talk: Talk, show
         written = figure.save_pair(path, draw.scale)
     else:
         written = (figure.save(path, draw.scale),)
-    for file in written if not talk.quiet else ():
-        say(f"wrote {file}: {shows}")
+    report_written(written, shows, size_remarks(figure), talk.quiet)
     if len(written) == 2:
         write_stdout(
             snippet(*written, shows if figure.view.difference else f"{figure.view.graph.model.name}: {shows}") + "\n"
         )
-    for remark in size_remarks(figure) if not talk.quiet else ():
-        say(remark)
 
 
 def contents(figure: Figure, name: str, draw: Draw) -> dict[str, bytes]:

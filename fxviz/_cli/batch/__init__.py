@@ -1,4 +1,4 @@
-"""Draw many figures by one command: in processes of this machine or on a Dask cluster, into one folder."""
+"""Draw many figures with one command: in processes of this machine or on a Dask cluster, into one folder."""
 
 from __future__ import annotations
 
@@ -28,10 +28,13 @@ from fxviz._cli.batch.names import (
 from fxviz._cli.messages import (
     Tally,
     complain,
+    complain_of,
+    message_and_status,
     one_line,
     progress,
-    said_of,
+    report_written,
     say,
+    say_all,
     size_remarks,
     write_stderr,
     write_stdout,
@@ -45,8 +48,6 @@ from fxviz._render.figure import SUFFIXES, figure_of, snippet
 from fxviz._report import headline
 from fxviz._sources.own_thread import one_at_a_time
 from fxviz._sources.reference import Reference
-
-__all__ = ["Many", "is_batch", "render_batch"]
 
 
 @dataclass(frozen=True)
@@ -102,7 +103,7 @@ def drawn(job: Job) -> Drawn:
         except BaseException as error:
             if job.talk.debug:
                 write_stderr(traceback.format_exc())
-            failure, status = said_of(error)
+            failure, status = message_and_status(error)
             result = Drawn(failure=failure, status=status)
     return replace(result, stderr=stderr.getvalue())
 
@@ -146,11 +147,11 @@ def _started_in(folder: str) -> Iterator[None]:
 Results = Generator[tuple[Job, Drawn | FxvizError], None, None]
 Workers = Callable[[list[Job]], Results]
 
-_WORTH_A_PROCESS = 4
-"""Figures that are worth a process: importing torch takes as long as drawing some of them."""
+_FIGURES_PER_PROCESS = 4
+"""Fewer are not worth a process, which takes as long to import torch as to draw some of them."""
 
-_APART = 2
-"""The smallest number of processes beside this one."""
+_MIN_APART = 2
+"""Minimum number of processes where models must not run in this one."""
 
 
 def is_batch(models: Sequence[Reference], output: str | None, many: Many) -> bool:
@@ -168,7 +169,7 @@ def render_batch(models: Sequence[Reference], output: str | None, many: Many, dr
     many.check(draw)
     run.arguments()
     folder = folder_for(output)
-    with _workers(many, run) as workers:
+    with _workers(many, run) as draw_all:
         models = expanded(models, run.no_cache)
         names = file_names(models, many.suffix)
         check_inputs(models, names, folder)
@@ -176,12 +177,12 @@ def render_batch(models: Sequence[Reference], output: str | None, many: Many, dr
         for name in names:
             check_target(folder / name, SUFFIXES)
         jobs = [Job(*each, str(Path.cwd()), draw, run, talk) for each in zip(models, names, strict=True)]
-        _draw(jobs, workers, folder)
+        _draw(jobs, draw_all, folder)
 
 
 @contextmanager
 def _workers(many: Many, run: Run) -> Iterator[Workers]:
-    """Choose who draws: the cluster, which must answer first, or as many processes as are worth it."""
+    """Choose where to draw: on the cluster, which must answer first, or in processes of this machine."""
     if many.dask is None:
         yield partial(_on_this_machine, many, run)
         return
@@ -195,25 +196,25 @@ def _on_this_machine(many: Many, run: Run, jobs: list[Job]) -> Results:
 
 
 def _worthwhile(models: Sequence[Reference], run: Run) -> int:
-    """Return how many processes are worth it: one for timing, others than this one for own code, which may end it."""
+    """Return the number of processes: only this one for timing, separate ones for user code, which may end them."""
     if run.trace.time:
         return 1
-    least = _APART if any(model.runs_own_code for model in models) else 1
-    wanted = -(-len(models) // _WORTH_A_PROCESS)
+    least = _MIN_APART if any(model.runs_own_code for model in models) else 1
+    wanted = -(-len(models) // _FIGURES_PER_PROCESS)
     return least if wanted <= least else max(least, min(wanted, workers.processors()))
 
 
-def _draw(jobs: list[Job], workers: Workers, folder: Path) -> None:
-    """Draw, report, and end with the status of all."""
-    tally, teller, stopped = Tally([str(job.model) for job in jobs], folder), _Teller(folder, jobs[0].talk), 0
+def _draw(jobs: list[Job], draw_all: Workers, folder: Path) -> None:
+    """Draw and report all figures, and exit with their status if it is not 0."""
+    tally, reporter, stopped = Tally([str(job.model) for job in jobs], folder), _Reporter(folder, jobs[0].talk), 0
     try:
         with Interruption(lambda: one_line(tally.interrupted)) as ctrl_c:
-            _take_all(jobs, workers, tally, teller, ctrl_c)
+            _take_all(jobs, draw_all, tally, reporter, ctrl_c)
     except KeyboardInterrupt:
         stopped = 130
     except FxvizError as error:
-        stopped = complain(error.for_command_line, error.exit_status)
-    write_stdout("".join(teller.snippets[job.name] for job in jobs if job.name in teller.snippets))
+        stopped = complain_of(error)
+    write_stdout("".join(reporter.snippets[job.name] for job in jobs if job.name in reporter.snippets))
     status = stopped or tally.status
     if len(jobs) > 1 and (status or not jobs[0].talk.quiet):
         say(tally.interrupted if stopped == 130 else tally.summary)
@@ -221,17 +222,17 @@ def _draw(jobs: list[Job], workers: Workers, folder: Path) -> None:
         raise typer.Exit(status)
 
 
-def _take_all(jobs: list[Job], workers: Workers, tally: Tally, teller: _Teller, ctrl_c: Interruption) -> None:
-    teller.begin(jobs)
-    with progress(len(jobs), jobs[0].talk.quiet) as advance, closing(workers(jobs)) as results:
+def _take_all(jobs: list[Job], draw_all: Workers, tally: Tally, reporter: _Reporter, ctrl_c: Interruption) -> None:
+    reporter.begin(jobs)
+    with progress(len(jobs), jobs[0].talk.quiet) as advance, closing(draw_all(jobs)) as results:
         for job, result in results:
             ctrl_c.check()
             with uninterrupted():
-                tally.add(str(job.model), teller.take(job, result))
+                tally.add(str(job.model), reporter.take(job, result))
                 advance()
 
 
-class _Teller:
+class _Reporter:
     """Write each figure as it comes, and report it."""
 
     def __init__(self, folder: Path, talk: Talk) -> None:
@@ -241,25 +242,24 @@ class _Teller:
         self.snippets: dict[str, str] = {}
 
     def begin(self, jobs: Sequence[Job]) -> None:
-        """Report what concerns all of them."""
+        """Report remarks that concern all figures."""
         report_remarks(jobs[0].run, self._talk)
         models, names = [job.model for job in jobs], [job.name for job in jobs]
-        for remark in renamed(models, names) if not self._talk.quiet else ():
-            say(remark)
+        say_all(renamed(models, names), self._talk.quiet)
 
     def take(self, job: Job, result: Drawn | FxvizError) -> int:
         """Write and report a figure, or why there is none; return its exit status."""
         if isinstance(result, FxvizError):
-            return complain(f"{job.model}: {result.for_command_line}", result.exit_status)
-        self._tell_once(result.stderr)
+            return complain_of(result, job.model)
+        self._pass_on(result.stderr)
         try:
             self._write(job, result)
         except BadOutput as error:
-            return complain(f"{job.model}: {error}", error.exit_status)
+            return complain_of(error, job.model)
         return complain(f"{job.model}: {result.failure}", result.status) if result.failure else 0
 
-    def _tell_once(self, stderr: str) -> None:
-        """Pass on what was written to standard error, unless it was the same for another model."""
+    def _pass_on(self, stderr: str) -> None:
+        """Print what a job wrote to standard error, unless another one wrote the same."""
         if stderr not in self._reported:
             self._reported.add(stderr)
             write_stderr(stderr)
@@ -269,8 +269,4 @@ class _Teller:
         if len(files) == 2:
             light, dark = files
             self.snippets[job.name] = snippet(light, dark, f"{result.title}: {result.shows}") + "\n"
-        if not self._talk.quiet:
-            for file in files:
-                say(f"wrote {file}: {result.shows}")
-            for remark in result.remarks:
-                say(remark)
+        report_written(files, result.shows, result.remarks, self._talk.quiet)

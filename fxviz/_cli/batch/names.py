@@ -1,24 +1,29 @@
-"""Find the models that names and patterns stand for, and the names of their files, before the work starts."""
+"""Expand names and patterns to models, and choose the files of their figures, before the work starts."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
+from typing import TypeVar
 
 import typer
 
-from fxviz._cli.messages import complain
+from fxviz._cli.messages import complain_of
 from fxviz._cli.steps import STDOUT, names_of
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import BadOutput, UnknownModel, UsageError, shown
 from fxviz._render.figure import SUFFIXES
 from fxviz._sources.reference import Reference, each_once, parse
 
+_Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
+
 
 def is_pattern(model: Reference) -> bool:
-    """Return whether a name stands for models of a library by wildcards, which file names and arguments do not have.
+    """Return whether a name contains wildcards; only names of a library's models do.
 
     >>> is_pattern(parse("timm:resnet*")), is_pattern(parse("resnet18")), is_pattern(parse("net.py:Net(sizes=[1])"))
     (True, False, False)
@@ -32,34 +37,30 @@ def parse_all(texts: Sequence[str]) -> list[Reference]:
     Raises:
         typer.Exit: some cannot be parsed, each of which was reported, with exit status 2.
     """
-    models: list[Reference] = []
-    status = 0
-    for text in texts:
-        try:
-            models.append(parse(text))
-        except UsageError as error:
-            status = complain(error.for_command_line, error.exit_status)
-    if status:
-        raise typer.Exit(status)
-    return models
+    return _all_of(parse, texts)
 
 
 def expanded(models: Sequence[Reference], no_cache: bool) -> list[Reference]:
-    """Return the models that names and patterns stand for, each once, in the order in which they are named.
+    """Return the models that names and patterns match, each once, in the order in which they are named.
 
     Raises:
         typer.Exit: some do not exist, each of which was reported, with exit status 2.
     """
-    found: list[Reference] = []
+    return each_once(chain.from_iterable(_all_of(lambda model: _expanded(model, no_cache), models)))
+
+
+def _all_of(find: Callable[[_Item], _Found], items: Iterable[_Item]) -> list[_Found]:
+    """Call ``find`` for each item; report all errors, and exit if there are any."""
+    found: list[_Found] = []
     status = 0
-    for model in models:
+    for item in items:
         try:
-            found += _expanded(model, no_cache)
+            found.append(find(item))
         except UsageError as error:
-            status = complain(error.for_command_line, error.exit_status)
+            status = complain_of(error)
     if status:
         raise typer.Exit(status)
-    return each_once(found)
+    return found
 
 
 def _expanded(model: Reference, no_cache: bool) -> list[Reference]:
@@ -73,7 +74,7 @@ def _expanded(model: Reference, no_cache: bool) -> list[Reference]:
 
 
 def _check(model: Reference, no_cache: bool) -> None:
-    """Refuse a model that does not exist, without running the user's code: a module's content is found out later."""
+    """Refuse a model that does not exist, without running the user's code: modules are imported later."""
     if model.kind == "module" or (model.kind != "weights" and Path(model.place).is_file()):
         return
     if model.kind == "library" and str(model) in names_of(model.place, "", no_cache):
@@ -82,7 +83,7 @@ def _check(model: Reference, no_cache: bool) -> None:
         ArchGraph.load(model.place)
     from fxviz._sources.resolve import resolve
 
-    resolve(model)  # knows also names that are not listed, and says what is wrong
+    resolve(model)  # accepts names that are not listed, too, or raises the error
 
 
 def names_folder(output: str | None) -> bool:
@@ -130,7 +131,7 @@ def make_folder(folder: Path) -> None:
 
 
 def file_names(models: Sequence[Reference], suffix: str) -> list[str]:
-    """Return a file name for each model; where a name is taken, also in another case of letters, it gets a number.
+    """Return a file name for each model, with a number if the name is taken, in whatever case.
 
     >>> names = ["net.py:Net(18)", "net.py:Net(34)", "timm:resnet18", "old/resnet18.json"]
     >>> file_names([parse(name) for name in names], ".svg")
@@ -149,7 +150,7 @@ def file_names(models: Sequence[Reference], suffix: str) -> list[str]:
 
 
 def check_inputs(models: Sequence[Reference], names: Sequence[str], folder: Path) -> None:
-    """Refuse to overwrite a saved graph that is to be drawn, too.
+    """Refuse to overwrite a saved graph that is to be drawn.
 
     Raises:
         BadOutput: a figure would be written there.
@@ -163,7 +164,7 @@ def check_inputs(models: Sequence[Reference], names: Sequence[str], folder: Path
 
 
 def renamed(models: Sequence[Reference], names: Sequence[str]) -> Iterator[str]:
-    """Report which models are drawn in files with a number.
+    """Yield a remark for each model whose file name has a number.
 
     >>> list(renamed([parse("a/net.json"), parse("b/net.json")], ["net.svg", "net-2.svg"]))
     ['b/net.json is drawn in net-2.svg']

@@ -1,11 +1,10 @@
-"""Cache the graphs of library models from one command to the next, so that the second time torch is not imported.
+"""Cache the graphs of library models between commands, so that later commands need not import torch.
 
 An entry is used only if nothing that it depends on has changed: its key holds the question and the state of the
-    installation,
-and it names the source files that were loaded, with a digest of their states (:mod:`~fxviz._cli.cache.installation`). A
-model of the user's own has no entry. Once its code has run, nothing more is read or cached in this process, as that
-code may have changed a library; nor in a process that had imported torch before this command line. A cache that cannot
-be used is not an error: the model is traced.
+installation, and it lists the source files that were loaded, with a digest of their states
+(:mod:`~fxviz._cli.cache.installation`). A model of the user's own is not cached. Once its code has run, the cache is
+off for the rest of the process, as that code may have changed a library; so it is in a process that imported torch
+before this command line. If the cache fails, the model is traced.
 """
 
 from __future__ import annotations
@@ -15,19 +14,19 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
-from fxviz._cli.cache.entry import Entry, Question, clear, files, of_names, of_trace, place
+from fxviz._cli.cache.entry import Entry, Question, clear, directory, files, of_names, of_trace
 from fxviz._cli.cache.installation import reasons
 from fxviz._graph import ArchGraph
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.reference import Reference
 
-__all__ = ["clear", "files", "graph", "names", "place", "reasons"]
+__all__ = ["clear", "directory", "files", "graph", "names", "reasons"]
 
 _Made = TypeVar("_Made")
 
-_foreign = [name for name in ("torch",) if name in sys.modules]
-"""Whatever may have changed a library in this process: an earlier import of torch, then models of the user's own."""
+_foreign = ["torch"] if "torch" in sys.modules else []
+"""Code that may have changed a library in this process: an earlier import of torch, then models of the user's own."""
 
 
 def graph(
@@ -50,7 +49,7 @@ def graph(
     question = of_trace(model, inputs, options)
     if question is None and model.kind not in ("library", "graph"):
         _foreign.append(str(model))
-    return _kept(question, make, ArchGraph.to_json, ArchGraph.from_json)
+    return _cached(question, make, ArchGraph.to_json, ArchGraph.from_json)
 
 
 def names(library: str, make: Callable[[], list[str]]) -> list[str]:
@@ -59,10 +58,10 @@ def names(library: str, make: Callable[[], list[str]]) -> list[str]:
     >>> names("a library that is not installed", lambda: ["net"])
     ['net']
     """
-    return _kept(of_names(library), make, json.dumps, json.loads)
+    return _cached(of_names(library), make, json.dumps, json.loads)
 
 
-def _kept(
+def _cached(
     question: Question | None, make: Callable[[], _Made], write: Callable[[_Made], str], read: Callable[[str], _Made]
 ) -> _Made:
     entry = None if question is None or _foreign else _tried(lambda: Entry.to(question))
@@ -77,7 +76,7 @@ def _kept(
 
 
 def _tried(step: Callable[[], _Made]) -> _Made | None:
-    """Return the result of a step of the cache; None where it fails, for whatever reason."""
+    """Return the result of a step of the cache; None if it fails, for whatever reason."""
     try:
         return step()
     except Exception:

@@ -1,4 +1,4 @@
-"""Keep the entries of the cache: compressed files that hold a question, the state of its sources, and the answer."""
+"""Read and write the entries of the cache: compressed files that hold a question, its sources, and the answer."""
 
 from __future__ import annotations
 
@@ -14,16 +14,30 @@ from pathlib import Path
 from typing import Any
 
 from fxviz._cli.cache import installation
-from fxviz._cli.cache.installation import NotKept, described
+from fxviz._cli.cache.installation import NotCached, described
 from fxviz._graph.files import write_whole
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.reference import Reference, is_configuration
 
+SUFFIX = ".json.gz"
+BOUND = 256_000_000
+"""The largest total size of all entries, in bytes; a traced model takes about 20 kB."""
+
+VARIABLE = "FXVIZ_CACHE"
+"""The environment variable that names another cache directory."""
+
+_TAG = "CACHEDIR.TAG"
+_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of fxviz, which 'fxviz cache clear' empties.\n"
+"""Backup programs skip a folder with this file (https://bford.info/cachedir/)."""
+
+_OURS = re.compile(rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}|\.fxviz\.\w+\.part")
+"""An entry, or the part of one that a killed process left behind."""
+
 
 @dataclass(frozen=True)
 class Entry:
-    """The place of an answer (it may not exist yet).
+    """The entry of an answer, which may not exist yet.
 
     Attributes:
         path: its file.
@@ -38,12 +52,12 @@ class Entry:
         """Return the entry that answers ``question`` for this installation.
 
         Raises:
-            NotKept: this installation is not cached, or the entry's path is not a file.
+            NotCached: this installation is not cached, or the entry's path is not a file.
         """
         key = json.dumps({"asked": dict(question.asked), "installation": described(question.library)}, sort_keys=True)
-        path = place() / f"{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
+        path = directory() / f"{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
         if path.exists() and not path.is_file():
-            raise NotKept(f"{path} is not a file")
+            raise NotCached(f"{path} is not a file")
         return cls(path, key)
 
     def read(self) -> str:
@@ -57,8 +71,8 @@ class Entry:
         """
         with gzip.open(self.path) as file:
             head, _, text = file.read(BOUND).decode().partition("\n")
-        said = json.loads(head)
-        if said["key"] != self.key or said["state"] != installation.state(said["sources"]):
+        header = json.loads(head)
+        if header["key"] != self.key or header["state"] != installation.state(header["sources"]):
             raise ValueError("the entry has another key, or is out of date")
         with suppress(OSError):
             os.utime(self.path)
@@ -121,21 +135,6 @@ def _is_of_library(reference: Reference) -> bool:
     return reference.kind == "library" and not is_configuration(reference.name)
 
 
-SUFFIX = ".json.gz"
-BOUND = 256_000_000
-"""The largest total size of all entries, in bytes; a traced model takes about 20 kB."""
-
-VARIABLE = "FXVIZ_CACHE"
-"""The environment variable for another folder than the user's cache."""
-
-_TAG = "CACHEDIR.TAG"
-_TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of fxviz, which 'fxviz cache clear' empties.\n"
-"""Backup programs skip a folder with this file (https://bford.info/cachedir/)."""
-
-_OURS = re.compile(rf"[0-9a-f]{{64}}{re.escape(SUFFIX)}|\.fxviz\.\w+\.part")
-"""An entry, or the part of one that a killed process left behind."""
-
-
 @dataclass(frozen=True)
 class File:
     """A file of the cache: its path, its size in bytes, and when it was last used, in nanoseconds."""
@@ -145,10 +144,10 @@ class File:
     used: int
 
 
-def place() -> Path:
+def directory() -> Path:
     """Return the cache directory (it may not exist yet).
 
-    >>> place().name
+    >>> directory().name
     'traces'
     """
     given = os.environ.get(VARIABLE)

@@ -31,20 +31,20 @@ _ACCELERATORS = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")
 """Devices of an accelerator, which some libraries look for when they are imported."""
 
 
-class NotKept(Exception):
-    """The reason why nothing of a library is cached."""
+class NotCached(Exception):
+    """A library whose models cannot be cached; the message says why."""
 
 
 def described(library: str) -> dict[str, Any]:
     """Return everything that a model of ``library`` depends on beside its name and options, as plain values.
 
     Raises:
-        NotKept: a library is missing, or is not an installed copy.
+        NotCached: a library is missing, or is not an installed copy.
 
     >>> described("a library that is not installed")
     Traceback (most recent call last):
     ...
-    fxviz._cli.cache.installation.NotKept: ...
+    fxviz._cli.cache.installation.NotCached: ...
     """
     settings = {name: value for name, value in os.environ.items() if name.startswith(tuple(_SETTINGS.split()))}
     return {
@@ -63,22 +63,22 @@ def record(name: str) -> Path:
     folder, PYTHONPATH).
 
     Raises:
-        NotKept: there is none.
+        NotCached: there is none.
 
     >>> record("networkx").name.startswith("networkx-")
     True
     >>> record("json")
     Traceback (most recent call last):
     ...
-    fxviz._cli.cache.installation.NotKept: json comes from ..., where it is not installed (editable mode, or PYTHONPATH)
+    fxviz._cli.cache.installation.NotCached: json comes from ..., where it is not installed (editable mode, or ...)
     """
     spec = find_spec(name)
     if spec is None or spec.origin is None:
-        raise NotKept(f"{name} is not installed")
+        raise NotCached(f"{name} is not installed")
     site = Path(spec.origin).resolve().parent.parent
     found = list(site.glob(f"{name}-*.dist-info"))
     if len(found) != 1:
-        raise NotKept(f"{name} comes from {site}, where it is not installed (editable mode, or PYTHONPATH)")
+        raise NotCached(f"{name} comes from {site}, where it is not installed (editable mode, or PYTHONPATH)")
     return found[0]
 
 
@@ -94,7 +94,7 @@ def reasons() -> dict[str, str]:
 def _reason(library: str) -> str:
     try:
         _records(library)
-    except NotKept as reason:
+    except NotCached as reason:
         return str(reason)
     return ""
 

@@ -1,4 +1,4 @@
-"""The commands, a file for each."""
+"""List the commands."""
 
 from __future__ import annotations
 
@@ -20,4 +20,4 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     "list": list_names,
     "cache": manage_cache,
 }
-"""In the order in which the help shows them."""
+"""The commands by name, in the order in which the help lists them."""

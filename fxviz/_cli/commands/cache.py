@@ -1,4 +1,4 @@
-"""``fxviz cache``: what is kept of library models from one call to the next."""
+"""Run ``fxviz cache``: show the trace cache, or empty it."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from fxviz._graph.errors import FxvizError, UsageError, choice, shown
 from fxviz._graph.units import memory
 
 _ACTIONS = {"info": "read", "clear": "empty"}
-"""What can be done with the cache, and how a message calls it."""
+"""The actions, with the verb for each in a message."""
 
 
 @spread
 def manage_cache(
-    action: Annotated[str, typer.Argument(metavar="|".join(_ACTIONS), help="Say what is in the cache, or empty it.")],
+    action: Annotated[str, typer.Argument(metavar="|".join(_ACTIONS), help="Show what is in the cache, or empty it.")],
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Say what is kept of library models, so that the second time torch is not imported; or remove it."""
+    """Show or empty the cache of library models, which spares later commands the import of torch."""
     with reported(debug):
         if action not in _ACTIONS:
-            raise UsageError(f"no action '{shown(action)}': choose {choice(list(_ACTIONS))}")
-        folder = cache.place()
+            raise UsageError(f"invalid action '{shown(action)}': choose {choice(list(_ACTIONS))}")
+        folder = cache.directory()
         try:
             if action == "clear":
                 say(f"removed {_counted(cache.clear(folder))} from {folder}")
@@ -36,14 +36,14 @@ def manage_cache(
                 write_stdout("\n".join(_lines(folder)) + "\n")
         except OSError as error:
             said = f"cannot {_ACTIONS[action]} the cache '{folder}': {error.strerror or error}"
-            raise FxvizError(f"{said}; {VARIABLE} names another folder") from error
+            raise FxvizError(f"{said}; set {VARIABLE} to use another folder") from error
 
 
 def _lines(folder: Path) -> Iterator[str]:
     yield f"folder: {folder}"
     yield f"content: {_counted(cache.files(folder))}, at most {memory(BOUND)}"
     for library, reason in cache.reasons().items():
-        yield f"{library}: {f'nothing is kept, as {reason}' if reason else 'kept'}"
+        yield f"{library}: {f'not cached, as {reason}' if reason else 'cached'}"
 
 
 def _counted(files: list[File]) -> str:

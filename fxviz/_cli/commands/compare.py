@@ -9,7 +9,15 @@ import typer
 from fxviz import _api
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
-from fxviz._cli.steps import MODEL, figure_target, give, one_graph_of, report_failures, report_remarks, write_figure
+from fxviz._cli.steps import (
+    MODEL,
+    figure_target,
+    one_graph_of,
+    report_failures,
+    report_remarks,
+    write_document,
+    write_figure,
+)
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import FxvizError, TraceError, UsageError, choice, shown
 from fxviz._render.differences import summary_line
@@ -50,7 +58,7 @@ def compare(
             figure = _api.difference_of(old, new, draw.render)
             write_figure(figure, path, draw, talk, summary_line(figure.view))
         else:
-            give(_api.compare(*graphs), form)
+            write_document(_api.compare(*graphs), form)
         report_failures(zip(graphs, references, strict=True))
 
 
@@ -62,7 +70,7 @@ def _is_figure(models: list[Reference], form: str, target: str | None, draw: Dra
         return False
     if len(models) != 2:
         raise UsageError(
-            f"a figure shows the differences of two models, and {len(models)} are named: leave out -o, or name two"
+            f"a figure shows the differences of two models, not of {len(models)}: leave out -o, or name two"
         )
     if form != "table":
         raise UsageError(f"-o writes a figure in place of the table: leave out --format {shown(form)} or -o")
@@ -89,7 +97,7 @@ def _each(how: str) -> str:
 
 
 def _graphs(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
-    """Return the graphs of the models, each found once; saved ones are read before anything is traced.
+    """Return the graphs of the models, each traced once; saved ones are read before anything is traced.
 
     Options of a run do not apply to a saved graph, and are refused where there are no models to trace.
     """
@@ -102,7 +110,7 @@ def _graphs(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
 
 
 def _graph(model: Reference, run: Run, talk: Talk, several: bool) -> ArchGraph:
-    """Return the graph of one of several models; an error says of which, and how each gets inputs of its own."""
+    """Return the graph of one of several models; an error names it, and explains how to give each its own inputs."""
     try:
         return one_graph_of(model, run, talk)
     except FxvizError as error:

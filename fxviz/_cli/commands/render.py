@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
-from fxviz._cli.batch import Many, is_batch, render_batch
+from fxviz._cli.batch import is_batch, render_batch
 from fxviz._cli.batch.names import parse_all
-from fxviz._cli.messages import reported, write_stdout
-from fxviz._cli.options import Draw, Run, Talk, output, spread
+from fxviz._cli.messages import report_written, reported, write_stdout
+from fxviz._cli.options import Draw, Many, Run, Talk, output, spread
 from fxviz._cli.steps import (
     MODEL,
     figure_target,
     graph_of,
     report_failure,
-    report_written,
     target_for,
     write_figure,
 )
@@ -85,5 +84,5 @@ def trace(
             write_stdout(graph.to_json())
         else:
             graph.save(path)
-            report_written(path, graph, talk)
+            report_written([path], headline(graph), (), talk.quiet)
         report_failure(graph, reference)

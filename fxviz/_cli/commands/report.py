@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from fxviz import _api
-from fxviz._cli.messages import patience, reported, write_stdout
+from fxviz._cli.messages import reported, spinner, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
-from fxviz._cli.steps import MODEL, give, graph_of, names_of, report_failure, terminal_width
+from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
 from fxviz._graph.errors import UnknownModel
 from fxviz._report import explain as sentences
 from fxviz._report import tables
@@ -31,7 +31,7 @@ def summary(
         tables.check_form(form)
         reference = parse(model)
         graph = graph_of(reference, run, talk)
-        give(summarize(graph, options), form)
+        write_document(summarize(graph, options), form)
         report_failure(graph, reference)
 
 
@@ -52,7 +52,7 @@ def explain(
         sentences.check_form(form)
         reference = parse(model)
         graph = graph_of(reference, run, talk)
-        give(sentences.explained(graph, lang), form)
+        write_document(sentences.explained(graph, lang), form)
         report_failure(graph, reference)
 
 
@@ -69,7 +69,7 @@ def info(
         from fxviz._report.info import to_text
 
         reference = parse(model)
-        with patience(f"loading {model}", reference.is_graph):
+        with spinner(f"loading {model}", reference.is_graph):
             known = _api.information_of(reference)
         write_stdout(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
 
