@@ -1,6 +1,6 @@
-"""The functions of fxviz, named like the commands: each pipeline as one paragraph.
+"""Define the public functions of fxviz, which are named after the commands.
 
-The rooms are imported where they are used, so that a saved graph is drawn without importing torch.
+Most modules are imported where they are used, so that a saved graph is drawn without importing torch.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
     from fxviz._report.summary import Summary
+    from fxviz._report.summary.values import Sort
 
     Model = str | Path | nn.Module | ArchGraph
     """A graph, the path of a saved one (``.json``), the name of a model, or a module."""
@@ -38,7 +39,7 @@ _Options = TypeVar("_Options", TraceOptions, RenderOptions)
 
 
 def _takes(*options: type[TraceOptions] | type[RenderOptions]) -> Callable[[_Function], _Function]:
-    """Give a function the fields of options as keywords: in its signature, and checked when it is called."""
+    """Add the fields of options to a function's signature as keywords, and refuse unknown keywords in calls."""
     keywords = {each.name: each for kind in options for each in fields(kind)}
 
     def decorate(function: _Function) -> _Function:
@@ -64,7 +65,7 @@ def _takes(*options: type[TraceOptions] | type[RenderOptions]) -> Callable[[_Fun
 
 
 def _options(kind: type[_Options], keywords: Mapping[str, Any], options: _Options | None = None) -> _Options:
-    """Return the options that the keywords stand for, on top of those given as a value."""
+    """Return the options that the keywords set, on top of those given as a value."""
     names = {each.name for each in fields(kind)}
     known = {name: value for name, value in keywords.items() if name in names}
     return kind(**known) if options is None else replace(options, **known)
@@ -79,22 +80,22 @@ def trace(
 ) -> ArchGraph:
     """Run a model once and return its graph, with parameters, shapes, MACs and skip connections.
 
-    A source that names a file or a module ("net.py:Net", "package.module:factory") runs the code in it.
+    The name of a file or a module ("net.py:Net", "package.module:factory") runs the code in it.
 
     Args:
         model: a name from ``fxviz list`` ("resnet18", "timm:resnet50", "transformers:bert"), the file of a
             configuration ("transformers:path/to/config.json"), a class or function of your own ("net.py:Net(depth=18)",
             "package.module:factory"), an exported program ("net.pt2"), or a module, which is left as it was.
         inputs: the arguments of forward: a tuple or list of positional arguments, a dict of keyword arguments, or the
-            one argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None stands for
-            what the library declares, for a model of your own one 1×3×224×224 image.
+            one argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None: the inputs
+            that the library declares; for a model of your own, one 1×3×224×224 image.
         kwargs: keyword arguments beside ``inputs``.
         options: how the model is built and run: batch, train, leaf, root, device, time, partial, weights and download.
 
     Raises:
-        UsageError: there is no such model, device, submodule, input or weights, weights do not fit, or nothing is to be
-            timed.
-        FxvizError: a download fails.
+        UsageError: there is no such model, device, submodule, input or weights, the weights do not fit, or two options
+            conflict.
+        FxvizError: a download failed.
         TraceError: the model's own code failed, or its steps cannot be timed one by one.
 
     >>> graph = trace("resnet18")
@@ -158,7 +159,7 @@ def render(
             weights, ...).
 
     Raises:
-        UsageError: there is no such model, the file holds no graph, or an option has a value that it cannot have.
+        UsageError: there is no such model, the file holds no graph, or an option has an invalid value.
         TraceError: the model's own code failed.
         EngineError: the layout engine is missing or failed.
 
@@ -176,7 +177,7 @@ def summary(
     kwargs: Mapping[str, Any] | None = None,
     *,
     depth: int | None = None,
-    sort: str | None = None,
+    sort: Sort | None = None,
     top: int | None = None,
     all: bool = False,
     **options: Unpack[TraceKeywords],
@@ -194,7 +195,7 @@ def summary(
         options: for a model the options of :func:`trace`.
 
     Raises:
-        UsageError: there is no such model or order, or a number is below 1.
+        UsageError: there is no such model, or an option has an invalid value.
         TraceError: the model's own code failed.
 
     >>> print(summary("resnet18", top=2).written("csv").partition(",share")[0])
@@ -277,7 +278,7 @@ def diff(old: Model, new: Model, *, options: RenderOptions | None = None, **keyw
         options, keywords: as for :func:`render`; the style is the ledger.
 
     Raises:
-        UsageError: the models have almost nothing in common, a run was not whole, or the style is another one.
+        UsageError: the models have almost nothing in common, a run was partial, or the style is not the ledger.
         TraceError: a model's own code failed.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
@@ -300,10 +301,12 @@ def difference_of(old: ArchGraph, new: ArchGraph, options: RenderOptions) -> Fig
 
 
 def info(model: str | Path) -> Information:
-    """Return what is known of a model beside its graph: documentation, origin, published weights. It is built, not run.
+    """Return facts about a model that its graph does not hold: its documentation, origin and published weights.
+
+    The model is built, not run.
 
     Args:
-        model: what :func:`trace` takes by name, or a saved graph, which is then all that is asked.
+        model: a name that :func:`trace` takes, or the path of a saved graph, which alone is then read.
 
     Raises:
         UsageError: there is no such model.
@@ -316,7 +319,7 @@ def info(model: str | Path) -> Information:
 
 @one_at_a_time()
 def information_of(reference: Reference) -> Information:
-    """Return what is known of a model, its name parsed."""
+    """Return the facts about the model that a parsed name refers to."""
     if reference.is_graph:
         from fxviz._report.info import of_graph
 
@@ -347,7 +350,7 @@ def list_models(pattern: str | None = None) -> list[str]:
 def graph_of(
     model: Model | Reference, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
 ) -> ArchGraph:
-    """Return the graph that is given, saved, or yet to be traced; ``options`` are for a model only.
+    """Return a graph that is given, loaded from a file, or traced; ``options`` apply to a model only.
 
     >>> graph_of("resnet18.json", None, None, TraceOptions(device="cpu", batch=2))
     Traceback (most recent call last):
@@ -357,13 +360,13 @@ def graph_of(
     from fxviz._graph.options import given
 
     named = parse(model) if isinstance(model, (str, Path)) else model
-    is_graph = isinstance(named, ArchGraph)
-    if is_graph or (isinstance(named, Reference) and named.is_graph):
+    is_saved = isinstance(named, Reference) and named.is_graph
+    if is_saved or isinstance(named, ArchGraph):
         beside = {"inputs": inputs, "kwargs": kwargs}
         how = [*(name for name, value in beside.items() if value is not None), *given(options)]
         if how:
             _check_inputs(inputs)
-            which = "the graph" if is_graph else f"'{named}'"
+            which = f"'{named}'" if is_saved else "the graph"
             listed = " and ".join(filter(None, (", ".join(how[:-1]), how[-1])))
             them = "it" if len(how) == 1 else "them"
             raise UsageError(f"{which} is traced already: leave out {listed}, or trace the model again with {them}")
@@ -375,7 +378,7 @@ def graph_of(
 
 
 def _check_inputs(inputs: Any) -> None:
-    """Refuse what was meant for another argument."""
+    """Refuse a value that was meant for another parameter."""
     if isinstance(inputs, (RenderOptions, TraceOptions)):
         raise UsageError(
             f"the second argument is the model's inputs: pass options={type(inputs).__name__}(...) by name"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +16,7 @@ from typer.core import TyperGroup
 
 from fxviz._cli.commands import COMMANDS
 from fxviz._cli.messages import complain_of, open_closed_streams, write_stderr, write_stdout
-from fxviz._graph.errors import FxvizError, UsageError, choice
+from fxviz._graph.errors import FxvizError, UsageError, choice, shown
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +57,23 @@ def _usage(error: object, arguments: Sequence[str]) -> str:
     message = error.format_message()  # type: ignore[attr-defined]
     context = getattr(error, "ctx", None)
     where = context.command_path if context else " ".join(("fxviz", *arguments[:1]))
+    flags = getattr(getattr(error, "param", None), "opts", [])
+    kind = next((words for words in _NUMBERS if words in message), None)
+    if flags and kind:
+        return f"invalid {flags[-1]} '{shown(_value_of(flags, arguments))}': must be {_NUMBERS[kind]}"
     return f"{message[:1].lower()}{message[1:].rstrip('.')}; see '{where} --help'"
+
+
+_NUMBERS = {"valid integer": "a whole number", "valid number": "a number"}
+"""The parser's words for a wrong number, and ours."""
+
+
+def _value_of(flags: Sequence[str], arguments: Sequence[str]) -> str:
+    """Return the last value that was given for a flag."""
+    values = [value for flag, value in pairwise(arguments) if flag in flags]
+    parted = [argument.partition("=") for argument in arguments]
+    values += [value for flag, sign, value in parted if sign and flag in flags]
+    return values[-1] if values else ""
 
 
 class Commands(TyperGroup):

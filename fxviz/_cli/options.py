@@ -5,15 +5,16 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, get_args
 
 import typer
 
 from fxviz._graph.errors import UsageError, choice
-from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice, check_count
+from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice, check_count, choices_of, flag_of
 from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs
 
@@ -81,12 +82,12 @@ def _parameters(group: Any) -> list[inspect.Parameter]:
 
 def _flag(item: dataclasses.Field[Any], hint: Any) -> Any:
     """Make the flag of an option that :func:`fxviz._graph.options.option` declares."""
-    name = item.metadata["flag"] or f"--{item.name.replace('_', '-')}"
-    kind: Any = str if get_origin(hint) is Literal else hint
+    name = flag_of(item)
+    kind = hint
     if isinstance(item.default, tuple):
         kind = list[str]
-    elif item.default is None and Path in get_args(hint):
-        kind = str | None
+    elif choices_of(hint) or Path in get_args(hint):
+        kind = str if item.default is not None else str | None
     if not item.metadata["metavar"]:
         return Annotated[bool, typer.Option(name, help=item.metadata["help"])]
     has_default = item.default not in (None, "", ())
@@ -171,9 +172,9 @@ class Draw:
     scale: Annotated[float, typer.Option("--scale", metavar="X", help="Pixels of a .png for each CSS pixel.")] = 2.0
 
     def __post_init__(self) -> None:
-        check_choice("theme", self.theme, (*get_args(Theme), PAIR))
-        if not self.scale > 0:
-            raise UsageError(f"invalid scale {self.scale:g}: must be greater than 0, for example 2")
+        check_choice("--theme", self.theme, (*get_args(Theme), PAIR))
+        if not 0 < self.scale < math.inf:
+            raise UsageError(f"invalid --scale {self.scale:g}: must be greater than 0, for example 2")
         theme: Any = "light" if self.is_pair else self.theme
         object.__setattr__(self, "render", dataclasses.replace(self.render, theme=theme))
 
@@ -222,7 +223,7 @@ class Many:
         check_count("--jobs", self.jobs)
         if self.jobs is not None and self.dask is not None:
             raise UsageError("choose either --jobs, processes of this machine, or --dask, those of a cluster")
-        what, forms = ("format of a pair", _formats(PAIRED)) if draw.is_pair else ("format", _FORMS)
+        what, forms = ("--format of a pair", _formats(PAIRED)) if draw.is_pair else ("--format", _FORMS)
         if self.form is not None:
             check_choice(what, self.form, forms)
 

@@ -7,15 +7,17 @@ keywords.
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal, TypedDict, get_args
+from types import NoneType
+from typing import Any, Literal, TypedDict, get_args, get_origin
 
-from fxviz._graph.errors import UsageError, choice, shown
+from fxviz._graph.errors import UsageError, choice, shown, spelled
 from fxviz._graph.metrics import METRICS
 
 Theme = Literal["auto", "light", "dark"]
@@ -36,8 +38,63 @@ def option(default: Any, help: str, *, flag: str = "", metavar: str = "") -> Any
     return field(default=default, metadata={"help": help, "flag": flag, "metavar": metavar})
 
 
+class Options:
+    """Base class of options: each field is checked by its type when the value is made."""
+
+    def __post_init__(self) -> None:
+        hints = inspect.get_annotations(type(self), eval_str=True)
+        for item in fields(self):  # type: ignore[arg-type]
+            value = _checked(name_in_messages(item), getattr(self, item.name), hints[item.name])
+            object.__setattr__(self, item.name, value)
+
+
+def flag_of(item: Field[Any]) -> str:
+    """Return the flag of an option on the command line."""
+    return str(item.metadata.get("flag") or f"--{item.name.replace('_', '-')}")
+
+
+def name_in_messages(item: Field[Any]) -> str:
+    """Return the name of an option in messages: its keyword in Python, its flag on the command line."""
+    return spelled(item.name, flag_of(item))
+
+
+def choices_of(hint: Any) -> tuple[Any, ...]:
+    """Return the values of a Literal type, also of one that may be None; () for another type.
+
+    >>> choices_of(Literal["a", "b"] | None), choices_of(str | None)
+    (('a', 'b'), ())
+    """
+    literal = next((each for each in (hint, *get_args(hint)) if get_origin(each) is Literal), None)
+    return get_args(literal)
+
+
+def _checked(name: str, value: Any, hint: Any) -> Any:
+    """Return the value of an option, or refuse it if it is not of the declared type."""
+    if value is None and NoneType in get_args(hint):
+        return None
+    if choices := choices_of(hint):
+        check_choice(name, value, choices)
+    elif hint is bool:
+        if not isinstance(value, bool):
+            raise UsageError(f"invalid {name} {_short(value)}: choose True or False")
+    elif int in get_args(hint):
+        check_count(name, value)
+    elif get_origin(hint) is Sequence:
+        texts = (value,) if isinstance(value, str) else value
+        if not isinstance(texts, (tuple, list)) or not all(isinstance(each, str) for each in texts):
+            raise UsageError(f"invalid {name} {_short(value)}: must be a string or a list of strings")
+        return tuple(texts)
+    elif not isinstance(value, hint):
+        raise UsageError(f"invalid {name} {_short(value)}: must be a string")
+    return value
+
+
+def _short(value: object) -> str:
+    return shown(repr(value))
+
+
 @dataclass(frozen=True)
-class TraceOptions:
+class TraceOptions(Options):
     """Options of building and running a model.
 
     Attributes:
@@ -80,15 +137,19 @@ class TraceOptions:
     download: bool = option(False, "Download published weights that are not on this machine.")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "leaf", _texts(self.leaf))
-        object.__setattr__(self, "root", self.root or "")
+        if type(self.device).__module__ == "torch":  # a torch.device
+            object.__setattr__(self, "device", str(self.device))
+        super().__post_init__()
         object.__setattr__(self, "weights", None if self.weights is None else str(self.weights))
-        _check_device(self.device)
-        check_count("batch", self.batch)
+        if not re.fullmatch(r"meta|cpu|cuda(:[0-9]{1,9})?", self.device):
+            name = spelled("device", "--device")
+            raise UsageError(f"invalid {name} '{shown(self.device)}': choose meta, cpu, cuda or cuda:N")
         if self.time and self.device == "meta":
-            raise UsageError("cannot time on the device meta, which computes nothing: choose the device cpu or cuda")
+            device = spelled("device='cpu' or 'cuda'", "--device cpu or cuda")
+            raise UsageError(f"cannot time on meta, which computes nothing: choose {device}")
         if self.time and self.partial:
-            raise UsageError("cannot time a partial run: choose either time or partial")
+            options = spelled("time=True or partial=True", "--time or --partial")
+            raise UsageError(f"cannot time a partial run: choose either {options}")
 
 
 class TraceKeywords(TypedDict, total=False):
@@ -106,7 +167,7 @@ class TraceKeywords(TypedDict, total=False):
 
 
 @dataclass(frozen=True)
-class RenderOptions:
+class RenderOptions(Options):
     """Options of drawing a figure.
 
     Attributes:
@@ -151,18 +212,16 @@ class RenderOptions:
     engine: str | None = option(None, "Another layout engine, for example dot.", metavar="PATH")
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "expand", _texts(self.expand))
-        object.__setattr__(self, "collapse", _texts(self.collapse))
-        check_choice("theme", self.theme, get_args(Theme))
-        check_choice("style", self.style, get_args(Style))
-        check_choice("metric", self.color_by, tuple(METRICS))
-        check_choice("direction", self.direction, get_args(Direction))
-        check_count("depth", self.depth)
+        super().__post_init__()
+        check_choice(spelled("color_by", "--color-by"), self.color_by, tuple(METRICS))
         if self.direction == "LR" and self.style == "ledger":
-            raise UsageError("a ledger runs from top to bottom: choose the style graph for the direction LR")
+            options = spelled("style='graph' for direction='LR'", "--style graph for --direction LR")
+            raise UsageError(f"a ledger runs from top to bottom: choose {options}")
         if self.engine is not None and shutil.which(self.engine) is None:
+            engine = spelled("engine", "--engine")
             raise UsageError(
-                f"unknown layout engine '{self.engine}': give the path of a 'dot' program, or leave the option out"
+                f"unknown layout engine '{shown(self.engine)}': "
+                f"must be the path of a 'dot' program, or leave out {engine}"
             )
 
     @property
@@ -177,7 +236,8 @@ class RenderOptions:
             UsageError: the style is not the ledger.
         """
         if self.style == "graph" or self.direction == "LR":
-            raise UsageError("a difference is drawn as a ledger, from top to bottom: leave out style and direction")
+            options = spelled("style and direction", "--style and --direction")
+            raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
 
 
 class RenderKeywords(TypedDict, total=False):
@@ -220,14 +280,9 @@ def unknown_keyword(function: str, name: str, known: Sequence[str]) -> TypeError
     >>> print(unknown_keyword("render", "themes", ["theme", "style"]))
     render() got an unexpected keyword argument 'themes'; did you mean theme?
     """
-    near = get_close_matches(name, known, n=1)
+    near = get_close_matches(name, known, n=1, cutoff=0.75)
     hint = f"; did you mean {near[0]}?" if near else f": choose {choice(list(known))}"
     return TypeError(f"{function}() got an unexpected keyword argument '{name}'{hint}")
-
-
-def _check_device(device: object) -> None:
-    if not isinstance(device, str) or not re.fullmatch(r"meta|cpu|cuda(:[0-9]{1,9})?", device):
-        raise UsageError(f"invalid device '{device}': choose meta, cpu, cuda or cuda:N")
 
 
 def check_choice(what: str, given: object, allowed: Sequence[str]) -> None:
@@ -239,7 +294,7 @@ def check_choice(what: str, given: object, allowed: Sequence[str]) -> None:
     fxviz.UsageError: invalid format 'pdf': choose text or markdown
     """
     if given not in allowed:
-        raise UsageError(f"invalid {what} '{shown(str(given))}': choose {choice(list(allowed))}")
+        raise UsageError(f"invalid {what} {_short(given)}: choose {choice(list(allowed))}")
 
 
 def check_count(what: str, given: object) -> None:
@@ -251,9 +306,4 @@ def check_count(what: str, given: object) -> None:
     fxviz.UsageError: invalid depth 0: must be a whole number, 1 or greater
     """
     if given is not None and (not isinstance(given, int) or isinstance(given, bool) or given < 1):
-        raise UsageError(f"invalid {what} {given!r}: must be a whole number, 1 or greater")
-
-
-def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return one text or several as a tuple."""
-    return (given,) if isinstance(given, str) else tuple(given)
+        raise UsageError(f"invalid {what} {_short(given)}: must be a whole number, 1 or greater")

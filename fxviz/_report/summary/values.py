@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from fxviz._graph import Parameter, units
 from fxviz._graph.errors import printable, shown
-from fxviz._graph.options import check_choice, check_count, option
+from fxviz._graph.options import Options, option
 
 RowKind = Literal["layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total"]
 """Kinds of rows:
@@ -153,7 +153,7 @@ SORTS: tuple[Sort, ...] = get_args(Sort)
 
 
 @dataclass(frozen=True)
-class SummaryOptions:
+class SummaryOptions(Options):
     """Options of a summary.
 
     Attributes:
@@ -168,21 +168,15 @@ class SummaryOptions:
     >>> SummaryOptions(sort="size")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: invalid sort key 'size': choose params, macs or name
+    fxviz.UsageError: invalid sort 'size': choose params, macs or name
     """
 
     depth: int | None = option(None, "Show modules nested N levels deep as one row.", metavar="N")
-    sort: str | None = option(
+    sort: Sort | None = option(
         None, f"{', '.join(SORTS)}. Default: the order of the run, with subtotals.", metavar="KEY"
     )
     top: int | None = option(None, "Only the N largest, by parameters or by --sort.", metavar="N")
     all: bool = option(False, "Also layers without parameters: activations, pooling, dropout.")
-
-    def __post_init__(self) -> None:
-        if self.sort is not None:
-            check_choice("sort key", self.sort, SORTS)
-        check_count("depth", self.depth)
-        check_count("top", self.top)
 
 
 def in_order(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:
