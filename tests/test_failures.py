@@ -207,7 +207,7 @@ def test_without_inputs_what_was_assumed_is_said() -> None:
     with pytest.raises(TraceError) as caught:
         fxviz.trace(Head())
     assert str(caught.value).endswith(
-        "; no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(x) takes"
+        "; no inputs were given, so a 1×3×224×224 image was assumed: use inputs=... to pass what forward(x) takes"
     )
 
 
@@ -292,7 +292,7 @@ class Nesting(nn.Module):
 def test_a_module_that_cannot_be_written_down_can_as_one_node() -> None:
     model, inputs = nn.Sequential(nn.Linear(8, 8), Nesting()), torch.rand(2, 8)
     message, _ = failed(model, inputs)
-    assert message.endswith("; leaf='1' records that module as one node, without its inside")
+    assert message.endswith("; leaf='1' records that module as one node, without its contents")
     graph = fxviz.trace(model, inputs, leaf=["1"])
     assert [node.op for node in graph.nodes] == ["input", "Linear", "Nesting", "output"]
     assert graph.nodes[2].uses == ("1.fc.weight", "1.fc.bias")
@@ -311,7 +311,7 @@ def test_a_module_that_cannot_be_timed_step_by_step_can_as_a_whole() -> None:
                 return self.fc(x)
 
     model, inputs = nn.Sequential(Autocast()), torch.rand(2, 8)
-    with pytest.raises(TraceError, match=r"leave out time=True, or take 0 as one node with leaf='0'$"):
+    with pytest.raises(TraceError, match=r"leave out time=True, or record 0 as one node with leaf='0'$"):
         fxviz.trace(model, inputs, device="cpu", time=True)
     assert fxviz.trace(model, inputs, device="cpu", time=True, leaf=["0"]).nodes[1].time
 

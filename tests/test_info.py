@@ -16,7 +16,7 @@ from torchvision import models
 from conftest import Result, optional
 from fxviz import info
 from fxviz._graph import ArchGraph, WeightsInfo
-from fxviz._graph.values import Information, Metric, Published
+from fxviz._graph.values import Information, Published, Score
 from fxviz._report.info import readable, to_text
 
 Call = Callable[..., Result]
@@ -100,9 +100,9 @@ KNOWN = Information(
             1.814,
             44.661,
             (
-                Metric("ImageNet-1K", "acc@1", 69.758),
-                Metric("ImageNet-1K", "acc@5", 89.078),
-                Metric("COCO", "map", 37.0),
+                Score("ImageNet-1K", "acc@1", 69.758),
+                Score("ImageNet-1K", "acc@5", 89.078),
+                Score("COCO", "map", 37.0),
             ),
             (
                 ("recipe", "https://example.org/" + "long" * 20),
@@ -132,7 +132,7 @@ def test_where_nothing_is_published_that_is_said() -> None:
 
 def test_hostile_texts_are_harmless() -> None:
     evil = "\x1b[2J\rgone\x9b"
-    weights = Published(evil, metrics=(Metric(evil, evil, 1.0),), facts=((evil, evil),))
+    weights = Published(evil, metrics=(Score(evil, evil, 1.0),), facts=((evil, evil),))
     text = to_text(Information(evil, evil, evil, evil, 1, evil, 1, ((evil, evil),), (weights,), evil), evil)
     assert all(line.isprintable() for line in text.split("\n"))
 

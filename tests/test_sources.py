@@ -273,8 +273,8 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
     ("model", "expected"),
     [
         ("net.py", f"name a class or function in 'net.py': {CHOICE}"),
-        ("net.py:Nte", "no 'Nte' in 'net.py'; did you mean Net?"),
-        ("net.py:zzz", f"no 'zzz' in 'net.py'; {CHOICE}"),
+        ("net.py:Nte", "'net.py' has no 'Nte'; did you mean Net?"),
+        ("net.py:zzz", f"'net.py' has no 'zzz'; {CHOICE}"),
         ("net.py:Outer", f"'Outer' in 'net.py' is a class, but not a torch.nn.Module; {CHOICE}"),
         ("net.py:depth", f"'depth' in 'net.py' is a value of type int, not a class or function; {CHOICE}"),
         ("net.py:weights", f"'weights' in 'net.py' is {NO_CODE}"),
@@ -308,7 +308,7 @@ def test_ctrl_c_passes(write: Callable[..., None]) -> None:
             f"install it for {sys.executable}",
         ),
         ("tinm:resnet18", "unknown model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?"),
-        ("torchvision.models:resnet81", "no 'resnet81' in 'torchvision.models'; did you mean resnet18?"),
+        ("torchvision.models:resnet81", "'torchvision.models' has no 'resnet81'; did you mean resnet18?"),
     ],
 )
 def test_what_cannot_be_a_model(model: str, expected: str) -> None:
@@ -355,7 +355,7 @@ def test_what_cannot_be_a_model(model: str, expected: str) -> None:
         ),
         (
             "",
-            "no 'Net' in 'net.py'; it defines neither a torch.nn.Module nor a function: add a function that returns "
+            "'net.py' has no 'Net'; it defines neither a torch.nn.Module nor a function: add a function that returns "
             "the model",
         ),
     ],

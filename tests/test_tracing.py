@@ -362,7 +362,7 @@ def test_a_model_without_memory_is_built_again_for_a_real_run(monkeypatch: pytes
     inputs = (TensorInfo((2, 8), "float32"),)
     assert trace_module(build("meta"), inputs, INFO, rebuild=lambda: build("cpu")).trace.method == "real"
     assert built == ["meta", "cpu"]
-    with pytest.raises(TraceError, match=r"numpy.*give it memory") as caught:
+    with pytest.raises(TraceError, match=r"numpy.*give its parameters memory") as caught:
         trace_module(build("meta"), inputs, INFO)
     assert type(caught.value) is TraceError
     monkeypatch.setattr("fxviz._trace.run._memory", lambda: 4 * (64 + 8) - 1)

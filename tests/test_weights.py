@@ -760,7 +760,7 @@ def test_a_name_that_a_library_has_not() -> None:
 
 
 def test_nothing_is_downloaded_for_no_weights() -> None:
-    with pytest.raises(UsageError, match="nothing to download: name published weights, too"):
+    with pytest.raises(UsageError, match="nothing to download: also name published weights"):
         trace("resnet18", download=True)
 
 

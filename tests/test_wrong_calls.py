@@ -38,19 +38,19 @@ CANDIDATES = "write 'net.py:NAME' with one of Net, Needs, Breaks, Two, Raises, W
 GRAMMAR = "write [NAME=]SIZES[:DTYPE][[LOW,HIGH]], for example 3x64x64 or ids=1x128:int64[0,1000]"
 DTYPES = "float32, float64, float16, bfloat16, complex64, complex128, int64, int32, int16, int8, uint8, bool"
 CONV = "conv (Conv2d) at net.py:16, 'return self.head(self.conv(image).mean((2, 3)))'"
-ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: say with --input what forward"
+ASSUMED = "no inputs were given, so a 1×3×224×224 image was assumed: use --input to pass what forward"
 
 CALLS = {
     # what is not there
     "resnet81": "unknown model 'resnet81': did you mean ...? 'fxviz list' shows all names",
     "tinm:resnet18": "unknown model 'tinm:resnet18': there is no module 'tinm'; did you mean timm:resnet18?",
     "no.such.module:Net": "unknown model 'no.such.module:Net': there is no module 'no'; run fxviz in the directory that contains it, or ...",
-    "torch.nn:Linearr": "no 'Linearr' in 'torch.nn'; did you mean Linear?",
+    "torch.nn:Linearr": "'torch.nn' has no 'Linearr'; did you mean Linear?",
     "missing.py:Net": "cannot read 'missing.py': No such file or directory",
     "missing.pt2": "cannot read 'missing.pt2': No such file or directory",
     "missing.json": "cannot read 'missing.json': No such file or directory",
     "folder.py:Net": "cannot read 'folder.py': Is a directory",
-    "net.py:Nett": "no 'Nett' in 'net.py'; did you mean Net?",
+    "net.py:Nett": "'net.py' has no 'Nett'; did you mean Net?",
     # how a model is named
     "net.py": f"name a class or function in 'net.py': {CANDIDATES}",
     "net.py:": "missing name after 'net.py:': write the class or function, as in 'net.py:Net'",
@@ -85,7 +85,7 @@ CALLS = {
     "net.py:Net --weights DEFAULT": "unknown weights 'DEFAULT' for 'net.py:Net': only models of torchvision, timm or transformers have "
     "published ones; name a file: .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
     "resnet18 --weights IMAGENET1K_V9": "resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (...), or name a file",
-    "resnet18 --download": "nothing to download: name published weights, too (--weights NAME)",
+    "resnet18 --download": "nothing to download: also name published weights (--weights NAME)",
     "broken.json --weights a.pt": "'broken.json' is traced already: leave out weights, or trace the model again with it",
     # what the name leads to
     "net.py:Plain": f"'Plain' in 'net.py' is a class, but not a torch.nn.Module; {CANDIDATES}",
@@ -109,7 +109,7 @@ CALLS = {
     "net.py:Net --input 8x3x64x64 --batch 4": "cannot use batch 4: an input has shape (8, 3, 64, 64); make the first size 1, or "
     "omit the batch",
     # options
-    "net.py:Net --leaf nope": "Net has no module of path or class 'nope'; there are conv, head, Conv2d, Linear",
+    "net.py:Net --leaf nope": "Net has no module with the path or class 'nope'; it has conv, head, Conv2d, Linear",
     "net.py:Net --root con": "Net has no submodule 'con'; did you mean conv?",
     "googlenet --root aux1": "GoogLeNet never calls its submodule 'aux1' (InceptionAux) in eval mode: it may with --train",
     "net.py:Net --depth 0": "invalid depth 0: must be a whole number, 1 or greater",

@@ -63,11 +63,11 @@ class ArchGraph:
     parameters: tuple[Parameter, ...]
     skips: tuple[Skip, ...] = ()
     total_buffers: int = 0
-    """Scalars in the model's buffers (running statistics, fixed tables), which are no parameters."""
+    """Scalars in the model's buffers (running statistics, fixed tables), which are not parameters."""
 
     def __post_init__(self) -> None:
         position = self.index.position
-        check(self, position)
+        _check(self, position)
         edges = sorted(self.edges, key=lambda edge: (position[edge.source], position[edge.target], edge.slot))
         object.__setattr__(self, "edges", tuple(edges))
 
@@ -77,7 +77,7 @@ class ArchGraph:
         return f"<ArchGraph {shown(printable(self.model.name))}: {counts}>"
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return the fields alone: what is cached can be found again."""
+        """Return the fields, without cached values, which can be computed again."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
     @cached_property
@@ -140,7 +140,7 @@ class ArchGraph:
         return replace(self, nodes=nodes)
 
     def to_networkx(self) -> nx.MultiDiGraph:
-        """Return the graph as networkx has it, with plain values (layout: ``docs/graph-format.md``)."""
+        """Return a networkx graph with plain values (layout: ``docs/graph-format.md``)."""
         import networkx as nx
 
         graph: nx.MultiDiGraph = nx.MultiDiGraph(**graph_attributes(self))
@@ -152,7 +152,7 @@ class ArchGraph:
 
     @classmethod
     def from_networkx(cls, graph: nx.MultiDiGraph) -> ArchGraph:
-        """Return the graph that :meth:`to_networkx` gave out.
+        """Return the graph of which :meth:`to_networkx` made this networkx graph.
 
         Raises:
             BadGraphFile: the networkx graph lacks an attribute, or has one of the wrong type.
@@ -165,7 +165,7 @@ class ArchGraph:
             raise BadGraphFile(f"invalid graph: {error}") from error
 
     def save(self, path: str | Path) -> Path:
-        """Write the graph as JSON, in one step. The same graph gives the same bytes.
+        """Write the graph as JSON, atomically. Equal graphs are written as equal bytes.
 
         Raises:
             BadOutput: the suffix is not ``.json``, or the file cannot be written.
@@ -188,14 +188,14 @@ class ArchGraph:
             "edges": edges,
         }
         text = json.dumps(data, ensure_ascii=False, indent=1) + "\n"
-        return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # half a character has no UTF-8
+        return re.sub("[\ud800-\udfff]", lambda half: f"\\u{ord(half[0]):04x}", text)  # a lone surrogate has no UTF-8
 
     @classmethod
     def from_json(cls, text: str) -> ArchGraph:
         """Return the graph that :meth:`to_json` wrote, without importing torch.
 
         Raises:
-            BadGraphFile: the text is cut short, or no graph of this schema.
+            BadGraphFile: the text is truncated, or no graph of this schema.
         """
         try:
             return cls(**parse(text))
@@ -207,7 +207,7 @@ class ArchGraph:
         """Read a graph written by :meth:`save`, without importing torch.
 
         Raises:
-            BadGraphFile: the file is missing, cut short, or no graph of this schema.
+            BadGraphFile: the file is missing or truncated, or holds no graph of this schema.
         """
         try:
             return cls(**parse(Path(path).read_bytes()))
@@ -219,8 +219,8 @@ class ArchGraph:
             ) from error
 
 
-def check(graph: ArchGraph, position: Mapping[str, int]) -> None:
-    """Check that all references inside a graph can be followed, and that edges and skips lead forward.
+def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:
+    """Check that all references inside a graph resolve, and that edges and skips lead forward.
 
     Raises:
         ValueError: a reference names something missing, or a node precedes what it reads.

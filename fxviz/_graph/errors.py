@@ -146,7 +146,7 @@ def shown(text: str, longest: int = _MAX_TEXT) -> str:
 
 
 def short_path(path: str, longest: int = _MAX_PATH) -> str:
-    """Shorten a dotted path for a sentence; of a long one, keep the end, which says more.
+    """Shorten a dotted path for a sentence; of a long one, keep the end, which is more specific.
 
     >>> short_path("layer4"), len(short_path("x" * 1000)), short_path("encoder.layers.0.attention.out_proj", 16)
     ('layer4', 60, '…ention.out_proj')
@@ -265,7 +265,7 @@ def text_of(error: BaseException) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the class of an error and the most telling line of its message: the first, or the last of scripted code.
+    """Return the class of an error with the first line of its message; of scripted code the last line alone.
 
     >>> first_line(ValueError("no\\nmore")), first_line(SystemExit())
     ('ValueError: no', 'SystemExit')
@@ -278,7 +278,7 @@ def first_line(error: BaseException) -> str:
 
 
 def _lines(error: BaseException) -> Iterator[Line]:
-    """Return the lines of a traceback whose code is known, outermost first."""
+    """Yield the lines of a traceback whose code is known, outermost first."""
     for frame, number in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
         code = linecache.getline(file, number, frame.f_globals).strip()

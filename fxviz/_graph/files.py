@@ -22,8 +22,7 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
 
     Raises:
         BadOutput: the name is empty or has another suffix, the folder is missing or not writable, or the path is a
-            folder or a
-            read-only file.
+            folder or a read-only file.
 
     >>> check_target(Path("net.gif"), (".svg", ".dot"))
     Traceback (most recent call last):

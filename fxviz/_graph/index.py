@@ -1,4 +1,4 @@
-"""One index of a graph: its nodes, module calls and parameters, looked up from every side."""
+"""Look up the nodes, module calls and parameters of a graph, and find the dominators of a flow."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fxviz._graph.archgraph import ArchGraph
 
 Owner = tuple[Literal["layer", "parameter"], str]
-"""The owner of a step: a module by its path, or a parameter that stands for itself by its name."""
+"""The owner of a step: a module, by its path, or a parameter that counts as a layer of its own, by its name."""
 
 
 class Index:
@@ -69,11 +69,11 @@ class Index:
         return {name: tuple(users) for name, users in found.items()}
 
     def arguments(self, node: Node) -> dict[str, Node]:
-        """Return the nodes that a node reads, by the slot in which it does."""
+        """Return the nodes that a node reads, by slot."""
         return {edge.slot: self.by_id[edge.source] for edge in self.edges_to[node.id]}
 
     def main_argument(self, node: Node) -> Node | None:
-        """Return the node that a node works on: its first argument, ahead of what tells a size (``w.expand_as(x)``)."""
+        """Return the node that a node works on: its first argument, not one that only gives a size (``expand_as``)."""
         arguments = self.arguments(node)
         return arguments.get("0") or arguments.get("input") or next(iter(arguments.values()), None)
 
@@ -83,7 +83,7 @@ class Index:
         return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
 
     def between(self, fork: str, join: str) -> Iterator[str]:
-        """Return the nodes on all paths from ``fork`` to ``join``, without these two, in no particular order."""
+        """Yield the nodes on all paths from ``fork`` to ``join``, without these two, in no particular order."""
         behind = self._reachable(fork, self.position[join])
         waiting, seen = [join], {fork, join}
         while waiting:
@@ -135,7 +135,7 @@ class Index:
         return {scope: tuple(names) for scope, names in inside.items()}
 
     def around(self, scope: int | None) -> Iterator[Scope]:
-        """Return a module call and those that it runs in, innermost first."""
+        """Yield a module call and those that it runs in, innermost first."""
         while scope is not None:
             yield self.scopes[scope]
             scope = self.scopes[scope].parent
@@ -158,7 +158,7 @@ class Index:
 
     @cached_property
     def called(self) -> frozenset[str]:
-        """Return the paths of the modules that are called themselves."""
+        """Return the paths of the modules that are steps themselves."""
         return frozenset(node.path for node in self.graph.nodes if node.kind == "module")
 
     @cached_property
@@ -182,7 +182,7 @@ class Index:
         return None if path in self._holders else path
 
     def parameters_read(self, node: Node) -> Iterator[Node]:
-        """Return the parameters that a step reads, directly or through views, one for each argument."""
+        """Yield the parameters that a step reads, directly or through views, one for each argument."""
         for edge in self.edges_to[node.id]:
             source = self.by_id[edge.source]
             while is_view(source) and (viewed := self.main_argument(source)) is not None:
@@ -191,10 +191,10 @@ class Index:
                 yield source
 
     def owner_of(self, node: Node) -> Owner | None:
-        """Return the owner of a step; None of a view, and if it reads no parameters or those of several owners.
+        """Return the owner of a step; None for a view, and if it reads no parameters or those of several owners.
 
-        A function belongs to the module whose weight it reads, if nothing else stands for that module, or to the
-        largest parameter that stands for itself.
+        A function belongs to the module whose weight it reads, if that module is never called itself, or to the largest
+        parameter that counts as a layer of its own.
         """
         if node.kind == "module":
             return "layer", node.path
@@ -222,7 +222,7 @@ def _module_of(parameter: str) -> str:
 
 
 def above(path: str) -> Iterator[str]:
-    """Return the paths of the modules around one, the model's own last.
+    """Yield the paths of the modules around one, the model's own last.
 
     >>> list(above("layer1.0.conv1"))
     ['layer1.0', 'layer1', '']

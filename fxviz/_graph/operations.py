@@ -242,7 +242,7 @@ def is_heavy(node: Node) -> bool:
 
 
 def role_of(node: Node, arguments: int = 1) -> Role:
-    """Return what a node does to an activation, if so many of its arguments are activations (``x * x`` has two).
+    """Return the role of a node, of whose arguments so many are activations (``x * x`` has two).
 
     The roles are those that matter for skip connections. A node **computes** if it has multiply-accumulates, is a
     Fourier transform, or is a module with parameters that is no norm, scale, activation or embedding. A multiplication

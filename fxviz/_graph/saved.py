@@ -251,7 +251,7 @@ def _failure_attributes(failure: Failure) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value with lists for tuples, as JSON has it."""
+    """Return a value with lists in place of tuples, as in JSON."""
     if isinstance(value, Mapping):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -271,10 +271,10 @@ _LIMIT = 2**63
 
 @dataclass(frozen=True)
 class Fields:
-    """The fields of one object in a file. Each method reads one of them.
+    """The fields of one object in a file. Each method reads and checks one of them.
 
     Args:
-        value: the object, as JSON has it.
+        value: the object, as parsed from JSON.
         where: its name in messages ("node 'conv1'").
 
     Raises:
@@ -353,7 +353,7 @@ class Fields:
         return Fields(self.raw(key), f"{self.where}: '{key}'")
 
     def items(self, key: str, name: str = "") -> Iterator[Fields]:
-        """Return the objects in a list. Messages name each by its field ``name``, or else by its place in the list."""
+        """Yield the objects in a list. Messages name each by its field ``name``, or else by its place in the list."""
         value = self._checked(key, isinstance(self.raw(key), (list, tuple)), "a list")
         for place, item in enumerate(value):
             fields = Fields(item, f"{self.where}: '{key}' {place}")
@@ -376,7 +376,7 @@ def _is_plain(value: Any) -> bool:
 
 
 def _quoted(value: Any) -> str:
-    """Return a value as messages repeat it.
+    """Format a value for a message.
 
     >>> _quoted(None), _quoted("a" * 50), _quoted({"a": 1})
     ('null', "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa...", 'an object')

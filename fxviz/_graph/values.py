@@ -16,7 +16,7 @@ NODE_KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
 
 TraceMethod = Literal["fake", "guessed", "real"]
 TRACE_METHODS: tuple[TraceMethod, ...] = get_args(TraceMethod)
-"""How a model ran: on fake tensors, on those with guessed results of operations that depend on data, for real."""
+"""The ways to run a model: on fake tensors, on fake tensors with guessed values, for real."""
 
 ResidualKind = Literal["identity", "projection", "resample"]
 RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)
@@ -55,8 +55,7 @@ class Node:
         id: unique name of the node in the graph.
         kind: one of ``NODE_KINDS``.
         op: the class of a module ("Conv2d"), the name of a function ("add"), and for kind "parameter" one of
-            "Parameter",
-            "Buffer", "Constant".
+            "Parameter", "Buffer", "Constant".
         path: dotted path of the module (kind module), of the tensor (kind parameter), of the module whose code made
             the call (kinds function and method), or the argument's name (kind input).
         cls: the module's class with its Python module ("torch.nn.modules.conv.Conv2d"); None for all other kinds.
@@ -187,14 +186,12 @@ class Failure:
 
     Attributes:
         node: the operation that raised, the last node of the graph; it has no outputs. If the code raised outside of
-            any
-            operation, its op is "raise" and no edge leads to it.
+            any operation, its op is "raise" and no edge leads to it.
         message: the exception in one line ("RuntimeError: mat1 and mat2 shapes cannot be multiplied (1x8 and 4x2)").
         path: dotted path of the innermost module whose call raised, "" for the model itself.
         cls: that module's class with its Python module.
         file: the file of the code that raised, as Python names it; "" if unknown. It is the user's own file if one of
-            its
-            lines is on the stack, and never one of torch's.
+            its lines is on the stack, and never one of torch's.
         line: the line number in that file, from 1; 0 if unknown.
         code: the text of that line, stripped.
         inputs: the tensors that the operation read.
@@ -241,8 +238,8 @@ class TraceInfo:
 
 
 @dataclass(frozen=True)
-class Metric:
-    """A published metric of weights: ``Metric("ImageNet-1K", "acc@1", 69.758)``."""
+class Score:
+    """A published score of weights: ``Score("ImageNet-1K", "acc@1", 69.758)``."""
 
     dataset: str
     name: str
@@ -270,7 +267,7 @@ class Published:
     params: int | None = None
     gmacs: float | None = None
     megabytes: float | None = None
-    metrics: tuple[Metric, ...] = ()
+    metrics: tuple[Score, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
 
 

@@ -21,7 +21,7 @@ from fxviz._sources.torch_private import OpOverload, argument_names, schema_of, 
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
 _LIST = "torch.nn.modules.container.ModuleList"
-"""The class of a module that was never called itself, but contains modules that were."""
+"""The class for a module that was never called, but contains modules that were."""
 
 
 def modules_of(program: Any) -> nn.Module:

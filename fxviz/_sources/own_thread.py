@@ -1,4 +1,4 @@
-"""Let one thread at a time build and trace models, and patch what all threads share for the calling thread alone."""
+"""Build and trace models in one thread at a time, and patch shared objects for the calling thread alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LOCK = threading.RLock()
 _forward_runs = False
-"""Whether a model runs to be traced. Read and written by the thread that holds the lock."""
+"""True while a model runs to be traced. Read and written by the thread that holds the lock."""
 
 
 @contextmanager
@@ -46,7 +46,7 @@ def one_at_a_time() -> Iterator[None]:
 
 @contextmanager
 def running_forward() -> Iterator[None]:
-    """Refuse to build or trace another model in here; the lock is held."""
+    """Refuse to build or trace another model in the block; the caller holds the lock."""
     global _forward_runs
     _forward_runs = True
     try:
@@ -94,7 +94,7 @@ def patched(holder: Any, name: str, replacement: Callable[..., Any]) -> Iterator
 
 
 class _ModuleNames:
-    """Stands for the pattern of modules in a warnings filter, which asks it for ``match``."""
+    """Pattern of module names in a warnings filter, which calls its ``match``."""
 
     def __init__(self, pattern: str) -> None:
         self.owner = _Owner()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 IMAGE = TensorInfo((1, 3, 224, 224), "float32")
-"""The dummy input of every model that declares no other: a batch of one RGB image, 224x224."""
+"""The dummy input of a model that declares none: a batch of one RGB image, 224x224."""
 
 Inputs = tuple[Any, ...] | Mapping[str, Any] | Arguments
 
@@ -30,9 +30,8 @@ class Built:
 
     Attributes:
         module: the module.
-        inputs: the arguments of its forward, as far as its source declares them: positional arguments, keyword
-            arguments by name, or both; a :class:`~fxviz.TensorInfo` may stand for a tensor. None if its source does not
-            say.
+        inputs: the arguments of its forward that its source declares: positional arguments, keyword arguments by name,
+            or both, in which a :class:`~fxviz.TensorInfo` may replace a tensor. None if it declares none.
         weights: the weights that were loaded into it; None if none were.
     """
 
@@ -87,7 +86,7 @@ class Source:
         """Copy a module with its tensors; tensors that it computes again in each run are copied as plain values.
 
         Raises:
-            UsageError: it holds what cannot be copied.
+            UsageError: it holds an object that cannot be copied.
 
         >>> from torch import nn
         >>> module = nn.Linear(2, 3)
@@ -102,7 +101,7 @@ class Source:
             return copy.deepcopy(module, computed)
 
     def info(self, built: Built) -> ModelInfo:
-        """Return where the model comes from, as the graph tells it."""
+        """Return the identity of a built model, for its graph."""
         cls = type(built.module)
         return ModelInfo(self.name, self.origin, f"{cls.__module__}.{cls.__qualname__}", built.weights)
 
@@ -115,7 +114,7 @@ def _is_on(module: nn.Module, device: str) -> bool:
 
 
 def _is_computed(value: object) -> bool:
-    """Whether it is a tensor that was computed from others: torch copies none of those."""
+    """Return whether it is a tensor that was computed from others, which torch does not copy."""
     from torch import Tensor
 
     return isinstance(value, Tensor) and not value.is_leaf
@@ -172,7 +171,7 @@ def model_library(name: str) -> Any:
 
 
 _LARGE = 2**26
-"""Elements from which on a new tensor gets no memory: no position table or attention mask is that large."""
+"""A new tensor with this many elements gets no memory: no position table or attention mask is that large."""
 
 
 @contextmanager
@@ -216,10 +215,10 @@ def _emptied(param: nn.Parameter) -> nn.Parameter:
 
 
 def _meta_wins() -> Any:
-    """Return a mode in which an operation on a parameter without memory treats its other tensors alike.
+    """Return a mode in which an operation on a parameter without memory treats its other tensors as having none.
 
-    Filling one does nothing.
-    Some models run a layer in their ``__init__`` (to learn its output's channels), where parameters meet real buffers.
+    Filling a parameter without memory does nothing. Some models run a layer in their ``__init__``, to learn its
+    output's channels, where parameters meet real buffers.
     """
     import torch
     from torch import Tensor

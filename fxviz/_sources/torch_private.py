@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fxviz._graph.errors import FxvizError
 
 _KNOWN = "2.4 to 2.15"
-"""The versions of torch that fxviz was tried with."""
+"""The versions of torch with which fxviz was tested."""
 
 
 def unknown_torch(name: str) -> FxvizError:
@@ -69,7 +69,7 @@ UNSUPPORTED_BY_FAKE = _failures("UnsupportedOperatorException", "UnsupportedFake
 def fake_strided(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tensor:
     """Make a fake tensor with the sizes, strides and dtype of a plain one.
 
-    This is ten times as fast as ``mode.from_tensor``, the way that is left where dispatch modes cannot be bypassed.
+    This is ten times as fast as ``mode.from_tensor``, which is used where dispatch modes cannot be bypassed.
     """
     without_dispatch = _optional("_C._DisableTorchDispatch")
     if without_dispatch is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UsageError, require_torch, shown
-from fxviz._graph.values import Metric, Published
+from fxviz._graph.values import Published, Score
 from fxviz._sources import releases
 from fxviz._sources.releases import Release, megabytes
 from fxviz._sources.source import IMAGE, Built, Source, build
@@ -164,7 +164,7 @@ def _weights(name: str) -> Any:
 def _published(entry: Any, is_default: bool) -> Published:
     meta = entry.meta
     metrics = tuple(
-        Metric(dataset, name, value)
+        Score(dataset, name, value)
         for dataset, values in meta.get("_metrics", {}).items()
         for name, value in values.items()
     )

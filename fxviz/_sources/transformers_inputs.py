@@ -22,7 +22,7 @@ _SAMPLES = 16000
 """Samples of a dummy waveform: one second."""
 
 _PLACEHOLDER = re.compile(r"(image|video|audio|vision|speech)_token(_id|_index)?")
-"""A setting that says which token of the text stands for an image or sound."""
+"""A setting that names the token of the text which represents an image or a sound."""
 
 
 def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
@@ -49,7 +49,7 @@ def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
 
 
 def _argument_names(cls: Any, config: Any) -> Iterator[str]:
-    """Return the names of the arguments to pass, in the order of the signature."""
+    """Yield the names of the arguments to pass, in the order of the signature."""
     main = cls.main_input_name
     chosen = {main} if isinstance(main, str) else set(main)
     if not ("input_ids" in chosen and _has_placeholders(config)):

@@ -1,4 +1,4 @@
-"""Build a model from the user's own code: ``file.py:Net(depth=18)``, ``package.module:factory``."""
+"""Build a model from the user's own code (``file.py:Net(depth=18)``), and explain names that are not models."""
 
 from __future__ import annotations
 
@@ -21,6 +21,20 @@ from fxviz._sources.user_code import beside, import_file, import_module, importa
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+NO_CODE = "a state_dict, not a model: build the module, call load_state_dict, and pass the module"
+"""The description of a ``state_dict`` in messages, and what to do with it."""
+
+_MAX_LISTED = 8
+"""Maximum number of names that a message lists."""
+
+_PICKLED = "it contains weights or a pickled module, and fxviz unpickles no modules"
+_CONTENTS = {
+    ".safetensors": "it contains weights, not code",
+    ".onnx": "it contains an ONNX graph, not a PyTorch model",
+    ".h5": "it contains weights, not code",
+}
+"""The content of a file, by suffix; those of other suffixes are pickled."""
 
 
 def source(reference: Reference) -> Source:
@@ -76,7 +90,7 @@ class _Maker:
 
 
 def _check_target(target: Any, reference: Reference, module: ModuleType) -> None:
-    """Refuse what is neither a model nor makes one, or does not take the arguments."""
+    """Refuse a target that neither is a model nor makes one, or that does not take the arguments."""
     from torch import nn
 
     named = f"'{shown(reference.name)}' in '{shown(reference.place)}'"
@@ -106,7 +120,8 @@ def _split(result: Any, reference: Reference) -> tuple[nn.Module, Any]:
 
 
 def _kind(value: Any) -> str:
-    """
+    """Describe a value for a message.
+
     >>> _kind(None), _kind(3), _kind(int)
     ('None', 'a value of type int', 'the class int')
     """
@@ -128,10 +143,6 @@ def _without_memory(inputs: Arguments) -> Arguments:
     return Arguments(args, kwargs)
 
 
-_MAX_LISTED = 8
-"""Maximum number of names that a message lists."""
-
-
 def find(reference: Reference, module: ModuleType) -> Any:
     """Return the object that ``reference`` names in ``module``.
 
@@ -149,7 +160,7 @@ def find(reference: Reference, module: ModuleType) -> Any:
             value = getattr(value, part)
         except AttributeError:
             hint = _near(part, value) or choice(reference, module)
-            raise UsageError(f"no '{shown(part)}' in '{shown(reference.place)}'; {hint}") from None
+            raise UsageError(f"'{shown(reference.place)}' has no '{shown(part)}'; {hint}") from None
     return value
 
 
@@ -168,7 +179,7 @@ def choice(reference: Reference, module: ModuleType) -> str:
 
 
 def candidates(module: ModuleType) -> Iterator[str]:
-    """Return the names of nn.Module classes, then of nn.Module objects, then of functions that ``module`` defines.
+    """Yield the names of nn.Module classes, then of nn.Module objects, then of functions that ``module`` defines.
 
     >>> list(candidates(__import__("fxviz._sources.user_model", fromlist=["find"])))
     ['source', 'find', 'choice', 'candidates', 'check_call', 'refused', 'is_state']
@@ -219,15 +230,6 @@ def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
     return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
 
 
-_PICKLED = "it contains weights or a pickled module, and fxviz unpickles no modules"
-_CONTENTS = {
-    ".safetensors": "it contains weights, not code",
-    ".onnx": "it contains an ONNX graph, not a PyTorch model",
-    ".h5": "it contains weights, not code",
-}
-"""The content of a file, by suffix; those of other suffixes are pickled."""
-
-
 def refused(reference: Reference) -> UsageError:
     """Explain why a file of weights cannot be drawn, and what to name instead.
 
@@ -255,7 +257,3 @@ def is_state(value: Any) -> bool:
         return False
     inner = [item for item in value.values() if isinstance(item, Mapping)]
     return any(isinstance(item, Tensor) for mapping in (value, *inner) for item in mapping.values())
-
-
-NO_CODE = "a state_dict, not a model: build the module, call load_state_dict, and pass the module"
-"""The description of a ``state_dict`` in messages, and what to do with it."""

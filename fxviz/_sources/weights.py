@@ -23,7 +23,7 @@ _FILE = f"name a file: {choice(SUFFIXES)}"
 
 
 def check_weights(model: Reference | nn.Module, weights: str | None, download: bool = False) -> None:
-    """Refuse weights that cannot be loaded, as far as that can be told before torch is imported.
+    """Refuse weights that cannot be loaded, with the checks that need no torch.
 
     Args:
         model: a parsed name, or a module.
@@ -31,8 +31,8 @@ def check_weights(model: Reference | nn.Module, weights: str | None, download: b
         download: whether published weights may be downloaded.
 
     Raises:
-        UsageError: there is no such file, nobody publishes weights for the model, the model is a module of the
-            caller's, or there is nothing to download.
+        UsageError: there is no such file, no library publishes weights for the model, the model is already built, or
+            there is nothing to download.
 
     >>> check_weights(Reference("file", "net.py", "Net"), "best")  # doctest: +ELLIPSIS
     Traceback (most recent call last):
@@ -42,7 +42,7 @@ def check_weights(model: Reference | nn.Module, weights: str | None, download: b
     if weights is None:
         if download:
             raise UsageError(
-                f"nothing to download: name published weights, too ({spelled('weights=NAME', '--weights NAME')})"
+                f"nothing to download: also name published weights ({spelled('weights=NAME', '--weights NAME')})"
             )
         return
     if not isinstance(model, Reference):
@@ -91,7 +91,7 @@ def source_of(model: Reference | nn.Module, weights: str | None = None, download
         download: whether to download published weights that are not on this machine.
 
     Raises:
-        UsageError: there is no such model, or there are no such weights. That they do not fit is found when it is
+        UsageError: there is no such model, or there are no such weights. Whether they fit is checked when the model is
             built.
         FxvizError: the download fails.
     """
@@ -108,7 +108,7 @@ def source_of(model: Reference | nn.Module, weights: str | None = None, download
 
 
 def _filled(source: Source, state: Callable[[bool], dict[str, object]], weights: str) -> Source:
-    """Return a source whose modules hold the weights; a module that others hold is left alone."""
+    """Return a source whose modules hold the weights; a module that others hold is copied first."""
 
     def build(allocate: bool) -> Built:
         built = source.build(allocate)

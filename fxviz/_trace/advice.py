@@ -1,4 +1,4 @@
-"""Advise on the next step after a failure: one rule for each kind of failure; the first that applies counts."""
+"""Advise on the next step after a failure: there is a rule for each kind, and the first that applies is used."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fxviz._trace.arguments import bound, fits, signature
 from fxviz._trace.failures import Stop
 
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
-"""The message of torch where batch norm has a single value to take the mean of."""
+"""The message of torch if batch norm has only one value to average."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Situation:
     Attributes:
         model: the model that ran.
         given: its arguments.
-        assumed: whether nobody chose those arguments.
+        assumed: whether the user passed no arguments, so that these were assumed.
         options: the options of the run.
         stop: the place where it stopped.
     """
@@ -54,7 +54,7 @@ def next_step(situation: Situation) -> str:
     >>> stop = Stop(ValueError("no"), Failure("raise_1", "ValueError: no", "", "Net"), ran=True)
     >>> image = Arguments((TensorInfo((1, 3, 224, 224), "float32"),))
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, True, TraceOptions(), stop))))
-    no inputs were given, so a 1×3×224×224 image was assumed: say with inputs=... what forward(input) takes
+    no inputs were given, so a 1×3×224×224 image was assumed: use inputs=... to pass what forward(input) takes
     >>> print(UsageError(next_step(Situation(nn.Linear(8, 8), image, False, TraceOptions(), stop))))
     partial=True returns what ran until then
     """
@@ -73,7 +73,7 @@ def _inputs_assumed(situation: Situation) -> str:
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
     taken = f"forward{signature(situation.model)}"
     inputs = spelled("inputs=...", "--input")
-    advice = f"no inputs were given, so a {assumed} image was assumed: say with {inputs} what {taken} takes"
+    advice = f"no inputs were given, so a {assumed} image was assumed: use {inputs} to pass what {taken} takes"
     more = _ids_taken(situation) or _structure_taken(situation)
     return f"{advice}; {more}" if more else advice
 
@@ -127,7 +127,7 @@ def _one_example(situation: Situation) -> str:
 def _unrecordable(situation: Situation) -> str:
     path = situation.stop.unrecordable
     leaf = spelled(f"leaf={path!r}", f"--leaf {path}")
-    return f"{leaf} records that module as one node, without its inside" if path else ""
+    return f"{leaf} records that module as one node, without its contents" if path else ""
 
 
 def _batch_added(situation: Situation) -> str:

@@ -1,4 +1,4 @@
-"""Tell where a run stopped, why, and what to do next."""
+"""Describe where and why a run stopped."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fxviz._trace.tensors import listed, tensors_in
 from fxviz._trace.tracer import Blame, ModelTracer, class_name, getitem, stopped
 
 _MOST_TENSORS = 4
-"""Tensors that a message shows of those that the failed step was called with."""
+"""Maximum number of inputs of the failed step that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Stop:
 
 
 def stop_of(error: BaseException, tracer: ModelTracer, model: nn.Module) -> Stop:
-    """Record where ``error`` ended a run of ``model``: in the tracer's graph, if there is one, and as plain values."""
+    """Describe where ``error`` ended a run of ``model``; record the place in the tracer's graph, if there is one."""
     blame = tracer.blame(error)
     node = tracer.stop(blame) if tracer.begun else ""
     module = blame.module or model
@@ -70,7 +70,7 @@ def _used_as_structure(blame: Blame) -> bool:
 
 
 def _path(module: nn.Module, root: nn.Module, model: nn.Module) -> str:
-    """Return the path in the graph, else in the model; a module that neither lists is named after its class."""
+    """Return the path in the recorded module, else in the model; a module in neither is named after its class."""
     paths = {held: path for holder in (model, root) for path, held in holder.named_modules()}
     return str(paths.get(module, f"<{type(module).__name__}>"))
 

@@ -1,4 +1,4 @@
-"""Hook the tracer into torch. All hooks are undone when their ``with`` block ends, and see the calling thread alone."""
+"""Hook the tracer into torch. A hook affects the calling thread alone, and is removed when its block ends."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ _READS_A_VALUE = ("aten._local_scalar_dense", "aten.equal")
 """Operations that read a number or a truth value from a tensor."""
 
 _MOST_VALUES = 1000
-"""Most values that are guessed in one run: a loop that waits for another value would not end."""
+"""Maximum number of values that are guessed in one run: a loop that waits for another value would not end."""
 
 
 class EndlessGuess(RuntimeError):
-    """Too many values were guessed: a loop seems to wait for one that is never guessed."""
+    """Too many values were guessed, as if a loop waits for a value that is never guessed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -137,7 +137,7 @@ class OperationMeter(TorchDispatchMode):
 
     Attributes:
         beyond: operations that fake tensors could not run, in the order met.
-        guesses: operations whose result was guessed, and how often. Nothing is guessed unless that was asked for.
+        guesses: operations whose result was guessed, and how often; empty unless ``guessing``.
     """
 
     def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
@@ -151,7 +151,7 @@ class OperationMeter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shown = args, kwargs = (args, kwargs or {})
-        if func is torch.ops.prim.device.default:  # asked about a fake tensor: nothing of it is read
+        if func is torch.ops.prim.device.default:  # the device of a fake tensor: no value is read
             return func(*args, **kwargs)
         if func not in _MAKES_LITERAL:
             args, kwargs = swapped(shown, self._stand_ins.of)

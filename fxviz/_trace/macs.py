@@ -1,4 +1,4 @@
-"""Multiply-accumulate operations (MACs) of one aten operation, from torch's own FLOP formulas; 1 MAC = 2 FLOPs.
+"""Count the multiply-accumulate operations (MACs) of an aten operation, with torch's FLOP formulas; 1 MAC = 2 FLOPs.
 
 Source: ``torch/utils/flop_counter.py``. As there, matrix products, convolutions and attention count; additions, norms,
 activations and data movement are 0. Products that have no formula there (with a vector, inside fused recurrent layers)

@@ -168,9 +168,8 @@ def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> s
     reason = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
     children = [f"{options.root}.{name}" for name, _ in root.named_children()]
     if isinstance(root, (nn.ModuleList, nn.ModuleDict)) and children:
-        return (
-            f"{reason}, which only holds others: choose {', '.join(children[:4])}{', ...' if len(children) > 4 else ''}"
-        )
+        more = ", ..." if len(children) > 4 else ""
+        return f"{reason}, which is only a container: choose {', '.join(children[:4])}{more}"
     hint = f": it may with {spelled('train=True', '--train')}"
     return f"{reason} in {'training' if options.train else 'eval'} mode{'' if options.train else hint}"
 
@@ -261,16 +260,16 @@ def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
         return f"{type(root).__name__} cannot be one node as a whole: name modules inside it, by path or class"
     inside = [(path, type(module).__name__) for path, module in root.named_modules() if path]
     near = _near(name, dict.fromkeys([*(path for path, _ in inside), *(cls for _, cls in inside)]))
-    return f"{type(root).__name__} has no module of path or class '{name}'{near}"
+    return f"{type(root).__name__} has no module with the path or class '{name}'{near}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    """Suggest the names that look alike, else the first ones."""
+    """Suggest similar names, else the first ones."""
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3)
     if near:
         return f"; did you mean {', '.join(near)}?"
-    return f"; there are {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; it has none"
+    return f"; it has {', '.join(known[:8])}{', ...' if len(known) > 8 else ''}" if known else "; it has none"
 
 
 _KINDS: dict[str, NodeKind] = {

@@ -26,7 +26,7 @@ from fxviz._trace.tracer import class_name
 _DEFAULTS = TraceOptions()
 
 _LIBRARIES = r"(torch|torchvision|timm|transformers|fxviz)(\.|$)"
-"""Libraries whose announcements of future changes are not for the user."""
+"""Libraries whose warnings of future changes do not concern the user."""
 
 _OURS = r"fxviz(\.|$)"
 """The model's calls pass through fxviz: warnings that torch attributes to its lines do not concern the user."""
@@ -41,7 +41,7 @@ class _Attempt:
         options: the options of the run, with the device on which it really ran.
         method: how it ran.
         recording: the recording of the run.
-        obstacle: why the model did not run for real in the end, "" if nothing prevented it.
+        obstacle: the reason why the model could not run for real; "" if there is none.
     """
 
     model: nn.Module
@@ -73,7 +73,7 @@ def trace_module(
         info: the origin of the model, for the graph.
         options: how it is run.
         rebuild: builds the same model with memory; called only if the model must run for real.
-        assumed: whether nobody chose the inputs, so that they may be the cause of a failure.
+        assumed: whether the user passed no inputs, so that those assumed may be the cause of a failure.
 
     Returns:
         The graph with all facts that only the run can tell; parameters are not counted yet, skips not found.
@@ -117,7 +117,8 @@ def _attempt(
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
         return replace(
-            attempt, obstacle="its code asks for values that fake tensors do not have: give it memory to run for real"
+            attempt,
+            obstacle="its code asks for values that fake tensors lack: give its parameters memory to run for real",
         )
     options = replace(options, device=home)
     return _Attempt(model, options, "real", record(model, given, options))
@@ -133,7 +134,7 @@ def _memory_lacking(model: nn.Module) -> str:
 
 
 def _memory() -> int | None:
-    """Return the bytes of memory in this machine, None where the system does not tell."""
+    """Return the bytes of memory in this machine; None if they cannot be found out."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
@@ -170,7 +171,7 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Ignore the log of operations that fail on fake tensors, and announcements of future changes."""
+    """Ignore the log of operations that fail on fake tensors, and warnings of future changes."""
     with silenced(FAKE_TENSOR_LOGGER), ignored_warnings(FutureWarning, _LIBRARIES), ignored_warnings(module=_OURS):
         yield
 

@@ -45,7 +45,7 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
         Seconds by the name of the node, rounded to nanoseconds.
 
     Raises:
-        TimingError: a step cannot be run by itself, or returns something else than in the model.
+        TimingError: a step cannot be run by itself, or returns other tensors than in the model.
 
     >>> from fxviz._trace.record import record
     >>> model, options = nn.Sequential(nn.Linear(4, 2)), TraceOptions(device="cpu")
@@ -137,7 +137,7 @@ class _Replay(fx.Interpreter):
     def __init__(self, model: nn.Module, recording: Recording, clock: _Clock) -> None:
         super().__init__(recording.tracer.root, graph=recording.graph)
         self._refused = partial(_refusal, model, recording)
-        self.extra_traceback = False  # an error keeps its own words
+        self.extra_traceback = False  # keep the message of an error as it is
         self._constants = recording.tracer.constants
         self._clock = clock
 
@@ -184,7 +184,7 @@ class _Rehearsal(_Replay):
         return result
 
     def _check_sources(self, n: fx.Node) -> None:
-        """Refuse an argument that is a node here and was no tensor in the model."""
+        """Refuse an argument that is a node of the graph, but was not a tensor in the model."""
         for source in n.all_input_nodes:
             value = self.env[source]
             if value is None:
@@ -223,8 +223,8 @@ def _check_arguments(model: nn.Module, recording: Recording) -> None:
 
 
 def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str) -> TimingError:
-    """Return the error for a step that cannot be timed; its module may be, as a whole."""
+    """Return the error for a step that cannot be timed; it advises to time its module as a whole."""
     path = recording.tracer.scopes[node.meta["scope"]].path
     leaf, time = spelled(f"leaf={path!r}", f"--leaf {path}"), spelled("time=True", "--time")
-    whole = f", or take {path} as one node with {leaf}" if path else ""
+    whole = f", or record {path} as one node with {leaf}" if path else ""
     return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out {time}{whole}")

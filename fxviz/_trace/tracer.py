@@ -1,8 +1,8 @@
-"""Record a ``torch.fx.Graph`` while a model runs once, on tensors that have shapes and, as a rule, no values.
+"""Record a ``torch.fx.Graph`` while a model runs once, usually on tensors that have shapes and no values.
 
 The tracer keeps the extension points of ``torch.fx.Tracer`` (``is_leaf_module``, ``path_of_module``, ``call_module``,
-``create_node``, ``create_arg``). The model sees tensors instead of proxies, fake ones as a rule, so ``len``, ``bool``,
-shapes and branches simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call of Python code into
+``create_node``, ``create_arg``). The model sees (fake) tensors instead of proxies, so that ``len``, ``bool``, shapes
+and branches simply work. Three hooks feed the tracer: a ``TorchFunctionMode`` sees each call of Python code into
 torch, the patched ``nn.Module.__call__`` tells module paths, and a ``TorchDispatchMode`` counts MACs and notes which
 parameters are read.
 """
@@ -342,7 +342,7 @@ def _is_sequence(module: nn.Module) -> bool:
 
 
 def _alias(tensor: Tensor) -> Tensor:
-    """Return another view of the same memory, to distinguish the output of a step from its input."""
+    """Return another view of the same memory, which distinguishes the output of a step from its input."""
     alias: Tensor = torch.ops.aten.alias.default(tensor)
     return alias
 
@@ -380,14 +380,14 @@ def _is_method(func: Callable[..., Any]) -> bool:
 
 
 def writes_by_name(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> bool:
-    """Return whether a call is in place by its name: a fake value written to a real tensor leaves its version."""
+    """Return whether a call is in place by its name: a fake value written to a real tensor keeps its version."""
     if not args or not isinstance(args[0], Tensor) or name == "requires_grad_":
         return False
     return name in _IN_PLACE_DUNDERS or (name.endswith("_") and not name.endswith("__") and _is_method(func))
 
 
 def returns_nothing_new(result: Any, inputs: list[Tensor]) -> bool:
-    """Return whether ``x.contiguous()``, ``x.to(...)``, ``F.dropout(x, training=False)`` had nothing to do."""
+    """Return whether a call only returned its first tensor (``x.contiguous()``, ``F.dropout(x, training=False)``)."""
     return bool(inputs) and result is inputs[0]
 
 
@@ -406,7 +406,7 @@ def written(func: Callable[..., Any], name: str, args: tuple[Any, ...]) -> tuple
 
 
 FAILURES = (Exception, SystemExit)
-"""Exceptions that count as failures of the model's code. Anything else (Ctrl-C) does not come from it."""
+"""Exceptions that count as failures of the model's code; others (Ctrl-C) do not come from it."""
 
 
 @dataclass(frozen=True)

@@ -174,7 +174,7 @@ def _convert(module: nn.Module, loaded: set[str], dtype: Any) -> None:
 
 
 def _floating(module: nn.Module) -> Iterator[Place]:
-    """Return all parameters and buffers, including those that are not saved."""
+    """Yield all parameters and buffers, including those that are not saved."""
     from torch.nn.parameter import is_lazy
 
     for path, part in module.named_modules():
@@ -222,7 +222,7 @@ def fit(state: Mapping[str, Any], own: Set[str]) -> Fit:
 
 
 def _parts(state: Mapping[str, Any], place: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Return the mappings in a checkpoint that contain tensors, outer ones first."""
+    """Yield the mappings in a checkpoint that contain tensors, outer ones first."""
     if tensors := {name: value for name, value in state.items() if not isinstance(value, Mapping)}:
         yield place, tensors
     for name, value in state.items():
@@ -254,7 +254,8 @@ def _prefix(tensors: Mapping[str, Any], own: Set[str]) -> str:
 
 
 def _prefixes(name: str) -> Iterator[str]:
-    """
+    """Yield all prefixes of a name that end at a dot, the empty one first.
+
     >>> list(_prefixes("model.fc.weight"))
     ['', 'model.', 'model.fc.']
     """
