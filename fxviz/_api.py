@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxviz._graph import ArchGraph
-from fxviz._graph.errors import UsageError, require_torch, shown
+from fxviz._graph.errors import UsageError, require_torch, shown, spelled
 from fxviz._graph.options import RenderOptions, TraceOptions, unknown_keyword
 from fxviz._graph.values import Information
 from fxviz._render.figure import Figure, figure_of
@@ -66,6 +66,8 @@ def _takes(*options: type[TraceOptions] | type[RenderOptions]) -> Callable[[_Fun
 
 def _options(kind: type[_Options], keywords: Mapping[str, Any], options: _Options | None = None) -> _Options:
     """Return the options that the keywords set, on top of those given as a value."""
+    if options is not None and not isinstance(options, kind):
+        raise UsageError(f"invalid options {shown(repr(options))}: must be a {kind.__name__}")
     names = {each.name for each in fields(kind)}
     known = {name: value for name, value in keywords.items() if name in names}
     return kind(**known) if options is None else replace(options, **known)
@@ -113,7 +115,7 @@ def traced(
     model: Reference | nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
 ) -> ArchGraph:
     """Build and run a model, and annotate its graph; arguments as for :func:`trace`, the name parsed."""
-    _check_inputs(inputs)
+    _check_inputs(inputs, kwargs)
     from fxviz._analysis import annotate
     from fxviz._sources import check_weights, source_of
 
@@ -263,7 +265,9 @@ def compare(*models_or_graphs: Model, **options: Unpack[TraceKeywords]) -> Compa
     from fxviz._report.comparison import compare as compared
 
     if len(models_or_graphs) < 2:
-        raise UsageError("nothing to compare: pass two models or more")
+        is_list = len(models_or_graphs) == 1 and isinstance(models_or_graphs[0], (list, tuple))
+        hint = ", one by one: compare(a, b)" if is_list else ""
+        raise UsageError(f"nothing to compare: pass two models or more{hint}")
     how = _options(TraceOptions, options)
     return compared([graph_of(each, None, None, how) for each in models_or_graphs])
 
@@ -314,6 +318,8 @@ def info(model: str | Path) -> Information:
     >>> info("resnet18").params
     11689512
     """
+    if not isinstance(model, (str, Path)):
+        raise UsageError(f"no information on {shown(repr(model))}: pass a model's name or the path of a saved graph")
     return information_of(parse(model))
 
 
@@ -344,6 +350,8 @@ def list_models(pattern: str | None = None) -> list[str]:
     """
     from fxviz._sources import names
 
+    if pattern is not None and not isinstance(pattern, str):
+        raise UsageError(f"invalid pattern {shown(repr(pattern))}: must be a string")
     return names(pattern)
 
 
@@ -362,10 +370,10 @@ def graph_of(
     named = parse(model) if isinstance(model, (str, Path)) else model
     is_saved = isinstance(named, Reference) and named.is_graph
     if is_saved or isinstance(named, ArchGraph):
-        beside = {"inputs": inputs, "kwargs": kwargs}
+        beside = {spelled("inputs", "--input"): inputs, "kwargs": kwargs}
         how = [*(name for name, value in beside.items() if value is not None), *given(options)]
         if how:
-            _check_inputs(inputs)
+            _check_inputs(inputs, kwargs)
             which = f"'{named}'" if is_saved else "the graph"
             listed = " and ".join(filter(None, (", ".join(how[:-1]), how[-1])))
             them = "it" if len(how) == 1 else "them"
@@ -377,8 +385,13 @@ def graph_of(
     return traced(named, inputs, kwargs, options)
 
 
-def _check_inputs(inputs: Any) -> None:
+def _check_inputs(inputs: Any, kwargs: Any) -> None:
     """Refuse a value that was meant for another parameter."""
+    if kwargs is not None and not isinstance(kwargs, Mapping):
+        raise UsageError(
+            f"the third argument is a dict of forward's keyword arguments, not {shown(repr(kwargs))}: "
+            "pass several inputs as one tuple, options by name"
+        )
     if isinstance(inputs, (RenderOptions, TraceOptions)):
         raise UsageError(
             f"the second argument is the model's inputs: pass options={type(inputs).__name__}(...) by name"

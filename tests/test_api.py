@@ -25,7 +25,7 @@ def test_without_inputs_the_message_says_what_was_assumed_and_what_forward_takes
     assert "'return (x * scale).view(-1, 7, 11)': RuntimeError: " in str(caught.value)
     assert str(caught.value).endswith(
         "; no inputs were given, so a 1×3×224×224 image was assumed: "
-        "say with inputs=... what forward(x, /, scale=2.0, *, shift=None) takes"
+        "use inputs=... to pass what forward(x, /, scale=2.0, *, shift=None) takes"
     )
     assert isinstance(caught.value.__cause__, RuntimeError)
 

@@ -101,7 +101,7 @@ def test_a_wrong_call_is_one_line_without_torch(
 @pytest.mark.parametrize("text", ["", "[]", '{"graph": {}}', '{"graph": {"schema": "fxviz.graph/1"}}', "not json"])
 def test_a_file_that_is_no_graph(fxviz: Call, in_tmp: Path, text: str) -> None:
     Path("bad.json").write_text(text)
-    refused(fxviz("render", "bad.json", "-o", "out.svg"), "cannot read 'bad.json'", "fxviz trace MODEL -o bad.json")
+    refused(fxviz("render", "bad.json", "-o", "out.svg"), "cannot read 'bad.json'", "fxviz trace MODEL -o FILE.json")
     assert os.listdir(in_tmp) == ["bad.json"]
 
 

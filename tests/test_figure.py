@@ -122,7 +122,7 @@ def test_forms_without_a_layout_ask_for_none(tiny: ArchGraph, tmp_path: Path, mo
         ({"direction": "up"}, "invalid direction 'up': choose TB or LR"),
         (
             {"direction": "LR", "style": "ledger"},
-            "a ledger runs from top to bottom: choose the style graph for the direction LR",
+            "a ledger runs from top to bottom: choose style='graph' for direction='LR'",
         ),
         ({"depth": 0}, "invalid depth 0: must be a whole number, 1 or greater"),
         ({"engine": "/no/dot"}, "unknown layout engine '/no/dot'"),

@@ -45,7 +45,7 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "invalid model '': the name is empty; 'fxviz list' shows all names"),
+        ("", "invalid model '': the name is empty; fxviz.list_models() shows all names"),
         (" resnet18", "invalid model ' resnet18': the name begins or ends with white space; remove it"),
         (
             "net.py\x00:N",

@@ -276,7 +276,7 @@ def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyP
     graph = fxviz.trace(Descending(), torch.ones(2, 8))
     assert (graph.trace.method, ops(graph)) == ("real", ["x", "sum", "gt", "sub", "sum", "gt", "Linear", "output"])
     with pytest.raises(
-        TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*; .*: give its parameters memory"
+        TraceError, match=r"at .*test_own_models.py:\d+, '.*': EndlessGuess: 20 values .*: give its parameters memory"
     ):
         fxviz.trace(Descending().to("meta"), ROWS)
 

@@ -6,6 +6,7 @@ import inspect
 import pickle
 import re
 import typing
+from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
@@ -122,13 +123,13 @@ def test_an_unknown_keyword_gets_a_near_one() -> None:
     [
         ({"theme": "sepia"}, "invalid theme 'sepia': choose auto, light or dark"),
         ({"style": "tree"}, "invalid style 'tree': choose auto, ledger or graph"),
-        ({"color_by": "flops"}, "invalid metric 'flops': choose params, macs, activations or time"),
+        ({"color_by": "flops"}, "invalid color_by 'flops': choose params, macs, activations or time"),
         ({"direction": "UP"}, "invalid direction 'UP': choose TB or LR"),
         ({"depth": 0}, "invalid depth 0: must be a whole number, 1 or greater"),
         ({"batch": 0}, "invalid batch 0: must be a whole number, 1 or greater"),
         ({"batch": True}, "invalid batch True: must be a whole number, 1 or greater"),
         ({"device": "gpu"}, "invalid device 'gpu': choose meta, cpu, cuda or cuda:N"),
-        ({"time": True}, "cannot time on the device meta, which computes nothing: choose the device cpu or cuda"),
+        ({"time": True}, "cannot time on meta, which computes nothing: choose device='cpu' or 'cuda'"),
     ],
 )
 def test_an_option_that_cannot_be(options: dict[str, object], said: str) -> None:
@@ -168,3 +169,54 @@ def test_a_repr_is_one_short_line() -> None:
 def test_names_are_listed() -> None:
     assert fxviz.list_models("resnet?8") == ["resnet18"]
     assert typing.get_type_hints(fxviz.list_models)["return"] == list[str]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"train": "no"}, "invalid train 'no': choose True or False"),
+        ({"repeats": 1}, "invalid repeats 1: choose True or False"),
+        ({"leaf": nn.Conv2d}, "invalid leaf <class 'torch.nn.modules.conv.Conv2d'>: must be a string or a list of"),
+        ({"expand": ("0", None)}, "invalid expand ('0', None): must be a string or a list of strings"),
+        ({"root": 5}, "invalid root 5: must be a string"),
+        ({"title": 5}, "invalid title 5: must be a string"),
+        ({"theme": ["dark"]}, "invalid theme ['dark']: choose auto, light or dark"),
+        ({"options": {"theme": "dark"}}, "invalid options {'theme': 'dark'}: must be a RenderOptions"),
+        (
+            {"kwargs": 5},
+            "the third argument is a dict of forward's keyword arguments, not 5: pass several inputs",
+        ),
+    ],
+)
+def test_an_option_of_another_type(options: dict[str, object], said: str) -> None:
+    with pytest.raises(fxviz.UsageError, match=re.escape(said)):
+        fxviz.render(NET, **options)  # type: ignore[arg-type]
+
+
+def test_a_device_of_torch_is_a_device() -> None:
+    assert fxviz.trace(NET, torch.zeros(1, 3, 8, 8), device=torch.device("cpu")).trace.device == "cpu"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: fxviz.trace(5), "cannot trace 5: pass a model name or a torch.nn.Module"),  # type: ignore[arg-type]
+        (
+            lambda: fxviz.trace(nn.Linear),
+            "cannot trace the class Linear: pass a model name or a",
+        ),  # type: ignore[arg-type]
+        (lambda: fxviz.compare([NET, NET]), "pass two models or more, one by one: compare(a, b)"),  # type: ignore[arg-type]
+        (lambda: fxviz.info(NET), "pass a model's name or the path of a saved graph"),  # type: ignore[arg-type]
+        (lambda: fxviz.list_models(5), "invalid pattern 5: must be a string"),  # type: ignore[arg-type]
+        (
+            lambda: fxviz.trace(NET, fxviz.TensorInfo((1, 3, 8, 8), "float33")),
+            "invalid dtype 'float33' of a",
+        ),
+        (lambda: fxviz.trace(NET, fxviz.TensorInfo((1, -3, 8, 8), "float32")), "invalid shape (1, -3, 8, 8) of a"),
+        (lambda: fxviz.render(fxviz.trace(NET)).content(".gif"), "invalid suffix '.gif': choose .svg"),
+        (lambda: fxviz.trace("resnet81"), "fxviz.list_models() shows all names"),
+    ],
+)
+def test_a_wrong_value_says_what_is_allowed(call: Callable[[], object], said: str) -> None:
+    with pytest.raises(fxviz.UsageError, match=re.escape(said)):
+        call()

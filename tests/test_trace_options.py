@@ -130,8 +130,11 @@ def test_a_leaf_may_be_named_by_an_alias_and_as_one_text() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("layr1.0", "ResNet has no module of path or class 'layr1.0'; did you mean layer1.0, layer4.0, layer3.0?"),
-        ("BasicBloc", "ResNet has no module of path or class 'BasicBloc'; did you mean BasicBlock?"),
+        (
+            "layr1.0",
+            "ResNet has no module with the path or class 'layr1.0'; did you mean layer1.0, layer4.0, layer3.0?",
+        ),
+        ("BasicBloc", "ResNet has no module with the path or class 'BasicBloc'; did you mean BasicBlock?"),
         ("ResNet", "ResNet cannot be one node as a whole: name modules inside it, by path or class"),
         ("", "ResNet cannot be one node as a whole: name modules inside it, by path or class"),
     ],
@@ -236,7 +239,7 @@ def test_only_the_first_call_of_a_submodule_counts() -> None:
 def test_paths_of_leaves_start_at_the_submodule() -> None:
     graph = fxviz.trace("resnet18", root="layer1", leaf=["0"])
     assert next((node.op, node.path) for node in graph.nodes if node.kind == "module") == ("BasicBlock", "0")
-    with pytest.raises(UsageError, match=r"Sequential has no module of path or class 'layer1\.0'"):
+    with pytest.raises(UsageError, match=r"Sequential has no module with the path or class 'layer1\.0'"):
         fxviz.trace("resnet18", root="layer1", leaf=["layer1.0"])
 
 
@@ -254,7 +257,7 @@ def test_a_submodule_after_values_that_depend_on_data() -> None:
         (
             ".",
             "Outer has no submodule '.'; "
-            "there are stem, joining, joining.fc, unused, unused.0, unused.1, unused.2, unused.3, ...",
+            "it has stem, joining, joining.fc, unused, unused.0, unused.1, unused.2, unused.3, ...",
         ),
     ],
 )
@@ -280,7 +283,7 @@ class Choosing(nn.Module):
 @pytest.mark.parametrize(
     ("root", "train", "said"),
     [
-        ("layers", False, "'layers' (ModuleList), which only holds others: choose layers.0, layers.1"),
+        ("layers", False, "'layers' (ModuleList), which is only a container: choose layers.0, layers.1"),
         ("head", False, "'head' (Linear) in eval mode: it may with train=True"),
         ("spare", True, "'spare' (Linear) in training mode"),
     ],

@@ -69,7 +69,7 @@ CALLS = {
     "script.py:Net": "cannot import 'script.py' at script.py:1, 'raise SystemExit('bye')': it exited; move the code of a script "
     "under 'if __name__ == \"__main__\":'",
     "broken.pt2": "cannot read 'broken.pt2': it is not an exported program, or is truncated; write it with torch.export.save",
-    "broken.json": "cannot read 'broken.json': it is not valid JSON (...); create it with 'fxviz trace MODEL -o broken.json'",
+    "broken.json": "cannot read 'broken.json': it is not valid JSON (...); graphs are written by 'fxviz trace MODEL -o FILE.json'",
     "weights.pth": "cannot draw 'weights.pth': it contains weights or a pickled module, and fxviz unpickles no modules; name the "
     "class or function that builds the model, 'net.py:Net', and the weights with --weights weights.pth",
     "weights.safetensors": "cannot draw 'weights.safetensors': it contains weights, not code; name the class or function that "
@@ -86,7 +86,7 @@ CALLS = {
     "published ones; name a file: .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
     "resnet18 --weights IMAGENET1K_V9": "resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (...), or name a file",
     "resnet18 --download": "nothing to download: also name published weights (--weights NAME)",
-    "broken.json --weights a.pt": "'broken.json' is traced already: leave out weights, or trace the model again with it",
+    "broken.json --weights a.pt": "'broken.json' is traced already: leave out --weights, or trace the model again with it",
     # what the name leads to
     "net.py:Plain": f"'Plain' in 'net.py' is a class, but not a torch.nn.Module; {CANDIDATES}",
     "net.py:Needs": "'net.py:Needs' needs width, height: write 'net.py:Needs(width=..., height=...)'",
@@ -104,19 +104,19 @@ CALLS = {
     "net.py:Net --input 99999999999x99999999999": "invalid input '99999999999x99999999999': it has more elements than "
     "torch can count; use smaller sizes",
     "net.py:Net --input image=1x3x8x8 --input image=1x3x8x8": "input 'image' is given twice: use each name once",
-    "net.py:Net --batch 0": "invalid batch 0: must be a whole number, 1 or greater",
-    "net.py:Net --batch two": "invalid value for '--batch': ...; see 'fxviz render --help'",
+    "net.py:Net --batch 0": "invalid --batch 0: must be a whole number, 1 or greater",
+    "net.py:Net --batch two": "invalid --batch 'two': must be a whole number",
     "net.py:Net --input 8x3x64x64 --batch 4": "cannot use batch 4: an input has shape (8, 3, 64, 64); make the first size 1, or "
     "omit the batch",
     # options
     "net.py:Net --leaf nope": "Net has no module with the path or class 'nope'; it has conv, head, Conv2d, Linear",
     "net.py:Net --root con": "Net has no submodule 'con'; did you mean conv?",
     "googlenet --root aux1": "GoogLeNet never calls its submodule 'aux1' (InceptionAux) in eval mode: it may with --train",
-    "net.py:Net --depth 0": "invalid depth 0: must be a whole number, 1 or greater",
-    "net.py:Net --device gpu": "invalid device 'gpu': choose meta, cpu, cuda or cuda:N",
+    "net.py:Net --depth 0": "invalid --depth 0: must be a whole number, 1 or greater",
+    "net.py:Net --device gpu": "invalid --device 'gpu': choose meta, cpu, cuda or cuda:N",
     "net.py:Net --device cuda:99": "device 'cuda:99' is not available: torch sees ... GPU(s); use meta or cpu",
-    "net.py:Net --time": "cannot time on the device meta, which computes nothing: choose the device cpu or cuda",
-    "net.py:Net --time --device cpu --partial": "cannot time a partial run: choose either time or partial",
+    "net.py:Net --time": "cannot time on meta, which computes nothing: choose --device cpu or cuda",
+    "net.py:Net --time --device cpu --partial": "cannot time a partial run: choose either --time or --partial",
     "net.py:Net -o out.gif": "cannot write 'out.gif': the suffix must be ...",
     "net.py:Net -o no/out.svg": "cannot write 'no/out.svg': the folder 'no' does not exist",
     "net.py:Net -o /proc/out.svg": "cannot write '/proc/out.svg': cannot create a file in its folder (...)",

@@ -183,6 +183,8 @@ def page_advice(figure: Figure) -> str:
     >>> import fxviz
     >>> page_advice(fxviz.render("densenet121", depth=9))
     'the figure has 186 rows, more than a page holds; --depth 2 fits'
+    >>> page_advice(fxviz.render("densenet121", depth=9, repeats=False))
+    'the figure has 186 rows, more than a page holds; --depth 2 without --no-fold fits'
     >>> page_advice(fxviz.render("densenet121"))
     ''
     """
@@ -192,7 +194,9 @@ def page_advice(figure: Figure) -> str:
     if not options.may_be_large or fitting(view.style, BUDGET)(view):
         return ""
     depth = deepest_fitting(view.graph)
-    fits = "" if depth is None else f"; --depth {depth} fits"
+    others = [flag for flag, used in (("--expand", options.expand), ("--no-fold", not options.repeats)) if used]
+    without = f" without {' and '.join(others)}" if others else ""
+    fits = "" if depth is None else f"; --depth {depth}{without} fits"
     return f"the figure has {len(view.rows)} rows, more than a page holds{fits}"
 
 

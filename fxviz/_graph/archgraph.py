@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fxviz._graph.errors import BadGraphFile, printable, shown
+from fxviz._graph.errors import BadGraphFile, printable, shown, spelled
 from fxviz._graph.files import check_target, write_whole
 from fxviz._graph.index import Index
 from fxviz._graph.saved import graph_attributes, node_attributes, parse, read
@@ -214,9 +214,8 @@ class ArchGraph:
         except OSError as error:
             raise BadGraphFile(f"cannot read '{path}': {error.strerror or error}") from error
         except (ValueError, RecursionError) as error:
-            raise BadGraphFile(
-                f"cannot read '{path}': {error}; create it with 'fxviz trace MODEL -o {path}'"
-            ) from error
+            create = spelled("fxviz.trace(MODEL).save(FILE.json)", "'fxviz trace MODEL -o FILE.json'")
+            raise BadGraphFile(f"cannot read '{path}': {error}; graphs are written by {create}") from error
 
 
 def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:

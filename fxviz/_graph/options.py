@@ -11,7 +11,7 @@ import inspect
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
@@ -261,17 +261,13 @@ class FigureKeywords(RenderKeywords, TraceKeywords, total=False):
     """The keywords of :func:`fxviz.render`: how a model is run, and how its figure is drawn."""
 
 
-def given(options: TraceOptions | RenderOptions) -> dict[str, Any]:
-    """Return the options that differ from their defaults, by name.
+def given(options: TraceOptions | RenderOptions) -> list[str]:
+    """Return the names, as messages spell them, of the options that differ from their defaults.
 
-    >>> given(TraceOptions(device="cpu", leaf=["Attention"]))
-    {'leaf': ('Attention',), 'device': 'cpu'}
+    >>> print(UsageError(", ".join(given(TraceOptions(device="cpu", leaf=["Attention"])))))
+    leaf, device
     """
-    return {
-        each.name: getattr(options, each.name)
-        for each in fields(options)
-        if each.default is MISSING or getattr(options, each.name) != each.default
-    }
+    return [name_in_messages(each) for each in fields(options) if getattr(options, each.name) != each.default]
 
 
 def unknown_keyword(function: str, name: str, known: Sequence[str]) -> TypeError:

@@ -14,7 +14,7 @@ from fxviz._analysis.difference import Difference
 from fxviz._graph import ArchGraph, units
 from fxviz._graph.errors import printable, shown
 from fxviz._graph.files import check_target, write_whole
-from fxviz._graph.options import RenderOptions, Theme
+from fxviz._graph.options import RenderOptions, Theme, check_choice
 from fxviz._render import draw
 from fxviz._render.drawing import Drawing
 from fxviz._render.engine import Picture
@@ -154,6 +154,7 @@ class Figure:
     def content(self, suffix: str, scale: float = 2) -> bytes:
         """Return the content of a file with this suffix, one of ``SUFFIXES``."""
         suffix = suffix.lower()
+        check_choice("suffix", suffix, SUFFIXES)
         content: str | bytes = self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
         return content if isinstance(content, bytes) else content.encode("utf-8")
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from fxviz._graph.errors import UnknownModel, UsageError, shown
+from fxviz._graph.errors import UnknownModel, UsageError, shown, spelled
 from fxviz._sources.own_thread import ignored_warnings
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]
@@ -32,6 +32,9 @@ CHECKPOINTS = (".safetensors", ".pt", ".pth", ".bin", ".ckpt")
 
 WEIGHTS = (*CHECKPOINTS, ".pkl", ".onnx", ".h5")
 """Suffixes of files that hold weights, a pickled module or another framework's model, none of which can be built."""
+
+ALL_NAMES = spelled("fxviz.list_models()", "'fxviz list'")
+"""The way to all names, in messages."""
 
 _LONGEST = 4096
 """Characters: no path is longer."""
@@ -180,7 +183,7 @@ def _check_characters(text: str) -> None:
     if text != text.strip():
         raise UsageError(f"invalid model '{shown(text)}': the name begins or ends with white space; remove it")
     if not text:
-        raise UnknownModel("invalid model '': the name is empty; 'fxviz list' shows all names")
+        raise UnknownModel(f"invalid model '': the name is empty; {ALL_NAMES} shows all names")
 
 
 def _of_library(text: str, *prefixes: str) -> Reference | None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown
+from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown, spelled
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
 from fxviz._sources.reference import Kind, Reference, split_pattern
@@ -57,7 +57,7 @@ def resolve(model: object) -> Source:
     >>> resolve(Reference("library", "torchvision", "resnet81"))
     Traceback (most recent call last):
     ...
-    fxviz._graph.errors.UnknownModel: unknown model 'resnet81': did you mean resnet18, ...? 'fxviz list' shows all names
+    fxviz._graph.errors.UnknownModel: unknown model 'resnet81': did you mean resnet18, ...? ...
     """
     if isinstance(model, Reference):
         require_torch(f"cannot load '{shown(str(model))}': it needs")
@@ -68,7 +68,11 @@ def resolve(model: object) -> Source:
         return Source(type(model).__name__, "python", lambda allocate: Built(model), is_shared=True)
     if is_state(model):
         raise UsageError(f"cannot trace {NO_CODE}")
-    raise UsageError(f"cannot trace a {type(model).__name__}: pass a model name or a torch.nn.Module")
+    if isinstance(model, type):
+        raise UsageError(
+            f"cannot trace the class {model.__name__}: pass a model name or a torch.nn.Module made from it"
+        )
+    raise UsageError(f"cannot trace {shown(repr(model))}: pass a model name or a torch.nn.Module")
 
 
 def _from_library(reference: Reference) -> Source:
@@ -151,9 +155,9 @@ def _unknown(reference: Reference, library: Library) -> str:
     near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
     *first, last = near or [""]
     hint = f"did you mean {', '.join(first)}{' or ' if first else ''}{last}? " if near else ""
-    return (
-        f"unknown model '{shown(name)}': {hint}'{f'fxviz list {prefix}'.strip()}' shows all names{_own_code_hint(name)}"
-    )
+    python = f"fxviz.list_models({prefix!r})" if prefix else "fxviz.list_models()"
+    names = spelled(python, f"'{f'fxviz list {prefix}'.strip()}'")
+    return f"unknown model '{shown(name)}': {hint}{names} shows all names{_own_code_hint(name)}"
 
 
 def _own_code_hint(name: str) -> str:

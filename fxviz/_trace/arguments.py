@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import TraceError, parameters
-from fxviz._sources.inputs import Dummy, describe
+from fxviz._graph.errors import TraceError, UsageError, parameters, shown
+from fxviz._sources.inputs import DTYPES, Dummy, describe
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import tensors_in, with_parts
@@ -47,7 +47,7 @@ def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> T
 
 def _allocate(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
     """Make a tensor of this shape and dtype; a real one holds random numbers, or zeros if they are whole numbers."""
-    dtype = getattr(torch, info.dtype)
+    dtype = _dtype_of(info)
     if fake_mode:
         with fake_mode:
             return torch.empty(info.shape, dtype=dtype, device=device)
@@ -58,6 +58,20 @@ def _allocate(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -
     else:
         values = torch.randint(int(low), int(high), info.shape, generator=generator)
     return values.to(device, dtype)
+
+
+def _dtype_of(info: TensorInfo) -> torch.dtype:
+    """Return the dtype of a description, which must be that of a tensor.
+
+    Raises:
+        UsageError: the shape or the dtype cannot be that of a tensor.
+    """
+    if not isinstance(info.shape, (tuple, list)) or not all(type(size) is int and size >= 0 for size in info.shape):
+        raise UsageError(f"invalid shape {shown(repr(info.shape))} of a TensorInfo: must be a tuple of whole numbers")
+    dtype = getattr(torch, info.dtype, None) if isinstance(info.dtype, str) else None
+    if not isinstance(dtype, torch.dtype):
+        raise UsageError(f"invalid dtype {shown(repr(info.dtype))} of a TensorInfo: choose {', '.join(DTYPES)}")
+    return dtype
 
 
 def signature(model: nn.Module) -> str:
