@@ -47,4 +47,5 @@ def test_inputs_that_were_given_are_not_said_to_be_assumed() -> None:
 def test_an_unknown_device_is_refused(device: Any) -> None:
     with pytest.raises(UsageError) as caught:
         fxviz.trace("resnet18", device=device)
-    assert str(caught.value) == f"invalid device '{device}': choose meta, cpu, cuda or cuda:N"
+    allowed = "choose meta, cpu, cuda or cuda:N" if isinstance(device, str) else "must be a string"
+    assert str(caught.value) == f"invalid device {device!r}: {allowed}"

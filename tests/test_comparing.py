@@ -225,7 +225,7 @@ def test_the_command(tmp_path: Path, fxviz: Call, tiny: ArchGraph) -> None:
         (["tiny.json", "none.json"], "fxviz: cannot read 'none.json': No such file or directory\n"),
         (
             ["tiny.json", "tiny.json", "--batch", "2"],
-            "fxviz: 'tiny.json' is traced already: leave out batch, or trace the model again with it\n",
+            "fxviz: 'tiny.json' is traced already: leave out --batch, or trace the model again with it\n",
         ),
         (
             ["a", "b", "--format", "excel"],

@@ -54,8 +54,8 @@ def test_names_by_pattern(pattern: str, expected: list[str]) -> None:
     ("name", "hint"),
     [
         ("raft_smal", "did you mean raft_small"),
-        ("xyzzy", "unknown model 'xyzzy': 'fxviz list' shows all names"),
-        ("", "invalid model '': the name is empty; 'fxviz list'"),
+        ("xyzzy", r"unknown model 'xyzzy': fxviz.list_models\(\) shows all names"),
+        ("", r"invalid model '': the name is empty; fxviz.list_models\(\)"),
         ("ResNet18", "resnet18"),
     ],
 )

@@ -56,5 +56,5 @@ def test_times_must_have_been_measured() -> None:
 
 
 def test_an_unknown_metric_is_refused_at_once() -> None:
-    with pytest.raises(UsageError, match="invalid metric 'flops': choose params, macs, activations or time"):
+    with pytest.raises(UsageError, match="invalid color_by 'flops': choose params, macs, activations or time"):
         fxviz.RenderOptions(color_by="flops")

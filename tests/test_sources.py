@@ -409,7 +409,7 @@ def test_a_name_that_looks_like_a_module_or_file_is_told_how_to_go_on(write: Cal
             fxviz.trace(model)
         assert (
             str(caught.value)
-            == f"unknown model '{model}': 'fxviz list' shows all names; a class of your own is named '{hint}'"
+            == f"unknown model '{model}': fxviz.list_models() shows all names; a class of your own is named '{hint}'"
         )
 
 

@@ -509,10 +509,10 @@ def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> No
     ("options", "said"),
     [
         (("--format", "xls"), "invalid format 'xls': choose table, markdown, csv, json or latex"),
-        (("--sort", "size"), "invalid sort key 'size': choose params, macs or name"),
-        (("--depth", "0"), "invalid depth 0: must be a whole number, 1 or greater"),
-        (("--top", "0"), "invalid top 0: must be a whole number, 1 or greater"),
-        (("--device", "gpu"), "invalid device 'gpu': choose meta, cpu, cuda or cuda:N"),
+        (("--sort", "size"), "invalid --sort 'size': choose params, macs or name"),
+        (("--depth", "0"), "invalid --depth 0: must be a whole number, 1 or greater"),
+        (("--top", "0"), "invalid --top 0: must be a whole number, 1 or greater"),
+        (("--device", "gpu"), "invalid --device 'gpu': choose meta, cpu, cuda or cuda:N"),
     ],
 )
 def test_what_does_not_fit_is_said_before_the_model_is_looked_for(
@@ -554,5 +554,5 @@ def test_owners_are_saved(resnet18: ArchGraph) -> None:
 
 
 def test_there_is_no_other_order() -> None:
-    with pytest.raises(UsageError, match="invalid sort key 'size'"):
+    with pytest.raises(UsageError, match="invalid sort 'size'"):
         package.summary("resnet18", sort="size")

@@ -347,7 +347,7 @@ def test_rendering_times_too(fxviz: Call, in_tmp: Path) -> None:
 @pytest.mark.parametrize("command", ["trace", "render"])
 @pytest.mark.parametrize("device", [[], ["--device", "meta"]], ids=" ".join)
 def test_what_does_not_compute_is_not_timed(fxviz: Call, in_tmp: Path, command: str, device: list[str]) -> None:
-    said = "fxviz: cannot time on meta, which computes nothing: choose device='cpu' or 'cuda'\n"
+    said = "fxviz: cannot time on meta, which computes nothing: choose --device cpu or cuda\n"
     assert fxviz(command, "resnet18", "--time", *device) == Result(2, "", said)
     assert not list(in_tmp.iterdir())
 

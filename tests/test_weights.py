@@ -721,7 +721,7 @@ def test_published_weights_are_downloaded_when_asked(
 
 
 def test_nothing_is_downloaded_for_a_device_that_is_not_here(hub: Path, fxviz: Call) -> None:
-    with pytest.raises(UsageError, match="invalid --device 'bogus'"):
+    with pytest.raises(UsageError, match="invalid device 'bogus'"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="bogus")
     with pytest.raises(UsageError, match="device 'cuda:99' is not available"):
         trace("squeezenet1_1", weights="DEFAULT", download=True, device="cuda:99")
