@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 
 from conftest import examples, slow
-from fxviz._analysis import find_skips
-from fxviz._graph import ArchGraph, Edge, Node, Skip, TensorInfo
+from fxviz._analysis import find_skips, skips
+from fxviz._graph import SKIP_KINDS, SKIP_NOUNS, ArchGraph, Edge, Node, Skip, TensorInfo
+from fxviz._render import lines, mermaid
 from models import traced
 from random_graphs import Net, graphs, planted_nets
 
@@ -526,3 +527,14 @@ def test_torchvision_truth(name: str, identity: int, projection: int, gate: int,
 def test_residuals_of_other_families(name: str, identity: int, projection: int, resample: int) -> None:
     counts = traced(name).skip_counts
     assert (counts["identity"], counts["projection"], counts["resample"]) == (identity, projection, resample)
+
+
+def test_each_kind_has_an_entry_in_every_table() -> None:
+    """A new kind of skip connection needs one in each of these."""
+    tables = {
+        "preference": skips._PREFERENCE,
+        "nouns": SKIP_NOUNS,
+        "dashes": lines._DASHES,
+        "links of Mermaid": mermaid._LINKS,
+    }
+    assert {name: set(table) for name, table in tables.items()} == dict.fromkeys(tables, set(SKIP_KINDS))

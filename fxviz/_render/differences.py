@@ -8,7 +8,7 @@ from itertools import takewhile
 from typing import Any, Literal, NamedTuple
 
 from fxviz._analysis.difference import ChangeKind, Difference, compared_settings
-from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, Node, SkipKind, units
+from fxviz._graph import RESIDUAL_KINDS, SKIP_KINDS, SKIP_NOUNS, Node, SkipKind, units
 from fxviz._render import wording
 from fxviz._render.text_width import fit, width
 from fxviz._view.view import Altered, Change, Mark, Row, View
@@ -31,7 +31,7 @@ __all__ = [
 
 _SKIPS: dict[str, tuple[SkipKind, ...]] = {
     "skip": RESIDUAL_KINDS,
-    **{SKIP_NOUNS[kind]: (kind,) for kind in ("concat", "gate")},
+    **{SKIP_NOUNS[kind]: (kind,) for kind in SKIP_KINDS if kind not in RESIDUAL_KINDS},
 }
 _AGAINST = " against "
 

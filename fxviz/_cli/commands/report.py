@@ -10,7 +10,7 @@ from fxviz import _api
 from fxviz._cli.messages import reported, spinner, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
 from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
-from fxviz._graph.errors import UnknownModel
+from fxviz._graph.errors import UnknownModel, choice
 from fxviz._report import explain as sentences
 from fxviz._report import tables
 from fxviz._report.summary import SummaryOptions, summarize
@@ -39,9 +39,7 @@ def summary(
 def explain(
     model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
     *,
-    lang: Annotated[
-        str, typer.Option("--lang", metavar="LANG", help=f"{', '.join(sentences.LANGUAGES)}: English or Chinese.")
-    ] = "en",
+    lang: Annotated[str, typer.Option("--lang", metavar="LANG", help=f"{choice(list(sentences.LANGUAGES))}.")] = "en",
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(sentences.FORMS)}.")] = "text",
     run: Run,
     talk: Talk,
