@@ -537,4 +537,4 @@ def test_each_kind_has_an_entry_in_every_table() -> None:
         "dashes": lines._DASHES,
         "links of Mermaid": mermaid._LINKS,
     }
-    assert {name: set(table) for name, table in tables.items()} == dict.fromkeys(tables, set(SKIP_KINDS))
+    assert {name: set(table) for name, table in tables.items()} == {key: set(SKIP_KINDS) for key in tables}
