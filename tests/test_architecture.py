@@ -32,7 +32,7 @@ def test_import_contracts_hold(capsys: pytest.CaptureFixture[str], monkeypatch: 
         ("fxviz._api", {"torch", "networkx", "rich", "numpy"}),
         ("fxviz._sources", {"torch", "torchvision"}),
         ("fxviz._view", {"torch", "torchvision"}),
-        ("fxviz._render.ledger", {"torch", "torchvision"}),
+        ("fxviz._render.style_ledger", {"torch", "torchvision"}),
         ("fxviz._render.engine", {"torch", "torchvision"}),
     ],
 )

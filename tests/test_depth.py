@@ -16,7 +16,7 @@ from fxviz._graph import ArchGraph
 from fxviz._graph.errors import UsageError
 from fxviz._graph.options import RenderOptions
 from fxviz._render.engine import Picture
-from fxviz._render.ledger import draw
+from fxviz._render.style_ledger import draw
 from fxviz._render.wording import what
 from fxviz._view import fold
 from fxviz._view.collapse import level

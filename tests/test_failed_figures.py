@@ -18,7 +18,7 @@ from fxviz._render import palette
 from fxviz._render.bars import SHEET
 from fxviz._render.drawing import Box
 from fxviz._render.engine import Picture
-from fxviz._render.ledger import draw
+from fxviz._render.style_ledger import draw
 from fxviz._render.wording import what
 from fxviz._report import headline
 from fxviz._view import LEVELS, MERGED, Outline, fold, lay_out

@@ -23,7 +23,7 @@ from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._graph.options import Theme
 from fxviz._render.engine import Picture
-from fxviz._render.ledger import draw
+from fxviz._render.style_ledger import draw
 from fxviz._render.text_width import fit, fit_path, width, wrap
 from fxviz._report import headline
 from fxviz._view import fold

@@ -14,7 +14,7 @@ from fxviz._render.bars import SHEET
 from fxviz._render.dot import to_dot
 from fxviz._render.drawing import Box, Cell, Color, Frame, Item, Table, Text
 from fxviz._render.engine import Picture
-from fxviz._render.ledger import draw
+from fxviz._render.style_ledger import draw
 from fxviz._render.text_width import width
 from fxviz._view import fold
 from models import MODELS, figure, folded

@@ -14,7 +14,7 @@ from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Ten
 from fxviz._render.bars import SHEET
 from fxviz._render.drawing import Box, Cell, Drawing, Table
 from fxviz._render.engine import Picture
-from fxviz._render.ledger import draw
+from fxviz._render.style_ledger import draw
 from fxviz._render.wording import what
 from fxviz._report import headline
 from fxviz._view import BUDGET, fold

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from fxviz._graph.options import RenderOptions
-from fxviz._render import cards, ledger
+from fxviz._render import style_graph, style_ledger
 from fxviz._render.drawing import Drawing
 from fxviz._view.view import View, ViewStyle
 
 __all__ = ["draw"]
 
-_STYLES: dict[ViewStyle, Callable[[View, RenderOptions], Drawing]] = {"ledger": ledger.draw, "graph": cards.draw}
+_STYLES: dict[ViewStyle, Callable[[View, RenderOptions], Drawing]] = {
+    "ledger": style_ledger.draw,
+    "graph": style_graph.draw,
+}
 
 
 def draw(view: View, options: RenderOptions) -> Drawing:
