@@ -67,7 +67,7 @@ def _pairs(graph: ArchGraph) -> Iterator[tuple[Node, Node]]:
     """Pair each node that holds parameters with those that compute with them: itself, or the functions that read it."""
     readers: dict[str, list[Node]] = defaultdict(list)
     for node in graph.nodes:
-        if node.kind in ("function", "method") and not is_view(node) and _kind(node, [], ()) != "other":
+        if node.kind in ("function", "method") and not is_view(node) and _kind(node, []) != "other":
             for argument in graph.index.parameters_read(node):
                 readers[argument.id].append(node)
     for node in graph.nodes:
@@ -103,7 +103,7 @@ def _layer(
     shapes = (index.parameters[name].shape for name in names if name in index.parameters)
     weights = sorted(shapes, key=prod, reverse=True)
     first, weight = runners[0], weights[0] if weights else None
-    kind = _kind(first, weights, tuple(names))
+    kind = _kind(first, weights)
     macs = [node.macs for node in runners]
     return Layer(
         path,
@@ -119,7 +119,7 @@ def _layer(
     )
 
 
-def _kind(node: Node, weights: list[tuple[int, ...]], names: tuple[str, ...]) -> Kind:
+def _kind(node: Node, weights: list[tuple[int, ...]]) -> Kind:
     """Return the kind of the layer that a node runs; functions need no weights for it.
 
     A module's kind follows from its settings: other libraries keep torch's names for these in classes of their own.

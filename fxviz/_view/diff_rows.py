@@ -46,7 +46,7 @@ def _is_drawn(outline: Outline, drafts: Drafts, lost: Removed) -> bool:
 
 
 def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
-    above, below = _row_above(outline, drafts, lost), _row_below(outline, drafts, lost)
+    above, below = _row_above(drafts, lost), _row_below(outline, drafts, lost)
     if (row := _row_around(outline, lost, above, below)) is not None:
         return Spot(row)
     behind = () if above is None else _frames(outline, above, lost)
@@ -59,7 +59,7 @@ def _spot(outline: Outline, drafts: Drafts, lost: Removed) -> Spot:
     return Spot(None, len(drafts.rows) - 1 if lost.after else -1)
 
 
-def _row_above(outline: Outline, drafts: Drafts, lost: Removed) -> Draft | None:
+def _row_above(drafts: Drafts, lost: Removed) -> Draft | None:
     """Return the row of the step behind which it stood; None if that is drawn with the input."""
     row = None if lost.after is None else drafts.row(lost.after)
     return row if isinstance(row, Draft) else None
