@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from fxviz._analysis import facts_of
 from fxviz._graph import ArchGraph
 from fxviz._graph.options import check_choice
-from fxviz._report.explain import chinese, english
 from fxviz._report.explain.document import FORMS, Explanation, Section, check_form
 
 __all__ = ["FORMS", "LANGUAGES", "Explanation", "Section", "check_form", "check_language", "explained"]
 
-LANGUAGES = {"en": english.explain, "zh": chinese.explain}
-"""The languages by their codes (https://www.iso.org/iso-639-language-code)."""
+LANGUAGES = {"en": "english", "zh": "chinese"}
+"""The modules of the languages by their ISO 639 codes, each imported when it is used."""
 
 
 def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
@@ -27,7 +25,12 @@ def explained(graph: ArchGraph, lang: str = "en") -> Explanation:
       - It has no weighted layers.
       - It has no parameters.
     """
-    return LANGUAGES[lang](graph, facts_of(graph))
+    from importlib import import_module
+
+    from fxviz._analysis import facts_of
+
+    explanation: Explanation = import_module(f"fxviz._report.explain.{LANGUAGES[lang]}").explain(graph, facts_of(graph))
+    return explanation
 
 
 def check_language(lang: str) -> None:
