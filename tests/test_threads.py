@@ -7,12 +7,14 @@ import io
 import logging
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import TimeoutError as TooLate
 from contextlib import contextmanager
 from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -25,6 +27,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 import fxviz
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import TraceError
+from fxviz._sources import own_thread
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, patched, printing_to_stderr, silenced
 from fxviz._sources.source import empty_parameters
 
@@ -338,3 +341,62 @@ def test_one_thread_waits_for_the_other() -> None:
             order.append("first")
         waiting.result(WAIT)
     assert order == ["first", "second"]
+
+
+# -------------------------------------------------------------------- threads that wait for each other
+
+
+messages: SimpleQueue[str] = SimpleQueue()
+
+
+class WaitsForATrace(nn.Module):
+    """Its forward, or its constructor, waits for a thread that traces another model."""
+
+    def __init__(self, at_once: bool) -> None:
+        super().__init__()
+        if at_once:
+            self.wait()
+
+    def wait(self) -> None:
+        with ThreadPoolExecutor(1) as pool:
+            error = pool.submit(fxviz.trace, nn.Linear(2, 2), torch.zeros(1, 2)).exception(timeout=60)
+        messages.put(str(error))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.wait()
+        return x + 1
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_threads_that_wait_for_each_other_are_refused(monkeypatch: pytest.MonkeyPatch, at_once: bool) -> None:
+    monkeypatch.setattr(own_thread, "_PATIENCE", 0.5)
+    if at_once:
+        with own_thread.one_at_a_time():
+            WaitsForATrace(at_once)
+    else:
+        fxviz.trace(WaitsForATrace(at_once), torch.zeros(1, 2))
+    while True:
+        assert "the thread that is building or tracing one stands still" in messages.get_nowait()
+        if messages.empty():
+            break
+    assert fxviz.trace(nn.Linear(2, 2), torch.zeros(1, 2)).total_params == 6
+
+
+def test_a_thread_waits_as_long_as_the_other_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own_thread, "_PATIENCE", 0.5)
+    with ThreadPoolExecutor(1) as pool, own_thread.one_at_a_time():
+        waiting = pool.submit(fxviz.trace, nn.Linear(2, 2), torch.zeros(1, 2))
+        until = time.monotonic() + 2
+        while time.monotonic() < until:
+            sum(range(1000))
+        assert not waiting.done()
+    assert waiting.result(timeout=60).total_params == 6
+
+
+def test_output_that_another_thread_redirects_meanwhile_is_restored() -> None:
+    before = sys.stdout
+    with own_thread.printing_to_stderr():
+        sys.stdout = io.StringIO()
+        theirs = sys.stdout
+    assert sys.stdout is theirs
+    sys.stdout = before

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
     import logging
 
 _LOCK = threading.RLock()
+_PATIENCE = 20.0
+"""Seconds that the thread with the lock may stand still at one instruction while another thread waits for the lock."""
+
+_POLL = 0.1
+"""Seconds between two looks at the thread with the lock."""
+
+_holder: int | None = None
+"""The thread that holds the lock."""
+
 _forward_runs = False
 """True while a model runs to be traced. Read and written by the thread that holds the lock."""
 
@@ -26,8 +36,12 @@ def one_at_a_time() -> Iterator[None]:
 
     Random numbers and the libraries' settings belong to the process: they are changed and restored under this lock.
 
+    A thread that waits here cannot know whether the thread with the lock waits for it in turn (a forward that waits
+    for a thread that traces, a module that traces while it is imported). So it gives up once that thread stands still.
+
     Raises:
-        UsageError: the calling thread runs a model to trace it, and its forward builds or traces another one.
+        UsageError: the calling thread runs a model to trace it, and its forward builds or traces another one; or the
+            thread with the lock stands still.
 
     >>> with one_at_a_time(), one_at_a_time(), running_forward():
     ...     with one_at_a_time():
@@ -36,12 +50,44 @@ def one_at_a_time() -> Iterator[None]:
     ...
     fxviz.UsageError: cannot build or trace a model inside the forward of a model that is being traced: do it before
     """
-    with _LOCK:
+    global _holder
+    _acquire()
+    before, _holder = _holder, threading.get_ident()
+    try:
         if _forward_runs:
             raise UsageError(
                 "cannot build or trace a model inside the forward of a model that is being traced: do it before"
             )
         yield
+    finally:
+        _holder = before
+        _LOCK.release()
+
+
+def _acquire() -> None:
+    """Wait for the lock as long as the thread that holds it goes on."""
+    seen, since = _position(), time.monotonic()
+    while not _LOCK.acquire(timeout=_POLL):
+        now = _position()
+        if now != seen:
+            seen, since = now, time.monotonic()
+        elif time.monotonic() - since > _PATIENCE:
+            raise UsageError(
+                "cannot build or trace a model now: the thread that is building or tracing one stands still, "
+                "perhaps waiting for this thread; do it before or after"
+            )
+
+
+def _position() -> tuple[int | None, int, int, int]:
+    """Return the thread with the lock, its frame, the instruction in it, and its CPU time in hundredths of a second."""
+    frame = sys._current_frames().get(_holder) if _holder is not None else None
+    if _holder is None or frame is None:
+        return (_holder, 0, 0, 0)
+    cpu = 0.0
+    if sys.platform != "win32" and hasattr(time, "pthread_getcpuclockid"):
+        with suppress(OSError):  # the thread has just ended
+            cpu = time.clock_gettime(time.pthread_getcpuclockid(_holder))
+    return (_holder, id(frame), frame.f_lasti, round(100 * cpu))
 
 
 @contextmanager
@@ -168,9 +214,10 @@ def printing_to_stderr() -> Iterator[None]:
     ...     print("not in this example's output")
     """
     before, owner = sys.stdout, _Owner()
-    sys.stdout = _Output(owner, sys.stderr, before)
+    sys.stdout = ours = _Output(owner, sys.stderr, before)
     try:
         yield
     finally:
         owner.release()
-        sys.stdout = before
+        if sys.stdout is ours:  # else another thread redirects it, and will restore what it found
+            sys.stdout = before
