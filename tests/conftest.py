@@ -33,6 +33,10 @@ from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Ski
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"
+CASES = Path(__file__).parent / "cases"
+"""Small models as other people write them; each file says at its top what is right."""
+
+collect_ignore = ["cases"]
 CI = os.environ.get("CI") == "true"
 
 # Several workers that compute with several threads each wait for one another; torch reads this when it is imported.
