@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -270,6 +271,14 @@ def test_macs_of_operations_that_python_does_not_announce() -> None:
 
 
 def test_macs_of_a_product_without_formula_are_unknown() -> None:
+    class Distances(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.cdist(x, x)
+
+    assert only(traced(Distances(), (torch.rand(2, 8),)), "cdist").macs is None
+
+
+def test_macs_of_a_bilinear_layer_are_those_of_its_two_products() -> None:
     class Twice(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -278,8 +287,38 @@ def test_macs_of_a_product_without_formula_are_unknown() -> None:
         def forward(self, x: Tensor) -> Tensor:
             return self.product(x, x)
 
-    graph = traced(Twice(), (torch.rand(2, 8),))
-    assert only(graph, "Bilinear").macs is None
+    assert only(traced(Twice(), (torch.rand(2, 8),)), "Bilinear").macs == 2 * 3 * 8 * 8 + 2 * 3 * 8
+
+
+def test_macs_of_a_sparse_product_are_those_of_its_stored_values() -> None:
+    class Graph(nn.Module):
+        def forward(self, left: Tensor, right: Tensor) -> Tensor:
+            return left @ right
+
+    sparse, dense = torch.eye(6).to_sparse_csr(), torch.rand(6, 4)
+    assert only(traced(Graph(), (sparse, dense), "cpu"), "matmul").macs == 6 * 4
+
+
+@pytest.mark.parametrize(
+    ("product", "macs"),
+    [
+        (lambda x: torch.outer(x[0], x[1]), 36),
+        (lambda x: torch.kron(x[:2, :2], x), 4 * 36),
+        (lambda x: torch.linalg.vecdot(x, x), 36),
+        (lambda x: torch.addr(x, x[0], x[1]), 36),
+        (lambda x: torch.addbmm(x, x[None], x[None]), 216),
+        (lambda x: torch.conv_tbc(x[None], x[None], x[0]), 216),
+        (lambda x: nn.functional.cosine_similarity(x, x), None),
+        (lambda x: nn.functional.grid_sample(x[None, None], x[None, :, :2, None].expand(1, 6, 2, 2)), None),
+    ],
+)
+def test_macs_of_functions(product: Callable[[Tensor], Tensor], macs: int | None) -> None:
+    class Net(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return product(x)
+
+    graph = traced(Net(), (torch.rand(6, 6),))
+    assert (graph.total_macs, graph.unknown_macs) == ((0, 1) if macs is None else (macs, 0))
 
 
 def test_macs_of_a_transform_are_unknown() -> None:

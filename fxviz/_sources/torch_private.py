@@ -172,6 +172,15 @@ def version_of(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else int(getattr(tensor, "_version", 0))
 
 
+def stored_values(tensor: Tensor) -> int:
+    """Count the values that a sparse tensor stores.
+
+    >>> stored_values(torch.eye(3).to_sparse())
+    3
+    """
+    return int(tensor._nnz())
+
+
 def storage_of(tensor: Tensor) -> int | None:
     """Return a number that two views of the same memory share; None for tensors without storage (sparse, nested).
 

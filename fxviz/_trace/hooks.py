@@ -24,7 +24,7 @@ from fxviz._sources.torch_private import (
     uncompiled,
 )
 from fxviz._trace.fake import fake_of, guess_of, quick
-from fxviz._trace.macs import macs_of
+from fxviz._trace.macs import macs_of, macs_of_call
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 
@@ -56,8 +56,13 @@ class FunctionMode(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if self._tracer.recording and not in_function_transform():
-            return self._tracer.call_function(func, self._stand_ins.call, args, kwargs or {})
-        return self._stand_ins.call(func, *args, **(kwargs or {}))
+            return self._tracer.call_function(func, self._call, args, kwargs or {})
+        return self._call(func, *args, **(kwargs or {}))
+
+    def _call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+        result = self._stand_ins.call(func, *args, **kwargs)
+        self._tracer.meter.add(macs_of_call(getattr(func, "__name__", ""), args, kwargs, result))
+        return result
 
 
 @dataclass
@@ -169,10 +174,14 @@ class OperationMeter(TorchDispatchMode):
                 )
             raise
         macs = macs_of(func, args, kwargs, result)
-        self._macs = None if macs is None or self._macs is None else self._macs + macs
+        self.add(macs)
         if self._tracer.recording:
             self._tracer.operation(func, *shown, result, macs)
         return result
+
+    def add(self, macs: int | None) -> None:
+        """Add MACs to what is being measured; None: they are unknown."""
+        self._macs = None if macs is None or self._macs is None else self._macs + macs
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         try:
