@@ -11,6 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fxviz._graph.errors import UnknownModel, UsageError
+from fxviz._sources.expression import Attribute, Call, Expression, Item
 from fxviz._sources.reference import Reference, parse
 
 # -------------------------------------------------------------------- what is read
@@ -30,11 +31,33 @@ from fxviz._sources.reference import Reference, parse
         (r"C:\x\net.py:Net", Reference("file", r"C:\x\net.py", "Net")),
         ("net.py:Outer.pt2", Reference("file", "net.py", "Outer.pt2")),
         ("net.py:Net()", Reference("file", "net.py", "Net")),
-        ("net.py:Net('a.py:B')", Reference("file", "net.py", "Net", ("a.py:B",))),
+        ("net.py:Net('a.py:B')", Reference("file", "net.py", "Net", (Call(("a.py:B",)),))),
         (
             "package.module:make(-1, x=(2, [None]))",
-            Reference("module", "package.module", "make", (-1,), {"x": (2, [None])}),
+            Reference("module", "package.module", "make", (Call((-1,), {"x": (2, [None])}),)),
         ),
+        (
+            "net.py:Net(Config(depth=2, inner=Inner()), act=torch.nn.GELU, layers=[Layer(1)])",
+            Reference(
+                "file",
+                "net.py",
+                "Net",
+                (
+                    Call(
+                        (Expression("Config", (Call((), {"depth": 2, "inner": Expression("Inner", (Call(),))}),)),),
+                        {"act": Expression("torch.nn.GELU"), "layers": [Expression("Layer", (Call((1,)),))]},
+                    ),
+                ),
+            ),
+        ),
+        ("package:build().encoder", Reference("module", "package", "build", (Call(), Attribute("encoder")))),
+        (
+            "net.py:make(3).blocks[0].fc",
+            Reference("file", "net.py", "make", (Call((3,)), Attribute("blocks"), Item(0), Attribute("fc"))),
+        ),
+        ("net.py:MODELS['small'](3)", Reference("file", "net.py", "MODELS", (Item("small"), Call((3,))))),
+        ("net.py:make()()", Reference("file", "net.py", "make", (Call(), Call()))),
+        ("net.py:N(act=gelu)", Reference("file", "net.py", "N", (Call((), {"act": Expression("gelu")}),))),
         ("torchvision.models:resnet18", Reference("module", "torchvision.models", "resnet18")),
     ],
 )
@@ -64,17 +87,13 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
             "module, as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
         ),
         ("net.py:1", "cannot read 'net.py:1': '1' is not the name of a class or function; write 'net.py:Net'"),
-        ("net.py:N(", "cannot read 'net.py:N(': the parenthesis is not closed, or something follows it; end with ')'"),
+        ("net.py:N(", "cannot read 'net.py:N(': a parenthesis or bracket is not closed; end with ')' or ']'"),
+        (
+            "net.py:N(1)#)",
+            "cannot read 'net.py:N(1)#)': something follows it; end with the last bracket",
+        ),
+        ("net.py:N(1)2", "cannot read 'net.py:N(1)2': the arguments are not Python: invalid syntax"),
         ("net.py:N(1))", "cannot read 'net.py:N(1))': the arguments are not Python: unmatched ')'"),
-        (
-            "net.py:N()()",
-            "cannot read 'net.py:N()()': something follows the arguments; write one pair of parentheses, at the end",
-        ),
-        (
-            "net.py:N(act=gelu)",
-            "cannot read 'net.py:N(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'",
-        ),
-        ("net.py:N(gelu)", "cannot read 'net.py:N(gelu)': gelu is not a literal; a string needs quotes: 'gelu'"),
         (
             "net.py:N(**kw)",
             "cannot read 'net.py:N(**kw)': **kw unpacks an unknown value; write the arguments one by one",
@@ -84,10 +103,21 @@ def test_what_a_name_leads_to(text: str, expected: Reference) -> None:
             "cannot read 'net.py:N(*a)': *a unpacks an unknown value; write the arguments one by one",
         ),
         (
-            "net.py:N(print(1))",
-            "cannot read 'net.py:N(print(1))': print(1) is not a literal; arguments are Python literals (18, 'gelu', "
-            "None, [1, 2]); for anything else, name a function that builds the model",
+            "net.py:N(2 * 3)",
+            "cannot read 'net.py:N(2 * 3)': 2 * 3 is not a literal; arguments are Python literals (18, 'gelu', None, "
+            "[1, 2]), names (torch.nn.GELU) and calls (Config(depth=2)); for anything else, name a function that "
+            "builds the model",
         ),
+        (
+            "net.py:N(().__class__)",
+            "cannot read 'net.py:N(().__class__)': __class__ is Python's own: only names of classes, functions and "
+            "values are looked up",
+        ),
+        (
+            "net.py:N((lambda: 1)())",
+            "cannot read 'net.py:N((lambda: 1)())': lambda: 1 is no name, and no attribute, item or call of one",
+        ),
+        ("net.py:N(C(x=[{1}]))", "cannot read 'net.py:N(C(x=[{1}]))': a set has no order; write a list"),
         ("net.py:N(a=1, a=2)", "cannot read 'net.py:N(a=1, a=2)': a is given twice; write each argument once"),
         ("net.py:N({1})", "cannot read 'net.py:N({1})': a set has no order; write a list"),
         ("net.py:N(...)", "cannot read 'net.py:N(...)': ... is not an argument; write its value"),
@@ -125,7 +155,9 @@ def test_a_long_name_is_cut_in_the_message() -> None:
 
 
 def test_nothing_in_a_name_is_run(capsys: pytest.CaptureFixture[str]) -> None:
-    for text in ("net.py:N(print('ran'))", "net.py:N(x=[print('ran')])", "net.py:N(f'{print(1)}')"):
+    for text in ("net.py:N(print('ran'))", "net.py:N(x=[print('ran')])"):
+        parse(text)
+    for text in ("net.py:N(f'{print(1)}')", "net.py:N(__builtins__['print'](1))", "net.py:N(print.__self__)"):
         with pytest.raises(UsageError):
             parse(text)
     assert capsys.readouterr() == ("", "")
@@ -179,12 +211,17 @@ identifiers = st.from_regex(r"[A-Za-z_][A-Za-z_0-9]{0,8}", fullmatch=True).filte
     lambda name: not iskeyword(name) and name.lower() != "py"  # "a.py" is a file, never a module or a class called "py"
 )
 dotted = st.lists(identifiers, min_size=1, max_size=3).map(".".join)
+values = literals | st.builds(
+    lambda name, args: Expression(name, (Call(tuple(args), {"x": [Expression(name)]}), Item("a"), Attribute("b"))),
+    dotted.filter(lambda name: "__" not in name),
+    st.lists(literals, max_size=2),
+)
 places = st.tuples(st.sampled_from(["file", "module"]), dotted).map(
     lambda pair: (pair[0], f"dir/{pair[1]}.py" if pair[0] == "file" else pair[1])
 )
 
 
-@given(places, dotted, st.lists(literals, max_size=3).map(tuple), st.dictionaries(identifiers, literals, max_size=3))
+@given(places, dotted, st.lists(values, max_size=3).map(tuple), st.dictionaries(identifiers, values, max_size=3))
 @example(("file", "net.py"), "Net", ('it\'s "quoted"', b"\x00", -0.0), {"x": ({"a": [(), -1]},)})
 def test_what_is_written_is_read_again(
     place: tuple[Any, str], name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
@@ -192,7 +229,7 @@ def test_what_is_written_is_read_again(
     kind, where = place
     if kind == "module" and where in ("timm", "transformers"):
         return
-    reference = Reference(kind, where, name, args, kwargs)
+    reference = Reference(kind, where, name, (Call(args, kwargs),) if args or kwargs else ())
     again = parse(str(reference))
     assert repr(again) == repr(reference)
     assert again == reference

@@ -54,9 +54,9 @@ CALLS = {
     # how a model is named
     "net.py": f"name a class or function in 'net.py': {CANDIDATES}",
     "net.py:": "missing name after 'net.py:': write the class or function, as in 'net.py:Net'",
-    "net.py:Net(3": "cannot read 'net.py:Net(3': the parenthesis is not closed, or something follows it; end with ')'",
-    "net.py:Net(act=gelu)": "cannot read 'net.py:Net(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'",
-    "net.py:Net(open('x'))": "cannot read 'net.py:Net(open('x'))': open('x') is not a literal; ...",
+    "net.py:Net(3": "cannot read 'net.py:Net(3': a parenthesis or bracket is not closed; end with ')' or ']'",
+    "net.py:Net(act=gelu)": "'net.py' has no 'gelu'; a string needs quotes: 'gelu'",
+    "net.py:Net(open('x'))": "'net.py' has no 'open'; names are looked up in 'net.py', or written in full (torch.nn.GELU)",
     "resnet18(num_classes=10)": "invalid model 'resnet18(num_classes=10)': only a class or function takes arguments; name its file or "
     "module, as in 'net.py:Net(18)' or 'torchvision.models:resnet18(num_classes=10)'",
     # what the file holds

@@ -1,20 +1,19 @@
 """Parse the name of a model, on a command line and in Python: ``resnet18``, ``net.py:Net(depth=18)``, ``program.pt2``.
 
-A name is parsed once, to a :class:`Reference`, and never run: arguments are Python literals.
+A name is parsed once, to a :class:`Reference`. Python never evaluates it: arguments are literals, and names and calls
+that are looked up one by one (:mod:`fxviz._sources.expression`).
 """
 
 from __future__ import annotations
 
-import ast
-import cmath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from fxviz._graph.errors import UnknownModel, UsageError, shown, spelled
-from fxviz._sources.own_thread import ignored_warnings
+from fxviz._sources.expression import Attribute, Call, Step, Unreadable, steps_after
 
 Kind = Literal["library", "module", "file", "program", "graph", "weights"]
 """What a name refers to: a library's model, own code (module or file), a program, a saved graph, a file of weights."""
@@ -39,9 +38,6 @@ ALL_NAMES = spelled("fxviz.list_models()", "'fxviz list'")
 _LONGEST = 4096
 """Characters: no path is longer."""
 
-_BITS = 64
-"""The largest number of bits of an integer among the arguments."""
-
 _FILE = re.compile(r"(?P<place>.*?\.py)(?P<colon>:(?P<rest>.*))?", re.IGNORECASE)
 _MODULE = re.compile(r"(?P<place>[^:(]*):(?P<rest>.*)")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -57,24 +53,23 @@ class Reference:
         place: the library, the dotted module, or the path of the file.
         name: the name in the library, or of the class, function or module in the file ("Outer.Inner"); "" if there is
             none.
-        args, kwargs: the arguments of the class or function.
+        steps: the steps from what is named to the model: a call, an attribute or item of its result.
         text: the name as it was written; "" if it was not parsed from text.
 
-    >>> str(Reference("file", "net.py", "Net", (18,), {"act": "gelu"}))
+    >>> str(Reference("file", "net.py", "Net", (Call((18,), {"act": "gelu"}),)))
     "net.py:Net(18, act='gelu')"
     """
 
     kind: Kind
     place: str
     name: str = ""
-    args: tuple[Any, ...] = ()
-    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    steps: tuple[Step, ...] = ()
     text: str = field(default="", compare=False, repr=False)
 
     @property
     def called(self) -> str:
         """Return the name without the place: "Net(18, act='gelu')"."""
-        return self.name + (written(self.args, self.kwargs) if self.args or self.kwargs else "")
+        return self.name + "".join(map(str, self.steps))
 
     @property
     def is_graph(self) -> bool:
@@ -90,12 +85,14 @@ class Reference:
     def stem(self) -> str:
         """Return the name of a file for the model's figure or graph, without suffix.
 
-        >>> [parse(text).stem for text in ("net.py:Net(depth=18)", "timm:resnet50", "out/resnet18.json")]
-        ['Net', 'timm_resnet50', 'resnet18']
+        >>> [parse(text).stem for text in ("net.py:Net(depth=18).body[0]", "timm:resnet50", "out/resnet18.json")]
+        ['Net.body.0', 'timm_resnet50', 'resnet18']
         """
         if self.kind in ("graph", "program", "weights"):
             return Path(self.place).stem
-        name = self.name if self.runs_own_code else str(self)
+        looks = [step for step in self.steps if not isinstance(step, Call)]
+        path = [step.name if isinstance(step, Attribute) else str(step.key) for step in looks]
+        name = ".".join([self.name, *path]) if self.runs_own_code else str(self)
         return re.sub(r"[^\w.-]+", "_", name or Path(self.place).stem)
 
     def __str__(self) -> str:
@@ -111,22 +108,22 @@ def parse(name: str | Path) -> Reference:
 
     Args:
         name: "resnet18", "timm:NAME", "transformers:TYPE", "file.py:NAME", "package.module:NAME", the last two with
-            arguments in parentheses if needed, "program.pt2", or "graph.json".
+            arguments in parentheses if needed and with attributes and items after them, "program.pt2", or "graph.json".
 
     Raises:
         UnknownModel: it is empty, or of no such form.
-        UsageError: a part of it is missing or no Python literal.
+        UsageError: a part of it is missing or cannot be read.
 
     >>> parse("timm:resnet50")
-    Reference(kind='library', place='timm', name='resnet50', args=(), kwargs={})
-    >>> parse("models/net.py:Net(depth=18)")
-    Reference(kind='file', place='models/net.py', name='Net', args=(), kwargs={'depth': 18})
+    Reference(kind='library', place='timm', name='resnet50', steps=())
+    >>> parse("net.py:Net(Config(depth=18))")
+    Reference(kind='file', place='net.py', name='Net', steps=(Call(args=(Config(depth=18),), kwargs={}),))
     >>> parse("transformers:bert/config.json").is_graph, parse("out/resnet18.JSON").is_graph
     (False, True)
-    >>> parse("net.py:Net(act=gelu)")
+    >>> parse("net.py:Net(18")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: cannot read 'net.py:Net(act=gelu)': gelu is not a literal; a string needs quotes: act='gelu'
+    fxviz.UsageError: cannot read 'net.py:Net(18': a parenthesis or bracket is not closed; end with ')' or ']'
     """
     text = str(name)
     _check_characters(text)
@@ -231,8 +228,9 @@ def _of_torchvision(text: str) -> Reference:
 
 
 def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
-    """Parse the name and the arguments after the colon."""
-    name, opening, inside = rest.partition("(")
+    """Parse the name after the colon, and the steps after it; ``Net()`` is ``Net``, which is called in any case."""
+    opening = min((found for mark in "([" if (found := rest.find(mark)) >= 0), default=len(rest))
+    name = rest[:opening]
     if not rest:
         raise UsageError(f"missing name after '{shown(text)}': write the class or function, as in '{shown(text)}Net'")
     if not all(part.isidentifier() for part in name.split(".")):
@@ -240,100 +238,8 @@ def _with_name(kind: Kind, place: str, rest: str, text: str) -> Reference:
             f"cannot read '{shown(text)}': '{shown(name)}' is not the name of a class or function; "
             f"write '{shown(place)}:Net'"
         )
-    if not opening:
-        return Reference(kind, place, name)
     try:
-        args, kwargs = arguments(opening + inside)
-    except NotLiteral as error:
+        steps = steps_after(rest[opening:]) if opening < len(rest) else ()
+    except Unreadable as error:
         raise UsageError(f"cannot read '{shown(text)}': {error}") from None
-    return Reference(kind, place, name, args, kwargs)
-
-
-class NotLiteral(Exception):
-    """An argument that is not a literal; the message names it, and what to write instead."""
-
-
-def arguments(text: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Parse the positional and keyword arguments in ``text``, which begins with the opening parenthesis.
-
-    Raises:
-        NotLiteral: an argument is no literal, or the text is no list of arguments.
-
-    >>> arguments("(18, act='gelu')")
-    ((18,), {'act': 'gelu'})
-    """
-    call = _call(text)
-    for argument in call.args:
-        if isinstance(argument, ast.Starred):
-            raise NotLiteral(f"{_source(argument)} unpacks an unknown value; write the arguments one by one")
-    for keyword in call.keywords:
-        if keyword.arg is None:
-            raise NotLiteral(f"**{_source(keyword.value)} unpacks an unknown value; write the arguments one by one")
-    names = [str(keyword.arg) for keyword in call.keywords]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise NotLiteral(f"{twice} is given twice; write each argument once")
-    values = [_value(keyword.value, f"{name}=") for name, keyword in zip(names, call.keywords, strict=True)]
-    return tuple(_value(argument, "") for argument in call.args), dict(zip(names, values, strict=True))
-
-
-def written(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    """Write arguments as :func:`arguments` reads them.
-
-    >>> written((18, None), {"act": "gelu"})
-    "(18, None, act='gelu')"
-    """
-    return f"({', '.join([*map(repr, args), *(f'{name}={value!r}' for name, value in kwargs.items())])})"
-
-
-def _call(text: str) -> ast.Call:
-    if not text.endswith(")"):
-        raise NotLiteral("the parenthesis is not closed, or something follows it; end with ')'")
-    try:
-        with ignored_warnings():  # a backslash in a text
-            call = ast.parse(f"f{text}", mode="eval").body
-    except SyntaxError as error:
-        raise NotLiteral(f"the arguments are not Python: {shown(error.msg)}") from None
-    except UnicodeEncodeError:
-        raise NotLiteral("the arguments are not Unicode") from None
-    except (MemoryError, RecursionError):
-        raise NotLiteral("the arguments are nested too deeply") from None
-    if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-        raise NotLiteral("something follows the arguments; write one pair of parentheses, at the end")
-    return call
-
-
-def _value(node: ast.expr, name: str) -> Any:
-    try:
-        value = ast.literal_eval(node)
-    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
-        raise NotLiteral(f"{_source(node)} is not a literal; {_advice(node, name)}") from None
-    for part in ast.walk(node):
-        _check_part(part)
-    return value
-
-
-def _check_part(part: ast.AST) -> None:
-    """Refuse what cannot be written back: sets have no order, and Python writes no infinity or very long integer."""
-    if isinstance(part, (ast.Set, ast.Call)):
-        raise NotLiteral("a set has no order; write a list")
-    value = part.value if isinstance(part, ast.Constant) else None
-    if value is ...:
-        raise NotLiteral("... is not an argument; write its value")
-    if isinstance(value, int) and value.bit_length() > _BITS:
-        raise NotLiteral(f"an integer has at most {_BITS} bits")
-    if isinstance(value, (float, complex)) and not cmath.isfinite(value):
-        raise NotLiteral("a number is too large for a float")
-
-
-def _advice(node: ast.expr, name: str) -> str:
-    if isinstance(node, ast.Name):
-        return f"a string needs quotes: {name}'{shown(node.id)}'"
-    literals = "arguments are Python literals (18, 'gelu', None, [1, 2])"
-    return f"{literals}; for anything else, name a function that builds the model"
-
-
-def _source(node: ast.expr) -> str:
-    try:
-        return shown(ast.unparse(node))
-    except (ValueError, RecursionError):
-        return "an argument"
+    return Reference(kind, place, name, () if steps == (Call(),) else steps)

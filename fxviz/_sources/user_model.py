@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
@@ -13,9 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import UsageError, parameters, shown, spelled
-from fxviz._sources.inputs import Arguments, describe, is_required
-from fxviz._sources.reference import CHECKPOINTS, Reference, written
+from fxviz._graph.errors import UsageError, shown, spelled
+from fxviz._sources.calls import Names, check_call, described, near
+from fxviz._sources.expression import Call, Step, expressions_in
+from fxviz._sources.inputs import Arguments, describe
+from fxviz._sources.reference import CHECKPOINTS, Reference
 from fxviz._sources.source import Built, Source, made
 from fxviz._sources.user_code import beside, import_file, import_module, importable, own_code
 
@@ -45,32 +46,43 @@ def source(reference: Reference) -> Source:
     Raises:
         UsageError: there is no such file or name, its code failed, or it does not return a model.
 
-    >>> source(Reference("module", "torch.nn", "Linear", (4, 2))).build(False).module
+    >>> source(Reference("module", "torch.nn", "Linear", (Call((4, 2)),))).build(False).module
     Linear(in_features=4, out_features=2, bias=True)
     """
     from torch import nn
 
     in_file = reference.kind == "file"
     module = import_file(reference.place) if in_file else import_module(reference)
-    with own_code(f"cannot find '{shown(str(reference))}'"):
-        target = find(reference, module)
-    _check_target(target, reference, module)
     importing = partial(beside, Path(reference.place).absolute().parent) if in_file else partial(importable, Path.cwd())
+    names = Names(module, reference.place)
+    before, later = _split_at_call(reference.steps)
+    with own_code(f"cannot find '{shown(str(reference))}'"), importing():
+        target = names.after(find(reference, module), reference.name, before)
+        for expression in expressions_in(later):
+            names.find(expression)
+    named = reference.name + "".join(map(str, before))
+    _check_target(target, named, later, names, reference)
     if isinstance(target, nn.Module):
         return Source(
             reference.called, reference.place, lambda allocate: Built(target), running=importing, is_shared=True
         )
-    maker = _Maker(reference, target, importing)
-    is_shared = not isinstance(target, type)  # a function may return a module that lives on
+    maker = _Maker(reference, lambda: names.after(target, named, later or (Call(),)), importing)
+    is_shared = not isinstance(target, type) or len(later) > 1  # a function may return a module that lives on
     return Source(reference.called, reference.place, maker.build, importing, is_shared=is_shared, maker=target)
+
+
+def _split_at_call(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Split steps into those that only look something up, and those from the first call on."""
+    first = next((place for place, step in enumerate(steps) if isinstance(step, Call)), len(steps))
+    return steps[:first], steps[first:]
 
 
 @dataclass(frozen=True)
 class _Maker:
-    """Calls the user's class or function."""
+    """Calls the user's class or function, and takes the steps after it."""
 
     reference: Reference
-    target: Callable[..., Any]
+    make: Callable[[], Any]
     importing: Callable[[], AbstractContextManager[None]]
 
     def build(self, allocate: bool) -> Built:
@@ -86,26 +98,30 @@ class _Maker:
 
     def _call(self, allocate: bool) -> Any:
         with own_code(f"cannot build '{shown(str(self.reference))}'"), self.importing():
-            return made(lambda: self.target(*self.reference.args, **self.reference.kwargs), allocate)
+            return made(self.make, allocate)
 
 
-def _check_target(target: Any, reference: Reference, module: ModuleType) -> None:
+def _check_target(target: Any, name: str, later: tuple[Step, ...], names: Names, reference: Reference) -> None:
     """Refuse a target that neither is a model nor makes one, or that does not take the arguments."""
     from torch import nn
 
-    named = f"'{shown(reference.name)}' in '{shown(reference.place)}'"
+    named = f"'{shown(name)}' in '{shown(reference.place)}'"
     if isinstance(target, nn.Module):
-        if reference.args or reference.kwargs:
-            bare = f"{reference.place}:{reference.name}"
+        if later:
+            bare = f"{reference.place}:{name}"
             raise UsageError(f"{named} is a module, not a class, and takes no arguments: write '{shown(bare)}'")
         return
     if is_state(target):
         raise UsageError(f"{named} is {NO_CODE}")
-    if isinstance(target, type) and not issubclass(target, nn.Module):
-        raise UsageError(f"{named} is a class, but not a torch.nn.Module; {choice(reference, module)}")
+    if isinstance(target, type) and not issubclass(target, nn.Module) and len(later) < 2:
+        raise UsageError(f"{named} is a class, but not a torch.nn.Module; {choice(reference, names.module)}")
     if not callable(target):
-        raise UsageError(f"{named} is {_kind(target)}, not a class or function; {choice(reference, module)}")
-    check_call(target, reference)
+        raise UsageError(f"{named} is {described(target)}, not a class or function; {choice(reference, names.module)}")
+    check_call(target, _first_call(later), name, names)
+
+
+def _first_call(steps: tuple[Step, ...]) -> Call:
+    return next((step for step in steps if isinstance(step, Call)), Call())
 
 
 def _split(result: Any, reference: Reference) -> tuple[nn.Module, Any]:
@@ -115,19 +131,10 @@ def _split(result: Any, reference: Reference) -> tuple[nn.Module, Any]:
     pair = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
     if isinstance(pair[0], nn.Module):
         return pair
-    returned = NO_CODE if is_state(result) else f"{_kind(result)}: return a torch.nn.Module, or a pair (module, inputs)"
+    returned = (
+        NO_CODE if is_state(result) else f"{described(result)}: return a torch.nn.Module, or a pair (module, inputs)"
+    )
     raise UsageError(f"'{shown(str(reference))}' returned {returned}")
-
-
-def _kind(value: Any) -> str:
-    """Describe a value for a message.
-
-    >>> _kind(None), _kind(3), _kind(int)
-    ('None', 'a value of type int', 'the class int')
-    """
-    if value is None:
-        return "None"
-    return f"the class {value.__name__}" if isinstance(value, type) else f"a value of type {type(value).__name__}"
 
 
 def _without_memory(inputs: Arguments) -> Arguments:
@@ -144,7 +151,7 @@ def _without_memory(inputs: Arguments) -> Arguments:
 
 
 def find(reference: Reference, module: ModuleType) -> Any:
-    """Return the object that ``reference`` names in ``module``.
+    """Return the object that ``reference`` names in ``module``, before any of its steps.
 
     Raises:
         UsageError: it has no such name, or the reference has none; the message lists the names that it has.
@@ -159,14 +166,9 @@ def find(reference: Reference, module: ModuleType) -> Any:
         try:
             value = getattr(value, part)
         except AttributeError:
-            hint = _near(part, value) or choice(reference, module)
+            hint = near(part, value) or choice(reference, module)
             raise UsageError(f"'{shown(reference.place)}' has no '{shown(part)}'; {hint}") from None
     return value
-
-
-def _near(name: str, holder: Any) -> str:
-    near = difflib.get_close_matches(name, [known for known in dir(holder) if not known.startswith("_")], n=1)
-    return f"did you mean {near[0]}?" if near else ""
 
 
 def choice(reference: Reference, module: ModuleType) -> str:
@@ -182,7 +184,7 @@ def candidates(module: ModuleType) -> Iterator[str]:
     """Yield the names of nn.Module classes, then of nn.Module objects, then of functions that ``module`` defines.
 
     >>> list(candidates(__import__("fxviz._sources.user_model", fromlist=["find"])))
-    ['source', 'find', 'choice', 'candidates', 'check_call', 'refused', 'is_state']
+    ['source', 'find', 'choice', 'candidates', 'refused', 'is_state']
     """
     from torch import nn
 
@@ -191,43 +193,6 @@ def candidates(module: ModuleType) -> Iterator[str]:
     yield from (name for name, value in own.items() if isinstance(value, type) and issubclass(value, nn.Module))
     yield from (name for name, value in public.items() if isinstance(value, nn.Module))
     yield from (name for name, value in own.items() if inspect.isfunction(value))
-
-
-def check_call(target: Callable[..., Any], reference: Reference) -> None:
-    """Refuse arguments that do not fit.
-
-    Raises:
-        UsageError: arguments are missing or unexpected.
-
-    >>> def make(depth, *, act): ...
-    >>> check_call(make, Reference("file", "net.py", "make", (), {"act": "gelu"}))
-    Traceback (most recent call last):
-    ...
-    fxviz.UsageError: 'net.py:make' needs depth: write 'net.py:make(act='gelu', depth=...)'
-    """
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):
-        return  # code in C checks its arguments itself
-    try:
-        bound = signature.bind_partial(*reference.args, **reference.kwargs)
-    except TypeError as error:
-        raise UsageError(f"cannot call '{shown(str(reference))}': {error}; it takes {parameters(signature)}") from None
-    required = {name: parameter for name, parameter in signature.parameters.items() if is_required(parameter)}
-    if missing := [parameter for name, parameter in required.items() if name not in bound.arguments]:
-        names = ", ".join(parameter.name for parameter in missing)
-        raise UsageError(
-            f"'{reference.place}:{reference.name}' needs {names}: write '{_completed(reference, missing)}'"
-        )
-
-
-def _completed(reference: Reference, missing: list[inspect.Parameter]) -> str:
-    """Format the reference with a placeholder for each missing argument."""
-    given = written(reference.args, reference.kwargs)[1:-1]
-    places = [
-        "..." if parameter.kind is parameter.POSITIONAL_ONLY else f"{parameter.name}=..." for parameter in missing
-    ]
-    return f"{reference.place}:{reference.name}({', '.join([given, *places] if given else places)})"
 
 
 def refused(reference: Reference) -> UsageError:
