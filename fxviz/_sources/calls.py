@@ -96,7 +96,7 @@ class Names:
     def _is_beside(self, name: str) -> bool:
         """Return whether a module lies in the folder of the user's module."""
         file = getattr(self.module, "__file__", None)
-        return bool(file) and any((Path(file).parent / each).exists() for each in (f"{name}.py", name))
+        return file is not None and any((Path(file).parent / each).exists() for each in (f"{name}.py", name))
 
 
 def near(name: str, holder: Any) -> str:
@@ -224,7 +224,7 @@ def _object_for(parameter: inspect.Parameter, target: Any, module: ModuleType) -
 
 def _namespace(target: Any, name: str) -> str | None:
     """Write an object with the attributes that the code of ``target`` reads from a parameter; None if it reads none."""
-    code = target.__init__ if isinstance(target, type) else target
+    code = target.__init__ if isinstance(target, type) else target  # type: ignore[misc]
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(code)))
     except (OSError, TypeError, SyntaxError):

@@ -114,7 +114,8 @@ def path_to(text: str) -> tuple[str, tuple[str | int, ...]]:
     """
     tree = _tree(f"f{text}" if text.startswith("[") else text, "it is")
     dotted, steps = _flat(tree)
-    name, *keys = dotted.split(".")
+    name, *inner = dotted.split(".")
+    keys: list[str | int] = [*inner]
     for step in steps:
         key = step.name if isinstance(step, Attribute) else step.key if isinstance(step, Item) else None
         if not isinstance(key, str) and (type(key) is not int or key < 0):
