@@ -56,7 +56,7 @@ class Net:
         """Add a call of a leaf module; those in ``LAYERS`` own a parameter, or read the one that is ``tied``."""
         uses: tuple[str, ...] = (tied,) if tied else ()
         if op in LAYERS and not tied:
-            uses = (f"{op.lower()}_{len(self.nodes)}.weight",)
+            uses = (f"{op.lower()}{len(self.nodes)}.weight",)
             self.parameters.append(Parameter(uses[0], (8, 8), "float32", True))
         return self._add(op.lower(), "module", op, sources, shape, uses=uses, macs=LAYERS.get(op, 0))
 

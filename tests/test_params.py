@@ -1,12 +1,15 @@
-"""Each parameter counts once, at the first node that reads it."""
+"""Each parameter counts once: at the layer that owns it, else at the first node that reads it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
+import fxviz
 from fxviz._analysis import count_params
 from fxviz._graph import ArchGraph
 from random_graphs import Net, graphs
@@ -26,6 +29,20 @@ def test_a_weight_read_as_a_tensor_counts_where_it_is_read() -> None:
     stream, token = net.input(), net.parameter((1, 8))
     net.call("add", stream, token)
     assert [node.params for node in count_params(net.graph()).nodes] == [0, 8, 0]
+
+
+def test_a_weight_that_is_rescaled_before_its_layer_runs_counts_at_the_layer() -> None:
+    class Rescaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.norm = nn.Linear(8, 8), nn.LayerNorm(8)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.fc.weight.div_(2)
+            return self.norm(self.fc(x))
+
+    graph = fxviz.trace(Rescaled(), torch.zeros(1, 8))
+    assert {node.path: node.params for node in graph.nodes if node.params} == {"fc": 72, "norm": 16}
 
 
 def test_a_name_twice_in_one_node_is_not_shared() -> None:

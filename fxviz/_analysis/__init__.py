@@ -44,10 +44,12 @@ def annotate(graph: ArchGraph) -> ArchGraph:
 
 
 def count_params(graph: ArchGraph) -> ArchGraph:
-    """Count each parameter at the first node that reads it; later readers name it in ``shared``.
+    """Count each parameter once, and name it in ``shared`` of all other nodes that read it.
 
-    So the nodes' ``params`` add up to the parameters that the trace reads, however often a layer is called or a weight
-    is tied. A name in ``uses`` that is not among the graph's parameters counts nothing.
+    It counts at the first call of the module that owns it, if that module is a node, else at the first node that reads
+    it. So a weight that the model's code rescales, before its layer runs, counts at the layer. The nodes' ``params``
+    add up to the parameters that the trace reads. A name in ``uses`` that is not among the graph's parameters counts
+    nothing.
 
     >>> from fxviz._graph import ModelInfo, Parameter, Scope, TraceInfo
     >>> first = Node("fc", "module", "Linear", "fc", uses=("fc.weight", "fc.bias"))
@@ -60,18 +62,22 @@ def count_params(graph: ArchGraph) -> ArchGraph:
     >>> [(node.params, node.shared) for node in graph.nodes]
     [(20, ()), (0, ('fc.weight', 'fc.bias'))]
     """
-    uncounted = {parameter.name: parameter.size for parameter in graph.parameters}
-    listed = frozenset(uncounted)
-    return graph.with_nodes(tuple(_with_params(node, uncounted, listed) for node in graph.nodes))
+    readings = [(name, node) for node in graph.nodes for name in node.uses]
+    owners = [(name, node) for name, node in readings if node.kind == "module" and name.rpartition(".")[0] == node.path]
+    places: dict[str, str] = {}
+    for name, node in (*owners, *readings):
+        places.setdefault(name, node.id)
+    sizes = {parameter.name: parameter.size for parameter in graph.parameters}
+    return graph.with_nodes(tuple(_with_params(node, places, sizes) for node in graph.nodes))
 
 
-def _with_params(node: Node, uncounted: dict[str, int], listed: frozenset[str]) -> Node:
-    """Return a node with its share of the parameters, which are taken out of ``uncounted``."""
+def _with_params(node: Node, places: dict[str, str], sizes: dict[str, int]) -> Node:
+    """Return a node with the parameters that count there; ``places`` are the nodes at which they count, by name."""
     if not node.uses:
         return replace(node, params=0, shared=()) if node.params or node.shared else node
-    names = tuple(name for name in dict.fromkeys(node.uses) if name in listed)
-    shared = tuple(name for name in names if name not in uncounted)
-    return replace(node, params=sum(uncounted.pop(name, 0) for name in names), shared=shared)
+    names = tuple(name for name in dict.fromkeys(node.uses) if name in sizes)
+    shared = tuple(name for name in names if places[name] != node.id)
+    return replace(node, params=sum(sizes[name] for name in names if places[name] == node.id), shared=shared)
 
 
 def facts_of(graph: ArchGraph) -> Facts:

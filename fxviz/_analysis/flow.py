@@ -49,7 +49,8 @@ class Activations:
         sources: dict[str, tuple[str, ...]] = {}
         for name, node in self.node.items():
             read = tuple(dict.fromkeys(source for source in self._arguments(name) if source in sources))
-            made_from_activations = bool(read) and node.kind not in ("parameter", "output") and not makes_constant(node)
+            reads_values = node.kind == "module" or not makes_constant(node.op)
+            made_from_activations = bool(read) and node.kind not in ("parameter", "output") and reads_values
             if node.kind == "input" or made_from_activations:
                 sources[name] = read
         return sources

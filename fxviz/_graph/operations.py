@@ -30,6 +30,7 @@ _CONSTANTS = _words(
     """zeros zeroslike ones oneslike full fulllike empty emptylike rand randlike randn randnlike newzeros newones
     newempty newfull newtensor arange linspace eye"""
 )
+_SHAPED_AS = _words("expandas viewas reshapeas resizeas typeas to sumtosize")
 _CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
 _VIEWS = _CUTS | _words(
     """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint
@@ -189,6 +190,15 @@ def turns(node: Node) -> bool:
     return _plain(node) in _TURNS
 
 
+def resamples(node: Node) -> bool:
+    """Return whether a node pools or interpolates.
+
+    >>> [resamples(Node("n", "function", op, "")) for op in ("avg_pool2d", "interpolate", "relu")]
+    [True, True, False]
+    """
+    return _has(_plain(node), _RESAMPLERS)
+
+
 def is_passing(node: Node) -> bool:
     """Return whether a node returns its input in eval mode: dropout, identity, stochastic depth.
 
@@ -278,13 +288,22 @@ def _computes(node: Node, name: str) -> bool:
     return bool(node.macs) or "fft" in name or (node.kind == "module" and bool(node.uses) and not is_light)
 
 
-def makes_constant(node: Node) -> bool:
-    """Return whether the result does not depend on the values read: ``zeros_like`` reads only a tensor's shape.
+def makes_constant(op: str) -> bool:
+    """Return whether the result of a function does not depend on the values that it reads, only on their shape.
 
-    >>> makes_constant(Node("z", "function", "zeros_like", "")), makes_constant(Node("r", "method", "relu_", ""))
+    >>> makes_constant("zeros_like"), makes_constant("relu_")
     (True, False)
     """
-    return node.kind != "module" and _plain(node) in _CONSTANTS
+    return plain_name(op) in _CONSTANTS
+
+
+def takes_shape_of(op: str) -> bool:
+    """Return whether a function reads values of its first argument alone, and of a second one only the shape or dtype.
+
+    >>> takes_shape_of("expand_as"), takes_shape_of("add")
+    (True, False)
+    """
+    return plain_name(op) in _SHAPED_AS
 
 
 def cuts(node: Node) -> bool:

@@ -44,7 +44,7 @@ class TensorInfo:
 
     @property
     def is_floating(self) -> bool:
-        return "float" in self.dtype
+        return "float" in self.dtype or "complex" in self.dtype
 
 
 @dataclass(frozen=True)

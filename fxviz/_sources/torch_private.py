@@ -5,12 +5,12 @@ No other file of fxviz names them; ``tests/test_architecture.py`` checks that.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from fxviz._graph.errors import FxvizError
 
@@ -242,6 +242,25 @@ def uncompiled(module: nn.Module) -> Any:
 
 
 # ------------------------------------------------------------------ files
+
+
+def erase(graph: fx.Graph, nodes: Sequence[fx.Node]) -> None:
+    """Erase the latest nodes of a graph and free their names, which else count on (``add_7`` after ``add_2``).
+
+    >>> graph = fx.Graph()
+    >>> erase(graph, [graph.call_function(torch.relu), graph.call_function(torch.relu)])
+    >>> graph.call_function(torch.relu).name
+    'relu'
+    """
+    names = getattr(graph, "_graph_namespace", None)
+    for node in reversed(nodes):
+        graph.erase_node(node)
+        if names is not None:
+            base, _, number = node.name.rpartition("_")
+            names._used_names.discard(node.name)
+            names._base_count.pop(node.name, None)
+            if number.isdigit() and base in names._base_count:
+                names._base_count[base] = int(number) - 1
 
 
 def archive_reader(file: Any) -> Any:

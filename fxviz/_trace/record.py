@@ -323,8 +323,10 @@ def _parameter(name: str, tensor: nn.Parameter, owners: Mapping[str, str]) -> Pa
 
 
 def _edges(node: fx.Node) -> Iterator[Edge]:
+    """Yield an edge for each argument whose values a node depends on."""
     for slot, source in _sources("", (node.args, node.kwargs)):
-        yield Edge(source.name, node.name, slot)
+        if source in node.meta["reads"]:
+            yield Edge(source.name, node.name, slot)
 
 
 def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import torch
@@ -126,10 +126,16 @@ class Bindings:
     def __init__(self) -> None:
         self._bindings: dict[int, _Binding] = {}
         self._writers: dict[int, fx.Node] = {}
+        self._changed: list[tuple[int, int | None]] = []
+
+    def __len__(self) -> int:
+        """Return how often a tensor was bound so far."""
+        return len(self._changed)
 
     def bind(self, tensor: Tensor, node: fx.Node) -> None:
         """Remember that ``tensor`` is the result of ``node`` from now on."""
         self._bindings[id(tensor)] = _Binding(tensor, node, version_of(tensor))
+        self._changed.append((id(tensor), None))
 
     def node_of(self, tensor: Tensor) -> fx.Node | None:
         """Return the node that made ``tensor``, None if no recorded step did."""
@@ -142,6 +148,7 @@ class Bindings:
         if storage is not None:
             self._writers[storage] = node
         self.bind(tensor, node)
+        self._changed.append((id(tensor), storage))
 
     def pending_write(self, tensor: Tensor) -> fx.Node | None:
         """Return the node that changed the memory of ``tensor`` through another view since it was bound, if any."""
@@ -151,3 +158,18 @@ class Bindings:
         binding.version = version_of(tensor)
         writer = self._writers.get(storage_of(tensor) or 0)
         return writer if writer is not binding.node else None
+
+    def replace(self, nodes: Collection[fx.Node], node: fx.Node, since: int) -> None:
+        """Put one node in the place of several, to which tensors were bound ``since`` that many bindings.
+
+        Parameters and other tensors that no step made are unbound: they are read anew.
+        """
+        for identity, storage in self._changed[since:]:
+            binding = self._bindings.get(identity)
+            if binding is not None and binding.node in nodes:
+                if binding.node.op == "get_attr":
+                    del self._bindings[identity]
+                else:
+                    binding.node = node
+            if storage is not None and self._writers.get(storage) in nodes:
+                self._writers[storage] = node

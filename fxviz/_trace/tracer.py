@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -21,7 +22,8 @@ from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import version_of
+from fxviz._sources.torch_private import erase, version_of
+from fxviz._trace.steps import acts_as_one_step, merged_facts, read_for_values
 from fxviz._trace.tensors import Bindings, tensors_in
 
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
@@ -32,7 +34,8 @@ class ModelTracer(fx.Tracer):
     """Writes the graph of one run.
 
     The ``meta`` of each node holds ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``,
-    ``uses`` (parameter names), ``macs`` (None: unknown), and ``module`` for calls of leaf modules.
+    ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``reads`` (the nodes
+    whose values it depends on, not only their shapes), and ``varies`` (whether it depends on the values of an input).
 
     Attributes:
         scopes: the calls of modules with children, in the order they began.
@@ -48,6 +51,7 @@ class ModelTracer(fx.Tracer):
         self.begun = self.finished = False
         self._bindings = Bindings()
         self._calls: Counter[str] = Counter()
+        self._steps: list[fx.Node] = []
         self._current = 0
         self._quiet = 1
         self._blame: Blame | None = None
@@ -171,6 +175,7 @@ class ModelTracer(fx.Tracer):
     ) -> fx.Node:
         node = self.create_node(kind, target, args, kwargs)
         scope = self.scopes[self._current]
+        self._steps.append(node)
         node.meta = {
             "outputs": tuple(describe(tensor) for tensor in tensors_in(result)),
             "scope": scope.id,
@@ -178,8 +183,10 @@ class ModelTracer(fx.Tracer):
             "call": scope.call,
             "uses": (),
             "macs": 0,
+            "reads": read_for_values(node, facts["op"]),
             **facts,
         }
+        node.meta["varies"] = kind == "placeholder" or any(source.meta["varies"] for source in node.meta["reads"])
         return node
 
     # ---------------------------------------------------------------- functions
@@ -279,12 +286,10 @@ class ModelTracer(fx.Tracer):
     # ---------------------------------------------------------------- modules
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Return whether a module is one node: it has no children, or torch takes its children as one operation."""
+        """Return whether a module is one node: an operation of torch's own, or a subclass with the same ``forward``."""
         if m is self.root:
             return False
-        if isinstance(m, _LEAF_CLASSES):
-            return True
-        return not isinstance(m, _CONTAINERS) and all(name == "parametrizations" for name, _ in m.named_children())
+        return isinstance(m, _LEAF_CLASSES) or (_is_childless(m) and _has_forward_of_torch(m))
 
     def path_of_module(self, mod: nn.Module) -> str:
         """Return the dotted path; a module that is not registered anywhere in the model is named after its class."""
@@ -302,16 +307,49 @@ class ModelTracer(fx.Tracer):
         if m in self._leaves or self.is_leaf_module(m, path):
             facts = {"op": type(m).__name__, "path": path, "call": call, "module": m}
             return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
+        if _is_childless(m):
+            return self._call_childless(m, forward, args, kwargs, call)
+        return self._call_scope(m, path, call, partial(forward, *args, **kwargs))
+
+    def _call_scope(self, m: nn.Module, path: str, call: int, run: Callable[[], Any]) -> Any:
         outer = self._current
         self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, _is_sequence(m)))
         self._current = len(self.scopes) - 1
         try:
-            return forward(*args, **kwargs)
+            return run()
         except FAILURES as error:
             self.blame(error, m)
             raise
         finally:
             self._current = outer
+
+    def _call_childless(
+        self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: int
+    ) -> Any:
+        """Run a module of the user's own without children, and make one node of it if it acts as one step."""
+        path = self.path_of_module(m)
+        with self.quiet():
+            inputs = list(tensors_in((args, kwargs)))
+            versions = [version_of(tensor) for tensor in inputs]
+            graph_args, graph_kwargs = self.create_arg(args), self.create_arg(kwargs)
+        scopes, steps, bound = len(self.scopes), len(self._steps), len(self._bindings)
+        result = self._call_scope(m, path, call, partial(forward, *args, **kwargs))
+        with self.quiet():
+            inside = self._steps[steps:]
+            results = {node for tensor in tensors_in(result) if (node := self._bindings.node_of(tensor)) is not None}
+            if not acts_as_one_step(inside, results, scopes):
+                return result
+            del self.scopes[scopes:], self._steps[steps:]
+            facts = {"op": type(m).__name__, "path": path, "call": call, "module": m, **merged_facts(inside, results)}
+            for each in inside:
+                self.constants.pop(str(each.target), None)
+            erase(self.graph, inside)
+            node = self._record("call_module", path, graph_args, graph_kwargs, result, **facts)
+            self._bindings.replace(set(inside), node, bound)
+            changed = [
+                tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version
+            ]
+            return self._bind_result(node, result, inputs, changed)
 
     def _call_leaf(self, step: Step, forward: Callable[..., Any]) -> Any:
         with self.quiet():
@@ -335,6 +373,18 @@ class ModelTracer(fx.Tracer):
 def class_name(module: nn.Module) -> str:
     """Return the class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
     return f"{type(module).__module__}.{type(module).__qualname__}"
+
+
+def _is_childless(module: nn.Module) -> bool:
+    return not isinstance(module, _CONTAINERS) and all(
+        name == "parametrizations" for name, _ in module.named_children()
+    )
+
+
+def _has_forward_of_torch(module: nn.Module) -> bool:
+    """Return whether torch wrote the module's code, also by inheritance; torchvision's operators are torch's own."""
+    writer = next((cls for cls in type(module).__mro__ if "forward" in vars(cls)), nn.Module)
+    return f"{writer.__module__}.".startswith(("torch.", "torchvision.ops."))
 
 
 def _is_sequence(module: nn.Module) -> bool:

@@ -91,15 +91,24 @@ class Draft:
 
 @dataclass
 class Drafts:
-    """The rows in order, and for each node that is drawn the row it belongs to (or ``INPUT``, ``OUTPUT``)."""
+    """The rows in order, and for each node that is drawn the row it belongs to (or ``INPUT``, ``OUTPUT``).
+
+    ``lent`` are the constants that are counted in the row that reads them first. Other rows that read them read nothing
+    of that row.
+    """
 
     rows: list[Draft]
     row_of: dict[str, Draft | int]
     stands_for: dict[str, str]
+    lent: set[str]
 
     def row(self, node: str) -> Draft | int:
         """Return the row that shows a node, or its counterpart if the node is in a repetition that is not drawn."""
         return self.row_of[drawn_node(node, self.stands_for)]
+
+    def is_lent(self, node: str) -> bool:
+        """Return whether a node is a constant in a row that merely reads it."""
+        return drawn_node(node, self.stands_for) in self.lent
 
     def absorb(self, row: Draft, other: Draft) -> None:
         """Make ``other``, which follows ``row``, a part of it."""
@@ -132,7 +141,7 @@ def draft_rows(outline: Outline, plan: Plan) -> Drafts:
     for step in plan.steps:
         fuser.add(step)
     fuser.attach_rest()
-    drafts = Drafts(fuser.rows, fuser.row_of, plan.stands_for)
+    drafts = Drafts(fuser.rows, fuser.row_of, plan.stands_for, fuser.lent)
     drafts.number()
     return drafts
 
@@ -146,6 +155,7 @@ class _Fuser:
         self.rows: list[Draft] = []
         self.row_of: dict[str, Draft | int] = {}
         self.pending: dict[str, list[str]] = {}
+        self.lent: set[str] = set()
         self.joins: dict[str, Skip] = {skip.join: skip for skip in outline.graph.skips}
 
     # ---------------------------------------------------------------- one step
@@ -162,9 +172,9 @@ class _Fuser:
             self.row_of[node.id] = OUTPUT
         elif node.id == self.outline.failed:
             self._add_failed(step, node)
-        elif not sources:
+        elif not sources and not (node.kind == "module" and node.macs):
             self._keep_pending(step)
-        elif self._is_hidden(node, sources) and not (sources == [INPUT] and is_marked(self.outline, node)):
+        elif sources and self._is_hidden(node, sources) and not (sources == [INPUT] and is_marked(self.outline, node)):
             self._absorb(node, sources)
         elif not self._fuse_back(step, node, sources):
             self._new_row(step, node, sources)
@@ -181,7 +191,8 @@ class _Fuser:
         found: list[Draft | int] = []
         for name in step.nodes:
             for source in self.outline.sources[name]:
-                row = self.row_of.get(drawn_node(source, self.stands_for))
+                drawn = drawn_node(source, self.stands_for)
+                row = None if drawn in self.lent else self.row_of.get(drawn)
                 if row is not None and row not in found:
                     found.append(row)
         return found
@@ -205,6 +216,7 @@ class _Fuser:
         for name in group:
             if self.pending.pop(name, None) is not None:
                 self.row_of[name] = row
+                self.lent.add(name)
                 if isinstance(row, Draft):
                     row.nodes.append(name)
 
@@ -223,6 +235,9 @@ class _Fuser:
 
     def _reads_parameters(self, node: Node) -> bool:
         return any(self.outline.node(name).uses for name in self._pending_sources(node.id))
+
+    def _counts_parameters(self, node: Node) -> bool:
+        return any(self.outline.node(name).params for name in self._pending_sources(node.id))
 
     def _absorb(self, node: Node, sources: list[Draft | int]) -> None:
         """Add a node that is not drawn to the latest row that it reads, so that its readers stand below that row."""
@@ -245,8 +260,8 @@ class _Fuser:
 
     def _fuse_back(self, step: Step, node: Node, sources: list[Draft | int]) -> bool:
         """Add a norm, activation or scale to the row whose only reader it is, if it stands in the same frame."""
-        row = sources[0]
-        if len(sources) > 1 or not isinstance(row, Draft) or row.frames != step.frames:
+        row = sources[0] if len(sources) == 1 else None
+        if not isinstance(row, Draft) or row.frames != step.frames:
             return False
         if row.tail not in self.outline.sources[node.id] or not self._only_user(row.tail, node.id):
             return False
@@ -265,7 +280,12 @@ class _Fuser:
             )
         if is_activation(node):
             return row.kind != "token" and not any(is_activation(part) for part in done)
-        return is_scaling(node) and row.kind == "layer" and self._reads_parameters(node)
+        return (
+            is_scaling(node)
+            and row.kind == "layer"
+            and self._reads_parameters(node)
+            and not self._counts_parameters(node)
+        )
 
     # ---------------------------------------------------------------- what is a row
 

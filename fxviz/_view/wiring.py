@@ -29,7 +29,7 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
     """Return each skip between two rows, with the row of its fork, the row where it ends, and that of its join.
 
     A skip ends in its projection, if it has one, which is marked and moved directly above the join. Skips inside one
-    row are counted there.
+    row are counted there. One from the repetition before, where the first repetition starts at a constant, has no row.
     """
     for row in drafts.rows:
         row.skips.clear()
@@ -37,6 +37,8 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
     found = []
     reads: dict[int, set[Draft | int]] = {}
     for skip in outline.graph.skips:
+        if drafts.is_lent(skip.fork):
+            continue
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
         if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join, reads):
             continue
@@ -63,7 +65,8 @@ def _is_inside(
     if not join.hides or skip.join in drafts.stands_for:
         return join.hides
     if id(join) not in reads:
-        reads[id(join)] = {drafts.row(source) for name in join.nodes for source in outline.sources[name]} - {join}
+        sources = {source for name in join.nodes for source in outline.sources[name] if not drafts.is_lent(source)}
+        reads[id(join)] = set(map(drafts.row, sources)) - {join}
     others = reads[id(join)] - {fork}
     if fork is not join and (fork not in reads[id(join)] or not _ran_before(others, fork, skip.kind)):
         return False
@@ -104,6 +107,8 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
     railed = set(near)
     wiring = Wiring()
     for edge in outline.graph.edges:
+        if drafts.is_lent(edge.source):
+            continue
         tail, head = _id(drafts.row(edge.source)), _id(drafts.row(edge.target))
         if _runs_down(tail, head):
             wiring.edges.add((tail, head))

@@ -1,0 +1,84 @@
+"""Decide what a recorded step depends on, and whether a module without children acts as one step.
+
+What a module does counts, not what it is called: a module that adds two tensors joins them, whatever its class, and one
+that reads only the length of its input makes a constant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+from torch import fx
+
+from fxviz._graph import Node
+from fxviz._graph.operations import is_norm, makes_constant, plain_name, resamples, takes_shape_of
+
+_JOINS = frozenset("add sub cat stack lerp addcmul addcdiv".split())
+
+
+def read_for_values(node: fx.Node, op: str) -> frozenset[fx.Node]:
+    """Return the nodes among the arguments whose values the result depends on, not only their shapes."""
+    sources = frozenset(node.all_input_nodes)
+    if node.op not in ("call_function", "call_method"):
+        return sources
+    if makes_constant(op):
+        return frozenset()
+    return sources & {node.args[0]} if takes_shape_of(op) and node.args else sources
+
+
+def acts_as_one_step(inside: Sequence[fx.Node], results: Collection[fx.Node], scope: int) -> bool:
+    """Return whether all that a module without children does is one step on one activation.
+
+    It reads at most one activation, all of which passes each layer in it, and at most one of these layers has weights.
+    What two layers, or a path past one, do is recorded as steps of their own: it may be a skip connection.
+
+    Args:
+        inside: the nodes recorded in its call.
+        results: the nodes that its results came from, in or outside of the call.
+        scope: the id of its call.
+    """
+    varying = [node for node in inside if node.meta["varies"]]
+    if any(node.op == "call_module" or node.meta["scope"] != scope for node in varying):
+        return False
+    read = {source for node in varying for source in node.meta["reads"] if source.meta["varies"]}
+    if len(read.difference(varying)) > 1:
+        return False
+    layers = [node for node in varying if node.meta["macs"] != 0]
+    if not layers:
+        return not (any(map(_joins, varying)) and any(_resizes_or_norms(node) for node in varying))
+    weighted = [node for node in layers if any(not source.meta["varies"] for source in node.meta["reads"])]
+    return len(weighted) < 2 and all(_passes_all(layer, varying, results) for layer in layers)
+
+
+def _joins(node: fx.Node) -> bool:
+    varying = [source for source in node.meta["reads"] if source.meta["varies"]]
+    return len(varying) > 1 and plain_name(node.meta["op"]) in _JOINS
+
+
+def _resizes_or_norms(node: fx.Node) -> bool:
+    step = Node(node.name, "function", node.meta["op"], "")
+    return is_norm(step) or resamples(step)
+
+
+def _passes_all(layer: fx.Node, varying: Sequence[fx.Node], results: Collection[fx.Node]) -> bool:
+    """Return whether all results depend on the module's input through one layer alone."""
+    inside = set(varying)
+    past: set[fx.Node] = set()
+    for node in varying:
+        sources = [source for source in node.meta["reads"] if source.meta["varies"]]
+        if node is not layer and any(source in past or source not in inside for source in sources):
+            past.add(node)
+    return past.isdisjoint(results) and inside.issuperset(node for node in results if node.meta["varies"])
+
+
+def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dict[str, Any]:
+    """Return the parameters, MACs (None: unknown) and sources of the one node that takes the place of several."""
+    macs = [node.meta["macs"] for node in inside]
+    sources = dict.fromkeys(source for node in inside for source in node.meta["reads"])
+    outside = [source for source in (*sources, *results) if source not in set(inside)]
+    return {
+        "uses": tuple(dict.fromkeys(name for node in inside for name in node.meta["uses"])),
+        "macs": None if None in macs else sum(macs),
+        "reads": frozenset(outside),
+    }
