@@ -9,8 +9,9 @@ from torch import Tensor, fx, nn
 from fxviz._graph import Failure, TensorInfo
 from fxviz._graph.errors import Line, blamed_line, first_line
 from fxviz._sources.inputs import describe
+from fxviz._trace.calls import getitem, stopped
 from fxviz._trace.tensors import listed, tensors_in
-from fxviz._trace.tracer import Blame, ModelTracer, class_name, getitem, stopped
+from fxviz._trace.tracer import Blame, ModelTracer, class_name
 
 _MOST_TENSORS = 4
 """Maximum number of inputs of the failed step that a message lists."""

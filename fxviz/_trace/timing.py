@@ -17,10 +17,10 @@ from fxviz._graph.errors import TimingError, first_line, spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import describe
 from fxviz._sources.torch_private import tree_leaves, without_modes
+from fxviz._trace.calls import getitem, read_after_write
 from fxviz._trace.isolation import undisturbed
 from fxviz._trace.record import Recording
 from fxviz._trace.tensors import listed, tensors_in
-from fxviz._trace.tracer import getitem, read_after_write
 
 RUNS = 5
 """Timed runs, after one that warms up. A step's time is the median of theirs."""
