@@ -92,7 +92,8 @@ def trace(
             one argument. A tensor, or a :class:`~fxviz.TensorInfo` for one, may be anywhere inside. None: the inputs
             that the library declares; for a model of your own, one 1×3×224×224 image.
         kwargs: keyword arguments beside ``inputs``.
-        options: how the model is built and run: batch, train, leaf, root, device, time, partial, weights and download.
+        options: how the model is built and run: batch, train, leaf, root, method, device, time, partial,
+            weights and download.
 
     Raises:
         UsageError: there is no such model, device, submodule, input or weights, the weights do not fit, or two options
@@ -129,8 +130,9 @@ def traced(
     source = source_of(model, weights, options.download)
     built = source.built_on(options.device) if isinstance(model, Reference) else source.build(True)
     info = source.info(built)
-    unsaid = inputs is None and kwargs is None
-    given = Arguments.of(built.arguments if unsaid else () if inputs is None else inputs, kwargs)
+    added = inputs.kwargs if isinstance(inputs, Arguments) and inputs.without_tensors else {}
+    unsaid = bool(added) or (inputs is None and kwargs is None)
+    given = Arguments.of(built.arguments if unsaid else () if inputs is None else inputs, {**added, **(kwargs or {})})
     given = given if options.batch is None else batched(given, options.batch)
     given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
     assumed = unsaid and built.inputs is None
@@ -370,7 +372,8 @@ def graph_of(
     named = parse(model) if isinstance(model, (str, Path)) else model
     is_saved = isinstance(named, Reference) and named.is_graph
     if is_saved or isinstance(named, ArchGraph):
-        beside = {spelled("inputs", "--input"): inputs, "kwargs": kwargs}
+        flags = inputs.flags if isinstance(inputs, Arguments) else ("--input",)
+        beside = {spelled("inputs", " and ".join(flags)): inputs, "kwargs": kwargs}
         how = [*(name for name, value in beside.items() if value is not None), *given(options)]
         if how:
             _check_inputs(inputs, kwargs)

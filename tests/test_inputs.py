@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from keyword import iskeyword
+
 import pytest
 import torch
 from hypothesis import given
@@ -10,12 +12,14 @@ from torch import nn
 
 import fxviz
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import UsageError
-from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, arguments, batched
+from fxviz._graph.errors import UsageError, shown
+from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, batched, readings
 
 SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)
 NAMES = st.one_of(
-    st.just(""), st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True), st.sampled_from(["größe", "画像"])
+    st.just(""),
+    st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: not iskeyword(name)),
+    st.sampled_from(["größe", "画像", "x.mask", "x[0]", "[1].ids", "data['a b'][2].c"]),
 )
 
 
@@ -41,7 +45,7 @@ def test_every_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:
         spec = InputSpec.parse(text)
     except UsageError as error:
-        assert str(error).startswith(f"invalid input '{text}': ")
+        assert str(error).startswith(f"invalid input '{shown(text)}': ")
     else:
         assert InputSpec.parse(str(spec)) == spec
         assert all(size > 0 for size in spec.tensor().shape)
@@ -87,7 +91,7 @@ def test_only_a_bare_image_gets_a_batch_axis() -> None:
 
 def test_a_name_twice_is_refused() -> None:
     with pytest.raises(UsageError, match="input 'x' is given twice"):
-        arguments(["x=1x2", "x=1x3"])
+        readings(["x=1x2", "x=1x3"])
 
 
 def test_a_batch_reaches_every_tensor_of_the_call() -> None:
@@ -98,7 +102,7 @@ def test_a_batch_reaches_every_tensor_of_the_call() -> None:
 
 
 def test_a_batch_of_ranges_keeps_them() -> None:
-    assert batched(arguments(["1x4:int64[2,9]"]), 3).args == (Dummy((3, 4), "int64", 2, 9),)
+    assert batched(readings(["1x4:int64[2,9]"])[0].arguments, 3).args == (Dummy((3, 4), "int64", 2, 9),)
 
 
 @pytest.mark.parametrize(

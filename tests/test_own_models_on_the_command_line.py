@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import fxviz as package
 from conftest import CASES, Result
+from fxviz._cli.cache.entry import of_trace
 from fxviz._graph import ArchGraph
+from fxviz._graph.options import TraceOptions
+from fxviz._sources.reference import parse
 
 Call = Callable[..., Result]
 
@@ -206,3 +210,263 @@ def test_a_part_is_drawn_in_a_file_of_its_name(fxviz: Call, gpt: Path) -> None:
 )
 def test_a_part_that_is_not_there_is_refused(fxviz: Call, gpt: Path, name: str, message: str) -> None:
     assert refused(fxviz, f"gpt.py:{name}", "--input", "1x8").startswith(message)
+
+
+# -------------------------------------------------------------------- the inputs
+
+INPUTS = """
+import torch
+from torch import nn
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.fc = nn.Linear(8, 4)
+
+class Keys(Base):
+    def forward(self, data):
+        assert isinstance(data, dict)
+        return self.fc(data["image0"]) + self.fc(data["image1"])
+
+class Attributes(Base):
+    def forward(self, batch):
+        y = self.fc(batch.x)
+        return y * batch.mask if hasattr(batch, "mask") else y
+
+class Items(Base):
+    def forward(self, xs):
+        return torch.cat([self.fc(x) for x in xs])
+
+class Deep(Base):
+    def forward(self, x, *, flag=False, mode="slow", sizes=(1,), options=None, mask=None):
+        assert mask is None and sizes == [8, 16] and options == {"a": [1]}
+        y = self.fc(x[0].image) + self.fc(x[1]["image"])
+        return y.relu() if flag and mode == "fast" else y
+
+class Lines(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv1d(4, 5, 3)
+    def forward(self, x):
+        batch, channels, length = x.shape
+        return self.conv(x)
+
+class Flagged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+    def forward(self, x, flag=False):
+        return self.conv(x).relu() if flag else self.conv(x)
+
+def make():
+    return Flagged(), (torch.zeros(1, 3, 9, 9),)
+"""
+
+
+@pytest.fixture
+def nets(in_tmp: Path) -> Path:
+    path = in_tmp / "nets.py"
+    path.write_text(INPUTS)
+    return path
+
+
+def inputs_of(graph: ArchGraph) -> list[tuple[int, ...]]:
+    return [tensor.shape for tensor in graph.trace.inputs.values()]
+
+
+@pytest.mark.parametrize(
+    ("model", "arguments", "shapes"),
+    [
+        ("Keys", ["data.image0=1x8", "data.image1=1x8"], [(1, 8), (1, 8)]),
+        ("Keys", ["data['image1']=2x8", "data.image0=2x8"], [(2, 8), (2, 8)]),
+        ("Keys", ["[0].image0=1x8", "[0].image1=1x8"], [(1, 8), (1, 8)]),
+        ("Attributes", ["batch.x=2x8", "batch.mask=2x4:bool"], [(2, 8), (2, 4)]),
+        ("Attributes", ["batch.x=2x8"], [(2, 8)]),
+        ("Items", ["xs[1]=1x8", "xs[0]=3x8"], [(3, 8), (1, 8)]),
+        ("Items", ["[0]=1x3x8"], [(1, 3, 8)]),
+        ("Lines", ["[0]=3x4x64"], [(3, 4, 64)]),
+    ],
+)
+def test_an_input_is_named_inside_a_dict_an_object_or_a_list(
+    fxviz: Call, nets: Path, model: str, arguments: list[str], shapes: list[tuple[int, ...]]
+) -> None:
+    flags = [word for argument in arguments for word in ("--input", argument)]
+    assert inputs_of(traced(fxviz, f"nets.py:{model}", *flags)) == shapes
+
+
+def test_plain_values_are_arguments(fxviz: Call, nets: Path) -> None:
+    values = ["flag=True", 'mode="fast"', "sizes=[8, 16]", "options={'a': [1]}", "mask=None"]
+    flags = [word for value in values for word in ("--arg", value)]
+    graph = traced(
+        fxviz, "nets.py:Deep", "--input", "x[0].image=1x8", "--input", "x[1].image=1x8", *flags, "--batch", "2"
+    )
+    assert inputs_of(graph) == [(2, 8), (2, 8)]
+    assert [node.op for node in graph.nodes][-2:] == ["relu", "output"]
+
+
+def test_plain_values_are_added_to_inputs_that_the_model_declares(fxviz: Call, nets: Path) -> None:
+    for model, size in (("make", 9), ("Flagged", 224)):
+        graph = traced(fxviz, f"nets.py:{model}", "--arg", "flag=True")
+        assert inputs_of(graph) == [(1, 3, size, size)]
+        assert "relu" in [node.op for node in graph.nodes]
+    done = fxviz("summary", "nets.py:Flagged", "--arg", "flg=True")
+    assert done.status == 1 and done.err.endswith("; the inputs must be the arguments of its forward(x, flag=False)\n")
+
+
+def test_the_same_structure_goes_in_from_python(nets: Path) -> None:
+    row = package.TensorInfo((1, 8), "float32")
+    assert package.trace("nets.py:Keys", {"data": {"image0": row, "image1": row}}).total_macs == 64
+    assert package.trace("nets.py:Items", ([row, row, row],)).total_macs == 96
+    options: dict[str, Any] = {"flag": True, "mode": "fast", "sizes": [8, 16], "options": {"a": [1]}}
+    with pytest.raises(package.TraceError, match="'dict' object has no attribute 'image'"):
+        package.trace("nets.py:Deep", ([{"image": row}, {"image": row}],), options)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--input", "x[1]=1x8"], "input 'x[1]' is given without 'x[0]': number them from 0"),
+        (["--input", "x[0].a=1x8", "--input", "x[0]=1x8"], "input 'x[0]' is given as a whole and in parts: leave "),
+        (["--input", "x=1x8", "--input", "x.a=1x8"], "input 'x.a' is a part of what is given as a whole: leave out"),
+        (["--input", "x.a=1x8", "--arg", "x.a=3"], "argument 'x.a' is given twice: use each name once"),
+        (["--input", "x[0]=1x8", "--input", "x.a=1x8"], "input 'x' has places and names: it is a list ('x[0]') or a "),
+        (
+            ["--input", "x y=1x8"],
+            "invalid input 'x y=1x8': 'x y' is no name (it is not Python: invalid syntax); a name",
+        ),
+        (["--input", "f(1)=1x8"], "invalid input 'f(1)=1x8': 'f(1)' is no name (a path consists of names and places"),
+        (["--input", "x[-1]=1x8"], "invalid input 'x[-1]=1x8': 'x[-1]' is no name"),
+        (["--input", "x" * 10_000], f"invalid input '{'x' * 77}...': write [NAME=]SIZES"),
+        (
+            ["--arg", "mode=fast"],
+            "invalid argument 'mode=fast': fast is not a literal; a string needs quotes: '\"fast\"'",
+        ),
+        (["--arg", "mode"], "invalid argument 'mode': write NAME=VALUE, for example flag=True or sizes=[8, 16]"),
+        (["--arg", "x=print(1)"], "invalid argument 'x=print(1)': print(1) is not a literal; "),
+        (["--arg", "x=[1"], "invalid argument 'x=[1': a parenthesis or bracket is not closed"),
+        (["--arg", "x={1}"], "invalid argument 'x={1}': a set has no order; write a list"),
+        (["--arg", "x="], "invalid argument 'x=': it is not Python: "),
+        (["--arg", "=3"], "invalid argument '=3': write NAME=VALUE"),
+    ],
+)
+def test_inputs_that_cannot_be_read_are_refused_without_torch(
+    without_torch: Call, nets: Path, flags: list[str], message: str
+) -> None:
+    assert refused(without_torch, "nets.py:Items", *flags).startswith(message)
+
+
+def test_three_sizes_are_one_image_or_as_they_are_written(fxviz: Call, nets: Path) -> None:
+    image = fxviz("trace", "nets.py:Flagged", "--input", "3x8x8", "-o", "image.json")
+    assert image.err.startswith("input 3x8x8 is taken for one image and gets a batch axis; to keep it as written, add ")
+    assert inputs_of(ArchGraph.load("image.json")) == [(1, 3, 8, 8)]
+    lines = fxviz("trace", "nets.py:Lines", "--input", "3x4x64", "-o", "lines.json")
+    assert lines.err.startswith("input 3x4x64 is used as it is written: taken for one image, with a batch axis, it ")
+    assert inputs_of(ArchGraph.load("lines.json")) == [(3, 4, 64)]
+    partial = fxviz("trace", "nets.py:Lines", "--input", "3x4x64", "--partial", "-o", "partial.json")
+    assert partial.status == 0 and ArchGraph.load("partial.json").trace.failure is None
+    neither = fxviz("summary", "nets.py:Keys", "--input", "3x8x8")
+    assert neither.status == 1 and neither.err.endswith("; 3x8x8 as written, without a batch axis, failed, too\n")
+
+
+def test_numbered_inputs_are_arguments_or_one_list(fxviz: Call, nets: Path) -> None:
+    done = fxviz("trace", "nets.py:Items", "--input", "[0]=1x8", "--input", "[1]=1x8", "-o", "items.json")
+    assert done.err.startswith("2 inputs are passed as one list: as arguments of their own they failed")
+    assert inputs_of(ArchGraph.load("items.json")) == [(1, 8), (1, 8)]
+
+
+def test_each_figure_of_several_says_how_its_inputs_were_read(fxviz: Call, nets: Path) -> None:
+    done = fxviz("render", "nets.py:Flagged", "nets.py:Lines", "--input", "3x4x64", "-o", "out/", "--jobs", "1")
+    assert done.status == 0
+    assert "input 3x4x64 is taken for one image" in done.err and "input 3x4x64 is used as it is written" in done.err
+
+
+def test_cases_with_nested_and_keyword_inputs(fxviz: Call, in_tmp: Path) -> None:
+    for model, flags in (
+        ("55_kwonly.py:KwOnly", ["--input", "image=1x8"]),
+        ("55_kwonly.py:KwOnly", ["--input", "image=1x8", "--arg", "scale=2.0"]),
+        ("55_kwonly.py:DictIn", ["--input", "batch.image=1x8"]),
+        ("26_inputs.py:FromBatch", ["--input", "batch.x=1x8"]),
+        ("26_inputs.py:Lists", ["--input", "xs[0]=1x8"]),
+    ):
+        graph = traced(fxviz, CASES / model, *flags)
+        assert (graph.total_params, graph.total_macs) == (36, 32)
+
+
+# -------------------------------------------------------------------- another method
+
+METHODS = """
+import torch
+from torch import nn
+
+class Flow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.head = nn.Sequential(nn.Linear(8, 4), nn.ReLU()), nn.Linear(4, 2)
+    def encode(self, x, *, scale=None):
+        y = self.encoder(x)
+        return y if scale is None else y * scale
+    def log_prob(self, x):
+        return self(x).log_softmax(-1)
+    def forward(self, x):
+        return self.head(self.encode(x))
+    def describe(self):
+        return "a flow"
+"""
+
+
+@pytest.fixture
+def flow(in_tmp: Path) -> Path:
+    path = in_tmp / "flow.py"
+    path.write_text(METHODS)
+    return path
+
+
+def test_another_method_is_traced(fxviz: Call, flow: Path) -> None:
+    graph = traced(fxviz, "flow.py:Flow", "--method", "encode", "--input", "x=1x8", "--input", "scale=1x4")
+    assert (graph.model.name, graph.model.method) == ("Flow.encode()", "encode")
+    assert (graph.total_params, graph.traced_params, graph.total_macs) == (46, 36, 32)
+    assert list(graph.trace.inputs) == ["x", "scale"]
+    assert ArchGraph.from_json(graph.to_json()) == graph
+    graph = traced(fxviz, "flow.py:Flow", "--method", "log_prob", "--input", "1x8")
+    assert (graph.traced_params, graph.total_macs) == (46, 40)
+    assert [node.op for node in graph.nodes][-2:] == ["log_softmax", "output"]
+
+
+def test_the_title_of_a_figure_names_the_method(fxviz: Call, flow: Path) -> None:
+    done = fxviz("render", "flow.py:Flow", "--method", "encode", "--input", "1x8", "-o", "-")
+    assert "Flow.encode()" in done.out
+    assert fxviz("explain", "flow.py:Flow", "--method", "encode", "--input", "1x8").out.startswith(
+        "Flow.encode(): Flow"
+    )
+
+
+def test_a_method_is_run_for_real_and_down_to_a_submodule(flow: Path) -> None:
+    row = package.TensorInfo((1, 8), "float32")
+    assert package.trace("flow.py:Flow", row, method="log_prob", device="cpu").total_macs == 40
+    part = package.trace("flow.py:Flow", row, method="encode", root="encoder")
+    assert (part.model.name, part.total_params) == ("Flow.encode().encoder", 36)
+    assert "method" not in package.trace("flow.py:Flow", row, method="forward").to_json().partition('"trace"')[0]
+
+
+def test_a_graph_in_the_cache_knows_the_method() -> None:
+    plain, other = (of_trace(parse("resnet18"), None, TraceOptions(method=method)) for method in ("", "encode"))
+    assert plain is not None and other is not None and plain != other
+    assert of_trace(parse("resnet18"), None, TraceOptions(method="forward")) == plain
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ("log_probs", "Flow has no method 'log_probs' of its own; did you mean log_prob?"),
+        ("zzz", "Flow has no method 'zzz' of its own; it has describe, encode, log_prob"),
+        ("state_dict", "Flow has no method 'state_dict' of its own; it has "),
+        ("encoder", "'encoder' is a submodule of Flow, not a method: record it with --root encoder"),
+    ],
+)
+def test_a_method_that_is_not_there_is_refused(fxviz: Call, flow: Path, method: str, message: str) -> None:
+    assert refused(fxviz, "flow.py:Flow", "--method", method, "--input", "1x8").startswith(message)
+
+
+def test_a_method_that_takes_other_inputs_is_told(fxviz: Call, flow: Path) -> None:
+    done = fxviz("summary", "flow.py:Flow", "--method", "describe")
+    assert done.status == 1 and "to pass what describe() takes" in done.err

@@ -103,21 +103,6 @@ _MANY = 3
 """Maximum number of names in a message; the saved graph has all of them."""
 
 
-def input_remarks(inputs: Sequence[str]) -> Iterator[str]:
-    """Yield a remark for each input that gets a batch axis, and how to write it without one.
-
-    Args:
-        inputs: the texts of ``--input``.
-
-    >>> list(input_remarks(["3x8x8", "2x3x8x8"]))
-    ['input 3x8x8 is taken for one image and gets a batch axis; to keep it as written, add its dtype: 3x8x8:float32']
-    """
-    for text in dict.fromkeys(inputs):
-        if InputSpec.parse(text).is_image:
-            as_written = f"to keep it as written, add its dtype: {text}:float32"
-            yield f"input {text} is taken for one image and gets a batch axis; {as_written}"
-
-
 def weights_remarks(graph: ArchGraph, inputs: Sequence[str]) -> Iterator[str]:
     """Yield remarks on how the weights went into the model.
 

@@ -117,8 +117,9 @@ def option(name: str, metavar: str, text: str) -> Any:
 
 _INPUT = (
     "An input of forward: 3x64x64 (one image: a batch of 1 is added), 8x3x64x64, ids=1x128:int64[0,1000] "
-    "by name, with dtype and range. Once for each argument."
+    "by name, with dtype and range; data.image=1x1x64x64 and x[0]=1x8 inside a dict and a list. Repeatable."
 )
+_ARG = "A plain value for forward: flag=True, mode='\"fast\"', batch.sizes=[8, 16]. Repeatable."
 
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Ignore the trace cache.")]
 """The option that ignores the trace cache."""
@@ -130,24 +131,27 @@ class Run:
 
     Attributes:
         input: the inputs of forward, as written.
+        arg: the arguments of forward that are no tensors, as written.
         trace: the options of :func:`fxviz.trace`.
         no_cache: ignore the cache.
     """
 
     input: Annotated[list[str], option("--input", "SPEC", _INPUT)] = field(default_factory=list)
+    arg: Annotated[list[str], option("--arg", "NAME=VALUE", _ARG)] = field(default_factory=list)
     trace: TraceOptions = field(default_factory=TraceOptions)
     no_cache: NoCache = False
 
-    def arguments(self) -> inputs.Arguments | None:
-        """Return the inputs of forward; None if none are given.
+    def readings(self) -> list[inputs.Reading]:
+        """Return the ways to understand the inputs of forward, the most likely one first.
 
         Raises:
             UsageError: one cannot be read, or does not fit the batch; found before torch is imported.
         """
-        given = inputs.arguments(self.input) if self.input else None
+        found = inputs.readings(self.input, self.arg)
         if self.trace.batch is not None:
-            inputs.batched(given or inputs.Arguments(), self.trace.batch)
-        return given
+            inputs.batched(found[0].arguments or inputs.Arguments(), self.trace.batch)
+            return found[:1]  # a batch size belongs to a batch axis
+        return found
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -14,7 +15,6 @@ from fxviz import _api
 from fxviz._cli import cache
 from fxviz._cli.messages import (
     complain,
-    input_remarks,
     report_written,
     say_all,
     size_remarks,
@@ -24,9 +24,10 @@ from fxviz._cli.messages import (
 )
 from fxviz._cli.options import Draw, Run, Talk
 from fxviz._graph import ArchGraph
-from fxviz._graph.errors import UsageError
+from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.files import check_target
 from fxviz._render.figure import PAIRED, SUFFIXES, Figure, snippet
+from fxviz._sources.inputs import Reading
 from fxviz._sources.reference import Reference
 
 STDOUT = "-"
@@ -40,25 +41,49 @@ MODEL = (
 
 
 def graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
-    """Return the graph of a command's model; report what is added to its inputs."""
-    run.arguments()
-    report_remarks(run, talk)
-    return one_graph_of(model, run, talk)
+    """Return the graph of a command's model; report how its inputs were understood, and how weights went into it."""
+    graph, remarks = graph_and_remarks(model, run, talk)
+    say_all(remarks, talk.quiet)
+    return graph
 
 
-def report_remarks(run: Run, talk: Talk) -> None:
-    """Report what is added to inputs beyond what is written."""
-    say_all(input_remarks(run.input), talk.quiet)
-
-
-def one_graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
-    """Return the graph of one of several models, after remarks on their inputs were reported."""
-    if run.trace.weights and run.trace.download and not model.is_graph:
+def graph_and_remarks(model: Reference, run: Run, talk: Talk) -> tuple[ArchGraph, tuple[str, ...]]:
+    """Return the graph of a model with remarks on its inputs and weights."""
+    first, *others = run.readings()
+    if model.is_graph:
+        return _traced(model, run, first, talk), ()
+    if run.trace.weights and run.trace.download:
         _download(model, str(run.trace.weights), run.trace.device, talk)
         run = replace(run, trace=replace(run.trace, download=False))
-    graph = _traced(model, run, talk)
-    say_all(weights_remarks(graph, run.input), talk.quiet or not run.trace.weights)
-    return graph
+    graph, reading = _first_accepted(model, run, first, others, talk)
+    said = weights_remarks(graph, run.input) if run.trace.weights else ()
+    return graph, (*reading.remarks, *said)
+
+
+def _first_accepted(
+    model: Reference, run: Run, first: Reading, others: Sequence[Reading], talk: Talk
+) -> tuple[ArchGraph, Reading]:
+    """Return the graph for the first reading of the inputs that the model accepts, with that reading.
+
+    Raises:
+        TraceError: it accepts none.
+    """
+    graph: ArchGraph | None = None
+    try:
+        graph = _traced(model, run, first, talk)
+        failed = graph.trace.failure is not None
+    except TraceError as error:
+        failure, failed = error, True
+    for reading in others if failed else ():
+        with suppress(TraceError):
+            other = _traced(model, run, reading, talk)
+            if other.trace.failure is None:
+                return other, reading
+    if graph is not None:
+        return graph, first
+    if others:
+        failure.args = (f"{failure.for_command_line}; {' and '.join(each.failed for each in others)}",)
+    raise failure
 
 
 def _download(model: Reference, weights: str, device: str, talk: Talk) -> None:
@@ -72,9 +97,9 @@ def _download(model: Reference, weights: str, device: str, talk: Talk) -> None:
     fetch(model, weights, progress=not talk.quiet)
 
 
-def _traced(model: Reference, run: Run, talk: Talk) -> ArchGraph:
+def _traced(model: Reference, run: Run, reading: Reading, talk: Talk) -> ArchGraph:
     """Return the graph from the cache, from a file, or from a trace."""
-    inputs = run.arguments()
+    inputs = reading.arguments
 
     def make() -> ArchGraph:
         with spinner(f"tracing {model}", talk.quiet or model.is_graph):

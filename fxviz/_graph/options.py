@@ -102,6 +102,7 @@ class TraceOptions(Options):
         train: run in training mode, so that what only runs there appears (googlenet's auxiliary classifiers).
         leaf: modules that are one node each, by dotted path ("layer1.0") or class ("BasicBlock", "models.BasicBlock").
         root: dotted path of the submodule to record instead of the whole model, as the model calls it.
+        method: the method of the model to run in place of forward ("encode", "log_prob"), with the inputs.
         device: "meta" (fake tensors: nothing is allocated or computed), "cpu", "cuda" or "cuda:N".
         time: measure the time of each node on ``device``, which must not be "meta": the median of several runs, in
             seconds.
@@ -125,6 +126,7 @@ class TraceOptions(Options):
     train: bool = option(False, "Run in training mode.")
     leaf: Sequence[str] = option((), "Record the module of this path or class as one step. Repeatable.", metavar="NAME")
     root: str = option("", "Record only this submodule, with the inputs that the model gives it.", metavar="PATH")
+    method: str = option("", "Run this method of the model in place of forward.", metavar="NAME")
     device: str = option("meta", "meta (no memory, no computing), cpu, cuda or cuda:N.", metavar="DEVICE")
     time: bool = option(False, "Measure the time of each operation; needs --device cpu or cuda.")
     partial: bool = option(False, "If the model's code raises, write what ran until then; exit status 1.")
@@ -140,6 +142,7 @@ class TraceOptions(Options):
         if type(self.device).__module__ == "torch":  # a torch.device
             object.__setattr__(self, "device", str(self.device))
         super().__post_init__()
+        object.__setattr__(self, "method", "" if self.method == "forward" else self.method)
         object.__setattr__(self, "weights", None if self.weights is None else str(self.weights))
         if not re.fullmatch(r"meta|cpu|cuda(:[0-9]{1,9})?", self.device):
             name = spelled("device", "--device")
@@ -159,6 +162,7 @@ class TraceKeywords(TypedDict, total=False):
     train: bool
     leaf: str | Sequence[str]
     root: str
+    method: str
     device: str
     time: bool
     partial: bool

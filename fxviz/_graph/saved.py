@@ -73,9 +73,8 @@ def read(data: Mapping[str, Any]) -> Parts:
     """
     whole = Fields(data, "the file")
     graph = Fields(whole.raw("graph"), "the graph")
-    model = graph.inner("model")
     return Parts(
-        model=ModelInfo(model.text("name"), model.text("source"), model.text("class"), _read_weights(model)),
+        model=_read_model(graph.inner("model")),
         trace=_read_trace(graph.inner("trace")),
         nodes=tuple(map(_read_node, whole.items("nodes", "id"))),
         edges=tuple(Edge(edge.text("source"), edge.text("target"), edge.text("slot")) for edge in whole.items("edges")),
@@ -92,6 +91,12 @@ def read(data: Mapping[str, Any]) -> Parts:
         ),
         total_buffers=graph.inner("totals").count("buffers"),
     )
+
+
+def _read_model(model: Fields) -> ModelInfo:
+    """Read the model; its method is written only if it is not forward."""
+    method = model.text("method") if "method" in model.value else ""
+    return ModelInfo(model.text("name"), model.text("source"), model.text("class"), _read_weights(model), method)
 
 
 def _read_owner(parameter: Fields) -> str:
@@ -219,7 +224,8 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
 
 def _model_attributes(model: ModelInfo) -> dict[str, Any]:
     weights = None if model.weights is None else _plain(asdict(model.weights))
-    return {"name": model.name, "source": model.source, "class": model.cls, "weights": weights}
+    method = {"method": model.method} if model.method else {}
+    return {"name": model.name, "source": model.source, "class": model.cls, "weights": weights, **method}
 
 
 def node_attributes(node: Node) -> dict[str, Any]:

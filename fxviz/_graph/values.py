@@ -172,12 +172,21 @@ class WeightsInfo:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """The identity of a model: its name as the user wrote it, its source, its class, and the loaded weights, if any."""
+    """The identity of a model.
+
+    Attributes:
+        name: its name as the user wrote it, with the path of a submodule and the method that alone were recorded.
+        source: the library, file or module that it comes from.
+        cls: its class with its Python module.
+        weights: the loaded weights, if any.
+        method: the method that was run; "" for forward.
+    """
 
     name: str
     source: str
     cls: str
     weights: WeightsInfo | None = None
+    method: str = ""
 
 
 @dataclass(frozen=True)

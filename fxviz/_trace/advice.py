@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
 from fxviz._graph.errors import spelled
 from fxviz._graph.options import TraceOptions
-from fxviz._sources.inputs import Arguments, Dummy
-from fxviz._trace.arguments import bound, fits, signature
+from fxviz._sources.inputs import Arguments
+from fxviz._trace.arguments import bound, fits, method_of, signature
 from fxviz._trace.failures import Stop
 
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
@@ -37,8 +38,18 @@ class Situation:
 
     @property
     def fitting(self) -> bool:
-        """Return whether the signature of forward accepts these arguments."""
-        return fits(self.model, self.given.args, self.given.kwargs)
+        """Return whether the signature of what ran accepts these arguments."""
+        return fits(self.function, self.given.args, self.given.kwargs)
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """Return forward, or the method that ran in its place."""
+        return method_of(self.model, self.options.method)
+
+    @property
+    def called(self) -> str:
+        """Return what ran with its parameters: "forward(x)"."""
+        return f"{self.options.method or 'forward'}{signature(self.function)}"
 
     @property
     def began(self) -> bool:
@@ -62,18 +73,19 @@ def next_step(situation: Situation) -> str:
 
 
 def _forward_missing(situation: Situation) -> str:
-    if getattr(situation.model.forward, "__func__", None) is not nn.Module.forward:
+    if situation.options.method or getattr(situation.model.forward, "__func__", None) is not nn.Module.forward:
         return ""
     return f"write a forward for {type(situation.model).__name__}, or name another class"
 
 
 def _inputs_assumed(situation: Situation) -> str:
-    if not situation.assumed:
+    if not situation.assumed or (situation.given.kwargs and not situation.fitting):
         return ""
     assumed = " and ".join("×".join(map(str, value.shape)) for value in situation.given.args)
-    taken = f"forward{signature(situation.model)}"
     inputs = spelled("inputs=...", "--input")
-    advice = f"no inputs were given, so a {assumed} image was assumed: use {inputs} to pass what {taken} takes"
+    advice = (
+        f"no inputs were given, so a {assumed} image was assumed: use {inputs} to pass what {situation.called} takes"
+    )
     more = _ids_taken(situation) or _structure_taken(situation)
     return f"{advice}; {more}" if more else advice
 
@@ -91,16 +103,19 @@ def _ids_taken(situation: Situation) -> str:
 
 
 def _name_of(situation: Situation) -> str:
-    """Return the name that forward gives to the input of the failed step, found by its shape."""
+    """Return the name of the input of the failed step, found by its shape, or of the only input."""
     shapes = [info.shape for info in situation.stop.failure.inputs[:1]]
-    named = bound(situation.model, situation.given.args, situation.given.kwargs).items()
-    return next((name for name, value in named if [tuple(getattr(value, "shape", ()))] == shapes), "NAME")
+    named = bound(situation.function, situation.given.args, situation.given.kwargs).items()
+    found = [name for name, value in named if [tuple(getattr(value, "shape", ()))] == shapes or len(named) == 1]
+    return found[0] if found else "NAME"
 
 
 def _structure_taken(situation: Situation) -> str:
     if not situation.stop.restructured:
         return ""
-    return "if forward takes a dict or an object, name a function that returns a pair (module, inputs)"
+    name = _name_of(situation)
+    how = spelled(f"inputs={{'{name}': {{...}}}}", f"--input {name}.KEY=SIZES")
+    return f"if {name} is a dict or an object, pass what is in it: {how}"
 
 
 def _sizes_as_inputs(situation: Situation) -> str:
@@ -115,7 +130,7 @@ def _sizes_as_inputs(situation: Situation) -> str:
 def _arguments_unfit(situation: Situation) -> str:
     if situation.fitting:
         return ""
-    return f"the inputs must be the arguments of its forward{signature(situation.model)}"
+    return f"the inputs must be the arguments of its {situation.called}"
 
 
 def _one_example(situation: Situation) -> str:
@@ -128,16 +143,6 @@ def _unrecordable(situation: Situation) -> str:
     path = situation.stop.unrecordable
     leaf = spelled(f"leaf={path!r}", f"--leaf {path}")
     return f"{leaf} records that module as one node, without its contents" if path else ""
-
-
-def _batch_added(situation: Situation) -> str:
-    given = (*situation.given.args, *situation.given.kwargs.values())
-    image = next((value for value in given if isinstance(value, Dummy) and value.is_image), None)
-    if image is None:
-        return ""
-    written, taken = "x".join(map(str, image.shape[1:])), "×".join(map(str, image.shape))
-    advice = f"{written} was taken as one image, {taken}: write the dtype, {written}:float32, to keep the shape"
-    return "; ".join(filter(None, (advice, _what_ran(situation))))
 
 
 def _what_ran(situation: Situation) -> str:
@@ -157,6 +162,5 @@ _RULES: tuple[Callable[[Situation], str], ...] = (
     _structure_taken,
     _one_example,
     _unrecordable,
-    _batch_added,
     _what_ran,
 )

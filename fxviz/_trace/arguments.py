@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import TraceError, UsageError, parameters, shown
+from fxviz._graph.errors import TraceError, UsageError, parameters, shown, spelled
 from fxviz._sources.inputs import DTYPES, Dummy, describe
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import tensors_in, with_parts
+
+_MAX_LISTED = 8
+"""Maximum number of methods that a message lists."""
 
 
 def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> Any:
@@ -74,26 +78,52 @@ def _dtype_of(info: TensorInfo) -> torch.dtype:
     return dtype
 
 
-def signature(model: nn.Module) -> str:
-    """Return the parameters of forward in parentheses, without types.
+def method_of(model: nn.Module, name: str) -> Callable[..., Any]:
+    """Return the method of a model that is run; "" is forward.
 
-    >>> signature(nn.Linear(8, 8))
+    Raises:
+        UsageError: it has no such method of its own.
+
+    >>> method_of(nn.Linear(8, 8), "reset_parameter")
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: Linear has no method 'reset_parameter' of its own; did you mean reset_parameters?
+    """
+    if not name:
+        return model.forward
+    method, cls = getattr(model, name, None), type(model).__name__
+    if isinstance(method, nn.Module):
+        root = spelled(f"root={name!r}", f"--root {shown(name)}")
+        raise UsageError(f"'{shown(name)}' is a submodule of {cls}, not a method: record it with {root}")
+    if not callable(method) or hasattr(nn.Module, name):
+        own = {known for part in type(model).__mro__ for known, value in vars(part).items() if callable(value)}
+        known = sorted(each for each in own if not each.startswith("_") and not hasattr(nn.Module, each))
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(known[:_MAX_LISTED]) or 'only forward'}"
+        raise UsageError(f"{cls} has no method '{shown(name)}' of its own; {hint}")
+    return cast("Callable[..., Any]", method)
+
+
+def signature(function: Callable[..., Any]) -> str:
+    """Return the parameters of a function in parentheses, without types.
+
+    >>> signature(nn.Linear(8, 8).forward)
     '(input)'
     """
     try:
-        return parameters(inspect.signature(model.forward))
+        return parameters(inspect.signature(function))
     except (TypeError, ValueError):
         return "(...)"
 
 
-def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
-    """Return whether the signature of forward accepts these arguments.
+def fits(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+    """Return whether the signature of a function accepts these arguments.
 
-    >>> fits(nn.ReLU(), (1,), {}), fits(nn.ReLU(), (), {})
+    >>> fits(nn.ReLU().forward, (1,), {}), fits(nn.ReLU().forward, (), {})
     (True, False)
     """
     try:
-        declared = inspect.signature(model.forward)
+        declared = inspect.signature(function)
     except (TypeError, ValueError):
         return True
     try:
@@ -103,22 +133,22 @@ def fits(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bo
     return True
 
 
-def bound(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Name each argument after its parameter of forward.
+def bound(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Name each argument after its parameter of a function.
 
-    >>> bound(nn.ReLU(), (1,), {})
+    >>> bound(nn.ReLU().forward, (1,), {})
     {'input': 1}
     """
     try:
-        return dict(inspect.signature(model.forward).bind(*args, **kwargs).arguments)
+        return dict(inspect.signature(function).bind(*args, **kwargs).arguments)
     except (TypeError, ValueError):
         return {f"input_{place}": value for place, value in enumerate(args)} | dict(kwargs)
 
 
-def named_inputs(model: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
+def named_inputs(function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Tensor]:
     """Name each tensor among the arguments after its parameter ("images_0" for the first in a list)."""
     named: dict[str, Tensor] = {}
-    for name, value in bound(model, args, kwargs).items():
+    for name, value in bound(function, args, kwargs).items():
         tensors = list(tensors_in(value))
         for place, tensor in enumerate(tensors):
             named[name if isinstance(value, Tensor) else f"{name}_{place}"] = tensor

@@ -19,7 +19,7 @@ from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
 from fxviz._sources.torch_private import FakeTensorMode
-from fxviz._trace.arguments import materialized, named_inputs
+from fxviz._trace.arguments import materialized, method_of, named_inputs
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import undisturbed
@@ -90,8 +90,9 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     tracer.start(root, leaves(root, options.leaf))
     tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
     given = Arguments.of(inputs)
+    function = method_of(model, options.method)
     args, kwargs = materialized((given.args, given.kwargs), fake_mode, "cpu" if fake_mode else options.device)
-    call = _RootCall(tracer, real=fake_mode is None)
+    call = _RootCall(tracer, function, real=fake_mode is None)
     with ExitStack() as stack:
         stack.enter_context(running_forward())
         stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients))
@@ -99,7 +100,7 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         stack.enter_context(meter)
         stack.enter_context(module_calls(tracer, call.ending))
         stack.enter_context(FunctionMode(tracer, stand_ins))
-        error = call.within(model, args, kwargs)
+        error = call.within(model, function if options.method else model, args, kwargs)
     recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses))
     if error is not None:
         beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)
@@ -118,22 +119,26 @@ class _RootCall:
     """The call to record: the model's own, or the first one of its submodule.
 
     Attributes:
+        function: the model's forward, or the method that runs in its place.
         inputs: the tensors among its arguments.
         error: the exception that it raised.
     """
 
     tracer: ModelTracer
+    function: Callable[..., Any]
     real: bool
     inputs: dict[str, Tensor] = field(default_factory=dict)
     error: BaseException | None = None
 
-    def within(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> BaseException | None:
+    def within(
+        self, model: nn.Module, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> BaseException | None:
         """Call the model until the call to record is over, and return the exception that was raised."""
         try:
             if self.tracer.root is model:
-                self._make(model, args, kwargs)
+                self._make(call, self.function, args, kwargs)
             else:
-                model(*args, **kwargs)
+                call(*args, **kwargs)
         except _RootReturned:
             pass
         except FAILURES as error:
@@ -143,11 +148,13 @@ class _RootCall:
 
     def ending(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """Call the submodule, and end the run with it."""
-        self._make(call, args, kwargs)
+        self._make(call, self.tracer.root.forward, args, kwargs)
         raise _RootReturned
 
-    def _make(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        named = named_inputs(self.tracer.root, args, kwargs)
+    def _make(
+        self, call: Callable[..., Any], declared: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> None:
+        named = named_inputs(declared, args, kwargs)
         self.inputs = {name: tensor.clone() if self.real else tensor for name, tensor in named.items()}
         try:
             self.tracer.record(named, partial(call, *args, **kwargs))

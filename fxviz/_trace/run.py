@@ -164,6 +164,8 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
         training=options.train,
         failure=None if recording.stop is None else recording.stop.failure,
     )
+    if options.method:
+        info = replace(info, name=f"{info.name}.{options.method}()", method=options.method)
     if options.root:
         info = replace(info, name=f"{info.name}.{options.root}", cls=class_name(recording.tracer.root))
     return to_archgraph(recording.graph, recording.tracer, info, trace, times)

@@ -41,7 +41,7 @@ from fxviz._cli.messages import (
 )
 from fxviz._cli.options import Draw, Many, Run, Talk
 from fxviz._cli.signals import Interruption, uninterrupted
-from fxviz._cli.steps import contents, failure_of, one_graph_of, report_remarks
+from fxviz._cli.steps import contents, failure_of, graph_of
 from fxviz._graph.errors import BadOutput, FxvizError
 from fxviz._graph.files import check_target, write_whole
 from fxviz._render.figure import SUFFIXES, figure_of, snippet
@@ -109,7 +109,7 @@ def drawn(job: Job) -> Drawn:
 
 
 def _drawn(job: Job) -> Drawn:
-    graph = one_graph_of(job.model, job.run, job.talk)
+    graph = graph_of(job.model, job.run, job.talk)
     figure = figure_of(graph, job.draw.render)
     files = contents(figure, job.name, job.draw)
     failure = failure_of(graph, job.model)
@@ -167,7 +167,7 @@ def render_batch(models: Sequence[Reference], output: str | None, many: Many, dr
         typer.Exit: not everything was drawn, which was reported.
     """
     many.check(draw)
-    run.arguments()
+    run.readings()
     folder = folder_for(output)
     with _workers(many, run) as draw_all:
         models = expanded(models, run.no_cache)
@@ -243,7 +243,6 @@ class _Reporter:
 
     def begin(self, jobs: Sequence[Job]) -> None:
         """Report remarks that concern all figures."""
-        report_remarks(jobs[0].run, self._talk)
         models, names = [job.model for job in jobs], [job.name for job in jobs]
         say_all(renamed(models, names), self._talk.quiet)
 

@@ -7,14 +7,13 @@ from typing import Annotated
 import typer
 
 from fxviz import _api
-from fxviz._cli.messages import reported
+from fxviz._cli.messages import reported, say_all
 from fxviz._cli.options import Draw, Run, Talk, output, spread
 from fxviz._cli.steps import (
     MODEL,
     figure_target,
-    one_graph_of,
+    graph_and_remarks,
     report_failures,
-    report_remarks,
     write_document,
     write_figure,
 )
@@ -49,9 +48,8 @@ def compare(
             raise UsageError(f"nothing to compare '{models[0]}' with: name two models or more")
         is_figure = _is_figure(references, form, target, draw)
         path = figure_target(target, references[-1], draw, PICTURES) if is_figure else None
-        run.arguments()
+        run.readings()
         _check_weights(references, run)
-        report_remarks(run, talk)
         graphs = _graphs(references, run, talk)
         if is_figure:
             old, new = graphs
@@ -103,16 +101,19 @@ def _graphs(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
     """
     to_trace = _to_trace(models)
     found: dict[str, ArchGraph] = {}
+    remarks: list[str] = []
     for model in sorted(each_once(models), key=lambda model: not model.is_graph):
         saved = bool(to_trace) and model.is_graph
-        found[str(model)] = _graph(model, Run() if saved else run, talk, len(to_trace) > 1)
+        found[str(model)], said = _graph(model, Run() if saved else run, talk, len(to_trace) > 1)
+        remarks += said
+    say_all(dict.fromkeys(remarks), talk.quiet)
     return [found[str(model)] for model in models]
 
 
-def _graph(model: Reference, run: Run, talk: Talk, several: bool) -> ArchGraph:
-    """Return the graph of one of several models; an error names it, and explains how to give each its own inputs."""
+def _graph(model: Reference, run: Run, talk: Talk, several: bool) -> tuple[ArchGraph, tuple[str, ...]]:
+    """Return the graph of one of several models with remarks; an error names it, and how to give each its inputs."""
     try:
-        return one_graph_of(model, run, talk)
+        return graph_and_remarks(model, run, talk)
     except FxvizError as error:
         message = error.for_command_line
         message = message if str(model) in message else f"{model}: {message}"
