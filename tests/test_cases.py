@@ -63,7 +63,6 @@ UNFINISHED: dict[str, str] = {
     "58 make": "adapters are called skips",
     "61 make_lora": "adapters are called skips",
     **{f"61 make_{form}": "a skip in this spelling is missed" for form in ("sub", "lerp", "addcmul", "stack")},
-    "23 make": "routed tokens are counted for each expert",
     "08 make": "lazy modules are refused",
     "26 make_jagged": "nested tensors are refused",
     "41 make": "higher-order operators are refused",

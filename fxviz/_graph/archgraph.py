@@ -100,6 +100,11 @@ class ArchGraph:
         """Count the scalars in the parameters that this trace reads."""
         return sum(node.params for node in self.nodes)
 
+    @property
+    def active_params(self) -> int | None:
+        """Count the scalars in the parameters that one token uses, where a router chooses experts; else None."""
+        return self.traced_params - self.trace.idle if self.trace.idle else None
+
     @cached_property
     def untraced(self) -> tuple[Parameter, ...]:
         """Return the parameters that this trace never reads, in the model's order."""

@@ -9,6 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from fxviz._graph.values import (
+    MACS_BOUNDS,
     NODE_KINDS,
     SCHEMA,
     SKIP_KINDS,
@@ -130,6 +131,8 @@ def _read_trace(trace: Fields) -> TraceInfo:
         {name: guessed.count(name) for name in guessed.value},
         trace.flag("training"),
         None if trace.raw("failure") is None else _read_failure(trace.inner("failure")),
+        trace.choice("bound", MACS_BOUNDS) if "bound" in trace.value else "about",
+        trace.count("idle") if "idle" in trace.value else 0,
     )
 
 
@@ -202,6 +205,8 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "guessed": dict(graph.trace.guessed),
             "training": graph.trace.training,
             "failure": None if graph.trace.failure is None else _failure_attributes(graph.trace.failure),
+            **({} if graph.trace.bound == "about" else {"bound": graph.trace.bound}),
+            **({"idle": graph.trace.idle} if graph.trace.idle else {}),
         },
         "totals": {
             "params": graph.total_params,

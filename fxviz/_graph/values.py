@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
@@ -17,6 +18,10 @@ NODE_KINDS: tuple[NodeKind, ...] = get_args(NodeKind)
 TraceMethod = Literal["fake", "guessed", "real"]
 TRACE_METHODS: tuple[TraceMethod, ...] = get_args(TraceMethod)
 """The ways to run a model: on fake tensors, on fake tensors with guessed values, for real."""
+
+MacsBound = Literal["exact", "most", "about"]
+MACS_BOUNDS: tuple[MacsBound, ...] = get_args(MacsBound)
+"""What MACs are that follow from guessed results: right whatever the data, an upper bound, or a guess."""
 
 ResidualKind = Literal["identity", "projection", "resample"]
 RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)
@@ -234,6 +239,9 @@ class TraceInfo:
         training: true if the model ran in training mode.
         failure: the error at which the run stopped, None if it completed. A graph with a failure has no node of kind
             "output".
+        bound: one of ``MACS_BOUNDS``, what the MACs are if results were guessed.
+        idle: scalars in parameters of experts that one token does not use, as a router chooses others; 0 where that is
+            unknown.
     """
 
     device: str
@@ -244,6 +252,25 @@ class TraceInfo:
     guessed: Mapping[str, int] = field(default_factory=dict)
     training: bool = False
     failure: Failure | None = None
+    bound: MacsBound = "about"
+    idle: int = 0
+
+    @property
+    def guesses(self) -> str:
+        """Return the guessed results by the names that people use.
+
+        >>> TraceInfo("meta", "guessed", {}, "2.4.0", None, {"aten.nonzero": 3, "aten._local_scalar_dense": 1}).guesses
+        'nonzero ×3, item ×1'
+        """
+        times: Counter[str] = Counter()
+        for name, count in self.guessed.items():
+            operation = name.rpartition(".")[2]
+            times[_PUBLIC_NAMES.get(operation, operation)] += count
+        return ", ".join(f"{name} ×{count}" for name, count in times.items())
+
+
+_PUBLIC_NAMES = {"_local_scalar_dense": "item", "_unique2": "unique", "unique_dim": "unique", "index": "mask"}
+"""Operations that torch names otherwise than the functions that call them."""
 
 
 @dataclass(frozen=True)

@@ -56,8 +56,7 @@ def _run_notes(trace: TraceInfo) -> Iterator[str]:
     if trace.method == "real":
         yield f"Shapes from a real run on {trace.device}."
     elif trace.guessed:
-        guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
-        yield f"Shapes in part guessed, because they depend on the data: {guesses}."
+        yield f"Shapes in part guessed, because they depend on the data: {trace.guesses}."
 
 
 # -------------------------------------------------------------------- words
@@ -85,6 +84,8 @@ def describe(view: View) -> str:
 
 def _facts(graph: ArchGraph) -> Iterator[str]:
     yield f"{units.count(graph.traced_params)} parameters"
+    if graph.active_params is not None:
+        yield f"{units.count(graph.active_params)} active per token"
     if graph.total_macs:
         yield f"{_macs_qualifier(graph)}{units.macs(graph.total_macs)}"
     if frozen := graph.total_params - graph.trainable_params:
@@ -96,9 +97,9 @@ def _facts(graph: ArchGraph) -> Iterator[str]:
 
 
 def _macs_qualifier(graph: ArchGraph) -> str:
-    """Qualify the MACs: approximate if sizes were guessed, a lower bound if operations have no formula."""
-    if graph.trace.guessed:
-        return "about "
+    """Qualify the MACs: approximate or an upper bound if sizes were guessed, a lower one without some formulas."""
+    if graph.trace.guessed and graph.trace.bound != "exact":
+        return "about " if graph.unknown_macs or graph.trace.bound == "about" else "at most "
     return "over " if graph.unknown_macs else ""
 
 

@@ -79,6 +79,28 @@ def fake_strided(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> 
     return FakeTensor(mode, bare, device)
 
 
+def with_values(count: int, mode: FakeTensorMode) -> Tensor:
+    """Make a column of the numbers from 0 that remembers its values, and so does what is computed from it alone."""
+    with without_modes(), without_function_modes():
+        values = torch.arange(count).unsqueeze(1)
+    fake = mode.from_tensor(values)
+    fake.constant = values
+    return fake
+
+
+def number_in(value: Any) -> float | int | None:
+    """Return a number, or the only one in a tensor; None if it has several, or no values.
+
+    >>> number_in(3), number_in(torch.tensor(3)), number_in(torch.tensor([3, 4]))
+    (3, 3, None)
+    """
+    if isinstance(value, FakeTensor):
+        value = getattr(value, "constant", None)
+    if isinstance(value, Tensor):
+        value = value.item() if value.numel() == 1 and not value.is_meta else None
+    return value if isinstance(value, (int, float)) else None
+
+
 # ------------------------------------------------------------------ modes
 
 try:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fxviz._sources.torch_private import FakeTensorMode, fake_strided, without_function_modes
+from fxviz._sources.torch_private import FakeTensor, FakeTensorMode, fake_strided, with_values, without_function_modes
 
 _PLAIN = (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
 """Classes of tensors that shape, strides and dtype describe in full."""
@@ -26,11 +27,22 @@ def fake_of(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
         return fake_strided(tensor, mode, torch.device("cpu") if tensor.is_meta else tensor.device)
 
 
+_MOST_POSITIONS = 10_000
+"""Positions that keep their values: those of experts, not those of the pixels of an image."""
+
 Guess = Callable[..., Any]
 
 
-def guess_of(func: Any) -> Guess | None:
+Rows = Callable[[Tensor], "int | None"]
+"""Returns how many entries of a mask are true; None where that is not known."""
+
+
+def guess_of(func: Any, rows: Rows = lambda mask: None) -> Guess | None:
     """Return a function that guesses the result of an operation from its arguments; None if there is none.
+
+    Args:
+        func: the operation's overload.
+        rows: tells how many entries of a mask are true; where it does not know, all are.
 
     >>> guess = guess_of(torch.ops.aten.nonzero.default)
     >>> tuple(guess(torch.zeros(2, 3)).shape)
@@ -38,7 +50,8 @@ def guess_of(func: Any) -> Guess | None:
     >>> guess_of(torch.ops.aten.add.Tensor) is None
     True
     """
-    return _GUESSES.get(str(func.overloadpacket))
+    name = str(func.overloadpacket)
+    return partial(_COUNTING[name], rows) if name in _COUNTING else _GUESSES.get(name)
 
 
 def _number(tensor: Tensor) -> bool | int | float | complex:
@@ -52,8 +65,12 @@ def _equal(tensor: Tensor, other: Tensor) -> bool:
     return True
 
 
-def _nonzero(tensor: Tensor) -> Tensor:
-    return tensor.new_empty((tensor.numel(), tensor.dim()), dtype=torch.int64)
+def _nonzero(rows: Rows, tensor: Tensor) -> Tensor:
+    """Return the positions of the entries that are true; if these are all of a vector, with their values."""
+    count = rows(tensor)
+    if count is None and tensor.dim() == 1 and isinstance(tensor, FakeTensor) and tensor.numel() <= _MOST_POSITIONS:
+        return with_values(tensor.numel(), tensor.fake_mode)
+    return tensor.new_empty((tensor.numel() if count is None else count, tensor.dim()), dtype=torch.int64)
 
 
 def _masked_select(tensor: Tensor, mask: Tensor) -> Tensor:
@@ -61,12 +78,12 @@ def _masked_select(tensor: Tensor, mask: Tensor) -> Tensor:
     return tensor.new_empty(shape.numel())
 
 
-def _index(tensor: Tensor, indices: list[Tensor | None]) -> Tensor:
-    """Replace a mask among the indices by the positions of all its entries, one index for each of its axes."""
+def _index(rows: Rows, tensor: Tensor, indices: list[Tensor | None]) -> Tensor:
+    """Replace a mask among the indices by the positions of its true entries, one index for each of its axes."""
     positions: list[Tensor | None] = []
     for index in indices:
         if index is not None and index.dtype in (torch.bool, torch.uint8):
-            positions += _nonzero(index).unbind(1)
+            positions += _nonzero(rows, index).unbind(1)
         else:
             positions.append(index)
     result: Tensor = torch.ops.aten.index.Tensor(tensor, positions)
@@ -119,9 +136,7 @@ def _nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 _GUESSES: dict[str, Guess] = {
     "aten._local_scalar_dense": _number,
     "aten.equal": _equal,
-    "aten.nonzero": _nonzero,
     "aten.masked_select": _masked_select,
-    "aten.index": _index,
     "aten._unique2": _unique,
     "aten.unique_dim": _unique_along,
     "aten.unique_consecutive": _unique_consecutive,
@@ -129,6 +144,12 @@ _GUESSES: dict[str, Guess] = {
     "aten.bincount": _bincount,
     "torchvision.nms": _nms,
 }
+
+_COUNTING: dict[str, Callable[..., Any]] = {"aten.nonzero": _nonzero, "aten.index": _index}
+"""Guesses that ask how many entries of a mask are true."""
+
+UPPER_BOUNDS = frozenset({"aten.nonzero", "aten.index", "aten.masked_select", "torchvision.nms"})
+"""Operations whose result is guessed to be as large as it can be."""
 
 
 def quick(func: Any, args: tuple[Any, ...]) -> Any:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from fxviz._graph.values import MacsBound
 from fxviz._sources.own_thread import patched
 from fxviz._sources.torch_private import (
     DEPENDS_ON_DATA,
@@ -23,8 +24,9 @@ from fxviz._sources.torch_private import (
     tree_map_only,
     uncompiled,
 )
-from fxviz._trace.fake import fake_of, guess_of, quick
+from fxviz._trace.fake import UPPER_BOUNDS, fake_of, guess_of, quick
 from fxviz._trace.macs import macs_of, macs_of_call
+from fxviz._trace.routing import Routing
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 
@@ -143,6 +145,7 @@ class OperationMeter(TorchDispatchMode):
     Attributes:
         beyond: operations that fake tensors could not run, in the order met.
         guesses: operations whose result was guessed, and how often; empty unless ``guessing``.
+        routing: what a router of experts chooses, and which parameters that concerns.
     """
 
     def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
@@ -153,6 +156,8 @@ class OperationMeter(TorchDispatchMode):
         self._tracer = tracer
         self._stand_ins = stand_ins
         self._macs: int | None = 0
+        self._unforeseen: set[str] = set()
+        self.routing = Routing(stand_ins.names)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         shown = args, kwargs = (args, kwargs or {})
@@ -175,6 +180,7 @@ class OperationMeter(TorchDispatchMode):
             raise
         macs = macs_of(func, args, kwargs, result)
         self.add(macs)
+        self.routing.follow(func, args, result)
         if self._tracer.recording:
             self._tracer.operation(func, *shown, result, macs)
         return result
@@ -190,15 +196,25 @@ class OperationMeter(TorchDispatchMode):
             return func(*args, **kwargs)
         except _BEYOND_FAKE as error:
             name = str(func.overloadpacket)
-            guess = guess_of(func) if self._guessing and isinstance(error, DEPENDS_ON_DATA) else None
+            guess = guess_of(func, self.routing.rows) if self._guessing and isinstance(error, DEPENDS_ON_DATA) else None
             if guess is None or self._stand_ins.fake_mode is None:
                 self.beyond.append(name)
                 raise
             self.guesses[name] += 1
+            if not self.routing.foresees(args):
+                self._unforeseen.add(name)
             if sum(self.guesses[reading] for reading in _READS_A_VALUE) > _MOST_VALUES:
                 raise EndlessGuess from None
             with self._stand_ins.fake_mode:
                 return guess(*args, **kwargs)
+
+    @property
+    def bound(self) -> MacsBound:
+        """Return what the MACs are that follow from guessed results."""
+        if not self._unforeseen <= UPPER_BOUNDS:
+            return "about"
+        bound = self.routing.bound
+        return "most" if bound == "exact" and self._unforeseen else bound
 
     @contextmanager
     def measure(self) -> Iterator[Measured]:

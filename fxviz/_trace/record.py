@@ -16,6 +16,7 @@ from torch.nn.parameter import is_lazy
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
 from fxviz._graph.errors import UsageError, spelled, text_of
 from fxviz._graph.options import TraceOptions
+from fxviz._graph.values import MacsBound
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
 from fxviz._sources.torch_private import FakeTensorMode
@@ -53,6 +54,8 @@ class Recording:
         tracer: the tracer that recorded them.
         inputs: the tensors that the recorded module was called with, by name, with the values that they had then.
         guessed: operations whose result was guessed, and how often.
+        bound: what the MACs are that follow from guessed results.
+        idle: scalars in parameters of experts that a token does not use.
         stop: where the run failed, None if it did not.
         lacked_values: whether it failed because fake tensors do not have values.
     """
@@ -61,6 +64,8 @@ class Recording:
     tracer: ModelTracer
     inputs: Mapping[str, Tensor]
     guessed: Mapping[str, int]
+    bound: MacsBound = "about"
+    idle: int = 0
     stop: Stop | None = None
     lacked_values: bool = False
 
@@ -101,7 +106,8 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         stack.enter_context(module_calls(tracer, call.ending))
         stack.enter_context(FunctionMode(tracer, stand_ins))
         error = call.within(model, function if options.method else model, args, kwargs)
-    recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses))
+    idle = meter.routing.idle({name: tensor.numel() for name, tensor in root.named_parameters()})
+    recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses), meter.bound, idle)
     if error is not None:
         beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)
         return replace(recording, stop=stop_of(error, tracer, model), lacked_values=bool(fake_mode and beyond))

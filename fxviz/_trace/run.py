@@ -163,6 +163,8 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
         guessed=recording.guessed,
         training=options.train,
         failure=None if recording.stop is None else recording.stop.failure,
+        bound=recording.bound if recording.guessed else "about",
+        idle=recording.idle,
     )
     if options.method:
         info = replace(info, name=f"{info.name}.{options.method}()", method=options.method)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fxviz._analysis.facts import Facts, Kind, Layer, Step
 from fxviz._graph import ArchGraph, units
-from fxviz._graph.values import ResidualKind
+from fxviz._graph.values import MacsBound, ResidualKind
 from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
 
@@ -53,15 +53,28 @@ def _time(graph: ArchGraph, facts: Facts) -> list[str]:
 def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     if not facts.macs:
         return [f"{facts.unknown_macs} 个运算的乘加运算量未知。"] if facts.unknown_macs else []
-    over = "至少" if facts.unknown_macs else ""
+    over = _qualifier(graph)
     sentences = [f"在此输入下{over}为 {units.macs(facts.macs)}（1 MAC 即一次乘加，等于 2 FLOPs）。"]
     if facts.unknown_macs:
         sentences.append(f"{facts.unknown_macs} 个运算的乘加运算量未知，未计入。")
     if graph.trace.guessed:
-        sentences.append("取决于数据的部分是估计的，因此该数值只是近似值。")
+        sentences.append(_GUESSED[graph.trace.bound])
     names = {**KINDS, "other": "不含权重的乘积"}
     sentences.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in select.kinds_with_macs(facts))}。")
     return [*sentences, *_by_part(select.macs_shares(facts))]
+
+
+def _qualifier(graph: ArchGraph) -> str:
+    if graph.unknown_macs:
+        return "至少" if not graph.trace.guessed or graph.trace.bound == "exact" else "约"
+    return "至多" if graph.trace.guessed and graph.trace.bound == "most" else ""
+
+
+_GUESSED: dict[MacsBound, str] = {
+    "exact": "每个专家得到哪些词元取决于数据，但所有专家得到的行数之和等于词元数乘以每个词元所选的专家数。",
+    "most": "取决于数据的结果按其最大可能估计。",
+    "about": "取决于数据的部分是估计的，因此该数值只是近似值。",
+}
 
 
 def memory(facts: Facts) -> list[str]:
@@ -265,6 +278,8 @@ def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
     if not facts.params:
         return ["没有参数。"]
     sentences = [f"总参数量为 {exact(facts.params)}，{_frozen(facts)}。"]
+    if graph.active_params is not None:
+        sentences.append(f"路由器在专家之间选择，因此一个词元用到其中的{spaced(counted(graph.active_params))}参数。")
     if facts.unused:
         names, more = select.owners(facts)
         verb = "未到达" if graph.trace.failure else "没有用到"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from fxviz._analysis.facts import Facts, Kind, Layer, Step
 from fxviz._graph import SKIP_NOUNS, ArchGraph, units
+from fxviz._graph.values import MacsBound
 from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
 
@@ -84,6 +85,10 @@ def _totals(graph: ArchGraph, facts: Facts) -> list[str]:
     sentences = [
         f"{formats.exact(facts.params)} {agreeing(facts.params, 'parameter', 'parameters')}, {_frozen(facts)}."
     ]
+    if graph.active_params is not None:
+        sentences.append(
+            f"A router chooses among experts, so one token uses {formats.exact(graph.active_params)} of them."
+        )
     if facts.unused:
         names, more = select.owners(facts)
         does_not, used = ("did not reach", "reached") if graph.trace.failure else ("does not use", "used")
@@ -325,15 +330,29 @@ def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
     unknown = f"The MACs of {number(facts.unknown_macs, 'operation')} are unknown" if facts.unknown_macs else ""
     if not facts.macs:
         return [f"{unknown}."] if unknown else []
-    total = f"{'At least ' * bool(unknown)}{units.macs(facts.macs)}"
+    total = f"{_qualifier(graph)}{units.macs(facts.macs)}"
     sentences = [f"{total} for this input (1 MAC is one multiplication and one addition, so 2 FLOPs)."]
     if unknown:
         sentences.append(f"{unknown} and not included.")
     if graph.trace.guessed:
-        sentences.append("Results that depend on the data were guessed, so this number is approximate.")
+        sentences.append(_GUESSED[graph.trace.bound])
     names = {**{kind: plural(kind) for kind in KINDS}, "other": "products without weights"}
     by_kind = ", ".join(f"{names[kind]} {share}" for kind, share in select.kinds_with_macs(facts))
     return [*sentences, f"By kind: {by_kind}.", *_by_part(select.macs_shares(facts))]
+
+
+def _qualifier(graph: ArchGraph) -> str:
+    if graph.unknown_macs:
+        return "At least " if not graph.trace.guessed or graph.trace.bound == "exact" else "About "
+    return "At most " if graph.trace.guessed and graph.trace.bound == "most" else ""
+
+
+_GUESSED: dict[MacsBound, str] = {
+    "exact": "Which expert gets which token depends on the data, but all together get as many rows as there are tokens "
+    "times experts chosen for each.",
+    "most": "Results that depend on the data were guessed as large as they can be.",
+    "about": "Results that depend on the data were guessed, so this number is approximate.",
+}
 
 
 def _time(graph: ArchGraph, facts: Facts) -> list[str]:

@@ -140,4 +140,5 @@ def _totals(graph: ArchGraph, without_row: Sequence[Node]) -> Totals:
         dict(sizes),
         graph.total_time,
         summed_times(node.time for node in without_row),
+        graph.active_params,
     )

@@ -121,6 +121,7 @@ def _facts(model: ModelInfo, trace: TraceInfo, totals: Totals) -> dict[str, Any]
             "unused_params": totals.unused_params,
             "trainable_params": totals.trainable,
             "frozen_params": totals.frozen,
+            **({} if totals.active is None else {"active_params": totals.active}),
             "buffers": totals.buffers,
             "macs": totals.macs,
             "macs_unknown_operations": totals.macs_unknown,
@@ -182,6 +183,8 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
         message = trace.failure.message.rstrip(".")
         yield f"The run stopped at {where}: {message}. All numbers cover only what ran before that."
     yield _parameters_remark(totals)
+    if totals.active is not None:
+        yield f"{units.quantity(totals.active, 'parameter')} are active for one token: a router chooses among experts."
     yield f"{_macs(trace, totals)}; 1 MAC is 2 FLOPs."
     if totals.unused_params:
         unused, are = units.quantity(totals.unused_params, "parameter"), "is" if totals.unused_params == 1 else "are"
@@ -235,9 +238,10 @@ def _macs(trace: TraceInfo, totals: Totals) -> str:
     'About 5.00 kMACs, plus 1 operation with unknown MACs (data-dependent results were guessed: nonzero ×3)'
     """
     known = units.macs(totals.macs)
-    if trace.guessed:
-        known = f"About {known}"
+    if trace.guessed and trace.bound != "exact":
+        known = f"{'About' if totals.macs_unknown or trace.bound == 'about' else 'At most'} {known}"
     if totals.macs_unknown:
         known = f"{known}, plus {units.quantity(totals.macs_unknown, 'operation')} with unknown MACs"
-    guesses = ", ".join(f"{name.rpartition('.')[2]} ×{times}" for name, times in trace.guessed.items())
-    return f"{known} (data-dependent results were guessed: {guesses})" if guesses else known
+    if trace.guessed and trace.bound == "exact":
+        return f"{known} (rows of experts follow from the number of tokens and of experts chosen for each)"
+    return f"{known} (data-dependent results were guessed: {trace.guesses})" if trace.guessed else known

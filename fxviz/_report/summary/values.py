@@ -126,6 +126,7 @@ class Totals:
         bytes: bytes of the parameters by dtype.
         time: seconds of all steps; None if nothing was measured.
         time_without_row: seconds of the steps that have no row.
+        active: scalars in the parameters that one token uses, where a router chooses experts; else None.
     """
 
     params: int
@@ -137,6 +138,7 @@ class Totals:
     bytes: Mapping[str, int] = field(default_factory=dict)
     time: float | None = None
     time_without_row: float | None = None
+    active: int | None = None
 
     @property
     def unused_params(self) -> int:
