@@ -216,7 +216,7 @@ def is_seen(folded: Folded, skip: Skip, arcs: set[tuple[int, int]]) -> bool:
         return True
     if fork >= join or rows[join].concat:
         return fork < join or skip.join in folded.drafts.stands_for
-    ends = [join, *(row.id for row in rows if row.kind == "projection")]
+    ends = [join, *map(folded.row, skip.through)]
     inside = rows[join].kind in ("block", "blocks", "layers") and (
         rows[join].skips.get(skip.kind, 0) > 0 or skip.join in folded.drafts.stands_for
     )

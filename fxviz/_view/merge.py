@@ -9,6 +9,7 @@ from itertools import groupby
 from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, removed_behind
 from fxviz._view.outline import Element, Outline
+from fxviz._view.plan import holder_of
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import Row, RowKind
 
@@ -60,7 +61,7 @@ def merge_lists(drafts: Drafts, lists: Collection[str]) -> None:
 
 
 def merge_alike(outline: Outline, drafts: Drafts) -> None:
-    """Merge ``FEW_ALIKE`` or more blocks of one class and structure that read each other, whatever their sizes.
+    """Merge ``FEW_ALIKE`` or more blocks of one list, class and structure that read each other, whatever their sizes.
 
     In a difference they must also have changed alike.
     """
@@ -77,6 +78,8 @@ def merge_alike(outline: Outline, drafts: Drafts) -> None:
 
 def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool:
     if above.scope is None or row.scope is None or above.frames != row.frames:
+        return False
+    if holder_of(above.last_path) != holder_of(row.first_path):
         return False
     if outline.structure[above.scope] != outline.structure[row.scope]:
         return False

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
 
 from fxviz._graph import Node
 from fxviz._graph.operations import is_passing
@@ -123,7 +126,7 @@ def span_of(outline: Outline, frame: Frame) -> tuple[str, str]:
     """Return the paths of the first and the last module in a frame of repetitions."""
     assert frame.run is not None
     elements = outline.elements(frame.scope)[frame.run.start : frame.run.stop]
-    calls = [element for element in elements if element.scope is not None] or elements
+    calls = [element for element in elements if _called_path(outline, element)] or elements
     return path_of(outline, calls[0]), path_of(outline, calls[-1])
 
 
@@ -169,13 +172,36 @@ def _find_runs(compared: _Elements, fold_layers: bool) -> list[Run]:
     while at < len(compared.elements):
         runs = [Run(at, period, times[period][at]) for period in times if times[period][at] > 1]
         run = max(runs, key=lambda run: run.times * run.period, default=None)
-        starts_fused = run is not None and _is_fused(compared, at) and times[run.period][at + 1] >= run.times
-        if run is not None and not starts_fused and _is_worth_folding(compared, run, fold_layers):
-            found.append(run)
-            at = run.stop
+        if run is not None and _is_worth_folding(compared, run, fold_layers):
+            found.append(_aligned(compared, run, times[run.period], fold_layers))
+            at = found[-1].stop
         else:
             at += 1
     return found
+
+
+def _aligned(compared: _Elements, run: Run, times: list[int], fold_layers: bool) -> Run:
+    """Return the run that starts where a repetition does: at ``run.start`` or up to one period later.
+
+    What stands before the first repetition may look like the end of one, so that the same steps repeat from several
+    starts on. A repetition hands the fewest values on to the next one, since skips and branches end in it. Of equal
+    starts it is the one with the modules of one number ("layers.0.attend", "layers.0.feed"), the one with the most
+    repetitions, and the one that is a row of its own.
+    """
+    stop = min(run.start + run.period, len(times))
+    starts = [Run(start, run.period, times[start]) for start in range(run.start, stop) if times[start] > 1]
+    starts = [run for run in starts if _is_worth_folding(compared, run, fold_layers)]
+    handed_on = compared.handed_on(run.start, run.period)
+    fewest = min(handed_on[found.start - run.start] for found in starts)
+    return min(
+        (found for found in starts if handed_on[found.start - run.start] == fewest),
+        key=lambda found: (
+            compared.numbers(found.start, found.period),
+            -found.times,
+            _is_fused(compared, found.start),
+            found.start,
+        ),
+    )
 
 
 class _Elements:
@@ -185,6 +211,7 @@ class _Elements:
         self, outline: Outline, scope: int, collapsed: Collection[int], framed: Collection[int], named: Collection[str]
     ) -> None:
         self.outline, self.elements, self.collapsed, self.framed = outline, outline.elements(scope), collapsed, framed
+        self.base = outline.scopes[scope].path
         self.fingerprints: list[Fingerprint] = [
             fingerprint(outline, element, collapsed, named) for element in self.elements
         ]
@@ -201,6 +228,29 @@ class _Elements:
         return any(
             source in earlier for element in later for name in element.nodes for source in self.outline.sources[name]
         )
+
+    def handed_on(self, at: int, period: int) -> list[int]:
+        """Return for ``period`` starts from ``at`` on how many values one period leaves to later elements."""
+        changes = [0] * (period + 1)
+        for order, element in enumerate(self.elements[at : at + 2 * period - 1]):
+            for name in element.nodes:
+                read = (self._place.get(user, len(self.elements)) for user in self.outline.users[name])
+                last = max(read, default=0) - at
+                first, final = max(0, order - period + 1), min(order, last - period, period - 1)
+                if first <= final and self.outline.node(name).kind != "parameter":
+                    changes[first] += 1
+                    changes[final + 1] -= 1
+        return list(accumulate(changes[:-1]))
+
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        return {name: place for place, element in enumerate(self.elements) for name in element.nodes}
+
+    def numbers(self, at: int, period: int) -> int:
+        """Return how many first numbers the paths of the modules called by ``period`` elements have."""
+        paths = (_called_path(self.outline, element) for element in self.elements[at : at + period])
+        numbers = (_NUMBER.search(path, len(self.base)) for path in paths if path)
+        return len({number and number.group() for number in numbers})
 
     def wiring(self, at: int, period: int) -> list[tuple[int, ...]]:
         """Return for each of ``period`` elements the places of the others that it reads."""
@@ -281,21 +331,36 @@ def _is_worth_folding(compared: _Elements, run: Run, fold_layers: bool) -> bool:
     return run.times > 2 and (blocks or (fold_layers and layers))
 
 
-Fingerprint = tuple[str, int, tuple[str, ...]]
+_NUMBER = re.compile(r"\d+")
+
+Fingerprint = tuple[str, str, int, tuple[str, ...]]
 
 
 def fingerprint(outline: Outline, element: Element, collapsed: Collection[int], named: Collection[str]) -> Fingerprint:
-    """Return what tells most elements apart quickly: its class, its size, and the ``named`` modules in it.
+    """Return what tells most elements apart quickly.
 
-    The element that holds the failed operation equals no other.
+    Returns:
+        The list that holds the module that it calls, whatever numbers are in its path: a stem is not folded with
+        the blocks behind it. Its class or operation, its size, and the ``named`` modules in it. The element that holds
+        the failed operation equals no other.
     """
     last = element.nodes[-1]
+    holder = holder_of(_called_path(outline, element))
     inside = tuple(path for path in sorted(named) if _holds(outline, element, path)) if named else ()
     if last == outline.failed:
-        return last, -1, inside
+        return holder, last, -1, inside
     if element.scope in collapsed:
-        return outline.scopes[element.scope].cls if element.scope is not None else "", 0, inside
-    return outline.node(last).op, len(element.nodes), inside
+        return holder, outline.scopes[element.scope].cls if element.scope is not None else "", 0, inside
+    return holder, outline.node(last).op, len(element.nodes), inside
+
+
+def holder_of(path: str) -> str:
+    """Return the path of what holds a module, without numbers: that of a list, or of the module around it.
+
+    >>> holder_of("stages.0.blocks.3"), holder_of("stem")
+    ('stages..blocks', '')
+    """
+    return _NUMBER.sub("", path.rpartition(".")[0])
 
 
 def _holds(outline: Outline, element: Element, path: str) -> bool:

@@ -231,7 +231,8 @@ class _Fuser:
             return False
         if is_scaling(node):
             return len(self.outline.sources[node.id]) == 1 or (not self._reads_parameters(node) and len(sources) < 2)
-        return name == "cat" and len(sources) == 1 and not self._reads_parameters(node)
+        reads_repetitions = any(source in self.stands_for for source in self.outline.sources[node.id])
+        return name == "cat" and len(sources) == 1 and not reads_repetitions and not self._reads_parameters(node)
 
     def _reads_parameters(self, node: Node) -> bool:
         return any(self.outline.node(name).uses for name in self._pending_sources(node.id))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from fxviz._graph import SKIP_KINDS, Skip
@@ -21,30 +21,30 @@ NEAR = 2
 class Wiring:
     """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), and the skips among them that are arcs."""
 
-    edges: set[tuple[int, int]] = field(default_factory=set)
-    arcs: list[Arc] = field(default_factory=list)
+    edges: set[tuple[int, int]]
+    arcs: list[Arc]
 
 
 def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int, Draft, Draft]]:
     """Return each skip between two rows, with the row of its fork, the row where it ends, and that of its join.
 
-    A skip ends in its projection, if it has one, which is marked and moved directly above the join. Skips inside one
-    row are counted there. One from the repetition before, where the first repetition starts at a constant, has no row.
+    A skip ends in its projection, if it has one, which is marked and moved directly above the join unless others read
+    it, too. Skips inside one row are counted there. One from the repetition before, where the first repetition starts
+    at a constant, has no row.
     """
     for row in drafts.rows:
         row.skips.clear()
         _keep_input(row, False)
     found = []
-    reads: dict[int, set[Draft | int]] = {}
     for skip in outline.graph.skips:
         if drafts.is_lent(skip.fork):
             continue
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
-        if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join, reads):
+        if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join):
             continue
         if fork is join or (isinstance(fork, Draft) and fork.id >= join.id):
             continue
-        found.append((skip, fork, _projection(outline, drafts, skip, fork, join) or join, join))
+        found.append((skip, fork, _end(outline, drafts, skip, fork, join), join))
     drafts.number()
     return found
 
@@ -55,41 +55,32 @@ def _keep_input(row: Draft, kept: bool) -> None:
         row.shown = replace(row.shown, concat=kept)
 
 
-def _is_inside(
-    outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft, reads: dict[int, set[Draft | int]]
-) -> bool:
-    """Return whether a module's row hides the skip: nothing else that it reads may come from the fork.
+def _is_inside(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
+    """Return whether a module's row hides the skip: all that it passes is in the row, or before it in that of the fork.
 
-    That is sure for rows that ran before the fork, such as the time embedding of a diffusion model's block.
+    What else the row reads does not matter: the time embedding of a diffusion model, the stream of another resolution.
     """
     if not join.hides or skip.join in drafts.stands_for:
         return join.hides
-    if id(join) not in reads:
-        sources = {source for name in join.nodes for source in outline.sources[name] if not drafts.is_lent(source)}
-        reads[id(join)] = set(map(drafts.row, sources)) - {join}
-    others = reads[id(join)] - {fork}
-    if fork is not join and (fork not in reads[id(join)] or not _ran_before(others, fork, skip.kind)):
+    passed = outline.graph.index.between(skip.fork, skip.join)
+    if fork is not join and any(drafts.row(name) not in (fork, join) for name in passed):
         return False
     join.skips[skip.kind] += 1
     return True
 
 
-def _ran_before(others: set[Draft | int], fork: Draft | int, kind: str) -> bool:
-    """Return whether these rows ran before the fork of a residual skip. A concatenation joins all its inputs."""
-    return not others or (kind not in ("concat", "gate") and all(_id(other) < _id(fork) for other in others))
-
-
-def _projection(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft | None:
-    """Move the rows on a skip above its join and return the first one; None if other rows read them, too."""
+def _end(outline: Outline, drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> Draft:
+    """Return the row where a skip ends: its first layer, or else the join. Move the rows on it above the join."""
     on_the_way = [row for row in dict.fromkeys(map(drafts.row, skip.through)) if isinstance(row, Draft)]
     rows = [row for row in on_the_way if row is not join and row is not fork]
-    if not all(_can_move(outline, drafts, row, join, rows) for row in rows):
-        return None
-    for row in rows:
-        row.shown = replace(row.shown, kind="projection")
-        drafts.rows.remove(row)
-        drafts.rows.insert(drafts.rows.index(join), row)
-    return rows[0] if rows else None
+    if all(_can_move(outline, drafts, row, join, rows) for row in rows):
+        for row in rows:
+            row.shown = replace(row.shown, kind="projection")
+            drafts.rows.remove(row)
+            drafts.rows.insert(drafts.rows.index(join), row)
+    elif not all(_is_on(outline, row, skip) for row in rows):
+        return join
+    return rows[0] if rows else join
 
 
 def _can_move(outline: Outline, drafts: Drafts, row: Draft, join: Draft, others: list[Draft]) -> bool:
@@ -98,55 +89,66 @@ def _can_move(outline: Outline, drafts: Drafts, row: Draft, join: Draft, others:
     return row.kind in ("layer", "plain", "projection") and row.frames == join.frames and users <= {join, *others}
 
 
+def _is_on(outline: Outline, row: Draft, skip: Skip) -> bool:
+    """Return whether all layers of a row are on the skip."""
+    return all(name in skip.through for name in row.nodes if outline.takes_row(outline.node(name)))
+
+
 def wire(outline: Outline, drafts: Drafts) -> Wiring:
     """Return all edges between rows, and the skips. Put the rows in their final order."""
     found = find_skips(outline, drafts)
-    near = [skip for skip, fork, _, join in found if _is_near(drafts, skip, fork, join)]
-    for skip in near:
-        _lay_rail(drafts, skip)
-    railed = set(near)
-    wiring = Wiring()
-    for edge in outline.graph.edges:
-        if drafts.is_lent(edge.source):
-            continue
-        tail, head = _id(drafts.row(edge.source)), _id(drafts.row(edge.target))
-        if _runs_down(tail, head):
-            wiring.edges.add((tail, head))
+    graph = RowGraph(_edges(outline, drafts))
+    near = {skip: (fork, join) for skip, fork, _, join in found if _is_near(drafts, graph, skip, fork, join)}
+    for fork, join in near.values():
+        for row in drafts.rows[_id(fork) + 1 : join.id + join.hides]:
+            _keep_input(row, True)
+    for join in sorted({join for skip, *_, join in found if skip.kind == "concat"}, key=lambda row: -row.id):
+        _end_dense_block(drafts, graph, join)
+    drafts.number()
     arcs: dict[tuple[int, int], Arc] = {}
-    for skip, _, end, _ in sorted(found, key=lambda skip: SKIP_KINDS.index(skip[0].kind)):
-        if skip not in railed:
-            _add_arc(arcs, drafts, skip, end)
-    wiring.arcs += sorted(arcs.values(), key=lambda arc: (arc.head, arc.tail))
-    return wiring
+    for skip, _, end, join in sorted(found, key=lambda skip: SKIP_KINDS.index(skip[0].kind)):
+        if skip not in near:
+            _add_arc(arcs, drafts, skip, end if end is not join else drafts.row(skip.join))
+    return Wiring(_edges(outline, drafts), sorted(arcs.values(), key=lambda arc: (arc.head, arc.tail)))
 
 
-def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: Draft) -> None:
-    """Add one arc for all skips between two rows, of the kind that comes first. Rails may have moved fork and join."""
-    tail, join = _id(drafts.row(skip.fork)), _id(drafts.row(skip.join))
-    head = end.id if end.kind == "projection" else join
+def _edges(outline: Outline, drafts: Drafts) -> set[tuple[int, int]]:
+    read = (edge for edge in outline.graph.edges if not drafts.is_lent(edge.source))
+    ends = ((_id(drafts.row(edge.source)), _id(drafts.row(edge.target))) for edge in read)
+    return {edge for edge in ends if _runs_down(*edge)}
+
+
+def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: Draft | int) -> None:
+    """Add one arc for all skips between two rows, of the kind that comes first. A rail may have moved the fork."""
+    tail, head = _id(drafts.row(skip.fork)), _id(end)
     if tail < head:
         arcs.setdefault((tail, head), Arc(skip.kind, tail, head))
 
 
-def _is_near(drafts: Drafts, skip: Skip, fork: Draft | int, join: Draft) -> bool:
-    """Return whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row for a whole block."""
+def _is_near(drafts: Drafts, graph: RowGraph, skip: Skip, fork: Draft | int, join: Draft) -> bool:
+    """Return whether a skip is drawn as a rail: a concatenation a few rows on, in or after a row for a whole block.
+
+    The rows that the rail passes read one another.
+    """
     last = drafts.rows[join.id - 1]
     after_block = join.kind == "block" or (last.kind == "block" and last.frames == join.frames)
-    return skip.kind == "concat" and join.id - _id(fork) <= NEAR and after_block
+    rows = range(_id(fork), join.id + join.hides)
+    is_chain = all(above in graph.predecessors[row] for above, row in pairwise(rows))
+    return skip.kind == "concat" and 1 < len(rows) <= NEAR + join.hides and after_block and is_chain
 
 
-def _lay_rail(drafts: Drafts, skip: Skip) -> None:
-    """Mark the rows past which features are kept. A concatenation that ends a dense block joins its last row."""
-    fork, join = drafts.row(skip.fork), drafts.row(skip.join)
-    if not isinstance(join, Draft) or _id(fork) >= join.id:
-        return
-    for row in drafts.rows[_id(fork) + 1 : join.id + join.hides]:
-        _keep_input(row, True)
+def _end_dense_block(drafts: Drafts, graph: RowGraph, join: Draft) -> None:
+    """Make a concatenation that ends a dense block a part of its last row.
+
+    That row reads all that the concatenation reads beside it: it joins them, too.
+    """
     last = drafts.rows[join.id - 1]
-    if join.kind == "join" and last.kind == "block" and last.frames == join.frames:
+    if join.kind != "join" or last.kind != "block" or last.frames != join.frames:
+        return
+    beside = graph.predecessors[join.id] - {last.id}
+    if graph.predecessors[last.id] == beside and (len(beside) > 1 or (last.shown.alike and last.skips["concat"])):
         drafts.absorb(last, join)
         last.shown = replace(last.shown, output=join.shown.output)
-        drafts.number()
 
 
 def _id(row: Draft | int) -> int:
@@ -163,16 +165,18 @@ def _runs_down(tail: int, head: int) -> bool:
 def passing(wiring: Wiring, drafts: Drafts, explained: set[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return the edges to be drawn past other rows, which are neither skips nor branches."""
     arcs = {(arc.tail, arc.head) for arc in wiring.arcs}
-    return [edge for edge in sorted(wiring.edges - explained - arcs) if not _is_read_down(drafts, *edge)]
+    passing = sorted(wiring.edges - explained - arcs)
+    return [edge for edge in passing if not _is_read_down(drafts, wiring.edges, *edge)]
 
 
-def _is_read_down(drafts: Drafts, tail: int, head: int) -> bool:
-    """Return whether ``head`` follows ``tail``: directly, or past rows on a skip or rows that keep their input."""
+def _is_read_down(drafts: Drafts, edges: set[tuple[int, int]], tail: int, head: int) -> bool:
+    """Return whether ``head`` follows ``tail``: directly, or past rows on a skip or rows that keep what they read."""
     rows = drafts.rows
     if head != OUTPUT and rows[head].kind == "projection":
         return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
-    between = range(tail + 1, len(rows) if head == OUTPUT else head)
-    return all(rows[row].kind == "projection" or rows[row].shown.concat for row in between)
+    stop = len(rows) if head == OUTPUT else head
+    between = [row for row in range(tail + 1, stop) if rows[row].kind != "projection"]
+    return all(rows[row].shown.concat and (above, row) in edges for above, row in pairwise([tail, *between]))
 
 
 class RowGraph:
