@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -470,3 +471,92 @@ def test_a_method_that_is_not_there_is_refused(fxviz: Call, flow: Path, method: 
 def test_a_method_that_takes_other_inputs_is_told(fxviz: Call, flow: Path) -> None:
     done = fxviz("summary", "flow.py:Flow", "--method", "describe")
     assert done.status == 1 and "to pass what describe() takes" in done.err
+
+
+# -------------------------------------------------------------------- a file inside a package
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    """Write files of code, named without their suffix, and return the folder."""
+    for name, text in files.items():
+        path = folder / f"{name}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+NET = """
+from torch import nn
+from ..layers import Layer
+from . import sizes
+class Net(nn.Module):
+    def __init__(self, depth=1):
+        super().__init__()
+        self.layers = nn.Sequential(*(Layer(8, sizes.WIDTH) for _ in range(depth)))
+    def forward(self, x):
+        from .late import scale
+        return self.layers(x) * scale
+"""
+
+
+LAYERS = "from torch.nn import Linear as Layer"
+
+
+@pytest.mark.parametrize("has_init", [True, False])
+@pytest.mark.parametrize("name", ["mypkg", "my-package.v2", "code"])
+def test_a_file_imports_from_its_package(fxviz: Call, in_tmp: Path, has_init: bool, name: str) -> None:
+    if has_init and name != "mypkg":
+        return  # no name of a package
+    files = {"layers": LAYERS, "models/net": NET, "models/sizes": "WIDTH = 4", "models/late": "scale = 2"}
+    folder = written(in_tmp / "far" / name, files)
+    if has_init:
+        (folder / "__init__.py").write_text("from .models.net import Net")
+        (folder / "models" / "__init__.py").touch()
+    before = list(sys.path)
+    assert traced(fxviz, f"far/{name}/models/net.py:Net", "--input", "1x8").total_params == 36
+    assert sys.path == before
+    (folder / "models" / "sizes.py").write_text("WIDTH = 2 + 1")
+    assert traced(fxviz, f"far/{name}/models/net.py:Net", "--input", "1x8").total_params == 27
+    if has_init:
+        assert traced(fxviz, f"far/{name}/__init__.py:Net", "--input", "1x8").total_params == 27
+    assert len({part for part in sys.modules if part.startswith("mypkg")}) == 6 * (name == "mypkg")
+
+
+def test_a_file_imports_from_its_package_by_the_full_name(fxviz: Call, in_tmp: Path) -> None:
+    net = NET
+    for relative, full in (("from ..", "from pack."), ("from . ", "from pack "), ("from .", "from pack.")):
+        net = net.replace(relative, full)
+    files = {"__init__": "", "net": net, "layers": LAYERS, "sizes": "WIDTH = 4", "late": "scale = 2"}
+    written(in_tmp / "far" / "pack", files)
+    assert traced(fxviz, "far/pack/net.py:Net", "--input", "1x8").total_params == 36
+
+
+def test_a_part_of_a_package_imports_from_above_it(fxviz: Call, in_tmp: Path) -> None:
+    files = {
+        "models/net": "from .base import Base\ndef Net():\n    return Base(8, 4)",
+        "models/base": "from ..layers.linear import Layer as Base",
+        "layers/linear": LAYERS,
+    }
+    written(in_tmp / "far", files)
+    assert traced(fxviz, "far/models/net.py:Net", "--input", "1x8").total_params == 36
+
+
+def test_a_file_whose_package_cannot_be_found_is_told(fxviz: Call, in_tmp: Path) -> None:
+    written(in_tmp, {"far": f"from {'.' * 60} import z"})
+    assert "ImportError: attempted relative import beyond top-level package" in refused(fxviz, "far.py:Net")
+    written(in_tmp / "torch", {"__init__": "", "net": "from . import x\n"})
+    assert refused(fxviz, "torch/net.py:Net").startswith(
+        "cannot import 'torch/net.py': its package 'torch' has the name of another one, which is imported already"
+    )
+    written(in_tmp / "own", {"__init__": "", "net": "from . import missing\n"})
+    assert refused(fxviz, "own/net.py:Net").startswith("cannot import 'own/net.py' at own/net.py:1, 'from . import mi")
+
+
+def test_a_file_of_an_installed_library_is_imported_as_it_is(fxviz: Call, in_tmp: Path) -> None:
+    import torchvision
+
+    file = Path(torchvision.__file__).parent / "models" / "alexnet.py"
+    assert traced(fxviz, f"{file}:alexnet").total_params == 61_100_840
+    written(in_tmp, {"net": "from torch import nn\nnet = nn.Linear(8, 4)"})
+    assert traced(fxviz, "net.py:net", "--input", "1x8").total_params == 36
+    assert sys.modules["torchvision"] is torchvision

@@ -326,10 +326,8 @@ def test_what_cannot_be_a_model(model: str, expected: str) -> None:
             f"'nowhere_at_all'; install it for {sys.executable}, or run fxviz in the directory that contains it",
         ),
         (
-            "from .blocks import Block",
-            "cannot import 'net.py' at net.py:1, 'from .blocks import Block': ImportError: attempted relative import "
-            "with no known parent package; name a file of a package from the directory above the package, as "
-            "'package.module:Net'",
+            "from .nowhere import Block",
+            "cannot import 'net.py' at net.py:1, 'from .nowhere import Block': ModuleNotFoundError: ",
         ),
         (
             "def main():\n    raise SystemExit(1)\nmain()",

@@ -1,7 +1,11 @@
-"""Import a user's file or module as ``python file.py`` and ``python -m module`` would."""
+"""Import a user's file or module as ``python file.py`` and ``python -m module`` would.
+
+A file that imports from its own package is imported as a module of that package, wherever the package is.
+"""
 
 from __future__ import annotations
 
+import ast
 import difflib
 import importlib
 import importlib.machinery
@@ -12,6 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 
@@ -21,6 +26,12 @@ from fxviz._sources.reference import LIBRARIES, Reference
 
 _MAX_LISTED = 8
 """Maximum number of modules that a message lists."""
+
+_INSTALLED = {"site-packages", "dist-packages"}
+"""Folders of installed libraries."""
+
+_BEYOND = "beyond top-level package"
+"""Part of the error of a relative import that leads out of the packages that are known."""
 
 _imported_beside: dict[str, ModuleType] = {}
 """Modules imported from beside the last file: the next file gets its own, and a changed file is read again."""
@@ -45,13 +56,17 @@ def importable(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def beside(folder: Path) -> Iterator[None]:
-    """Do as :func:`importable` for the directory of a file, and forget its modules when the next file is read."""
+    """Do as :func:`importable` for the directory of a file, and forget its modules when the next file is read.
+
+    Installed libraries are not forgotten: most of them cannot be imported twice.
+    """
     before = set(sys.modules)
     with importable(folder):
         try:
             yield
         finally:
-            _imported_beside.update(_modules_beside(folder, before))
+            if not _INSTALLED & set(folder.parts):
+                _imported_beside.update(_modules_beside(folder, before))
 
 
 def import_module(reference: Reference) -> ModuleType:
@@ -116,6 +131,8 @@ def module_part(name: str) -> str:
 def import_file(path: str) -> ModuleType:
     """Import the file at ``path`` as a module with the name of the file; modules beside it can be imported.
 
+    If it imports from its own package (``from ..layers import Layer``), it is imported as a module of the package.
+
     Raises:
         UsageError: there is no such file, it is not text, or its code failed.
 
@@ -127,7 +144,18 @@ def import_file(path: str) -> ModuleType:
     file = Path(path).absolute()
     source = _read(file, path)
     _forget()
-    return _execute(file, source, path)
+    depth = _depth_in_package(file, source)
+    return _import_from_package(file, path, depth) if depth else _execute(file, source, path)
+
+
+def home(module: ModuleType, path: str) -> Path:
+    """Return the folder from which the modules beside a file are imported: its own, or that of its package.
+
+    >>> home(ModuleType("net"), "models/net.py") == Path("models").absolute()
+    True
+    """
+    packages = module.__package__.split(".") if module.__package__ else []
+    return Path(path).absolute().parents[len(packages)]
 
 
 def _forget() -> None:
@@ -164,6 +192,56 @@ def _execute(file: Path, source: str, path: str) -> ModuleType:
     return module
 
 
+def _depth_in_package(file: Path, source: str) -> int:
+    """Return how many packages, one in the other, the code of a file imports from; 0 if it needs none."""
+    try:
+        imports = [node for node in ast.walk(ast.parse(source)) if isinstance(node, (ast.Import, ast.ImportFrom))]
+    except (SyntaxError, ValueError, RecursionError):
+        return 0  # which is reported where the code is run
+    relative = max((node.level for node in imports if isinstance(node, ast.ImportFrom)), default=0)
+    packages = list(takewhile(lambda folder: (folder / "__init__.py").exists(), file.parents))
+    named = {each.name for node in imports if isinstance(node, ast.Import) for each in node.names}
+    named |= {node.module or "" for node in imports if isinstance(node, ast.ImportFrom) and not node.level}
+    is_named = bool(packages) and packages[-1].name in {name.partition(".")[0] for name in named}
+    return max(relative, len(packages)) if relative or is_named else 0
+
+
+def _import_from_package(file: Path, path: str, depth: int) -> ModuleType:
+    """Import a file as a module of its package, ``depth`` folders above it or more.
+
+    Folders without ``__init__.py`` are packages, too; as many as the code asks for.
+    """
+    depth = min(depth, len(file.parents) - 1)
+    while True:
+        folders = list(reversed(file.parents[:depth]))
+        try:
+            with own_code(f"cannot import '{shown(path)}'"), beside(file.parents[depth]):
+                return _imported_as_part(file, folders, path)
+        except UsageError as error:
+            if _BEYOND not in str(error.__cause__) or depth + 1 >= len(file.parents):
+                raise
+        _forget()
+        depth += 1
+
+
+def _imported_as_part(file: Path, folders: Sequence[Path], path: str) -> ModuleType:
+    """Import the packages in these folders, the outermost first, and the file in the last one."""
+    name = ""
+    for folder in folders:
+        is_package = (folder / "__init__.py").exists()
+        own = folder.name if is_package else re.sub(r"\W", "_", folder.name) if name else _free_name(folder)
+        name = f"{name}.{own}" if name else own
+        if not is_package:
+            sys.modules[name] = ModuleType(name)
+            sys.modules[name].__path__ = [str(folder)]
+        elif str(folder) not in getattr(importlib.import_module(name), "__path__", ()):
+            raise UsageError(
+                f"cannot import '{shown(path)}': its package '{shown(own)}' has the name of another one, which is "
+                "imported already; rename the folder"
+            )
+    return importlib.import_module(name if file.stem == "__init__" else f"{name}.{file.stem}")
+
+
 def _free_name(file: Path) -> str:
     """Return the stem of the file, with underscores added if another module has that name.
 
@@ -182,8 +260,9 @@ def _is_elsewhere(name: str, file: Path) -> bool:
 
 
 def _modules_beside(folder: Path, before: set[str]) -> dict[str, ModuleType]:
-    """Return the modules in ``folder`` that were not imported ``before``, with their submodules."""
+    """Return the modules in ``folder`` that were not imported ``before``, and submodules of those noted earlier."""
     tops = {name for name in sys.modules.keys() - before if "." not in name and _is_in(folder, sys.modules[name])}
+    tops |= {name.partition(".")[0] for name in _imported_beside}
     return {name: module for name, module in sys.modules.items() if name.partition(".")[0] in tops}
 
 
@@ -223,8 +302,6 @@ def own_code(doing: str) -> Iterator[None]:
 def _advice(error: BaseException) -> str:
     if isinstance(error, SystemExit):
         return "; move the code of a script under 'if __name__ == \"__main__\":'"
-    if isinstance(error, ImportError) and "relative import" in str(error):
-        return "; name a file of a package from the directory above the package, as 'package.module:Net'"
-    if isinstance(error, ModuleNotFoundError):
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").rpartition(".")[0] not in sys.modules:
         return f"; install it for {sys.executable}, or run fxviz in the directory that contains it"
     return ""

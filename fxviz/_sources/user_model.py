@@ -18,7 +18,7 @@ from fxviz._sources.expression import Call, Step, expressions_in
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.reference import CHECKPOINTS, Reference
 from fxviz._sources.source import Built, Source, made
-from fxviz._sources.user_code import beside, import_file, import_module, importable, own_code
+from fxviz._sources.user_code import beside, home, import_file, import_module, importable, own_code
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +53,7 @@ def source(reference: Reference) -> Source:
 
     in_file = reference.kind == "file"
     module = import_file(reference.place) if in_file else import_module(reference)
-    importing = partial(beside, Path(reference.place).absolute().parent) if in_file else partial(importable, Path.cwd())
+    importing = partial(beside, home(module, reference.place)) if in_file else partial(importable, Path.cwd())
     names = Names(module, reference.place)
     before, later = _split_at_call(reference.steps)
     with own_code(f"cannot find '{shown(str(reference))}'"), importing():
