@@ -341,11 +341,11 @@ def test_resnet152_repeats_its_middle_stages() -> None:
 
 
 def test_vit_repeats_its_layers_and_names_its_tokens() -> None:
-    from fxviz._render.wording import token
+    from fxviz._render.wording import what
 
     view = folded("vit_b_16")
     assert [repeat.times for repeat in repeats(view.items)] == [12]
-    assert [token(row.heads[0]) for row in view.rows if row.kind == "token"] == ["class token", "position embedding"]
+    assert [what(row) for row in view.rows if row.kind == "token"] == ["class token", "position embedding"]
 
 
 def test_vgg16_is_one_dark_bar_without_skips() -> None:

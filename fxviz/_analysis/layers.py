@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from math import prod
@@ -11,20 +10,10 @@ from typing import Any
 from fxviz._analysis.facts import Geometry, Kind, Layer, Place
 from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node, SkipKind
 from fxviz._graph.index import Index
-from fxviz._graph.operations import is_norm, is_view, plain_name
+from fxviz._graph.operations import is_norm, is_view, name_of, plain_name
 
 _RECURRENT = ("lstm", "gru", "rnntanh", "rnnrelu", "lstmcell", "grucell", "rnntanhcell", "rnnrelucell")
 _PRODUCTS = ("linear", "matmul", "mm", "addmm", "bmm", "baddbmm", "einsum", "bilinear")
-
-_PLACES = {
-    # https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv2d.html
-    "conv": {"stride": "3", "padding": "4", "dilation": "5", "groups": "6"},
-    # https://docs.pytorch.org/docs/stable/generated/torch.nn.functional.conv_transpose2d.html
-    "convtranspose": {"stride": "3", "padding": "4", "groups": "6", "dilation": "7"},
-    # aten::convolution in torch's native_functions.yaml
-    "convolution": {"stride": "3", "padding": "4", "dilation": "5", "transposed": "6", "groups": "8"},
-}
-"""Slots of the arguments of functions that convolve, by their names as module settings; "1d" to "3d" are left out."""
 
 
 def layers_of(graph: ArchGraph, places: Mapping[str, Place]) -> tuple[Layer, ...]:
@@ -72,7 +61,9 @@ def _pairs(graph: ArchGraph) -> Iterator[tuple[Node, Node]]:
                 readers[argument.id].append(node)
     for node in graph.nodes:
         if node.uses:
-            yield from ((node, reader) for reader in readers.get(node.id, [node]))
+            found = readers.get(node.id, [node])
+            on_data = [reader for reader in found if reader.id in graph.index.varying]
+            yield from ((node, reader) for reader in on_data or found)
 
 
 def _identity(holder: Node, runner: Node, read: list[str], index: Index) -> tuple[str, ...]:
@@ -102,12 +93,12 @@ def _layer(
     names = dict.fromkeys(name for holder, _ in pairs for name in holder.uses)
     shapes = (index.parameters[name].shape for name in names if name in index.parameters)
     weights = sorted(shapes, key=prod, reverse=True)
-    first, weight = runners[0], weights[0] if weights else None
+    first, weight = index.described(runners[0]), weights[0] if weights else None
     kind = _kind(first, weights)
     macs = [node.macs for node in runners]
     return Layer(
         path,
-        first.op,
+        _name(first, path, names, index),
         kind,
         places.get(first.id, "main"),
         tuple(node.id for node in runners),
@@ -117,6 +108,13 @@ def _layer(
         geometry=_geometry(first, weight) if kind == "convolution" else None,
         features=_features(first, weight, index) if kind == "linear" else None,
     )
+
+
+def _name(node: Node, path: str, names: Iterable[str], index: Index) -> str:
+    """Return the class of the module that a layer is, or else the function's name."""
+    owners = {index.parameters[name].owner for name in names if index.layer_of(name) == path}
+    owner = owners.pop().rpartition(".")[2] if len(owners) == 1 else ""
+    return owner if owner and node.kind != "module" else name_of(node)
 
 
 def _kind(node: Node, weights: list[tuple[int, ...]]) -> Kind:
@@ -166,27 +164,23 @@ def _kind_of_function(name: str, node: Node) -> Kind:
 
 
 def _geometry(node: Node, weight: tuple[int, ...] | None) -> Geometry | None:
-    """Return the geometry that settings or arguments tell, completed from the weight's shape."""
-    settings = _arguments(node)
-    if settings is None or weight is None or len(weight) < 3:
-        return None
-    transposed, dims = settings.get("transposed") is True or "transpose" in plain_name(node.op), len(weight) - 2
+    """Return the geometry that settings tell; of a module, whose settings may be anything, from the weight's shape."""
+    settings = node.settings
     groups = _whole(settings.get("groups")) or 1
-    inner, outer = (weight[0], weight[1] * groups) if transposed else (weight[1] * groups, weight[0])
+    transposed = settings.get("transposed") is True or "transpose" in plain_name(node.op)
+    if node.kind != "module":
+        if "kernel_size" not in settings:
+            return None
+        kernel, inner, outer = settings["kernel_size"], settings["in_channels"], settings["out_channels"]
+    elif weight is None or len(weight) < 3:
+        return None
+    else:
+        kernel = weight[2:]
+        inner, outer = (weight[0], weight[1] * groups) if transposed else (weight[1] * groups, weight[0])
+    dims = len(kernel)
     stride, dilation = (_sizes(settings.get(name), dims) or (1,) * dims for name in ("stride", "dilation"))
     padding = _sizes(settings.get("padding", 0), dims)
-    return Geometry(weight[2:], stride, dilation, groups, inner, outer, transposed, padding)
-
-
-def _arguments(node: Node) -> Mapping[str, Any] | None:
-    """Return the arguments of a convolution by torch's names; None for an unknown function."""
-    if node.kind == "module":
-        return node.settings
-    places = _PLACES.get(re.sub("[123]d$", "", plain_name(node.op)))
-    if places is None:
-        return None
-    by_place = {name: node.settings[place] for name, place in places.items() if place in node.settings}
-    return {**by_place, **node.settings}
+    return Geometry(kernel, stride, dilation, groups, inner, outer, transposed, padding)
 
 
 def _whole(value: Any) -> int | None:

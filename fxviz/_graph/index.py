@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
-from fxviz._graph.operations import is_view
+from fxviz._graph.operations import is_view, plain_name
+from fxviz._graph.settings import settings_of_call, weight_slots
 from fxviz._graph.values import Edge, Node, Parameter, Scope, TensorInfo
 
 if TYPE_CHECKING:
@@ -81,6 +83,31 @@ class Index:
         """Return the tensor that a node works on; None if its main argument is not a single tensor."""
         source = self.main_argument(node)
         return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
+
+    @cached_property
+    def varying(self) -> frozenset[str]:
+        """Return the nodes that data from an input reaches; the others compute with the model's own tensors."""
+        found: set[str] = set()
+        for node in self.graph.nodes:
+            if node.kind == "input" or not found.isdisjoint(self.sources[node.id]):
+                found.add(node.id)
+        return frozenset(found)
+
+    def described(self, node: Node) -> Node:
+        """Return a node with the settings of the layer that it computes, also if it is the call of a function."""
+        if node.kind not in ("function", "method") or not (slots := weight_slots(plain_name(node.op))):
+            return node
+        name, arguments = plain_name(node.op), self.arguments(node)
+        for slot in slots:
+            weight = arguments.get(slot)
+            if weight is not None and weight.outputs and self._may_be_weight(name, weight):
+                return replace(node, settings=settings_of_call(name, node.settings, slot, weight.outputs[0].shape))
+        return node
+
+    def _may_be_weight(self, name: str, argument: Node) -> bool:
+        """Return whether an argument is a weight: of a product, only a tensor of the model's own is one."""
+        is_product = name in ("matmul", "mm", "addmm")
+        return argument.outputs[0].is_floating and not (is_product and argument.id in self.varying)
 
     def between(self, fork: str, join: str) -> Iterator[str]:
         """Yield the nodes on all paths from ``fork`` to ``join``, without these two, in no particular order."""
@@ -182,13 +209,28 @@ class Index:
         return None if path in self._holders else path
 
     def parameters_read(self, node: Node) -> Iterator[Node]:
-        """Yield the parameters that a step reads, directly or through views, one for each argument."""
+        """Yield the parameters that the arguments of a step are, or are views of, or are computed from alone."""
         for edge in self.edges_to[node.id]:
-            source = self.by_id[edge.source]
-            while is_view(source) and (viewed := self.main_argument(source)) is not None:
-                source = viewed
-            if source.kind == "parameter":
-                yield source
+            yield from self._parameters_in[edge.source]
+
+    @cached_property
+    def _parameters_in(self) -> dict[str, tuple[Node, ...]]:
+        """Return the parameters that each node is, is a view of, or is computed from without data from an input.
+
+        Products are layers of their own: what they return is no longer the parameter.
+        """
+        found: dict[str, tuple[Node, ...]] = {}
+        for node in self.graph.nodes:
+            viewed = self.main_argument(node) if is_view(node) else None
+            sources = (viewed.id,) if viewed is not None else self.sources[node.id]
+            is_constant = node.kind in ("function", "method") and node.macs == 0 and node.id not in self.varying
+            if node.kind == "parameter":
+                found[node.id] = (node,)
+            elif viewed is not None or is_constant:
+                found[node.id] = tuple({each.id: each for name in sources for each in found[name]}.values())
+            else:
+                found[node.id] = ()
+        return found
 
     def owner_of(self, node: Node) -> Owner | None:
         """Return the owner of a step; None for a view, and if it reads no parameters or those of several owners.

@@ -68,6 +68,10 @@ _MASKING = _words("add sub maskedfill where clamp max maximum setitem nantonum")
 _COMMUTATIVE = _words(
     "add mul maximum minimum eq ne logicaland logicalor logicalxor bitwiseand bitwiseor bitwisexor and or xor"
 )
+_NAMELESS = frozenset(
+    """Sequential ModuleList ModuleDict Module GraphModule InterpreterModule UnflattenedModule ScriptModule
+    RecursiveScriptModule TracedModule TopLevelTracedModule""".split()
+)
 _LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "position")
 
 
@@ -100,9 +104,43 @@ def name_of(node: Node) -> str:
     return spelled if spelled.replace("_", "").lower() == plain else plain
 
 
+def says_nothing(cls: str) -> bool:
+    """Return whether a class says nothing of what its module does: torch's containers, and what torch generates.
+
+    >>> says_nothing("torch.nn.modules.container.Sequential"), says_nothing("torchvision.ops.misc.MLP")
+    (True, False)
+    """
+    return cls.startswith("torch.") and cls.rpartition(".")[2] in _NAMELESS
+
+
+RUNS = "runs_function"
+"""The setting that names the function of torch that a module of the user's own runs, if its class does not tell it."""
+
+
+def tells(cls: str, function: str) -> bool:
+    """Return whether the name of a class tells which layer of torch a function computes.
+
+    >>> tells("Conv2dSame", "conv2d"), tells("LayerNorm2d", "layer_norm"), tells("Up", "conv_transpose2d")
+    (True, True, False)
+    """
+    name = plain_name(function)
+    kinds = ("norm", "embedding", "conv")
+    return next((kind for kind in kinds if kind in name), "linear") in cls.lower()
+
+
+def computes(node: Node) -> str:
+    """Return the plain name of what a module, function or method does.
+
+    >>> computes(Node("n", "module", "Normed", "n", settings={RUNS: "layer_norm"})), computes(Node("n", "module", "GELU", ""))
+    ('layernorm', 'gelu')
+    """
+    runs = node.settings.get(RUNS) if node.kind == "module" else None
+    return plain_name(runs if isinstance(runs, str) else node.op)
+
+
 def _plain(node: Node) -> str:
     """Return the plain name of an operation; "" for other nodes, as an input may be called ``t`` or ``data``."""
-    return plain_name(node.op) if node.kind in ("module", "function", "method") else ""
+    return computes(node) if node.kind in ("module", "function", "method") else ""
 
 
 def _has(name: str, words: Iterable[str]) -> bool:

@@ -256,7 +256,7 @@ def _words(row: Row, change: Change, named: int) -> list[Word]:
 
     Resized parts are mentioned only if nothing else differs: a norm is always as wide as its layer.
     """
-    own = [part for part in change.parts if part.node is row.heads[0]]
+    own = [part for part in change.parts if part.node.id == row.heads[0].id]
     others = [part for part in change.parts if part.kind != "resized" and part not in own]
     own_words = [word for part in own for word in _settings(part, named)]
     parts = [word for part in others or ([] if own else change.parts) for word in _part(part, named)]

@@ -7,12 +7,29 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import takewhile
 from typing import Any
 
-from fxviz._graph import Failure, Node, SkipKind, TensorInfo
-from fxviz._graph.operations import is_activation, is_norm, is_scaling, name_of, plain_name
+from fxviz._graph import Failure, Node, Scope, SkipKind, TensorInfo
+from fxviz._graph.operations import (
+    RUNS,
+    computes,
+    is_activation,
+    is_norm,
+    is_scaling,
+    name_of,
+    plain_name,
+    says_nothing,
+)
 from fxviz._graph.units import shape
 from fxviz._view.view import Row
 
 _NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": "RMSNorm", "localresponse": "LRN"}
+_NORM_CLASSES = {
+    "batch": "Batch",
+    "layer": "Layer",
+    "group": "Group",
+    "instance": "Instance",
+    "rms": "RMS",
+    "localresponse": "LocalResponse",
+}
 _ACTIVATIONS = {
     name.lower(): name
     for name in (
@@ -31,6 +48,24 @@ _SPELLED_OUT = {
 STOP = "✗"
 """The sign before the operation at which the run stopped."""
 
+_NAMED = 3
+"""The most names in a list."""
+
+_ARITHMETIC = frozenset("add sub mul div neg".split())
+_COMMON = _ARITHMETIC | set(
+    """abs ceil clamp concat exp flatten floor log max maximum mean min minimum pow round rsqrt sqrt square stack sum
+    where assign clone ones_like zeros_like full_like contiguous""".split()
+)
+"""Functions that are not telling beside others."""
+_TELLING = frozenset(
+    """class token tokens position positions positional embedding embeddings query queries prompt prompts latent latents
+    register registers memory mask slot slots relative distillation codebook""".split()
+)
+"""Words in the names of parameters that say what these are."""
+
+_EFFECTS = {"mul": "scale", "div": "scale", "add": "bias", "sub": "bias"}
+"""What a parameter does in these operations."""
+
 _MARKS = {"projection": "→", "failed": STOP}
 _JOINS = {"add": "+ add", "cat": "concat", "mul": "× mul"}
 _FUNCTIONS = {
@@ -41,6 +76,10 @@ _FUNCTIONS = {
     "sub": "− sub",
     "matmul": "matmul",
     "mean": "mean",
+    "amax": "max",
+    "amin": "min",
+    "setitem": "assign",
+    "fused_moving_avg_obs_fake_quant": "fake quant",
 }
 
 
@@ -52,16 +91,79 @@ def what(row: Row) -> str:
     ('✗ raise', '500 layers')
     """
     if row.scope is not None and row.kind in ("block", "removed"):
-        name = row.scope.class_name.lstrip("_")
-        return f"{row.alike} × {name}" if row.alike else name
+        return module(row)
     if row.kind in ("layers", "blocks"):
         return f"{row.count} {row.kind.removesuffix('s') if row.count == 1 else row.kind}"
     if row.kind == "code":
-        return f"{len(row.heads)} operations"
+        return operations(row.heads)
     if row.kind == "chain":
         return chain(row.heads)
-    name = {"token": token, "join": join}.get(row.kind, layer)(row.heads[0])
+    if row.kind == "token":
+        return token(row.heads[0], row.after[0])
+    name = {"join": join}.get(row.kind, layer)(row.heads[0])
     return f"{_MARKS[row.kind]} {name}" if row.kind in _MARKS else name
+
+
+def module(row: Row) -> str:
+    """Name a module by its class; one of torch's containers by what it lists, or else by its path.
+
+    >>> from dataclasses import replace
+    >>> listed = Scope(1, "stages.0", "torch.nn.modules.container.Sequential", 0, 0)
+    >>> blocks = tuple(Scope(2, f"stages.0.{place}", "net.Block", 0, 1) for place in range(2))
+    >>> row = Row(0, "block", (), "stages.0", None, scope=listed)
+    >>> module(row), module(replace(row, lists=blocks)), module(replace(row, alike=3))
+    ('stages.0', '2 × Block', '3 × stages')
+    """
+    assert row.scope is not None
+    if not says_nothing(row.scope.cls):
+        name, count = row.scope.class_name.lstrip("_"), row.alike
+    else:
+        classes = {part.class_name if isinstance(part, Scope) else "" for part in row.lists}
+        listed = next(iter(classes)).lstrip("_") if len(classes) == 1 else ""
+        name, count = listed or _by_path(row), row.alike or len(row.lists) * bool(listed)
+    return f"{count} × {name}" if count > 1 else name
+
+
+def _by_path(row: Row) -> str:
+    """Name a container by the end of its path, from its last name on; if there are only numbers, by its layers."""
+    name = _end_of(row.path)
+    if not name:
+        return _some(_class_name(part) if isinstance(part, Node) else part.class_name for part in row.lists) or "layers"
+    return name.partition(".")[0] if row.alike else name
+
+
+def _end_of(path: str) -> str:
+    """Return the end of a path from its last name on, with the numbers behind it; "" if there are only numbers.
+
+    >>> _end_of("stages.0.blocks.2"), _end_of("0.1")
+    ('blocks.2', '')
+    """
+    names = path.split(".")
+    start = next((place for place in range(len(names) - 1, -1, -1) if not names[place].isdigit()), len(names))
+    return ".".join(names[start:])
+
+
+def _some(names: Iterable[str]) -> str:
+    """List the first names, each once.
+
+    >>> _some(["Conv", "Linear", "Conv", "LSTM", "GRU"])
+    'Conv, Linear, LSTM, …'
+    """
+    different = list(dict.fromkeys(names))
+    return ", ".join([*different[:_NAMED], *["…"] * (len(different) > _NAMED)])
+
+
+def operations(heads: Sequence[Node]) -> str:
+    """Name consecutive functions by the most telling ones; sums and products only if there is little else.
+
+    >>> operations([Node(op, "method", op, "") for op in ("mul", "softmax", "exp", "topk", "mul")])
+    'Softmax, exp, topk, …'
+    >>> operations([Node(op, "method", op, "") for op in ("pow", "mean", "add", "rsqrt", "mul")])
+    'pow, mean, rsqrt, …'
+    """
+    names = list(dict.fromkeys(_class_name(node).lstrip("+×− ") for node in heads))
+    most_telling = sorted(names, key=lambda name: (name in _ARITHMETIC, name in _COMMON))[:_NAMED]
+    return _some([name for name in names if name in most_telling]) + (", …" if len(names) > _NAMED else "")
 
 
 def layer(node: Node) -> str:
@@ -99,17 +201,31 @@ def layer(node: Node) -> str:
 
 
 def _class_name(node: Node) -> str:
-    name = name_of(node)
-    if node.kind != "module":
-        known = _ACTIVATIONS.get(name.replace("_", "")) or _FUNCTIONS.get(name)
-        if known or not re.search(r"pool|conv|norm|interpolate", name):
-            return known or name
-        name = "".join(word[:1].upper() + word[1:] for word in name.split("_"))
+    if node.cls is not None and says_nothing(node.cls):
+        return _end_of(node.path) or "module"
+    name = name_of(node) if node.kind == "module" and RUNS not in node.settings else _layer_of_function(node)
     name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace(
         "ConvTranspose", "Transposed Conv"
     )
     groups = node.settings.get("groups", 1)
-    return "DW Conv" if name == "Conv" and groups != 1 and groups == node.settings.get("in_channels") else name
+    is_depthwise = "kernel_size" in node.settings and groups != 1 and groups == node.settings.get("in_channels")
+    return f"DW {name}" if is_depthwise else name
+
+
+def _layer_of_function(node: Node) -> str:
+    """Return the class of torch's layer that does the same as a function, or the function's name."""
+    settings = node.settings
+    name = settings.get(RUNS, name_of(node)).strip("_")
+    if "in_features" in settings or "num_embeddings" in settings:
+        return "Linear" if "in_features" in settings else "Embedding"
+    if is_norm(node):
+        return next((f"{cls}Norm" for word, cls in _NORM_CLASSES.items() if word in computes(node)), name)
+    known = _ACTIVATIONS.get(name.replace("_", "")) or _FUNCTIONS.get(name)
+    if known or not re.search(r"pool|conv|interpolate", name):
+        return known or name
+    if name == "convolution":
+        return "ConvTranspose" if settings.get("transposed") is True else "Conv"
+    return "".join(word[:1].upper() + word[1:] for word in name.split("_"))
 
 
 def _window(node: Node, settings: Mapping[str, Any], kernel: Any) -> Iterable[str]:
@@ -139,27 +255,44 @@ def tag(node: Node) -> str:
     ('BN', 'ReLU', 'scale')
     """
     if is_norm(node):
-        name = plain_name(node.op)
-        return next((short for word, short in _NORMS.items() if word in name), name_of(node))
+        return next((short for word, short in _NORMS.items() if word in computes(node)), name_of(node))
     if is_activation(node):
         return _class_name(node)
     return "scale" if is_scaling(node) else {"cat": "concat"}.get(name_of(node), name_of(node))
 
 
 def tags(row: Row) -> str:
-    """List what is fused into a row: "pre-LN · GELU"."""
+    """List what is fused into a row: "pre-LN · GELU". What the row is named after is not said again."""
     before = " ".join(map(tag, row.before))
-    return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after])
+    is_named_after = row.kind == "token" and not _is_telling(row.heads[0])
+    return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after[is_named_after:]])
 
 
-def token(node: Node) -> str:
-    """Name a parameter that a module uses directly, in words.
+def token(node: Node, joins: Node) -> str:
+    """Name a row in which a tensor of the model's own joins the data.
 
-    >>> [token(Node("a", "parameter", "Parameter", path)) for path in ("encoder.pos_embedding", "cls_token")]
-    ['position embedding', 'class token']
+    It is named after the layer that makes the tensor, after a parameter whose name says what it is, or after what the
+    parameter does: ``x * self.weight`` is a scale.
+
+    >>> mul = Node("a", "function", "mul", "")
+    >>> paths = "encoder.pos_embedding", "cls_token", "tokens.0", "block.gamma_1"
+    >>> [token(Node("a", "parameter", "Parameter", path), mul) for path in paths]
+    ['position embedding', 'class token', 'tokens 0', 'scale']
     """
-    words = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", node.path.rpartition(".")[2]).lower().split("_")
-    return " ".join(_SPELLED_OUT.get(word, word) for word in words if word) or node.path
+    if node.kind == "module":
+        return layer(node)
+    return " ".join(_words(node)) if _is_telling(node) else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
+
+
+def _is_telling(node: Node) -> bool:
+    """Return whether the name of a parameter says what it is, unlike "weight", "alpha" or a number."""
+    return node.kind == "module" or not _TELLING.isdisjoint(_words(node))
+
+
+def _words(node: Node) -> list[str]:
+    """Return the words of a parameter's name, with the name of the list that it is in."""
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", _end_of(node.path))
+    return [_SPELLED_OUT.get(word.lower(), word.lower()) for word in words]
 
 
 def join(node: Node) -> str:

@@ -65,7 +65,10 @@ def resolve(model: object) -> Source:
     from torch import nn
 
     if isinstance(model, nn.Module):
-        return Source(type(model).__name__, "python", lambda allocate: Built(model), is_shared=True)
+        from fxviz._sources.torch_private import class_name
+
+        name = class_name(model).rpartition(".")[2]
+        return Source(name, "python", lambda allocate: Built(model), is_shared=True)
     if is_state(model):
         raise UsageError(f"cannot trace {NO_CODE}")
     if isinstance(model, type):
@@ -180,13 +183,15 @@ def information(reference: Reference) -> Information:
     >>> known.cls, known.params, known.published[0].name
     ('torchvision.models.resnet.ResNet', 11689512, 'IMAGENET1K_V1')
     """
+    from fxviz._sources.torch_private import class_name
+
     source = resolve(reference)
     module = source.build(False).module
     file, line = _place(source.maker or type(module))
     weights = published(reference)
     return Information(
         model=str(reference),
-        cls=f"{type(module).__module__}.{type(module).__qualname__}",
+        cls=class_name(module),
         origin=_origin(reference),
         file=file,
         line=line,

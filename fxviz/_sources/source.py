@@ -102,8 +102,9 @@ class Source:
 
     def info(self, built: Built) -> ModelInfo:
         """Return the identity of a built model, for its graph."""
-        cls = type(built.module)
-        return ModelInfo(self.name, self.origin, f"{cls.__module__}.{cls.__qualname__}", built.weights)
+        from fxviz._sources.torch_private import class_name
+
+        return ModelInfo(self.name, self.origin, class_name(built.module), built.weights)
 
 
 def _is_on(module: nn.Module, device: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from fxviz._graph.errors import FxvizError
 
@@ -260,7 +261,59 @@ def uncompiled(module: nn.Module) -> Any:
     """
     if not type(module).__module__.startswith("torch._dynamo"):
         return None
-    return getattr(module, "_orig_mod", None)
+    return getattr(module, COMPILED, None)
+
+
+COMPILED = "_orig_mod"
+"""The name under which the wrapper of ``torch.compile`` holds the module that it wraps."""
+
+_GENERATED = ("GraphModule", "GraphModuleImpl")
+"""Classes of graph modules that do not tell which class the graph was made from."""
+
+
+def class_name(module: nn.Module) -> str:
+    """Return the class that a module was written as, with its Python module.
+
+    torch puts classes of its own in place of those of modules that it compiles, scripts, parametrizes, or writes as a
+    graph. Where it does not keep the original name, the name is that of torch's class.
+
+    >>> class_name(nn.Linear(2, 2)), class_name(torch.compile(nn.Linear(2, 2)))
+    ('torch.nn.modules.linear.Linear', 'torch.nn.modules.linear.Linear')
+    >>> class_name(torch.fx.symbolic_trace(nn.Sequential(nn.ReLU())))
+    'torch.fx.graph_module.Sequential'
+    """
+    module = compiled_from(module)
+    cls = type_before_parametrizations(module)
+    if isinstance(module, torch.jit.ScriptModule):
+        return f"torch.jit.{getattr(module, 'original_name', cls.__name__)}"
+    if not isinstance(module, torch.fx.GraphModule):
+        return f"{cls.__module__}.{cls.__qualname__}"
+    return _exported_class(module) if cls.__name__ in _GENERATED else f"torch.fx.graph_module.{cls.__name__}"
+
+
+def compiled_from(module: nn.Module) -> nn.Module:
+    """Return the module that ``torch.compile`` wrapped, however often; any other module itself."""
+    while (written := uncompiled(module)) is not None:
+        module = written
+    return module
+
+
+def written_path(path: str) -> str:
+    """Return the path of a module or parameter without the wrappers of compiled modules.
+
+    >>> written_path("encoder._orig_mod.0.weight")
+    'encoder.0.weight'
+    """
+    return ".".join(name for name in path.split(".") if name != COMPILED) if COMPILED in path else path
+
+
+def _exported_class(module: torch.fx.GraphModule) -> str:
+    """Return the class that ``torch.export`` noted at the steps of the graph."""
+    for node in module.graph.nodes:
+        for path, cls in (node.meta.get("nn_module_stack") or {}).values():
+            if path == "" and isinstance(cls, str):
+                return cls
+    return "torch.fx.graph_module.GraphModule"
 
 
 # ------------------------------------------------------------------ files

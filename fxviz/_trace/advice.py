@@ -11,6 +11,7 @@ from torch import nn
 from fxviz._graph.errors import spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
+from fxviz._sources.torch_private import written_path
 from fxviz._trace.arguments import bound, fits, method_of, signature
 from fxviz._trace.failures import Stop
 
@@ -92,7 +93,8 @@ def _inputs_assumed(situation: Situation) -> str:
 
 def _ids_taken(situation: Situation) -> str:
     failure = situation.stop.failure
-    module = dict(situation.model.named_modules()).get(failure.path)
+    modules = {written_path(path): module for path, module in situation.model.named_modules()}
+    module = modules.get(failure.path)
     if not isinstance(module, (nn.Embedding, nn.EmbeddingBag)) or not any(
         info.is_floating for info in failure.inputs[:1]
     ):

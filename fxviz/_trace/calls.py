@@ -6,7 +6,9 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, fx
+
+from fxviz._sources.torch_private import OpOverload
 
 _IN_PLACE_DUNDERS = frozenset(
     f"__{name}__"
@@ -32,6 +34,30 @@ def setitem(value: Any, key: Any, item: Any) -> Any:
 
 def stopped() -> None:
     """Mark in the graph where the model's code raised outside any operation."""
+
+
+def name_of(func: Callable[..., Any]) -> str:
+    """Return the name of a function; ``aten.mean.dim`` is called "mean"."""
+    named = func.overloadpacket if isinstance(func, OpOverload) else func
+    return getattr(named, "__name__", None) or str(func)
+
+
+def plain_arguments(node: fx.Node) -> dict[str, Any]:
+    """Return the plain arguments of a call, by position ("1") or name ("dim")."""
+    arguments = [(str(place), value) for place, value in enumerate(node.args)] + list(node.kwargs.items())
+    return {name: plain(value) for name, value in arguments if is_plain(value)}
+
+
+def is_plain(value: Any) -> bool:
+    """Return whether a value is a number, a text or a truth value that a file can hold, or a list of such."""
+    if isinstance(value, (tuple, list)):
+        return all(is_plain(item) for item in value)
+    return isinstance(value, (int, float, bool, str)) and value == value and value not in (float("inf"), float("-inf"))
+
+
+def plain(value: Any) -> Any:
+    """Return a plain value with tuples in place of lists."""
+    return tuple(plain(item) for item in value) if isinstance(value, (tuple, list)) else value
 
 
 def _is_method(func: Callable[..., Any]) -> bool:

@@ -15,16 +15,18 @@ from torch.nn.parameter import is_lazy
 
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
 from fxviz._graph.errors import UsageError, spelled, text_of
+from fxviz._graph.operations import RUNS, tells
 from fxviz._graph.options import TraceOptions
 from fxviz._graph.values import MacsBound
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
-from fxviz._sources.torch_private import FakeTensorMode
+from fxviz._sources.torch_private import FakeTensorMode, class_name, compiled_from, written_path
 from fxviz._trace.arguments import materialized, method_of, named_inputs
+from fxviz._trace.calls import is_plain, plain, plain_arguments
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import undisturbed
-from fxviz._trace.tracer import FAILURES, ModelTracer, class_name
+from fxviz._trace.tracer import FAILURES, ModelTracer
 
 _TOUCHES_MEMORY = (
     "data pointer",
@@ -234,7 +236,7 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     if found is None:
         near = _near(path, (name for name, _ in model.named_modules() if name))
         raise UsageError(f"{type(model).__name__} has no submodule '{path}'{near}")
-    return found
+    return compiled_from(found)
 
 
 def leaves(root: nn.Module, names: Iterable[str]) -> frozenset[nn.Module]:
@@ -299,14 +301,16 @@ def to_archgraph(
     graph: fx.Graph, tracer: ModelTracer, info: ModelInfo, trace: TraceInfo, times: Mapping[str, float]
 ) -> ArchGraph:
     """Convert the recorded graph to plain values, without torch. ``times``: seconds of the nodes that were timed."""
-    owners = {path: class_name(module) for path, module in tracer.root.named_modules()}
+    owners = {written_path(path): class_name(module) for path, module in tracer.root.named_modules()}
     return ArchGraph(
         model=info,
         trace=trace,
         nodes=tuple(_node(node, times.get(node.name)) for node in graph.nodes),
         edges=tuple(edge for node in graph.nodes for edge in _edges(node)),
-        scopes=tuple(tracer.scopes),
-        parameters=tuple(_parameter(name, tensor, owners) for name, tensor in tracer.root.named_parameters()),
+        scopes=tuple(replace(scope, path=written_path(scope.path)) for scope in tracer.scopes),
+        parameters=tuple(
+            _parameter(written_path(name), tensor, owners) for name, tensor in tracer.root.named_parameters()
+        ),
         total_buffers=sum(buffer.numel() for buffer in tracer.root.buffers()),
     )
 
@@ -317,13 +321,13 @@ def _node(node: fx.Node, time: float | None) -> Node:
         id=node.name,
         kind=_KINDS[node.op],
         op=node.meta["op"],
-        path=node.meta["path"],
+        path=written_path(node.meta["path"]),
         cls=None if module is None else class_name(module),
         call=node.meta["call"],
         scope=node.meta["scope"],
-        uses=tuple(node.meta["uses"]),
+        uses=tuple(map(written_path, node.meta["uses"])),
         outputs=node.meta["outputs"],
-        settings=_call_settings(node) if module is None else _module_settings(module),
+        settings=_settings(node),
         macs=node.meta["macs"],
         time=time,
     )
@@ -361,27 +365,17 @@ def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:
             yield from _sources(f"{slot}.{key}", getattr(value, key))
 
 
-def _module_settings(module: nn.Module) -> dict[str, Any]:
-    """Return the plain public attributes of a module (kernel_size, stride, in_features) in the order they were set."""
-    attributes = (
-        (name, value) for name, value in vars(module).items() if not name.startswith("_") and name != "training"
-    )
-    return {name: _plain(value) for name, value in attributes if _is_plain(value)}
+def _settings(node: fx.Node) -> dict[str, Any]:
+    """Return the plain public attributes of a module (kernel_size, stride, in_features) in the order they were set.
 
-
-def _call_settings(node: fx.Node) -> dict[str, Any]:
-    """Return the plain arguments of a call, by position ("1") or name ("dim")."""
-    if node.op not in ("call_function", "call_method"):
-        return {}
-    arguments = [(str(place), value) for place, value in enumerate(node.args)] + list(node.kwargs.items())
-    return {name: _plain(value) for name, value in arguments if _is_plain(value)}
-
-
-def _is_plain(value: Any) -> bool:
-    if isinstance(value, (tuple, list)):
-        return all(_is_plain(item) for item in value)
-    return isinstance(value, (int, float, bool, str)) and value == value and value not in (float("inf"), float("-inf"))
-
-
-def _plain(value: Any) -> Any:
-    return tuple(_plain(item) for item in value) if isinstance(value, (tuple, list)) else value
+    What the code of a module of the user's own really does counts, not what its attributes say. Of a function these are
+    its plain arguments.
+    """
+    module = node.meta.get("module")
+    if module is None:
+        return plain_arguments(node) if node.op in ("call_function", "call_method") else {}
+    attributes = ((name, value) for name, value in vars(module).items() if name[:1] != "_" and name != "training")
+    runs = node.meta.get("runs", {})
+    if RUNS in runs and tells(node.meta["op"], runs[RUNS]):
+        runs = {name: value for name, value in runs.items() if name != RUNS}
+    return {name: plain(value) for name, value in attributes if is_plain(value)} | runs

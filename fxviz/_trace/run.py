@@ -16,12 +16,11 @@ from fxviz._graph.errors import TraceError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
-from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER
+from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_name, compiled_from
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.failures import sentence
 from fxviz._trace.record import Recording, record, to_archgraph
 from fxviz._trace.timing import time_nodes
-from fxviz._trace.tracer import class_name
 
 _DEFAULTS = TraceOptions()
 
@@ -103,6 +102,7 @@ def _attempt(
     model: nn.Module, given: Arguments, options: TraceOptions, rebuild: Callable[[], nn.Module] | None
 ) -> _Attempt:
     """Run on fake tensors, then with guessed values, then for real, until values are no longer lacking."""
+    model = compiled_from(model)
     if options.device != "meta":
         return _Attempt(model, options, "real", record(model, given, options))
     attempt = _Attempt(model, options, "fake", record(model, given, options))
@@ -113,7 +113,7 @@ def _attempt(
     if rebuild is not None:
         if obstacle := _memory_lacking(model):
             return replace(attempt, obstacle=obstacle)
-        model = rebuild()
+        model = compiled_from(rebuild())
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
         return replace(

@@ -12,7 +12,9 @@ from typing import Any
 from torch import fx
 
 from fxviz._graph import Node
-from fxviz._graph.operations import is_norm, makes_constant, plain_name, resamples, takes_shape_of
+from fxviz._graph.operations import RUNS, is_norm, makes_constant, plain_name, resamples, takes_shape_of
+from fxviz._graph.settings import settings_of_call, weight_slots
+from fxviz._trace.calls import plain_arguments
 
 _JOINS = frozenset("add sub cat stack lerp addcmul addcdiv".split())
 
@@ -57,8 +59,11 @@ def _joins(node: fx.Node) -> bool:
 
 
 def _resizes_or_norms(node: fx.Node) -> bool:
-    step = Node(node.name, "function", node.meta["op"], "")
-    return is_norm(step) or resamples(step)
+    return is_norm(_as_step(node)) or resamples(_as_step(node))
+
+
+def _as_step(node: fx.Node) -> Node:
+    return Node(node.name, "function", node.meta["op"], "")
 
 
 def _passes_all(layer: fx.Node, varying: Sequence[fx.Node], results: Collection[fx.Node]) -> bool:
@@ -81,4 +86,26 @@ def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dic
         "uses": tuple(dict.fromkeys(name for node in inside for name in node.meta["uses"])),
         "macs": None if None in macs else sum(macs),
         "reads": frozenset(outside),
+        "runs": _what_runs(inside),
     }
+
+
+def _what_runs(inside: Sequence[fx.Node]) -> dict[str, Any]:
+    """Return the settings of the one layer or norm among these nodes, and the function that computes it."""
+    varying = [node for node in inside if node.meta["varies"]]
+    layers = [node for node in varying if node.meta["macs"] != 0]
+    found = [node for node in varying if is_norm(_as_step(node))] if not layers else layers
+    if len(found) != 1:
+        return {}
+    op = found[0].meta["op"]
+    settings = {name: value for name, value in _layer_settings(found[0]).items() if not name.isdigit()}
+    return {**settings, RUNS: op} if settings or not layers else {}
+
+
+def _layer_settings(node: fx.Node) -> dict[str, Any]:
+    name, arguments = plain_name(node.meta["op"]), dict([*enumerate(node.args), *node.kwargs.items()])
+    for slot in weight_slots(name):
+        weight = arguments.get(int(slot) if slot.isdigit() else slot)
+        if isinstance(weight, fx.Node) and not weight.meta["varies"] and weight.meta["outputs"]:
+            return settings_of_call(name, plain_arguments(node), slot, weight.meta["outputs"][0].shape)
+    return {}

@@ -21,9 +21,10 @@ from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import erase, version_of
+from fxviz._sources.torch_private import class_name, compiled_from, erase, version_of
 from fxviz._trace.calls import (
     getitem,
+    name_of,
     read_after_write,
     returns_nothing_new,
     stopped,
@@ -41,7 +42,7 @@ class ModelTracer(fx.Tracer):
     """Writes the graph of one run.
 
     The ``meta`` of each node holds ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``,
-    ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``reads`` (the nodes
+    ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``runs`` (what a module of one step does), ``reads`` (the nodes
     whose values it depends on, not only their shapes), and ``varies`` (whether it depends on the values of an input).
 
     Attributes:
@@ -202,7 +203,7 @@ class ModelTracer(fx.Tracer):
         self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
         """Run a call of Python code into torch as one step; record it if it returns or changes a tensor."""
-        name = getattr(func, "__name__", None) or str(func)
+        name = name_of(func)
         if name == "__set__":
             return self._assign_attribute(func, run, args)
         inputs = list(tensors_in((args, kwargs)))
@@ -246,7 +247,7 @@ class ModelTracer(fx.Tracer):
         if not any(True for _ in tensors_in(result)):
             return
         with self.quiet():
-            name = func.overloadpacket.__name__
+            name = name_of(func)
             arguments = self.create_arg(args), self.create_arg(kwargs)
             node = self._record("call_function", func, *arguments, result, op=name, macs=macs)
             self._bind_result(node, result, [], [args[0]] if name.endswith("_") and args else [])
@@ -305,14 +306,17 @@ class ModelTracer(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
-        """Run a module: record a leaf as one node, any other as a scope in which its own code is recorded."""
-        if m is self.root:
+        """Run a module: record a leaf as one node, any other as a scope in which its own code is recorded.
+
+        The wrapper of a compiled module is neither.
+        """
+        if m is self.root or (compiled_from(m) is not m and m not in self._leaves):
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
         call = self._calls[path]
         self._calls[path] += 1
         if m in self._leaves or self.is_leaf_module(m, path):
-            facts = {"op": type(m).__name__, "path": path, "call": call, "module": m}
+            facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}
             return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
         if _is_childless(m):
             return self._call_childless(m, forward, args, kwargs, call)
@@ -347,7 +351,8 @@ class ModelTracer(fx.Tracer):
             if not acts_as_one_step(inside, results, scopes):
                 return result
             del self.scopes[scopes:], self._steps[steps:]
-            facts = {"op": type(m).__name__, "path": path, "call": call, "module": m, **merged_facts(inside, results)}
+            facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}
+            facts |= merged_facts(inside, results)
             for each in inside:
                 self.constants.pop(str(each.target), None)
             erase(self.graph, inside)
@@ -375,11 +380,6 @@ class ModelTracer(fx.Tracer):
                 tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version
             ]
             return self._bind_result(node, result, inputs, changed)
-
-
-def class_name(module: nn.Module) -> str:
-    """Return the class of a module with its Python module: "torch.nn.modules.conv.Conv2d"."""
-    return f"{type(module).__module__}.{type(module).__qualname__}"
 
 
 def _is_childless(module: nn.Module) -> bool:

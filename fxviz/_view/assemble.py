@@ -8,7 +8,7 @@ from itertools import groupby
 
 from fxviz._analysis.parts import gives_way
 from fxviz._graph import Node, Scope
-from fxviz._graph.operations import plain_name
+from fxviz._graph.operations import is_heavy, plain_name, says_nothing
 from fxviz._view.branches import Region, count_branches
 from fxviz._view.detail import Detail
 from fxviz._view.diff_rows import change_of, insert_removed, locate_removed
@@ -143,22 +143,25 @@ def _framed(
 
 def _heading(outline: Outline, scope: int, total: float) -> Heading:
     call = outline.scopes[scope]
-    name = "" if call.cls.startswith("torch.nn.modules.container.") else call.class_name
+    name = "" if says_nothing(call.cls) else call.class_name
     return Heading(call.path, name, total, dict(outline.skips_in[scope]))
 
 
 def _row(outline: Outline, row: Draft) -> Row:
     times = repetitions(row)
     used = [outline.node(name) for name in row.nodes]
+    described = outline.graph.index.described
     return replace(
         row.shown,
         id=row.id,
+        heads=tuple(map(described, row.shown.heads)),
         path=_path(outline, row),
         params=sum(node.params for node in used),
         total=row.total,
         scope=_module(outline, row),
         times=times,
         skips=dict(row.skips),
+        lists=tuple(_listed(outline, row.scope)) if row.kind == "block" and row.scope is not None else (),
         branches=count_branches(outline, row) if row.kind == "block" else 0,
         shared=row.kind != "removed" and _is_shared(outline, row, used),
         counted=_repetitions_in_total(outline, row, used) if times > 1 and row.total else None,
@@ -172,6 +175,20 @@ def _module(outline: Outline, row: Draft) -> Scope | None:
     if row.kind == "removed":
         return next((scope for lost in row.removed for scope in lost.scopes), None)
     return None if row.scope is None else outline.scopes[row.scope]
+
+
+def _listed(outline: Outline, scope: int) -> Iterator[Scope | Node]:
+    """Yield the steps in a mere list of modules, and in lists in it: modules with names of their own, and layers."""
+    if not says_nothing(outline.scopes[scope].cls):
+        return
+    for element in outline.elements(scope):
+        node = outline.node(element.nodes[0])
+        if element.scope is None:
+            yield from [outline.graph.index.described(node)] if is_heavy(node) else []
+        elif says_nothing(outline.scopes[element.scope].cls):
+            yield from _listed(outline, element.scope)
+        else:
+            yield outline.scopes[element.scope]
 
 
 def _repetitions_in_total(outline: Outline, row: Draft, used: Sequence[Node]) -> int:

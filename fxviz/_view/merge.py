@@ -111,6 +111,7 @@ def _merge(drafts: Drafts, key: Callable[[Draft], Hashable], combine: Callable[[
             first.tail = last.tail
             if first.kind == "block":
                 first.calls = tuple(call for row in group for call in row.calls)
+                first.scope = next(row.scope for row in group if row.scope is not None)
             else:
                 first.scope = None
             drafts.row_of.update(dict.fromkeys(first.nodes, first))
@@ -144,10 +145,15 @@ def _as_alike(rows: Sequence[Draft]) -> Row:
 
 
 def _as_several(rows: Sequence[Draft]) -> Row:
-    """Return a row that counts layers, or blocks if it holds nothing else. Functions alone stay functions."""
+    """Return a row that counts layers, or blocks if it holds nothing else. Functions alone stay functions.
+
+    A single layer or block among functions keeps its name.
+    """
     counted = [row for row in rows if row.kind in _COUNTED]
     if not counted:
         return _as_code(rows)
+    if len(counted) == 1 and counted[0].kind in ("layer", "projection", "block") and counted[0].shown.times == 1:
+        return replace(counted[0].shown, output=rows[-1].shown.output)
     span = counted[0].first_path, counted[-1].last_path
     return replace(
         rows[0].shown,

@@ -311,10 +311,12 @@ class _Fuser:
             return "join", (node,), node.path
         pending = map(self.outline.node, self._pending_sources(node.id))
         parameters = [source for source in pending if source.uses]
-        if parameters and not is_heavy(node) and node.kind != "module":
+        is_layer = node.kind == "module" or is_heavy(node) or is_norm(node) or is_activation(node)
+        if parameters and not is_layer:
             return "token", tuple(parameters), parameters[0].path
         path = self.outline.graph.index.layer_of(parameters[0].path) or parameters[0].path if parameters else node.path
-        return "layer" if is_heavy(node) or is_norm(node) or node.uses else "plain", (node,), path
+        has_weights = node.uses or (parameters and is_activation(node))
+        return "layer" if is_heavy(node) or is_norm(node) or has_weights else "plain", (node,), path
 
     def _add_block(self, step: Step) -> None:
         sources = self._rows_read(step)

@@ -84,6 +84,7 @@ class Row:
         rail: "branch" where one of several parallel branches starts, "branch on" where it goes on, else "".
         concat: its input is kept beside its output, for a concatenation further down (a dense block).
         shared: all parameters of its layer, without what is fused to it, are counted in an earlier row.
+        lists: the steps in the row's module, if that is a mere list: named modules, and layers that are steps.
         alike: the number of blocks of one class and structure, but of different sizes; 0 if it is no such row.
         counted: how many of the repetitions count in ``total``; the others call the same modules again, whose
             parameters are counted already. None for all of them.
@@ -109,6 +110,7 @@ class Row:
     rail: Rail = ""
     concat: bool = False
     shared: bool = False
+    lists: tuple[Scope | Node, ...] = ()
     alike: int = 0
     counted: int | None = None
     merges: bool = False

@@ -75,6 +75,10 @@ class _Homes:
         arguments = [{name for argument in self.index.parameters_read(node) for name in argument.uses} for node in runs]
         return max(1, *(sum(parameter.name in names for names in arguments) for parameter in read))
 
+    def prepares(self, node: Node) -> bool:
+        """Return whether a step only computes with parameters what a layer then reads: a weight that is normalized."""
+        return node.kind in ("function", "method") and node.id not in self.index.varying
+
     def key_of(self, node: Node) -> Key | None:
         """Return the row of a step: its owner's, else its own if the function is like a layer; None if it has none."""
         owner = self.index.owner_of(node)
@@ -103,7 +107,8 @@ def _first_readers(graph: ArchGraph) -> dict[str, str]:
 def _row(key: Key, nodes: list[Node], homes: _Homes, counted: dict[str, str]) -> Row:
     (kind, name), read = key, homes.read_by(nodes)
     ids = {node.id for node in nodes}
-    runs = [node for node in nodes if node.kind != "parameter"]
+    steps = [node for node in nodes if node.kind != "parameter"]
+    runs = [node for node in steps if kind == "function" or not homes.prepares(node)] or steps
     own = tuple(parameter for parameter in read if counted[parameter.name] in ids)
     shared = tuple(parameter for parameter in read if counted[parameter.name] not in ids)
     first = next((node for node in runs if node.outputs), None)
