@@ -131,8 +131,9 @@ def tells(cls: str, function: str) -> bool:
 def computes(node: Node) -> str:
     """Return the plain name of what a module, function or method does.
 
-    >>> computes(Node("n", "module", "Normed", "n", settings={RUNS: "layer_norm"})), computes(Node("n", "module", "GELU", ""))
-    ('layernorm', 'gelu')
+    >>> own = Node("n", "module", "Own", "n", settings={RUNS: "layer_norm"})
+    >>> computes(own), computes(Node("n", "method", "relu_", ""))
+    ('layernorm', 'relu')
     """
     runs = node.settings.get(RUNS) if node.kind == "module" else None
     return plain_name(runs if isinstance(runs, str) else node.op)

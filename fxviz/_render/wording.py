@@ -202,7 +202,7 @@ def layer(node: Node) -> str:
 
 def _class_name(node: Node) -> str:
     if node.cls is not None and says_nothing(node.cls):
-        return _end_of(node.path) or "module"
+        return _end_of(node.path) or "scripted module"
     name = name_of(node) if node.kind == "module" and RUNS not in node.settings else _layer_of_function(node)
     name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace(
         "ConvTranspose", "Transposed Conv"

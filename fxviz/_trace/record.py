@@ -375,7 +375,7 @@ def _settings(node: fx.Node) -> dict[str, Any]:
     if module is None:
         return plain_arguments(node) if node.op in ("call_function", "call_method") else {}
     attributes = ((name, value) for name, value in vars(module).items() if name[:1] != "_" and name != "training")
-    runs = node.meta.get("runs", {})
+    runs: dict[str, Any] = node.meta.get("runs", {})
     if RUNS in runs and tells(node.meta["op"], runs[RUNS]):
         runs = {name: value for name, value in runs.items() if name != RUNS}
     return {name: plain(value) for name, value in attributes if is_plain(value)} | runs

@@ -94,7 +94,7 @@ def _what_runs(inside: Sequence[fx.Node]) -> dict[str, Any]:
     """Return the settings of the one layer or norm among these nodes, and the function that computes it."""
     varying = [node for node in inside if node.meta["varies"]]
     layers = [node for node in varying if node.meta["macs"] != 0]
-    found = [node for node in varying if is_norm(_as_step(node))] if not layers else layers
+    found = layers or [node for node in varying if is_norm(_as_step(node))]
     if len(found) != 1:
         return {}
     op = found[0].meta["op"]

@@ -42,8 +42,9 @@ class ModelTracer(fx.Tracer):
     """Writes the graph of one run.
 
     The ``meta`` of each node holds ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``,
-    ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``runs`` (what a module of one step does), ``reads`` (the nodes
-    whose values it depends on, not only their shapes), and ``varies`` (whether it depends on the values of an input).
+    ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``reads`` (the nodes
+    whose values it depends on, not only their shapes), ``varies`` (whether it depends on the values of an input), and
+    ``runs`` (the settings of the layer that a module of the user's own computes in one step).
 
     Attributes:
         scopes: the calls of modules with children, in the order they began.
