@@ -64,7 +64,7 @@ def settings_of_call(name: str, arguments: Mapping[str, Any], slot: str, weight:
     function, sizes = function_of(name), tuple(weight)
     if function in _PLACES:
         return _convolution(function, arguments, sizes)
-    if len(sizes) < 2:
+    if len(sizes) < 2 or function not in _WEIGHTS:
         return dict(arguments)
     names = ("num_embeddings", "embedding_dim") if function.startswith("embedding") else ("in_features", "out_features")
     is_reversed = function == "linear" or (slot == "0" and function in ("matmul", "mm"))

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import fx, nn
 from torch.export.unflatten import InterpreterModule, UnflattenedModule
 
+from fxviz._graph.operations import plain_name
+from fxviz._graph.settings import settings_of_call
 from fxviz._sources.torch_private import OpOverload, argument_names, schema_of, structure_of, unflattened
 
 _SEQUENTIAL = "torch.nn.modules.container.Sequential"
@@ -214,7 +216,8 @@ def settings(layer: nn.Module, graph: fx.Graph) -> dict[str, Any]:
     defaults = {argument.name: argument.default_value for argument in schema.arguments if argument.has_default_value()}
     found = {name: tuple(value) if isinstance(value, list) else value for name, value in (defaults | given).items()}
     if isinstance(given.get("weight"), fx.Node):
-        found |= _sizes(schema.name, _shape(layer, given["weight"]), found)
+        name = plain_name(schema.name.rpartition("::")[2])
+        found |= settings_of_call(name, found, "weight", _shape(layer, given["weight"]))
     return {name: value for name, value in found.items() if _is_plain(value) and not hasattr(layer, name)}
 
 
@@ -231,21 +234,6 @@ def _shape(layer: nn.Module, weight: fx.Node) -> Sequence[int]:
         layer.get_parameter(str(weight.target)) if weight.op == "get_attr" else weight.meta["val"]
     ).shape
     return sizes
-
-
-def _sizes(op: str, weight: Sequence[int], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the sizes of a weight by the names that torch's layers use for them."""
-    name = op.rpartition("::")[2]
-    if name == "linear":
-        return {"in_features": weight[1], "out_features": weight[0]}
-    if name == "embedding":
-        return {"num_embeddings": weight[0], "embedding_dim": weight[1]}
-    if not name.startswith("conv"):
-        return {}
-    groups = found.get("groups", 1)
-    transposed = "transpose" in name or found.get("transposed", False)
-    outer, inner = (weight[1] * groups, weight[0]) if transposed else (weight[0], weight[1] * groups)
-    return {"in_channels": inner, "out_channels": outer, "kernel_size": tuple(weight[2:])}
 
 
 def _is_plain(value: Any) -> bool:

@@ -287,7 +287,8 @@ def class_name(module: nn.Module) -> str:
     if isinstance(module, torch.jit.ScriptModule):
         return f"torch.jit.{getattr(module, 'original_name', cls.__name__)}"
     if not isinstance(module, torch.fx.GraphModule):
-        return f"{cls.__module__}.{cls.__qualname__}"
+        generated = cls.__module__ == type_before_parametrizations.__module__  # as a file of an exported program has it
+        return f"{cls.__module__}.{cls.__qualname__.removeprefix('Parametrized' if generated else '')}"
     return _exported_class(module) if cls.__name__ in _GENERATED else f"torch.fx.graph_module.{cls.__name__}"
 
 
