@@ -155,7 +155,8 @@ def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> 
 
 
 def size_remarks(figure: Figure) -> Iterator[str]:
-    """Yield remarks on a figure that is larger than a page, or that was drawn with straight lines."""
+    """Yield remarks on how the model ran, and on a figure that is larger than a page or drawn with straight lines."""
+    yield from figure.view.graph.trace.notes
     if advice := page_advice(figure):
         yield advice
     if figure.simplified:

@@ -133,6 +133,7 @@ def _read_trace(trace: Fields) -> TraceInfo:
         None if trace.raw("failure") is None else _read_failure(trace.inner("failure")),
         trace.choice("bound", MACS_BOUNDS) if "bound" in trace.value else "about",
         trace.count("idle") if "idle" in trace.value else 0,
+        trace.texts("notes") if "notes" in trace.value else (),
     )
 
 
@@ -207,6 +208,7 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             "failure": None if graph.trace.failure is None else _failure_attributes(graph.trace.failure),
             **({} if graph.trace.bound == "about" else {"bound": graph.trace.bound}),
             **({"idle": graph.trace.idle} if graph.trace.idle else {}),
+            **({"notes": list(graph.trace.notes)} if graph.trace.notes else {}),
         },
         "totals": {
             "params": graph.total_params,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
@@ -242,6 +242,7 @@ class TraceInfo:
         bound: one of ``MACS_BOUNDS``, what the MACs are if results were guessed.
         idle: scalars in parameters of experts that one token does not use, as a router chooses others; 0 where that is
             unknown.
+        notes: sentences on what was done beyond running the model, or assumed, each without a capital and a full stop.
     """
 
     device: str
@@ -254,6 +255,7 @@ class TraceInfo:
     failure: Failure | None = None
     bound: MacsBound = "about"
     idle: int = 0
+    notes: tuple[str, ...] = ()
 
     @property
     def guesses(self) -> str:
@@ -267,6 +269,11 @@ class TraceInfo:
             operation = name.rpartition(".")[2]
             times[_PUBLIC_NAMES.get(operation, operation)] += count
         return ", ".join(f"{name} ×{count}" for name, count in times.items())
+
+    @property
+    def sentences(self) -> Iterator[str]:
+        """Yield the notes as whole sentences."""
+        return (f"{note[:1].upper()}{note[1:]}." for note in self.notes)
 
 
 _PUBLIC_NAMES = {"_local_scalar_dense": "item", "_unique2": "unique", "unique_dim": "unique", "index": "mask"}

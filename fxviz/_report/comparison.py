@@ -160,6 +160,7 @@ def _notes(sides: Sequence[Side]) -> Iterator[str]:
     for side in sides:
         if side.graph.trace.failure is not None:
             yield f"The run of {side.label} stopped early: its numbers cover only what ran before that."
+        yield from (f"{side.label}: {note}." for note in side.graph.trace.notes)
     if len({_input(side) for side in sides}) > 1:
         yield "The inputs differ, so MACs and activations are not directly comparable."
 

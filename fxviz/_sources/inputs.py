@@ -45,7 +45,26 @@ def describe(tensor: Tensor) -> TensorInfo:
     >>> describe(__import__("torch").ones(2, 3))
     TensorInfo(shape=(2, 3), dtype='float32')
     """
+    refuse_nested(tensor)
     return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
+
+
+def refuse_nested(tensor: Tensor) -> None:
+    """Refuse a tensor whose parts have different sizes.
+
+    Raises:
+        UsageError: it is one.
+
+    >>> torch = __import__("torch")
+    >>> refuse_nested(torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged))
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: a nested (jagged) tensor has no one shape: pass it padded (x.to_padded_tensor(0.0)), or one part
+    """
+    if tensor.is_nested:
+        raise UsageError(
+            "a nested (jagged) tensor has no one shape: pass it padded (x.to_padded_tensor(0.0)), or one part"
+        )
 
 
 def is_required(parameter: inspect.Parameter) -> bool:

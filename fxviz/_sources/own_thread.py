@@ -113,10 +113,16 @@ class _Owner:
     def release(self) -> None:
         self._thread = None
 
+    @property
+    def is_over(self) -> bool:
+        return self._thread is None
+
 
 @contextmanager
-def patched(holder: Any, name: str, replacement: Callable[..., Any]) -> Iterator[None]:
-    """Replace a function of a class or module for the calling thread; other threads call the original.
+def patched(
+    holder: Any, name: str, replacement: Callable[..., Any], others: Callable[..., Any] | None = None
+) -> Iterator[None]:
+    """Replace a function of a class or module for the calling thread; other threads call the original, or ``others``.
 
     >>> import math
     >>> with patched(math, "sqrt", lambda x: "patched"):
@@ -128,7 +134,9 @@ def patched(holder: Any, name: str, replacement: Callable[..., Any]) -> Iterator
     original, owner = getattr(holder, name), _Owner()
 
     def replaced(*args: Any, **kwargs: Any) -> Any:
-        return replacement(*args, **kwargs) if owner.calls() else original(*args, **kwargs)
+        if owner.calls():
+            return replacement(*args, **kwargs)
+        return original(*args, **kwargs) if others is None or owner.is_over else others(*args, **kwargs)
 
     setattr(holder, name, replaced)
     try:

@@ -138,6 +138,22 @@ def in_function_transform() -> bool:
     return _interpreter() is not None
 
 
+# ------------------------------------------------------------------ operators that take functions
+
+HigherOrderOperator: type = _optional("_ops.HigherOrderOperator") or type(None)
+"""The class of operators such as ``torch.cond``; where torch has none of that name they cannot be told apart."""
+
+CURRENT_MODE = "_get_current_dispatch_mode"
+"""The function that their plain kernels ask whether a mode is active."""
+
+
+def plain_kernel(func: Any) -> Callable[..., Any] | None:
+    """Return the kernel that computes such an operator in Python, on any tensors; None if there is none."""
+    key = _optional("_C.DispatchKey.CompositeExplicitAutograd")
+    kernel: Callable[..., Any] | None = getattr(func, "py_kernels", {}).get(key)
+    return kernel
+
+
 # ------------------------------------------------------------------ nested containers
 
 

@@ -18,6 +18,9 @@ from fxviz._trace.failures import Stop
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
 """The message of torch if batch norm has only one value to average."""
 
+_ELSEWHERE = ("NVIDIA driver", "CUDA enabled", "No CUDA GPUs", "on the same device")
+"""Parts of the errors of torch where a device does not exist, or is not that of other tensors."""
+
 
 @dataclass(frozen=True)
 class Situation:
@@ -147,6 +150,18 @@ def _unrecordable(situation: Situation) -> str:
     return f"{leaf} records that module as one node, without its contents" if path else ""
 
 
+def _moved(situation: Situation) -> str:
+    """Advise on code that moves tensors to a device by its name, which fails where they have values."""
+    if not any(words in situation.stop.failure.message for words in _ELSEWHERE):
+        return ""
+    if situation.options.device == "meta":
+        return "its code moves tensors to a GPU and needs their values: run it where there is one"
+    without = spelled(
+        f"leave out device={situation.options.device!r}", f"leave out --device {situation.options.device}"
+    )
+    return f"its code moves tensors to another device by name: {without}, and such moves are ignored"
+
+
 def _what_ran(situation: Situation) -> str:
     if situation.options.partial or not situation.began:
         return ""
@@ -164,5 +179,6 @@ _RULES: tuple[Callable[[Situation], str], ...] = (
     _structure_taken,
     _one_example,
     _unrecordable,
+    _moved,
     _what_ran,
 )

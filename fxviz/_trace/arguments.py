@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import TraceError, UsageError, parameters, shown, spelled
-from fxviz._sources.inputs import DTYPES, Dummy, describe
+from fxviz._sources.inputs import DTYPES, Dummy, describe, refuse_nested
 from fxviz._sources.torch_private import FakeTensorMode
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import tensors_in, with_parts
@@ -28,6 +28,7 @@ def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> A
         if isinstance(value, TensorInfo):
             return _dummy(value, fake_mode, device)
         if isinstance(value, Tensor):
+            refuse_nested(value)
             return _copy(value.detach(), fake_mode, device)
         return with_parts(value, of_this_run)
 
@@ -36,9 +37,9 @@ def materialized(value: Any, fake_mode: FakeTensorMode | None, device: str) -> A
 
 def _copy(tensor: Tensor, fake_mode: FakeTensorMode | None, device: str) -> Tensor:
     """Copy a tensor, so that the model may write to it; of one without memory (meta) make a dummy."""
-    if tensor.is_meta:
-        return fake_of(tensor, fake_mode) if fake_mode else _dummy(describe(tensor), None, device)
-    return fake_mode.from_tensor(tensor) if fake_mode else tensor.to(device, copy=True)
+    if fake_mode:
+        return fake_of(tensor, fake_mode, torch.device(device))
+    return _dummy(describe(tensor), None, device) if tensor.is_meta else tensor.to(device, copy=True)
 
 
 def _dummy(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -> Tensor:

@@ -9,22 +9,33 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fxviz._sources.torch_private import FakeTensor, FakeTensorMode, fake_strided, with_values, without_function_modes
+from fxviz._sources.torch_private import (
+    FakeTensor,
+    FakeTensorMode,
+    fake_strided,
+    tree_leaves,
+    tree_map_only,
+    with_values,
+    without_function_modes,
+    without_modes,
+    writes,
+)
 
 _PLAIN = (Tensor, nn.Parameter, getattr(nn, "Buffer", nn.Parameter))
 """Classes of tensors that shape, strides and dtype describe in full."""
 
 
-def fake_of(tensor: Tensor, mode: FakeTensorMode) -> Tensor:
-    """Make a fake tensor like ``tensor``; for one without memory (meta) on the CPU, where the dummy inputs are.
+def fake_of(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tensor:
+    """Make a fake tensor like ``tensor`` on a device, whatever device that is on.
 
-    >>> fake_of(torch.empty(2, 3, device="meta"), FakeTensorMode())
+    >>> fake_of(torch.empty(2, 3, device="meta"), FakeTensorMode(), torch.device("cpu"))
     FakeTensor(..., size=(2, 3))
     """
     with without_function_modes():  # it is made from a meta tensor, which is not the model's
         if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_quantized:
-            return mode.from_tensor(tensor.detach())
-        return fake_strided(tensor, mode, torch.device("cpu") if tensor.is_meta else tensor.device)
+            made: Tensor = mode.from_tensor(tensor.detach())
+            return made if made.device == device else made.to(device)
+        return fake_strided(tensor, mode, device)
 
 
 _MOST_POSITIONS = 10_000
@@ -165,6 +176,33 @@ def quick(func: Any, args: tuple[Any, ...]) -> Any:
     if str(func.overloadpacket) == "aten._grouped_mm" and args[0].dtype is torch.float32:
         return _grouped_product(func, *args)
     return None
+
+
+_MOST_ZEROS = 2**24
+"""Maximum number of elements in the arguments of an operation that is run on zeros."""
+
+
+def on_zeros(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], mode: FakeTensorMode) -> Any:
+    """Run an operation that torch refuses for fake tensors on real zeros: kernels for fake tensors can be stricter.
+
+    Returns:
+        Fake tensors like its result; None if it refuses the zeros, too, or may not be run on them.
+    """
+    tensors = [part for part in tree_leaves((args, kwargs)) if isinstance(part, Tensor)]
+    if writes(func) or sum(tensor.numel() for tensor in tensors) > _MOST_ZEROS:
+        return None
+    with without_function_modes(), without_modes():
+        args, kwargs = tree_map_only(Tensor, _zeros_like, (args, kwargs))
+        try:
+            result = func(*args, **kwargs)
+        except Exception:
+            return None
+        return tree_map_only(Tensor, lambda tensor: fake_of(tensor, mode, tensor.device), result)
+
+
+def _zeros_like(tensor: Tensor) -> Tensor:
+    made = torch.empty_strided(tensor.shape, tensor.stride(), dtype=tensor.dtype, device=tensor.device)
+    return made.zero_()
 
 
 def _batch_norm_in_eval_mode(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:

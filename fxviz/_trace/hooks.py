@@ -18,14 +18,16 @@ from fxviz._sources.torch_private import (
     DEPENDS_ON_DATA,
     UNSUPPORTED_BY_FAKE,
     FakeTensor,
-    FakeTensorMode,
+    HigherOrderOperator,
     TorchDispatchMode,
     in_function_transform,
     tree_map_only,
     uncompiled,
 )
-from fxviz._trace.fake import UPPER_BOUNDS, fake_of, guess_of, quick
+from fxviz._trace.fake import UPPER_BOUNDS, fake_of, guess_of, on_zeros, quick
+from fxviz._trace.higher_order import BRANCH_ASSUMED, is_branch, is_loop, is_whole, run_plainly
 from fxviz._trace.macs import macs_of, macs_of_call
+from fxviz._trace.other_threads import WatchedFakeMode
 from fxviz._trace.routing import Routing
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
@@ -57,9 +59,16 @@ class FunctionMode(TorchFunctionMode):
         self._stand_ins = stand_ins
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if self._tracer.recording and not in_function_transform():
-            return self._tracer.call_function(func, self._call, args, kwargs or {})
-        return self._call(func, *args, **(kwargs or {}))
+        is_seen = self._tracer.recording and not in_function_transform()
+        run = self._call
+        if isinstance(func, HigherOrderOperator):
+            if not (is_seen and is_whole(func)):
+                with self, self._tracer.meter.deciding(func):
+                    return run_plainly(func, *args, **(kwargs or {}))
+            run = run_plainly
+        if is_seen:
+            return self._tracer.call_function(func, run, args, kwargs or {})
+        return run(func, *args, **(kwargs or {}))
 
     def _call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
         result = self._stand_ins.call(func, *args, **kwargs)
@@ -71,11 +80,12 @@ class FunctionMode(TorchFunctionMode):
 class StandIns:
     """A fake tensor for each real one that the model owns, so that nothing real is read, written or moved.
 
-    ``fake_mode`` None means that the model runs for real and every tensor stands for itself. Parameters without memory
-    (meta) get stand-ins on the CPU, where the dummy inputs are.
+    ``fake_mode`` None means that the model runs for real and every tensor stands for itself. All fake tensors are on
+    one device, ``home``: moving one to another device changes no shape, and that device may not exist here.
     """
 
-    fake_mode: FakeTensorMode | None
+    fake_mode: WatchedFakeMode | None
+    home: torch.device
     names: dict[int, str]
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     touched: dict[str, None] = field(default_factory=dict)
@@ -92,7 +102,7 @@ class StandIns:
             return tensor
         known = self.seen.get(id(tensor))
         if known is None:
-            known = self.seen[id(tensor)] = (tensor, fake_of(tensor, self.fake_mode))
+            known = self.seen[id(tensor)] = (tensor, fake_of(tensor, self.fake_mode, self.home))
             self.seen[id(known[1])] = known
             if id(tensor) in self.names:
                 self.names[id(known[1])] = self.names[id(tensor)]
@@ -112,6 +122,18 @@ class StandIns:
             args, kwargs = tree_map_only(Tensor, self._of, (args, kwargs))
             return self._original(func(*args, **kwargs))
         return func(*args, **kwargs)
+
+    def at_home(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Replace the device among the arguments of an operation: fake tensors are made on one and stay there."""
+        if self.fake_mode is None:
+            return args, kwargs
+        args = tuple(self.home if isinstance(part, torch.device) else part for part in args)
+        return args, kwargs | {"device": self.home} if kwargs.get("device") is not None else kwargs
+
+    def given_elsewhere(self, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return the arguments of an operation in another thread, with stand-ins, which no step here reads."""
+        args, kwargs = swapped((args, kwargs), self._of)
+        return self.at_home(args, kwargs)
 
     def _lacks_memory(self, tensor: Tensor) -> bool:
         return self.fake_mode is not None and not isinstance(tensor, FakeTensor) and tensor.is_meta
@@ -146,12 +168,14 @@ class OperationMeter(TorchDispatchMode):
         beyond: operations that fake tensors could not run, in the order met.
         guesses: operations whose result was guessed, and how often; empty unless ``guessing``.
         routing: what a router of experts chooses, and which parameters that concerns.
+        notes: sentences on what was done beyond running the model, or assumed.
     """
 
     def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.beyond: list[str] = []
         self.guesses: Counter[str] = Counter()
+        self.notes: dict[str, None] = {}
         self._guessing = guessing
         self._tracer = tracer
         self._stand_ins = stand_ins
@@ -164,7 +188,7 @@ class OperationMeter(TorchDispatchMode):
         if func is torch.ops.prim.device.default:  # the device of a fake tensor: no value is read
             return func(*args, **kwargs)
         if func not in _MAKES_LITERAL:
-            args, kwargs = swapped(shown, self._stand_ins.of)
+            args, kwargs = self._stand_ins.at_home(*swapped(shown, self._stand_ins.of))
         if torch.is_inference_mode_enabled():
             with self:
                 result = func.decompose(*args, **kwargs)
@@ -207,6 +231,25 @@ class OperationMeter(TorchDispatchMode):
                 raise EndlessGuess from None
             with self._stand_ins.fake_mode:
                 return guess(*args, **kwargs)
+        except Exception:
+            mode = self._stand_ins.fake_mode
+            result = None if mode is None else on_zeros(func, args, kwargs, mode)
+            if result is None:
+                raise
+            self.notes[f"torch refuses {func.overloadpacket} without data, so it was run on zeros"] = None
+            return result
+
+    @contextmanager
+    def deciding(self, func: Any) -> Iterator[None]:
+        """Run an operator that takes functions in here: note an assumed branch, and guess no end of a loop."""
+        guessing, before = self._guessing, self.guesses.total()
+        self._guessing = guessing and not is_loop(func)
+        try:
+            yield
+        finally:
+            self._guessing = guessing
+            if is_branch(func) and self.guesses.total() > before:
+                self.notes[BRANCH_ASSUMED] = None
 
     @property
     def bound(self) -> MacsBound:
@@ -254,5 +297,5 @@ def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[Non
             tracer.blame(error, module)
             raise
 
-    with patched(nn.Module, "__call__", traced_call):
+    with patched(nn.Module, "__call__", traced_call, tracer.elsewhere.called(call)):
         yield

@@ -4,26 +4,31 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
+from fxviz._graph.errors import first_line
 from fxviz._sources.own_thread import patched, printing_to_stderr
 from fxviz._sources.torch_private import TorchDispatchMode, storage_of, writes
 from fxviz._trace.tensors import tensors_in
 
-_CONTAINERS = (dict, list, set)
+_CONTAINERS: tuple[type, ...] = (OrderedDict, dict, list, set)
+"""Containers whose items are restored, a class before its base class: subclasses may refuse changes, these do not."""
 
 
 @contextmanager
-def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[None]:
+def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[list[str]]:
     """Run ``model`` in one mode in here, and restore the attributes, mode and buffers of every module afterwards.
 
     Its code prints to standard error. Random numbers are shared by all threads: those that another thread draws
-    meanwhile are drawn again afterwards.
+    meanwhile are drawn again afterwards. Yield a list to which is added, in the end, a sentence on each attribute that
+    could not be restored.
 
     Args:
         model: the model.
@@ -37,18 +42,34 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
     >>> inside, model.training
     (False, True)
     """
+    kept = _Unrestored()
     with ExitStack() as stack:
         stack.enter_context(_random_state(real))
         stack.enter_context(torch.set_grad_enabled(gradients))
         stack.enter_context(patched(torch.backends.mha, "get_fastpath_enabled", _no_fast_path))
-        stack.enter_context(_gradients(model))
+        stack.enter_context(_gradients(model, kept))
         if real:
-            stack.enter_context(_buffer_values(model))
+            stack.enter_context(_buffer_values(model, kept))
             stack.enter_context(_CopyOnWrite(model))
-        stack.enter_context(_attributes(model))
+        stack.enter_context(_attributes(model, kept))
         stack.enter_context(_mode(model, training))
         stack.enter_context(printing_to_stderr())
-        yield
+        yield kept.sentences
+
+
+class _Unrestored:
+    """What could not be restored, one sentence each: a run that is over does not fail because of it."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+
+    @contextmanager
+    def unless(self, name: str) -> Iterator[None]:
+        """Restore the attribute of this name in here."""
+        try:
+            yield
+        except Exception as error:
+            self.sentences.append(f"'{name}' of the model could not be put back as it was: {first_line(error)}")
 
 
 @contextmanager
@@ -73,29 +94,37 @@ def _no_fast_path() -> bool:
 
 
 @contextmanager
-def _gradients(model: nn.Module) -> Iterator[None]:
+def _gradients(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
     """Restore the parameters' gradients, and which of them require one."""
-    saved = [(tensor, tensor.requires_grad, tensor.grad) for tensor in model.parameters()]
+    saved = [
+        (name, tensor, tensor.requires_grad, tensor.grad)
+        for name, tensor in model.named_parameters()
+        if not is_lazy(tensor)
+    ]
     try:
         yield
     finally:
-        for tensor, required, gradient in saved:
-            tensor.requires_grad_(required)
-            tensor.grad = gradient
+        for name, tensor, required, gradient in saved:
+            with kept.unless(name):
+                tensor.requires_grad_(required)
+                tensor.grad = gradient
 
 
 @contextmanager
-def _buffer_values(model: nn.Module) -> Iterator[None]:
+def _buffer_values(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
     """Copy buffers beforehand and restore them: batch normalisation writes to them, and its schema does not tell."""
-    saved = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    saved = [(name, buffer, buffer.clone()) for name, buffer in model.named_buffers() if not is_lazy(buffer)]
     try:
         yield
     finally:
-        for buffer, value in saved:
-            _write_back(buffer, value)
+        for name, buffer, value in saved:
+            with kept.unless(name):
+                _write_back(buffer, value)
 
 
 def _write_back(buffer: Tensor, value: Tensor) -> None:
+    if buffer.shape != value.shape:  # an observer of a quantised model resizes what it has seen
+        buffer.resize_(value.shape)
     if not torch.equal(buffer, value):
         buffer.copy_(value)
 
@@ -107,7 +136,7 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         tensors = [tensor for module in model.modules() for tensor in tensors_in(vars(module))]
         gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        self._held = {storage_of(tensor) for tensor in (*tensors, *gradients)} - {None}
+        self._held = {storage_of(tensor) for tensor in (*tensors, *gradients) if not is_lazy(tensor)} - {None}
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -125,44 +154,69 @@ class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)  # type: ignore[no-untyped-call]
         for storage, copy in self._copies.values():
+            if storage.nbytes() != copy.nbytes():
+                storage.resize_(copy.nbytes())
             storage.copy_(copy)
 
 
 @contextmanager
-def _attributes(model: nn.Module) -> Iterator[None]:
+def _attributes(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
     """Restore each module's attributes, and the items of dicts, lists and sets among them (parameters, caches)."""
-    held: list[tuple[Any, Any]] = []
-    for module in model.modules():
-        _hold(module.__dict__, held, set())
+    held: list[tuple[str, Any, Any]] = []
+    for path, module in model.named_modules():
+        _hold(path, module.__dict__, held, set())
     try:
         yield
     finally:
-        for container, items in held:
-            _restore(container, items)
+        for name, container, items in held:
+            with kept.unless(name):
+                _restore(container, items)
 
 
-def _hold(container: Any, held: list[tuple[Any, Any]], seen: set[int]) -> None:
+def _base(container: Any) -> Any:
+    """Return the plain class of a container, whose methods a subclass cannot forbid."""
+    return next(base for base in _CONTAINERS if isinstance(container, base))
+
+
+def _hold(name: str, container: Any, held: list[tuple[str, Any, Any]], seen: set[int]) -> None:
     """Note a container, and the containers in it, with their present items."""
     seen.add(id(container))
-    held.append((container, container.copy()))
-    for part in container.values() if isinstance(container, dict) else container:
+    base = _base(container)
+    items = dict(base.items(container)) if issubclass(base, dict) else list(base.__iter__(container))
+    held.append((name, container, items))
+    for key, part in items.items() if isinstance(items, dict) else enumerate(items):
         if isinstance(part, _CONTAINERS) and id(part) not in seen:
-            _hold(part, held, seen)
+            _hold(f"{name}.{key}".strip("."), part, held, seen)
 
 
 def _restore(container: Any, items: Any) -> None:
-    if not _holds(container, items):
-        container.clear()
-        (container.extend if isinstance(container, list) else container.update)(items)
+    """Put back what differs, so that a container that is as it was is not touched."""
+    base = _base(container)
+    if isinstance(items, dict):
+        _restore_items(base, container, items)
+    elif issubclass(base, set):
+        base.intersection_update(container, items)
+        base.update(container, items)
+    elif not _same(base.__iter__(container), items):
+        base.__setitem__(container, slice(None), items)
 
 
-def _holds(container: Any, items: Any) -> bool:
-    """Return whether a container still holds these very items in this order; then it is not touched."""
-    now, before = (
-        [part for pair in each.items() for part in pair] if isinstance(each, dict) else list(each)
-        for each in (container, items)
-    )
-    return len(now) == len(before) and all(one is other for one, other in zip(now, before, strict=True))
+def _restore_items(base: Any, container: Any, items: dict[Any, Any]) -> None:
+    for key in [key for key in base.keys(container) if key not in items]:
+        base.__delitem__(container, key)
+    for key, value in items.items():
+        if base.get(container, key, items) is not value:
+            base.__setitem__(container, key, value)
+    if not _same(base.keys(container), items):  # what was deleted meanwhile stands at the end now
+        for key, value in items.items():
+            base.__delitem__(container, key)
+            base.__setitem__(container, key, value)
+
+
+def _same(one: Iterable[Any], other: Iterable[Any]) -> bool:
+    """Return whether both are these very items in this order."""
+    now, before = list(one), list(other)
+    return len(now) == len(before) and all(left is right for left, right in zip(now, before, strict=True))
 
 
 @contextmanager

@@ -6,7 +6,6 @@ import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, field, replace
-from functools import partial
 from typing import Any
 
 import torch
@@ -20,12 +19,15 @@ from fxviz._graph.options import TraceOptions
 from fxviz._graph.values import MacsBound
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
-from fxviz._sources.torch_private import FakeTensorMode, class_name, compiled_from, written_path
+from fxviz._sources.torch_private import class_name, compiled_from, written_path
 from fxviz._trace.arguments import materialized, method_of, named_inputs
 from fxviz._trace.calls import is_plain, plain, plain_arguments
 from fxviz._trace.failures import Stop, stop_of
+from fxviz._trace.higher_order import nothing_compiled
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import undisturbed
+from fxviz._trace.other_threads import OtherThreads, WatchedFakeMode
+from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer
 
 _TOUCHES_MEMORY = (
@@ -34,15 +36,13 @@ _TOUCHES_MEMORY = (
     "tensor subclasses",
     "FakeTensor",
     "no storage",
+    "Couldn't swap",  # a module that is made in the forward is moved there
     "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
 )
 """Parts of the errors where the model's code asks a tensor for memory that it does not have."""
 
 _NEEDS_GRADIENTS = "does not require grad"
 """Part of the error where the model's code asks for a gradient."""
-
-_FIRST_CALL = "call the model once before, or name a function that does so and returns the model"
-"""Advice for modules that are initialised at their first call."""
 
 _DEFAULTS = TraceOptions()
 
@@ -60,6 +60,8 @@ class Recording:
         idle: scalars in parameters of experts that a token does not use.
         stop: where the run failed, None if it did not.
         lacked_values: whether it failed because fake tensors do not have values.
+        notes: sentences on what was done beyond running the model, or assumed.
+        late: names of the parameters that the model did not have before the run.
     """
 
     graph: fx.Graph
@@ -70,6 +72,8 @@ class Recording:
     idle: int = 0
     stop: Stop | None = None
     lacked_values: bool = False
+    notes: tuple[str, ...] = ()
+    late: tuple[str, ...] = ()
 
 
 def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, guessing: bool = False) -> Recording:
@@ -89,33 +93,54 @@ def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, gue
 
 
 def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bool, gradients: bool) -> Recording:
-    _check_initialised(model)
     root = submodule(model, options.root)
-    fake_mode = None if _runs_for_real(model, options.device) else FakeTensorMode(allow_non_fake_inputs=True)
-    stand_ins = StandIns(fake_mode, {id(parameter): name for name, parameter in root.named_parameters()})
+    fake_mode = None if _runs_for_real(model, options.device) else WatchedFakeMode()
+    home = home_of(model) if fake_mode else options.device
+    names = {id(parameter): name for name, parameter in root.named_parameters()}
+    stand_ins = StandIns(fake_mode, torch.device(home), names)
     tracer = ModelTracer()
     tracer.start(root, leaves(root, options.leaf))
+    _watch_other_threads(tracer.elsewhere, stand_ins)
     tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
     given = Arguments.of(inputs)
     function = method_of(model, options.method)
-    args, kwargs = materialized((given.args, given.kwargs), fake_mode, "cpu" if fake_mode else options.device)
+    args, kwargs = materialized((given.args, given.kwargs), fake_mode, home)
     call = _RootCall(tracer, function, real=fake_mode is None)
     with ExitStack() as stack:
         stack.enter_context(running_forward())
-        stack.enter_context(undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients))
+        unrestored = stack.enter_context(
+            undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients)
+        )
+        stack.enter_context(nothing_compiled())
         stack.enter_context(fake_mode or nullcontext())
         stack.enter_context(meter)
         stack.enter_context(module_calls(tracer, call.ending))
+        stack.enter_context(tracer.elsewhere.starting())
         stack.enter_context(FunctionMode(tracer, stand_ins))
         error = call.within(model, function if options.method else model, args, kwargs)
-    idle = meter.routing.idle({name: tensor.numel() for name, tensor in root.named_parameters()})
-    recording = Recording(tracer.graph, tracer, call.inputs, dict(meter.guesses), meter.bound, idle)
+        late = tuple(name for name, _ in root.named_parameters() if name not in names.values())
+    idle = meter.routing.idle({name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)})
+    notes = (*meter.notes, *filter(None, (tracer.elsewhere.note(),)), *unrestored)
+    recording = Recording(
+        tracer.graph, tracer, call.inputs, dict(meter.guesses), meter.bound, idle, notes=notes, late=late
+    )
     if error is not None:
         beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)
         return replace(recording, stop=stop_of(error, tracer, model), lacked_values=bool(fake_mode and beyond))
     if not tracer.finished:
         raise UsageError(_never_called(model, root, options))
     return recording
+
+
+def _watch_other_threads(elsewhere: OtherThreads, stand_ins: StandIns) -> None:
+    """Tell of operations on fake tensors in other threads, and replace the parameters among their arguments."""
+
+    def watch(args: Any, kwargs: Any) -> tuple[Any, Any]:
+        elsewhere.operated(tensors_in((args, kwargs)))
+        return stand_ins.given_elsewhere(args, kwargs)
+
+    if stand_ins.fake_mode is not None:
+        elsewhere.real, stand_ins.fake_mode.watch = False, watch
 
 
 class _RootReturned(BaseException):
@@ -164,18 +189,21 @@ class _RootCall:
     ) -> None:
         named = named_inputs(declared, args, kwargs)
         self.inputs = {name: tensor.clone() if self.real else tensor for name, tensor in named.items()}
+
+        def called() -> Any:
+            result = call(*args, **kwargs)
+            self.tracer.elsewhere.finish(self.tracer)
+            return result
+
         try:
-            self.tracer.record(named, partial(call, *args, **kwargs))
+            self.tracer.record(named, called)
         except FAILURES as error:
             self.error = error
 
 
-def _check_initialised(model: nn.Module) -> None:
-    for name, parameter in model.named_parameters():
-        if is_lazy(parameter):
-            raise UsageError(
-                f"cannot trace {type(model).__name__}: '{name}' gets its shape at the first call; {_FIRST_CALL}"
-            )
+def home_of(model: nn.Module) -> str:
+    """Return the device of the model's first parameter that has memory, "cpu" if none has any."""
+    return next((str(parameter.device) for parameter in model.parameters() if not parameter.is_meta), "cpu")
 
 
 def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,14 +13,16 @@ import torch
 from torch import nn
 
 from fxviz._graph import ArchGraph, ModelInfo, TraceInfo, TraceMethod
-from fxviz._graph.errors import TraceError
+from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
 from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_name, compiled_from
 from fxviz._trace.advice import Situation, next_step
+from fxviz._trace.arguments import method_of
 from fxviz._trace.failures import sentence
-from fxviz._trace.record import Recording, record, to_archgraph
+from fxviz._trace.first_call import called_once, made_late, memory_needed, note_on, unsized
+from fxviz._trace.record import Recording, home_of, record, to_archgraph
 from fxviz._trace.timing import time_nodes
 
 _DEFAULTS = TraceOptions()
@@ -87,15 +90,66 @@ def trace_module(
     >>> graph.trace.method, [(node.op, node.macs) for node in graph.nodes]
     ('fake', [('input', 0), ('Linear', 8), ('output', 0)])
     """
-    given = Arguments.of(inputs)
-    with one_at_a_time(), _quiet():
-        attempt = _attempt(model, given, options, rebuild)
-        stop = attempt.recording.stop
-        if stop is not None:
-            situation = Situation(attempt.model, given, assumed, options, stop)
-            if not (options.partial and situation.began):
-                raise _error(situation, attempt.obstacle) from stop.error
-        return _described(attempt, info)
+    wanted = _Wanted(Arguments.of(inputs), options, info, assumed)
+    with one_at_a_time(), _quiet(), _deep_calls():
+        if lazy := unsized(model):
+            return _traced_after_a_call(model, wanted, lazy, rebuild)
+        attempt = _attempt(model, wanted.given, options, rebuild)
+        if late := attempt.recording.late:
+            return _traced_after_a_call(model, wanted, late, rebuild, attempt)
+        return _finished(attempt, wanted)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What was asked for: the arguments (``assumed`` if none were given), options of the run, origin of the model."""
+
+    given: Arguments
+    options: TraceOptions
+    info: ModelInfo
+    assumed: bool
+
+
+def _traced_after_a_call(
+    model: nn.Module,
+    wanted: _Wanted,
+    names: Collection[str],
+    rebuild: Callable[[], nn.Module] | None,
+    before: _Attempt | None = None,
+) -> ArchGraph:
+    """Run a model that gets the parameters ``names`` at its first call once more, after such a call.
+
+    Args:
+        model: the model.
+        wanted: what was asked for.
+        names: parameters that have no shape yet, or that were made in the run ``before``.
+        rebuild: builds the same model with memory.
+        before: the run without such a call, which counts if the model cannot be called twice.
+    """
+    if rebuild is not None:
+        if obstacle := _memory_lacking(model):
+            raise UsageError(f"{note_on(names)}; {obstacle}")
+        model = rebuild()
+    model = compiled_from(model)
+    options, home = wanted.options, home_of(model)
+    function = method_of(model, options.method) if options.method else model
+    with called_once(model, function, wanted.given, home, options.train) as succeeded:
+        if not succeeded:  # the run that is recorded fails there, too, and says where
+            options = replace(options, device=home)
+        attempt = _attempt(model, wanted.given, options, None)
+        if before is None or attempt.recording.stop is None:
+            return _finished(attempt, wanted, note_on(names))
+    return _finished(before, wanted, f"{made_late(names)}, so they are not counted")
+
+
+def _finished(attempt: _Attempt, wanted: _Wanted, *notes: str) -> ArchGraph:
+    """Return the graph of a run, or raise the error that ended it."""
+    stop = attempt.recording.stop
+    if stop is not None:
+        situation = Situation(attempt.model, wanted.given, wanted.assumed, wanted.options, stop)
+        if not (wanted.options.partial and situation.began) or unsized(attempt.model):
+            raise _error(situation, attempt.obstacle) from stop.error
+    return _described(attempt, wanted.info, notes)
 
 
 def _attempt(
@@ -126,8 +180,7 @@ def _attempt(
 
 def _memory_lacking(model: nn.Module) -> str:
     """Explain why the model cannot be built with memory on this machine; "" if it can."""
-    needed = sum(parameter.numel() * parameter.element_size() for parameter in model.parameters())
-    present = _memory()
+    needed, present = memory_needed(model), _memory()
     if present is None or needed <= present:
         return ""
     return f"to run for real its parameters need {needed / 1e9:.1f} GB, and this machine has {present / 1e9:.1f} GB"
@@ -151,7 +204,7 @@ def _error(situation: Situation, obstacle: str) -> TraceError:
     return error
 
 
-def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
+def _described(attempt: _Attempt, info: ModelInfo, notes: tuple[str, ...]) -> ArchGraph:
     recording, options = attempt.recording, attempt.options
     times = time_nodes(attempt.model, recording, options) if options.time else {}
     trace = TraceInfo(
@@ -165,12 +218,28 @@ def _described(attempt: _Attempt, info: ModelInfo) -> ArchGraph:
         failure=None if recording.stop is None else recording.stop.failure,
         bound=recording.bound if recording.guessed else "about",
         idle=recording.idle,
+        notes=(*notes, *recording.notes),
     )
     if options.method:
         info = replace(info, name=f"{info.name}.{options.method}()", method=options.method)
     if options.root:
         info = replace(info, name=f"{info.name}.{options.root}", cls=class_name(recording.tracer.root))
     return to_archgraph(recording.graph, recording.tracer, info, trace, times)
+
+
+_CALLS = 3
+"""The tracer's calls for each call of a module, at most, beside torch's own three."""
+
+
+@contextmanager
+def _deep_calls() -> Iterator[None]:
+    """Let modules nest as deeply as torch itself can run them, though the tracer's calls stand between theirs."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(_CALLS * limit)
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(limit)
 
 
 @contextmanager

@@ -31,6 +31,7 @@ from fxviz._trace.calls import (
     writes_by_name,
     written,
 )
+from fxviz._trace.other_threads import OtherThreads, unseen
 from fxviz._trace.steps import acts_as_one_step, merged_facts, read_for_values
 from fxviz._trace.tensors import Bindings, tensors_in
 
@@ -73,6 +74,7 @@ class ModelTracer(fx.Tracer):
         self.root = root
         self.graph = fx.Graph(tracer_cls=type(self))
         self._leaves = frozenset(leaves)
+        self.elsewhere = OtherThreads(root, self._bindings.node_of)
         self._paths = {module: path for path, module in root.named_modules()}
         self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
         self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
@@ -136,6 +138,10 @@ class ModelTracer(fx.Tracer):
             node.meta["uses"] = tuple(name[0] for name in named if name is not None)
         return str(node.name)
 
+    def record_unseen(self, given: tuple[Tensor, ...], uses: tuple[str, ...]) -> fx.Node:
+        args = (self.create_arg(given),)
+        return self._record("call_function", unseen, args, {}, None, op="other threads", uses=uses, macs=None, path="")
+
     # ---------------------------------------------------------------- nodes
 
     def create_arg(self, a: Any) -> Any:
@@ -171,6 +177,9 @@ class ModelTracer(fx.Tracer):
     def _read(self, tensor: Tensor) -> fx.Node:
         """Record a tensor that no recorded step made: a parameter, a buffer, or a constant."""
         name, op = self._tensor_names.get(id(tensor), ("", "Constant"))
+        if op == "Constant" and (maker := self.elsewhere.maker(tensor, self)) is not None:
+            self._bindings.bind(tensor, maker)
+            return maker
         if op == "Constant":
             name = f"_constant_{len(self.constants)}"
             self.constants[name] = tensor

@@ -84,5 +84,5 @@ def trace(
             write_stdout(graph.to_json())
         else:
             graph.save(path)
-            report_written([path], headline(graph), (), talk.quiet)
+            report_written([path], headline(graph), graph.trace.notes, talk.quiet)
         report_failure(graph, reference)

@@ -39,7 +39,7 @@ def _title(graph: ArchGraph) -> str:
 
 def computation(graph: ArchGraph, facts: Facts) -> list[str]:
     """Describe MACs and time."""
-    return [*_macs(graph, facts), *_time(graph, facts)]
+    return [*_macs(graph, facts), *_time(graph, facts), *graph.trace.sentences]
 
 
 def _time(graph: ArchGraph, facts: Facts) -> list[str]:

@@ -323,7 +323,7 @@ def _other_skips(facts: Facts) -> list[str]:
 
 def computation(graph: ArchGraph, facts: Facts) -> list[str]:
     """Describe MACs and time."""
-    return [*_macs(graph, facts), *_time(graph, facts)]
+    return [*_macs(graph, facts), *_time(graph, facts), *graph.trace.sentences]
 
 
 def _macs(graph: ArchGraph, facts: Facts) -> list[str]:

@@ -193,6 +193,7 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
         yield f"{_time(totals.time, totals.time_without_row)}, measured on {trace.device}."
     if batch is not None:
         yield f"Output shapes omit the batch dimension ({batch})."
+    yield from trace.sentences
 
 
 def batch_of(trace: TraceInfo, rows: Iterable[Row]) -> int | None:
