@@ -223,8 +223,10 @@ def test_their_macs_count_every_time() -> None:
     assert (conv.total, conv.counted, conv.amount) == (12 * 9216, 12, 9216)
 
 
-def test_iterations_over_other_modules_are_no_repetition() -> None:
-    assert {row.times for row in fold(iterated(6, tied=False)).rows} == {1}
+def test_iterations_over_other_modules_are_drawn_once() -> None:
+    view = fold(iterated(6, tied=False))
+    assert [item.span for item in view.items if isinstance(item, Repeat)] == [("update0", "update5")]
+    assert {row.times for row in view.rows[1:]} == {6}
 
 
 def test_iterations_that_are_wired_in_another_way_are_no_repetition() -> None:

@@ -50,7 +50,12 @@ class Captions:
         inside = wording.inside(row.skips) or (f"{row.branches} branches" if row.branches else "")
         passes = "+ concat" if row.concat and row.kind != "join" and not inside else ""
         shared = "shared" if row.shared and row.total else ""
-        return " · ".join(filter(None, (fused, inside, passes, shared)))
+        return " · ".join(filter(None, (fused, inside, passes, shared, self._own_repetitions(row))))
+
+    def _own_repetitions(self, row: Row) -> str:
+        """Return how a row is repeated, unless its amount says it all."""
+        is_said = row.own_times == 1 or (row.repeats == "chain" and row.total)
+        return "" if is_said else wording.times(row.own_times, row.repeats)
 
     def _failed_inputs(self) -> str:
         """Return the input tensors of the operation that raised."""

@@ -91,7 +91,9 @@ class _Nodes:
         for item in items:
             if isinstance(item, Repeat):
                 yield from self.subgraph(
-                    f"×{item.times} · {wording.span(*item.span, '')}", self.items(item.items), self.repeats
+                    " · ".join(filter(None, (wording.times(item.times, item.kind), wording.span(*item.span, "")))),
+                    self.items(item.items),
+                    self.repeats,
                 )
             elif isinstance(item, Stage):
                 yield from self.subgraph(self.heading(item.heading), self.items(item.items), self.frames)

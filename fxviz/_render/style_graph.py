@@ -97,7 +97,10 @@ class _Graph:
 
     def repeated(self, repeat: Repeat, base: str) -> Frame:
         span = wording.span(*repeat.span, base)
-        texts = [Text(f"×{repeat.times}", palette.INK, 11, bold=True), Text(f"  {fit(span, 200, 9)}", palette.INK, 9)]
+        texts = [
+            Text(wording.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
+            Text(f"  {fit(span, 200, 9)}", palette.INK, 9),
+        ]
         items = self.items(repeat.items, repeat.span[0] if self.captions.one_block(repeat) else base)
         return Frame(self.name(), _label(texts), f"{repeat.times} times {span}", items, palette.FLOW, dashed=True)
 

@@ -103,7 +103,7 @@ class _Ledger:
                 (
                     Cell(
                         (
-                            Text(f"×{repeat.times}", palette.INK, 11, bold=True),
+                            Text(wording.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
                             Text(f"   {fit(span, 400, 9)}", palette.INK, 9),
                         ),
                         height=ROW,

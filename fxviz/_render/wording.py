@@ -19,7 +19,7 @@ from fxviz._graph.operations import (
     says_nothing,
 )
 from fxviz._graph.units import shape
-from fxviz._view.view import Row
+from fxviz._view.view import Repeats, Row
 
 _NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": "RMSNorm", "localresponse": "LRN"}
 _NORM_CLASSES = {
@@ -397,6 +397,15 @@ def short_span(first: str, last: str, base: str) -> str:
     if name == last or name != first.rstrip("0123456789"):
         return span(first, last, base)
     return f"{relative(first, base)} … {last.removeprefix(name)}"
+
+
+def times(count: int, kind: Repeats) -> str:
+    """Write how often something is repeated, and how if not in a chain.
+
+    >>> times(12, "chain"), times(64, "parallel"), times(40, "calls")
+    ('×12', '×64 parallel', '×40 calls')
+    """
+    return f"×{count}" if kind == "chain" else f"×{count} {kind}"
 
 
 def repeated(first: str, last: str, times: int) -> str:

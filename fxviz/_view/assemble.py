@@ -13,8 +13,9 @@ from fxviz._view.branches import Region, count_branches
 from fxviz._view.detail import Detail
 from fxviz._view.diff_rows import change_of, insert_removed, locate_removed
 from fxviz._view.outline import Outline
-from fxviz._view.plan import Frame, span_of
+from fxviz._view.plan import Frame
 from fxviz._view.rows import Draft, Drafts, repetitions
+from fxviz._view.runs import span_of
 from fxviz._view.view import INPUT, OUTPUT, Card, Flow, Heading, Item, Part, Repeat, Row, Stage, View, cards_in
 from fxviz._view.wiring import Wiring, passing, trunk
 
@@ -133,7 +134,7 @@ def _framed(
     outline: Outline, frame: Frame, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool
 ) -> list[Item]:
     if frame.run is not None:
-        return [Repeat(frame.run.times, span_of(outline, frame), items)]
+        return [Repeat(frame.run.times, span_of(outline, frame.scope, frame.run), items, frame.run.kind)]
     heading = _heading(outline, frame.scope, sum(row.total for row in rows))
     only = items[0] if len(items) == 1 else None
     if compact and isinstance(only, Card):
@@ -160,6 +161,7 @@ def _row(outline: Outline, row: Draft) -> Row:
         total=row.total,
         scope=_module(outline, row),
         times=times,
+        own_times=row.shown.times,
         skips=dict(row.skips),
         lists=tuple(_listed(outline, row.scope)) if row.kind == "block" and row.scope is not None else (),
         branches=count_branches(outline, row) if row.kind == "block" else 0,
@@ -248,7 +250,7 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
         if isinstance(item, Stage):
             yield Part(item.heading.path, item.heading.total, differs=_differs(item)), item.items
         elif isinstance(item, Repeat):
-            yield Part(item.span[0], _total(item.items), item.times, item.span[1], _differs(item)), ()
+            yield _repeated_part(item), ()
         elif item.heading is not None:
             yield (
                 Part(item.heading.path, item.heading.total, differs=_differs(item)),
@@ -256,6 +258,15 @@ def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
             )
         else:
             yield from _row_parts(item)
+
+
+def _repeated_part(repeat: Repeat) -> Part:
+    """Return the part of a repetition; one that calls no module has the path of its first parameter."""
+    total, differs = _total(repeat.items), _differs(repeat)
+    if repeat.span[0]:
+        return Part(repeat.span[0], total, repeat.times, repeat.span[1], differs)
+    rows = [row for card in cards_in(repeat.items) for row in card.rows]
+    return Part(next((row.path for row in rows if row.total), ""), total, differs=differs)
 
 
 def _row_parts(card: Card) -> Iterator[tuple[Part, Sequence[Item]]]:

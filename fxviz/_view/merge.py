@@ -9,8 +9,8 @@ from itertools import groupby
 from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, removed_behind
 from fxviz._view.outline import Element, Outline
-from fxviz._view.plan import holder_of
 from fxviz._view.rows import Draft, Drafts
+from fxviz._view.runs import holder_of
 from fxviz._view.view import Row, RowKind
 
 FEW_ALIKE = 3
@@ -130,7 +130,8 @@ def _unfold(drafts: Drafts, rows: Sequence[Draft]) -> None:
 
 def _as_code(rows: Sequence[Draft]) -> Row:
     heads = tuple(head for row in rows for head in (*row.shown.heads, *row.shown.after))
-    return replace(rows[0].shown, kind="code", heads=heads, after=(), output=rows[-1].shown.output)
+    shown, output = rows[0].shown, rows[-1].shown.output
+    return replace(shown, kind="code", heads=heads, after=(), output=output, times=1, span=None)
 
 
 def _as_alike(rows: Sequence[Draft]) -> Row:

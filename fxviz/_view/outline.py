@@ -4,30 +4,59 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from fxviz._analysis.difference import Difference, Removed
 from fxviz._graph import ArchGraph, Node, Scope, SkipKind
 from fxviz._graph.metrics import METRICS, Metric
-from fxviz._graph.operations import is_activation, is_heavy, is_norm, is_passing, is_scaling, is_softmax, is_view
+from fxviz._graph.operations import (
+    flattens,
+    is_activation,
+    is_heavy,
+    is_norm,
+    is_passing,
+    is_scaling,
+    is_softmax,
+    is_view,
+    makes_constant,
+)
 from fxviz._view.detail import Detail
+from fxviz._view.view import Repeats
 
 LARGEST_UNIT = 8
 """The most layers (projections, matrix products, pooling convolutions) of one attention or gate."""
 
 
+Source = tuple[int, int]
+"""A node that a step reads: the place of its step and its own place in there. Elsewhere the place is negative."""
+
+MOST_ORIGINS = 8
+"""The most origins that are followed through steps that make no row."""
+
+
 @dataclass(frozen=True)
 class Run:
-    """``times`` repetitions of ``period`` elements, starting at element ``start`` of a scope."""
+    """A repetition among the elements of a module call.
+
+    Attributes:
+        start, shown, stop: the elements from ``start`` to ``shown`` are drawn, those up to ``stop`` repeat them.
+        first: the place of the first among the steps (see :meth:`Outline.steps`).
+        period: the number of steps that are repeated.
+        times: the number of repetitions.
+        kind: "chain" if each repetition reads the one before, "parallel" if none reads another, "calls" if all call the
+            same modules.
+        carrying: nodes of the first repetition of which counterparts read an earlier one.
+    """
 
     start: int
+    shown: int
+    stop: int
+    first: int
     period: int
     times: int
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.period * self.times
+    kind: Repeats
+    carrying: frozenset[str] = field(default=frozenset(), compare=False)
 
 
 @dataclass(frozen=True)
@@ -55,6 +84,11 @@ class Outline:
         self.sources = graph.index.sources
         self.users = graph.index.users
         self.scopes = graph.index.scopes
+        self.position = graph.index.position
+        self.kinds: dict[tuple[object, ...], int] = {}
+        self._reads: dict[int, list[frozenset[Source]]] = {}
+        self._steps: dict[int, list[int]] = {}
+        self._places: dict[int, dict[str, Source]] = {}
         self._elements = {scope: list(map(self._element, steps)) for scope, steps in graph.index.steps.items()}
 
     def _element(self, step: Node | Scope) -> Element:
@@ -127,6 +161,96 @@ class Outline:
         """Return whether a step is likely a row: no norm, activation, view or scaling, which are fused or hidden."""
         fused = (is_norm, is_activation, is_view, is_passing, is_scaling)
         return node.kind != "parameter" and not any(test(node) for test in fused)
+
+    # ---------------------------------------------------------------- data flow between what is drawn
+
+    def steps(self, scope: int) -> list[int]:
+        """Return the places of the elements of ``scope`` that show: all but views, constants and the like."""
+        if scope not in self._steps:
+            elements = enumerate(self.elements(scope))
+            self._steps[scope] = [place for place, element in elements if any(map(self.shows, element.nodes))]
+        return self._steps[scope]
+
+    def places(self, scope: int) -> dict[str, Source]:
+        """Return for each node in the steps of ``scope`` the place of its step and its own place in there."""
+        if scope not in self._places:
+            elements = enumerate(self.elements(scope)[place] for place in self.steps(scope))
+            self._places[scope] = {
+                name: (step, at) for step, element in elements for at, name in enumerate(element.nodes)
+            }
+        return self._places[scope]
+
+    def reads(self, scope: int) -> list[frozenset[Source]]:
+        """Return for each step of ``scope`` the nodes outside it whose results reach it past what makes no row."""
+        if scope not in self._reads:
+            places = self.places(scope)
+            self._reads[scope] = found = []
+            for step, element in enumerate(self.elements(scope)[place] for place in self.steps(scope)):
+                names = {
+                    origin for name in element.nodes for source in self.sources[name] for origin in self.origins[source]
+                }
+                sources = (places.get(name) or (-1 - self._place_outside(name), 0) for name in names)
+                found.append(frozenset(source for source in sources if source[0] != step))
+        return self._reads[scope]
+
+    def _place_outside(self, name: str) -> int:
+        """Return a number for a node; all inputs share one."""
+        return len(self.position) if self.node(name).kind == "input" else self.position[name]
+
+    def shows(self, name: str) -> bool:
+        """Return whether a node is likely a row or a part of one: no parameter, constant, view, mask or scaling."""
+        return self._shows[name]
+
+    @cached_property
+    def _shows(self) -> dict[str, bool]:
+        return {node.id: node.id == self.failed or self._is_shown(node) for node in self.graph.nodes}
+
+    def _is_shown(self, node: Node) -> bool:
+        if node.kind in ("input", "output") or flattens(node):
+            return True
+        if node.kind == "parameter" or is_view(node) or is_passing(node) or _is_constant(node):
+            return False
+        if not any(tensor.is_floating for tensor in node.outputs):
+            return False
+        return not is_scaling(node) or len(self.sources[node.id]) > 1
+
+    @cached_property
+    def origins(self) -> dict[str, frozenset[str]]:
+        """Return the nodes that show from which each node's data comes: itself, or those that it reads."""
+        found: dict[str, frozenset[str]] = {}
+        for node in self.graph.nodes:
+            own = frozenset((node.id,))
+            if self.shows(node.id):
+                found[node.id] = own
+            elif node.kind == "parameter" or _is_constant(node):
+                found[node.id] = frozenset()
+            else:
+                origins = frozenset().union(*(found[source] for source in self.sources[node.id]))
+                found[node.id] = origins if len(origins) <= MOST_ORIGINS else own
+        return found
+
+    @cached_property
+    def constants(self) -> dict[str, str]:
+        """Return for each node that is a parameter, or comes from one without any data, what kind it is; else ""."""
+        found: dict[str, str] = {}
+        for node in self.graph.nodes:
+            if node.kind == "parameter":
+                found[node.id] = f"{node.op} {[tensor.shape for tensor in node.outputs]}"
+            elif self.shows(node.id) or self.origins[node.id]:
+                found[node.id] = ""
+            else:
+                found[node.id] = next(filter(None, (found[source] for source in self.sources[node.id])), "")
+        return found
+
+    @cached_property
+    def readers(self) -> dict[str, list[tuple[str, str]]]:
+        """Return the nodes that show which each node's data reaches, with the slot in which they read it."""
+        found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for edge in self.graph.edges:
+            if self.shows(edge.target):
+                for origin in self.origins[edge.source]:
+                    found[origin].append((edge.target, edge.slot))
+        return found
 
     # ---------------------------------------------------------------- stages
 
@@ -217,3 +341,8 @@ class Outline:
             if skip.kind == "gate" and scope and self.node(skip.fork).scope != scope and self._is_small(scope):
                 found.add(scope)
         return found
+
+
+def _is_constant(node: Node) -> bool:
+    """Return whether the result of a node does not depend on the values that it reads."""
+    return node.kind in ("function", "method") and makes_constant(node.op)

@@ -137,7 +137,7 @@ def drawn_node(node: str, stands_for: dict[str, str]) -> str:
 
 def draft_rows(outline: Outline, plan: Plan) -> Drafts:
     """Return the rows of a plan."""
-    fuser = _Fuser(outline, plan.stands_for)
+    fuser = _Fuser(outline, plan)
     for step in plan.steps:
         fuser.add(step)
     fuser.attach_rest()
@@ -149,9 +149,10 @@ def draft_rows(outline: Outline, plan: Plan) -> Drafts:
 class _Fuser:
     """Takes the steps one by one and decides for each: a new row, a part of one, or nothing to draw."""
 
-    def __init__(self, outline: Outline, stands_for: dict[str, str]) -> None:
+    def __init__(self, outline: Outline, plan: Plan) -> None:
         self.outline = outline
-        self.stands_for = stands_for
+        self.stands_for = plan.stands_for
+        self.carrying = plan.carrying
         self.rows: list[Draft] = []
         self.row_of: dict[str, Draft | int] = {}
         self.pending: dict[str, list[str]] = {}
@@ -172,7 +173,7 @@ class _Fuser:
             self.row_of[node.id] = OUTPUT
         elif node.id == self.outline.failed:
             self._add_failed(step, node)
-        elif not sources and not (node.kind == "module" and node.macs):
+        elif not sources and not self._stands_alone(node):
             self._keep_pending(step)
         elif sources and self._is_hidden(node, sources) and not (sources == [INPUT] and is_marked(self.outline, node)):
             self._absorb(node, sources)
@@ -196,6 +197,10 @@ class _Fuser:
                 if row is not None and row not in found:
                     found.append(row)
         return found
+
+    def _stands_alone(self, node: Node) -> bool:
+        """Return whether a node is drawn although it reads no row: it computes, or goes on from a repetition before."""
+        return bool(node.kind == "module" and node.macs) or (node.id in self.carrying and self._reads_parameters(node))
 
     # ---------------------------------------------------------------- what makes no row
 
@@ -230,9 +235,16 @@ class _Fuser:
         if node.id in self.joins or node.kind == "module":
             return False
         if is_scaling(node):
-            return len(self.outline.sources[node.id]) == 1 or (not self._reads_parameters(node) and len(sources) < 2)
-        reads_repetitions = any(source in self.stands_for for source in self.outline.sources[node.id])
-        return name == "cat" and len(sources) == 1 and not reads_repetitions and not self._reads_parameters(node)
+            is_alone = len(sources) < 2 and not self._joins_repetitions(node)
+            return len(self.outline.sources[node.id]) == 1 or (is_alone and not self._reads_parameters(node))
+        if name != "cat" or self._joins_repetitions(node) or node.id in self.carrying:
+            return False
+        return len(sources) == 1 and not self._reads_parameters(node)
+
+    def _joins_repetitions(self, node: Node) -> bool:
+        """Return whether a node reads several repetitions, of which one is drawn."""
+        read = {origin for source in self.outline.sources[node.id] for origin in self.outline.origins[source]}
+        return len(read) > 1 and not self.stands_for.keys().isdisjoint(read)
 
     def _reads_parameters(self, node: Node) -> bool:
         return any(self.outline.node(name).uses for name in self._pending_sources(node.id))
@@ -243,7 +255,7 @@ class _Fuser:
     def _absorb(self, node: Node, sources: list[Draft | int]) -> None:
         """Add a node that is not drawn to the latest row that it reads, so that its readers stand below that row."""
         rows = [row for row in sources if isinstance(row, Draft)]
-        row = max(rows, key=self.rows.index) if rows else INPUT
+        row = max(rows, key=lambda row: row.id) if rows else INPUT
         self._put(node, row)
         if isinstance(row, Draft) and row.tail in self.outline.sources[node.id]:
             row.tail = node.id if self._only_user(row.tail, node.id) else row.tail
@@ -327,12 +339,13 @@ class _Fuser:
         scope = None if step.scope is None else self.outline.scopes[step.scope]
         shown = Row(
             id=0,
-            kind="layer" if scope is None else "block",
+            kind="block" if scope is not None else "layer" if is_heavy(last) or is_norm(last) or last.uses else "plain",
             heads=(nodes[-1],) if scope is None else (),
             path=nodes[-1].path if scope is None else scope.path,
             output=last.outputs[0] if last.outputs else None,
             times=step.times,
             span=step.span,
+            repeats=step.repeats,
         )
         tail = last.id if len(leaving) == 1 else None
         row = Draft(shown, [], step.frames, tail, step.scope, step.repeated, step.calls)
@@ -348,6 +361,7 @@ class _Fuser:
             row.shown = replace(row.shown, before=(*norm.shown.heads, *norm.shown.after))
             row.nodes = list(norm.nodes)
             self.row_of.update(dict.fromkeys(norm.nodes, row))
+        row.id = self.rows[-1].id + 1 if self.rows else 0
         self.rows.append(row)
 
     def _leads_into(self, norm: Draft, row: Draft, step: Step) -> bool:

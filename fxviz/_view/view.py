@@ -25,6 +25,9 @@ RowKind = Literal[
 
 Rail = Literal["", "branch", "branch on"]
 
+Repeats = Literal["chain", "parallel", "calls"]
+"""Kinds of repetition: each reads the one before, all read the same, or all call the same modules."""
+
 Mark = Literal[ChangeKind, "mixed"]
 """The change of a row; "mixed" if only parts of its layer differ."""
 
@@ -77,6 +80,8 @@ class Row:
         params: scalars in its parameters, one repetition.
         total: the figure's metric (parameters, unless another is asked for), all repetitions.
         times: how many repetitions the row stands for.
+        own_times: how many of these are its own, not those of frames around it.
+        repeats: the kind of its own repetition.
         span: first and last path, if the row itself is repeated or stands for several modules.
         count: the number of layers or blocks, if it is a row of several.
         skips: skips inside the row by kind, one repetition.
@@ -103,6 +108,8 @@ class Row:
     after: tuple[Node, ...] = ()
     scope: Scope | None = None
     times: int = 1
+    own_times: int = 1
+    repeats: Repeats = "chain"
     span: tuple[str, str] | None = None
     count: int = 0
     skips: Mapping[SkipKind, int] = field(default_factory=dict)
@@ -165,11 +172,15 @@ class Stage:
 
 @dataclass(frozen=True)
 class Repeat:
-    """A frame around one repetition of ``times`` identical ones; ``span``: paths of the first and the last module."""
+    """A frame around one repetition of ``times`` identical ones; ``span``: paths of the first and the last module.
+
+    ``kind``: "chain", "parallel" or "calls".
+    """
 
     times: int
     span: tuple[str, str]
     items: tuple[Item, ...]
+    kind: Repeats = "chain"
 
 
 Item = Card | Stage | Repeat
