@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import class_name, compiled_from, erase, version_of
+from fxviz._sources.torch_private import class_name, compiled_from, erase, version_of, written_path
 from fxviz._trace.calls import (
     getitem,
     name_of,
@@ -191,7 +191,8 @@ class ModelTracer(fx.Tracer):
     def _record(
         self, kind: str, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any, **facts: Any
     ) -> fx.Node:
-        node = self.create_node(kind, target, args, kwargs)
+        written_name = written_path(target) if kind in ("call_module", "get_attr") else target
+        node = self.create_node(kind, target, args, kwargs, None if written_name == target else written_name)
         scope = self.scopes[self._current]
         self._steps.append(node)
         node.meta = {
