@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -88,6 +89,16 @@ def written(path: Path) -> list[str]:
     """Return the names of the functions that make a model, without an import of the file."""
     lines = path.read_text(encoding="utf-8").splitlines()
     return [line[4:].partition("(")[0] for line in lines if line.startswith("def make")]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def port() -> Iterator[None]:
+    """Give groups of processes, of which there are groups of one, a port that nobody else listens on."""
+    with socket.socket() as free, pytest.MonkeyPatch.context() as patch:
+        free.bind(("127.0.0.1", 0))
+        patch.setenv("MASTER_PORT", str(free.getsockname()[1]))
+        free.close()
+        yield
 
 
 def build(path: Path, name: str) -> tuple[Any, Any]:

@@ -57,7 +57,7 @@ def graph_and_remarks(model: Reference, run: Run, talk: Talk) -> tuple[ArchGraph
         run = replace(run, trace=replace(run.trace, download=False))
     graph, reading = _first_accepted(model, run, first, others, talk)
     said = weights_remarks(graph, run.input) if run.trace.weights else ()
-    return graph, (*reading.remarks, *said)
+    return graph, (*reading.remarks, *said, *(weights.sentence for weights in graph.trace.unregistered))
 
 
 def _first_accepted(

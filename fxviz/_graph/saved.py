@@ -23,6 +23,7 @@ from fxviz._graph.values import (
     Skip,
     TensorInfo,
     TraceInfo,
+    Unregistered,
     WeightsInfo,
 )
 
@@ -134,6 +135,13 @@ def _read_trace(trace: Fields) -> TraceInfo:
         trace.choice("bound", MACS_BOUNDS) if "bound" in trace.value else "about",
         trace.count("idle") if "idle" in trace.value else 0,
         trace.texts("notes") if "notes" in trace.value else (),
+        tuple(map(_read_unregistered, trace.items("unregistered") if "unregistered" in trace.value else ())),
+    )
+
+
+def _read_unregistered(found: Fields) -> Unregistered:
+    return Unregistered(
+        found.text("class"), found.text("place"), found.count("count"), found.count("scalars"), found.text("remedy")
     )
 
 
@@ -209,6 +217,7 @@ def graph_attributes(graph: ArchGraph) -> dict[str, Any]:
             **({} if graph.trace.bound == "about" else {"bound": graph.trace.bound}),
             **({"idle": graph.trace.idle} if graph.trace.idle else {}),
             **({"notes": list(graph.trace.notes)} if graph.trace.notes else {}),
+            **_unregistered_attributes(graph.trace),
         },
         "totals": {
             "params": graph.total_params,
@@ -233,6 +242,11 @@ def _model_attributes(model: ModelInfo) -> dict[str, Any]:
     weights = None if model.weights is None else _plain(asdict(model.weights))
     method = {"method": model.method} if model.method else {}
     return {"name": model.name, "source": model.source, "class": model.cls, "weights": weights, **method}
+
+
+def _unregistered_attributes(trace: TraceInfo) -> dict[str, Any]:
+    found = [_renamed(asdict(weights), "cls", "class") for weights in trace.unregistered]
+    return {"unregistered": found} if found else {}
 
 
 def node_attributes(node: Node) -> dict[str, Any]:

@@ -226,6 +226,45 @@ class Failure:
 
 
 @dataclass(frozen=True)
+class Unregistered:
+    """Weights that a run uses and that are no parameters of the model.
+
+    Attributes:
+        cls: the class of the module that holds them; "" for tensors on their own.
+        place: the attribute that keeps it ("Hidden.layers", "encoder.blocks"); "" if no module keeps it.
+        count: the number of such modules or tensors there.
+        scalars: the weights that the run uses.
+        remedy: what registers them ("nn.ModuleList"); "" where nothing does.
+    """
+
+    cls: str
+    place: str
+    count: int
+    scalars: int
+    remedy: str
+
+    @property
+    def sentence(self) -> str:
+        """Say so in English.
+
+        >>> print(Unregistered("Conv2d", "Hidden.layers", 1, 112, "nn.ModuleList").sentence)
+        Conv2d in Hidden.layers uses 112 weights that are no parameters of the model: register them with nn.ModuleList
+        """
+        one = self.scalars == 1
+        weights = f"{self.scalars:,} {'weight that is no parameter' if one else 'weights that are no parameters'}"
+        them = "it" if one else "them"
+        advice = f"register {them} with {self.remedy}" if self.remedy else f"make {them} once, in __init__"
+        holder = (
+            f"{self.count} {self.cls} in {self.place} use" if self.count > 1 else f"{self.cls} in {self.place} uses"
+        )
+        if not self.place:
+            holder = f"{self.cls}, which is no attribute of a module, uses"
+        elif not self.cls:
+            holder = f"the run uses, in {self.place},"
+        return f"{holder} {weights} of the model: {advice}"
+
+
+@dataclass(frozen=True)
 class TraceInfo:
     """The conditions of a trace.
 
@@ -243,6 +282,7 @@ class TraceInfo:
         idle: scalars in parameters of experts that one token does not use, as a router chooses others; 0 where that is
             unknown.
         notes: sentences on what was done beyond running the model, or assumed, each without a capital and a full stop.
+        unregistered: weights that the run uses and that are no parameters of the model.
     """
 
     device: str
@@ -256,6 +296,7 @@ class TraceInfo:
     bound: MacsBound = "about"
     idle: int = 0
     notes: tuple[str, ...] = ()
+    unregistered: tuple[Unregistered, ...] = ()
 
     @property
     def guesses(self) -> str:

@@ -31,6 +31,7 @@ from fxviz._trace.other_threads import WatchedFakeMode
 from fxviz._trace.routing import Routing
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
+from fxviz._trace.unregistered import Strays
 
 _BEYOND_FAKE: tuple[type[Exception], ...] = (*DEPENDS_ON_DATA, *UNSUPPORTED_BY_FAKE, NotImplementedError)
 
@@ -87,6 +88,7 @@ class StandIns:
     fake_mode: WatchedFakeMode | None
     home: torch.device
     names: dict[int, str]
+    strays: Strays
     seen: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
     touched: dict[str, None] = field(default_factory=dict)
 
@@ -95,6 +97,8 @@ class StandIns:
         name = self.names.get(id(tensor))
         if name is not None:
             self.touched[name] = None
+        else:
+            self.strays.note(tensor)
         return self._of(tensor)
 
     def _of(self, tensor: Tensor) -> Tensor:
@@ -106,6 +110,7 @@ class StandIns:
             self.seen[id(known[1])] = known
             if id(tensor) in self.names:
                 self.names[id(known[1])] = self.names[id(tensor)]
+            self.strays.stands_for(known[1], tensor)
         return known[1]
 
     def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
@@ -273,11 +278,12 @@ class OperationMeter(TorchDispatchMode):
 
 
 @contextmanager
-def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[None]:
+def module_calls(tracer: ModelTracer, strays: Strays, enter: Callable[..., Any]) -> Iterator[None]:
     """Send each ``nn.Module.__call__`` of this thread through the tracer, as ``torch.fx`` does.
 
     Args:
         tracer: the tracer that records the calls.
+        strays: what the model holds without registering it.
         enter: is called instead of the tracer's root the first time, unless the root was begun already.
     """
     call = nn.Module.__call__
@@ -290,6 +296,8 @@ def module_calls(tracer: ModelTracer, enter: Callable[..., Any]) -> Iterator[Non
         if module is tracer.root and not tracer.begun:
             return enter(forward, args, kwargs)
         if tracer.recording:
+            if tracer.path_of_module(module).startswith("<"):
+                strays.meet(module)
             return tracer.call_module(module, forward, args, kwargs)
         try:
             return forward(*args, **kwargs)

@@ -16,7 +16,7 @@ from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, 
 from fxviz._graph.errors import UsageError, spelled, text_of
 from fxviz._graph.operations import RUNS, tells
 from fxviz._graph.options import TraceOptions
-from fxviz._graph.values import MacsBound
+from fxviz._graph.values import MacsBound, Unregistered
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
 from fxviz._sources.torch_private import class_name, compiled_from, written_path
@@ -29,6 +29,7 @@ from fxviz._trace.isolation import undisturbed
 from fxviz._trace.other_threads import OtherThreads, WatchedFakeMode
 from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer
+from fxviz._trace.unregistered import Strays
 
 _TOUCHES_MEMORY = (
     "data pointer",
@@ -58,6 +59,7 @@ class Recording:
         guessed: operations whose result was guessed, and how often.
         bound: what the MACs are that follow from guessed results.
         idle: scalars in parameters of experts that a token does not use.
+        unregistered: weights that it used and that are no parameters of the model.
         stop: where the run failed, None if it did not.
         lacked_values: whether it failed because fake tensors do not have values.
         notes: sentences on what was done beyond running the model, or assumed.
@@ -70,6 +72,7 @@ class Recording:
     guessed: Mapping[str, int]
     bound: MacsBound = "about"
     idle: int = 0
+    unregistered: tuple[Unregistered, ...] = ()
     stop: Stop | None = None
     lacked_values: bool = False
     notes: tuple[str, ...] = ()
@@ -97,9 +100,10 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     fake_mode = None if _runs_for_real(model, options.device) else WatchedFakeMode()
     home = home_of(model) if fake_mode else options.device
     names = {id(parameter): name for name, parameter in root.named_parameters()}
-    stand_ins = StandIns(fake_mode, torch.device(home), names)
+    strays = Strays(root)
+    stand_ins = StandIns(fake_mode, torch.device(home), names, strays)
     tracer = ModelTracer()
-    tracer.start(root, leaves(root, options.leaf))
+    tracer.start(root, leaves(root, options.leaf), *strays.paths.items())
     _watch_other_threads(tracer.elsewhere, stand_ins)
     tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
     given = Arguments.of(inputs)
@@ -114,7 +118,7 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         stack.enter_context(nothing_compiled())
         stack.enter_context(fake_mode or nullcontext())
         stack.enter_context(meter)
-        stack.enter_context(module_calls(tracer, call.ending))
+        stack.enter_context(module_calls(tracer, strays, call.ending))
         stack.enter_context(tracer.elsewhere.starting())
         stack.enter_context(FunctionMode(tracer, stand_ins))
         error = call.within(model, function if options.method else model, args, kwargs)
@@ -122,7 +126,15 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     idle = meter.routing.idle({name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)})
     notes = (*meter.notes, *filter(None, (tracer.elsewhere.note(),)), *unrestored)
     recording = Recording(
-        tracer.graph, tracer, call.inputs, dict(meter.guesses), meter.bound, idle, notes=notes, late=late
+        tracer.graph,
+        tracer,
+        call.inputs,
+        dict(meter.guesses),
+        meter.bound,
+        idle,
+        strays.used(),
+        notes=notes,
+        late=late,
     )
     if error is not None:
         beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)

@@ -219,6 +219,7 @@ def _described(attempt: _Attempt, info: ModelInfo, notes: tuple[str, ...]) -> Ar
         bound=recording.bound if recording.guessed else "about",
         idle=recording.idle,
         notes=(*notes, *recording.notes),
+        unregistered=recording.unregistered,
     )
     if options.method:
         info = replace(info, name=f"{info.name}.{options.method}()", method=options.method)

@@ -69,13 +69,13 @@ class ModelTracer(fx.Tracer):
 
     # ---------------------------------------------------------------- the run
 
-    def start(self, root: nn.Module, leaves: Collection[nn.Module] = ()) -> None:
-        """Prepare to record one call of ``root``; ``leaves`` become one node each."""
+    def start(self, root: nn.Module, leaves: Collection[nn.Module] = (), *others: tuple[nn.Module, str]) -> None:
+        """Prepare to record one call of ``root``; ``leaves`` are one node each, ``others`` have these paths."""
         self.root = root
         self.graph = fx.Graph(tracer_cls=type(self))
         self._leaves = frozenset(leaves)
         self.elsewhere = OtherThreads(root, self._bindings.node_of)
-        self._paths = {module: path for path, module in root.named_modules()}
+        self._paths = {**dict(others), **{module: path for path, module in root.named_modules()}}
         self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
         self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
         self.scopes.append(Scope(0, "", class_name(root), 0, None, _is_sequence(root)))

@@ -59,7 +59,7 @@ def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
         sentences.append(f"{facts.unknown_macs} 个运算的乘加运算量未知，未计入。")
     if graph.trace.guessed:
         sentences.append(_GUESSED[graph.trace.bound])
-    names = {**KINDS, "other": "不含权重的乘积"}
+    names = {**KINDS, "other": "不含模型参数的乘积" if graph.trace.unregistered else "不含权重的乘积"}
     sentences.append(f"按类型：{listed(f'{names[kind]} {share}' for kind, share in select.kinds_with_macs(facts))}。")
     return [*sentences, *_by_part(select.macs_shares(facts))]
 
@@ -241,7 +241,21 @@ def _other_skips(facts: Facts) -> list[str]:
 
 def structure(graph: ArchGraph, facts: Facts) -> list[str]:
     """Describe layers and totals."""
-    return [*_failure(graph), *_layers(facts), *_totals(graph, facts)]
+    return [
+        *_failure(graph),
+        *_layers(facts, bool(graph.trace.unregistered)),
+        *_totals(graph, facts),
+        *_unregistered(graph),
+    ]
+
+
+def _unregistered(graph: ArchGraph) -> list[str]:
+    sentences = []
+    for found in graph.trace.unregistered:
+        where = formats.name(" 中的 ".join(filter(None, (found.place, found.cls))))
+        advice = f"请用 {found.remedy} 注册" if found.remedy else "请在 __init__ 中创建并保存为属性"
+        sentences.append(f"{where} 使用了 {found.scalars:,} 个不属于模型参数的权重：{advice}。")
+    return sentences
 
 
 def _failure(graph: ArchGraph) -> list[str]:
@@ -252,9 +266,9 @@ def _failure(graph: ArchGraph) -> list[str]:
     return [f"运行在 {f'{path}（{cls}）' if path else f'{cls} '}处中断，以下内容只涉及中断之前的部分。"]
 
 
-def _layers(facts: Facts) -> list[str]:
+def _layers(facts: Facts, unregistered: bool) -> list[str]:
     if not facts.weighted:
-        return ["没有带权重的层。"]
+        return ["没有层持有模型参数。" if unregistered else "没有带权重的层。"]
     sentences = [f"共 {facts.weighted} 个带权重的层：{_kinds_listed(select.counted(facts))}。"]
     where = {"shortcut": "残差连接上的 ", "gate": "门控内的 ", "main": ""}
     left_out = listed(f"{where[place]}{_kinds_listed(kinds)}" for place, kinds in select.uncounted(facts))

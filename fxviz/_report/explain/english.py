@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 
-from fxviz._analysis.facts import Facts, Kind, Layer, Step
+from fxviz._analysis.facts import Facts, Layer, Step
 from fxviz._graph import SKIP_NOUNS, ArchGraph, units
+from fxviz._graph.errors import printable
 from fxviz._graph.values import MacsBound
 from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
+from fxviz._report.explain.english_words import KINDS, agreeing, in_words, listed, number, plural
 
 
 def explain(graph: ArchGraph, facts: Facts) -> Explanation:
@@ -39,7 +41,17 @@ def _title(graph: ArchGraph) -> str:
 
 def structure(graph: ArchGraph, facts: Facts) -> list[str]:
     """Describe layers and totals."""
-    return [*_failure(graph), *_layers(facts), *_totals(graph, facts)]
+    return [
+        *_failure(graph),
+        *_layers(facts, bool(graph.trace.unregistered)),
+        *_totals(graph, facts),
+        *_unregistered(graph),
+    ]
+
+
+def _unregistered(graph: ArchGraph) -> list[str]:
+    sentences = (printable(found.sentence) for found in graph.trace.unregistered)
+    return [f"{sentence[:1].upper()}{sentence[1:]}." for sentence in sentences]
 
 
 def _failure(graph: ArchGraph) -> list[str]:
@@ -52,9 +64,9 @@ def _failure(graph: ArchGraph) -> list[str]:
     ]
 
 
-def _layers(facts: Facts) -> list[str]:
+def _layers(facts: Facts, unregistered: bool) -> list[str]:
     if not facts.weighted:
-        return ["It has no weighted layers."]
+        return ["No layer holds parameters of the model." if unregistered else "It has no weighted layers."]
     sentences = [f"{number(facts.weighted, 'weighted layer')}: {_kinds_listed(select.counted(facts))}."]
     if uncounted := select.uncounted(facts):
         where = {"shortcut": " on shortcuts", "gate": " in gates", "main": ""}
@@ -336,7 +348,10 @@ def _macs(graph: ArchGraph, facts: Facts) -> list[str]:
         sentences.append(f"{unknown} and not included.")
     if graph.trace.guessed:
         sentences.append(_GUESSED[graph.trace.bound])
-    names = {**{kind: plural(kind) for kind in KINDS}, "other": "products without weights"}
+    names = {
+        **{kind: plural(kind) for kind in KINDS},
+        "other": "products without parameters of the model" if graph.trace.unregistered else "products without weights",
+    }
     by_kind = ", ".join(f"{names[kind]} {share}" for kind, share in select.kinds_with_macs(facts))
     return [*sentences, f"By kind: {by_kind}.", *_by_part(select.macs_shares(facts))]
 
@@ -391,58 +406,3 @@ def _bytes(taken: select.Bytes) -> str:
     if taken.fp32:
         return f"{taken.traced} as traced ({taken.fp32} in fp32)"
     return f"{taken.traced} (fp32)" if taken.all_fp32 else taken.traced
-
-
-KINDS: dict[Kind, str] = {
-    "convolution": "convolution",
-    "linear": "fully connected layer",
-    "attention": "attention layer",
-    "recurrent": "recurrent layer",
-    "embedding": "embedding",
-    "norm": "normalization layer",
-    "other": "other parameter",
-}
-
-
-def plural(kind: Kind) -> str:
-    """Return a kind of layer in the plural."""
-    return f"{KINDS[kind]}s"
-
-
-def number(count: int, noun: str, digits: Callable[[int], str] = "{:,}".format) -> str:
-    """
-    >>> number(1, "layer"), number(2, "layer")
-    ('1 layer', '2 layers')
-    """
-    return f"{digits(count)} {noun}{'s' * (count != 1)}"
-
-
-def in_words(count: int) -> str:
-    """Return a count of several, below ten as a word.
-
-    >>> in_words(2), in_words(24)
-    ('two', '24')
-    """
-    words = ("two", "three", "four", "five", "six", "seven", "eight", "nine")
-    return words[count - 2] if 2 <= count < 10 else f"{count:,}"
-
-
-def agreeing(count: int, one: str, many: str) -> str:
-    """Return the verb that agrees with a number.
-
-    >>> agreeing(1, "has", "have"), agreeing(2, "has", "have")
-    ('has', 'have')
-    """
-    return one if count == 1 else many
-
-
-def listed(items: Iterable[str], more: bool = False, last: str = "and") -> str:
-    """Return the items with commas between them and a word before the last; empty ones are left out.
-
-    >>> listed(["a"]), listed(["a", "b"]), listed(["a", "b", "c"], last="or")
-    ('a', 'a and b', 'a, b or c')
-    >>> listed(["a", "b"], more=True)
-    'a, b and others'
-    """
-    words = [item for item in (*items, "others" * more) if item]
-    return f" {last} ".join(filter(None, (", ".join(words[:-1]), *words[-1:])))

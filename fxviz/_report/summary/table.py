@@ -183,6 +183,7 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
         message = trace.failure.message.rstrip(".")
         yield f"The run stopped at {where}: {message}. All numbers cover only what ran before that."
     yield _parameters_remark(totals)
+    yield from (f"{weights.sentence[:1].upper()}{weights.sentence[1:]}." for weights in trace.unregistered)
     if totals.active is not None:
         yield f"{units.quantity(totals.active, 'parameter')} are active for one token: a router chooses among experts."
     yield f"{_macs(trace, totals)}; 1 MAC is 2 FLOPs."
