@@ -167,6 +167,7 @@ def _published(entry: Any, is_default: bool) -> Published:
         Score(dataset, name, value)
         for dataset, values in meta.get("_metrics", {}).items()
         for name, value in values.items()
+        if value == value  # torchvision declares NaN for weights that are no classifier
     )
     labels = {"backend": "backend", "recipe": "recipe", "_docs": "note"}
     facts = [(label, " ".join(str(meta[key]).split())) for key, label in labels.items() if meta.get(key)]

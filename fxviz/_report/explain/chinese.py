@@ -164,7 +164,8 @@ def _doubled(times: int, changes: int) -> str:
         return ""
     if changes == 1:
         return "；尺寸变化时通道数翻倍"
-    return f"；尺寸共变化 {changes} 次，{f'其中 {times} 次通道数翻倍' if times < changes else '每次通道数都翻倍'}"
+    often = f"其中 {times} 次通道数翻倍" if times < changes else "每次通道数都翻倍"
+    return f"；从其中一种尺寸到下一种共 {changes} 次，{often}"
 
 
 def _step(step: Step) -> str:

@@ -255,7 +255,8 @@ def _doubled(times: int, changes: int) -> str:
         return ""
     if changes == 1:
         return "; they double when the size changes"
-    return f"; they double {f'{times} of the {changes} times' if times < changes else 'every time'} the size changes"
+    often = f"{times} of {changes} times" if times < changes else "each time"
+    return f"; from one of these sizes to the next they double {often}"
 
 
 def _step(step: Step) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from fxviz._analysis.memory import size_of
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
-from fxviz._graph.errors import printable, shown
+from fxviz._graph.errors import UsageError, printable, shown, spelled
 from fxviz._graph.index import above
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
 from fxviz._report.summary.table import tabulated
@@ -57,6 +57,9 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     Rows always add up to the totals: each parameter counts in one row, the first that reads it, and so does each
     operation with MACs.
 
+    Raises:
+        UsageError: rows are to be sorted by time, and the run was not timed.
+
     >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16)
     >>> summary = summarize(ArchGraph(
@@ -66,6 +69,9 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     >>> [(row.kind, row.name, row.params, row.share) for row in summary.rows]
     [('layer', 'fc', 16, 1.0), ('total', 'TOTAL', 16, 1.0)]
     """
+    if options.sort == "time" and graph.total_time is None:
+        timed = spelled("fxviz.trace(model, time=True, device='cpu')", "--time --device cpu")
+        raise UsageError(f"cannot sort by time: this run was not timed; {timed} measures it")
     (used, rest), unused = used_layers(graph, options.all), unused_layers(graph)
     if options.depth is not None:
         used, unused = to_depth(used, graph, options.depth), to_depth(unused, graph, options.depth)

@@ -149,7 +149,7 @@ class Totals:
         return self.params - self.trainable
 
 
-Sort = Literal["params", "macs", "name"]
+Sort = Literal["params", "macs", "time", "name"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 """Keys that rows can be sorted by: largest first, names in natural order (layer2 before layer10)."""
 
@@ -170,7 +170,7 @@ class SummaryOptions(Options):
     >>> SummaryOptions(sort="size")
     Traceback (most recent call last):
     ...
-    fxviz.UsageError: invalid sort 'size': choose params, macs or name
+    fxviz.UsageError: invalid sort 'size': choose params, macs, time or name
     """
 
     depth: int | None = option(None, "Show modules nested N levels deep as one row.", metavar="N")
@@ -200,5 +200,6 @@ def _natural(row: Row) -> tuple[Any, ...]:
 _KEYS: dict[str, Callable[[Row], Any]] = {
     "params": lambda row: -row.params,
     "macs": lambda row: -row.macs,
+    "time": lambda row: -(row.time or 0),
     "name": _natural,
 }
