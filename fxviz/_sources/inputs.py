@@ -80,11 +80,13 @@ class Dummy(TensorInfo):
     Attributes:
         low, high: the range from which values are drawn uniformly; ``high`` is excluded, as in ``torch.randint``.
         is_open: whether the user chose no dtype, so that it follows the dtype of the weights.
+        ends: the values at the end of its last axis.
     """
 
     low: float = 0
     high: float = 1
     is_open: bool = False
+    ends: tuple[int, ...] = field(default=(), repr=False)
 
 
 class Fields(dict[str, Any]):

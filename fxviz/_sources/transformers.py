@@ -12,13 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UnknownModel, UsageError, shown
 from fxviz._graph.values import Published
 from fxviz._sources import hub
 from fxviz._sources.reference import is_configuration
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source, build, model_library
-from fxviz._sources.transformers_inputs import arguments
+from fxviz._sources.transformers_inputs import arguments, image_of, with_picture
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,10 +70,17 @@ def source(name: str) -> Source:
     return Source(
         name,
         NAME,
-        lambda allocate: Built(build(lambda: _instantiate(name, config), allocate), inputs),
+        lambda allocate: _built(name, config, inputs, allocate),
         running=lambda: _silenced(library),
         maker=cls,
     )
+
+
+def _built(name: str, config: Any, inputs: dict[str, TensorInfo], allocate: bool) -> Built:
+    def make() -> nn.Module:
+        return _instantiate(name, config)
+
+    return Built(build(make, allocate), with_picture(inputs, config, image_of(config), make))
 
 
 def _read(path: Path) -> Any:

@@ -6,11 +6,15 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from math import prod
+from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
-from fxviz._sources.inputs import is_required
-from fxviz._sources.source import IMAGE
+from fxviz._sources.inputs import Dummy, is_required
+from fxviz._sources.source import IMAGE, build
+
+if TYPE_CHECKING:
+    from torch import nn
 
 TOKENS = 5
 """Tokens of a dummy text, as in transformers' own ``DUMMY_INPUTS``."""
@@ -29,7 +33,7 @@ def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
     """Return the keyword arguments of ``cls.forward``, by transformers' naming convention.
 
     These are the main input that the class declares, all arguments without a default, the decoder's ids, and the second
-    input of a model of two modalities. If images or sounds replace tokens of the text, only text is used.
+    input of a model of two modalities. If images or sounds replace tokens of the text, only the text is among them.
 
     Args:
         cls: the class of the model, which declares ``main_input_name``.
@@ -46,6 +50,11 @@ def arguments(cls: Any, config: Any) -> dict[str, TensorInfo]:
     sizes = {name: _dummy_for(name) for name in _argument_names(cls, config)}
     settings = _Settings(config)
     return {name: size(settings) for name, size in sizes.items() if size is not None}
+
+
+def image_of(config: Any) -> TensorInfo:
+    """Return the image that a model of this configuration takes."""
+    return _images(_Settings(config))
 
 
 def _argument_names(cls: Any, config: Any) -> Iterator[str]:
@@ -199,3 +208,60 @@ def _dummy_for(name: str) -> Callable[[_Settings], TensorInfo] | None:
     if name.endswith(("input_ids", "attention_mask")):
         return _ids
     return _embeddings if name.endswith("_embeds") else _DUMMIES.get(name)
+
+
+_IMAGE_TOKENS = ("image_token_id", "image_token_index")
+"""Settings that name the token which represents a part of an image, in the order in which they are tried."""
+
+
+def with_picture(
+    text: dict[str, TensorInfo], config: Any, image: TensorInfo, make: Callable[[], nn.Module]
+) -> dict[str, TensorInfo]:
+    """Return the arguments of a run on an image and a text that ends with a token for each feature of the image.
+
+    Args:
+        text: the arguments of a run on a text alone.
+        config: the configuration of the model.
+        image: the image.
+        make: builds the model.
+
+    Returns:
+        The arguments; ``text`` itself if the model takes no image in its text, or needs more than an image to tell the
+        number of its features.
+
+    >>> text = {"input_ids": TensorInfo((1, 5), "int64")}
+    >>> with_picture(text, object(), TensorInfo((1, 3, 32, 32), "float32"), make=None) is text
+    True
+    """
+    token = next((value for name in _IMAGE_TOKENS if isinstance(value := getattr(config, name, None), int)), None)
+    if token is None or "input_ids" not in text or "pixel_values" in text:
+        return text
+    count = _features(make, image)
+    if not count:
+        return text
+    words = text["input_ids"].shape[1]
+    longer = {
+        name: TensorInfo((1, words + count), info.dtype) if info.shape == (1, words) else info
+        for name, info in text.items()
+    }
+    ids = Dummy((1, words + count), "int64", ends=(token,) * count)
+    return {**longer, "input_ids": ids, "pixel_values": image}
+
+
+def _features(make: Callable[[], nn.Module], image: TensorInfo) -> int:
+    """Count the features that take the place of tokens, on tensors without memory; 0 if that cannot be found out."""
+    import torch
+
+    def without_memory() -> nn.Module:
+        with torch.device("meta"):
+            return make()
+
+    model: Any = build(without_memory, allocate=False)
+    try:
+        with torch.device("meta"), torch.no_grad():
+            result = model.get_image_features(pixel_values=torch.empty(image.shape))
+    except Exception:  # it has no such method, or needs more arguments, or values
+        return 0
+    features = getattr(result, "pooler_output", result)
+    parts = [features] if isinstance(features, torch.Tensor) else features
+    return sum(prod(part.shape[:-1]) for part in parts)

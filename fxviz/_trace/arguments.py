@@ -62,6 +62,8 @@ def _allocate(info: TensorInfo, fake_mode: FakeTensorMode | None, device: str) -
         values = low + (high - low) * torch.rand(info.shape, generator=generator)
     else:
         values = torch.randint(int(low), int(high), info.shape, generator=generator)
+    if isinstance(info, Dummy) and info.ends:
+        values[..., -len(info.ends) :] = torch.tensor(info.ends)
     return values.to(device, dtype)
 
 

@@ -21,7 +21,7 @@ from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_name, compile
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.arguments import method_of
 from fxviz._trace.failures import sentence
-from fxviz._trace.first_call import called_once, made_late, memory_needed, note_on, unsized
+from fxviz._trace.isolation import called_once, made_late, memory_needed, note_on, unsized
 from fxviz._trace.record import Recording, home_of, record, to_archgraph
 from fxviz._trace.timing import time_nodes
 
