@@ -12,7 +12,7 @@ from fxviz._graph.operations import is_heavy, plain_name, says_nothing
 from fxviz._view.branches import Region, count_branches
 from fxviz._view.detail import Detail
 from fxviz._view.diff_rows import change_of, insert_removed, locate_removed
-from fxviz._view.outline import Outline
+from fxviz._view.outline import Element, Outline
 from fxviz._view.plan import Frame
 from fxviz._view.rows import Draft, Drafts, repetitions
 from fxviz._view.runs import span_of
@@ -181,15 +181,15 @@ def _module(outline: Outline, row: Draft) -> Scope | None:
 
 def _listed(outline: Outline, scope: int) -> Iterator[Scope | Node]:
     """Yield the steps in a mere list of modules, and in lists in it: modules with names of their own, and layers."""
-    if not says_nothing(outline.scopes[scope].cls):
-        return
-    for element in outline.elements(scope):
-        node = outline.node(element.nodes[0])
+    waiting = [Element(scope, ())]
+    while waiting:
+        element = waiting.pop()
         if element.scope is None:
+            node = outline.node(element.nodes[0])
             yield from [outline.graph.index.described(node)] if is_heavy(node) else []
         elif says_nothing(outline.scopes[element.scope].cls):
-            yield from _listed(outline, element.scope)
-        else:
+            waiting += reversed(outline.elements(element.scope))
+        elif element.scope != scope:
             yield outline.scopes[element.scope]
 
 
