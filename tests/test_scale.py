@@ -95,15 +95,15 @@ def test_a_few_layers_too_many_are_put_together_two_by_two() -> None:
     assert {said for said, _ in rows} == {"Linear", "2 layers"} and len(rows) == 72
 
 
-def test_a_layer_put_together_with_a_function_is_one_layer() -> None:
+def test_a_layer_put_together_with_a_function_keeps_its_name() -> None:
     net = Net()
     stream = net.input()
     for place in range(45):
         stream = net.layer("Conv2d", net.call("cumsum", stream), shape=(1, place + 1, 4, 4))
     net.output(stream)
     rows = fold(annotate(net.graph())).rows
-    assert {what(row) for row in rows} == {"1 layer", "Conv", "cumsum"}
-    assert (what(rows[0]), rows[0].path, rows[0].span) == ("1 layer", "conv2d", None)
+    assert {what(row) for row in rows} == {"Conv", "cumsum"}
+    assert (what(rows[0]), rows[0].path, rows[0].span) == ("Conv", "conv2d", None)
 
 
 def test_skips_in_repetitions_that_are_put_together_are_counted() -> None:
