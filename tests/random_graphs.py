@@ -61,9 +61,19 @@ class Net:
         return self._add(op.lower(), "module", op, sources, shape, uses=uses, macs=LAYERS.get(op, 0))
 
     def call(
-        self, op: str, *sources: str, shape: tuple[int, ...] | None = None, macs: int = 0, dtype: str | None = None
+        self,
+        op: str,
+        *sources: str,
+        shape: tuple[int, ...] | None = None,
+        macs: int = 0,
+        dtype: str | None = None,
+        slots: tuple[str, ...] | None = None,
+        **settings: Any,
     ) -> str:
-        return self._add(op.strip("_"), "function", op, sources, shape, macs=macs, dtype=dtype)
+        """Add a call of a function; ``slots`` are the places of its sources, ``settings`` its plain arguments."""
+        name = self._add(op.strip("_"), "function", op, sources, shape, macs=macs, dtype=dtype, slots=slots)
+        self.nodes[-1] = replace(self.nodes[-1], settings=settings)
+        return name
 
     def output(self, *sources: str) -> str:
         return self._add("output", "output", "output", sources, None)
@@ -115,6 +125,7 @@ class Net:
         uses: tuple[str, ...] = (),
         macs: int = 0,
         dtype: str | None = None,
+        slots: tuple[str, ...] | None = None,
     ) -> str:
         taken = {node.id for node in self.nodes}
         unique = next(
@@ -124,7 +135,8 @@ class Net:
         scope = self.scopes[self.running[-1]]
         path = f"{scope.path}.{self._local(name, scope)}".lstrip(".") if kind == "module" else scope.path
         self.nodes.append(Node(unique, kind, op, path, scope=scope.id, uses=uses, outputs=outputs, macs=macs))
-        self.edges.extend(Edge(source, unique, str(place)) for place, source in enumerate(sources))
+        places = slots or tuple(map(str, range(len(sources))))
+        self.edges.extend(Edge(source, unique, place) for place, source in zip(places, sources, strict=True))
         return unique
 
 
@@ -241,9 +253,11 @@ def _join(draw: st.DrawFn, net: Net, op: str, body: str, side: str) -> str:
     return net.call(op, *draw(st.permutations([body, side])), shape=shape)
 
 
-def _body(draw: st.DrawFn, net: Net, stream: str, layers: int) -> str:
+def _body(draw: st.DrawFn, net: Net, stream: str, layers: int, nonlinear: bool = False) -> str:
     """Add a body with several layers, with or without a convolution at its ends."""
-    steps = ["Conv2d", *draw(st.sampled_from([[], ["BatchNorm2d"], ["ReLU"], ["BatchNorm2d", "relu_"]]))] * layers
+    between: list[list[str]] = [["ReLU"], ["BatchNorm2d", "relu_"]]
+    between += [] if nonlinear else [[], ["BatchNorm2d"]]
+    steps = ["Conv2d", *draw(st.sampled_from(between))] * layers
     before = draw(st.sampled_from([[], ["BatchNorm2d", "ReLU"], ["LayerNorm"]]))
     after = draw(st.sampled_from([[], ["Dropout"], ["LayerScale"], ["contiguous"]]))
     return net.chain(stream, *before, *steps, *after)
@@ -264,13 +278,37 @@ def _residual(draw: st.DrawFn, net: Net, stream: str) -> Planted:
         )
     )
     body_first, layers = draw(st.booleans()), 2 if "Conv2d" in steps else 1
-    body = _body(draw, net, stream, layers) if body_first else ""
+    body = _body(draw, net, stream, layers, nonlinear=kind != "identity") if body_first else ""
     start = len(net.nodes)
     side = net.chain(stream, *steps)
     through = tuple(node.id for node in net.nodes[start:])
-    body = body or _body(draw, net, stream, layers)
-    join = _join(draw, net, draw(st.sampled_from(["add", "add_", "__iadd__", "__radd__", "Add"])), body, side)
-    return join, (Skip(kind, stream, join, through),)
+    body = body or _body(draw, net, stream, layers, nonlinear=kind != "identity")
+    join, first = _sum(draw, net, body, side)
+    return join, (Skip(kind, stream, join, (*through, *first)),)
+
+
+def _sum(draw: st.DrawFn, net: Net, body: str, side: str) -> tuple[str, tuple[str, ...]]:
+    """Add two tensors in one of many spellings; return the join, and a step before it on the side's way."""
+    shape = net.shape(body)
+    spelling = draw(st.sampled_from(["add", "add_", "__iadd__", "__radd__", "Add", "sub", "rsub", *SPELLINGS]))
+    if spelling == "sub":
+        return net.call("sub", side, body), ()
+    if spelling == "rsub":
+        return net.call("rsub", body, side), ()
+    if spelling == "sum":  # Python's begins with 0 + x
+        first = net.call("__radd__", side, **{"1": 0})
+        return net.call("__add__", first, body), (first,)
+    if spelling == "stack":
+        stacked = net.call("stack", side, body, shape=(2, *shape), slots=("0.0", "0.1"))
+        return net.call(draw(st.sampled_from(["sum", "mean"])), stacked, shape=shape, **{"1": 0}), ()
+    if spelling == "lerp":
+        return net.call("lerp", side, body), ()
+    if spelling == "addcmul":
+        return net.call("addcmul", side, net.parameter(), body), ()
+    return _join(draw, net, spelling, body, side), ()
+
+
+SPELLINGS = ("sum", "stack", "lerp", "addcmul")
 
 
 def _gate(draw: st.DrawFn, net: Net, stream: str) -> Planted:
@@ -293,6 +331,44 @@ def _parallel(draw: st.DrawFn, net: Net, stream: str) -> Planted:
     return _join(draw, net, draw(st.sampled_from(["add", "cat"])), one, other), ()
 
 
+def _long_concat(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Go down and up again past a path with layers of its own, as UNETR does (arXiv:2103.10504)."""
+    start = len(net.nodes)
+    side = net.chain(stream, *draw(st.sampled_from([("Conv2d",), ("Conv2d", "ReLU"), ("BatchNorm2d", "ReLU")])))
+    through = tuple(node.id for node in net.nodes[start:])
+    down = net.layer("Conv2d", net.layer("MaxPool2d", stream, shape=(1, 8, 2, 2)), shape=(1, 8, 2, 2))
+    up = net.layer("Upsample", net.chain(down, "ReLU", "Conv2d"), shape=net.shape(stream))
+    join = _join(draw, net, "cat", up, side)
+    return join, (Skip("concat", stream, join, through),)
+
+
+def _adapter(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Add an adapter beside its layer, which are one linear map (LoRA, arXiv:2106.09685): no skip."""
+    down = net.chain(stream, "Dropout", "Conv2d")
+    return _join(draw, net, "add", net.chain(stream, "Conv2d"), net.chain(down, "Conv2d")), ()
+
+
+def _straight_through(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Add ``z + (q - z).detach()``, which is q (arXiv:1308.3432): no skip."""
+    quantised = net.chain(stream, "Conv2d", "round")
+    return _join(draw, net, "add", net.chain(net.call("sub", quantised, stream), "detach"), stream), ()
+
+
+def _measured(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Multiply by weights that a sum of two ways gives, as an attention gate does (arXiv:1804.03999): a gate alone."""
+    low = net.chain(stream, "Conv2d", "ReLU", "Conv2d", "ReLU", "Conv2d")
+    weight = net.chain(net.call("add", low, net.chain(stream, "Conv2d")), "ReLU", "Conv2d", "sigmoid")
+    join = net.call("mul", *draw(st.permutations([weight, stream])))
+    return join, (Skip("gate", stream, join),)
+
+
+def _sequence(draw: st.DrawFn, net: Net, stream: str) -> Planted:
+    """Run a cell over two steps of a sequence, each of which adds another part of it: no skip."""
+    first, second = (net.call("getitem", stream) for _ in range(2))
+    hidden = net.chain(first, "Conv2d", "tanh", "Conv2d")
+    return net.chain(_join(draw, net, "add", hidden, net.chain(second, "Conv2d")), "tanh"), ()
+
+
 def _plain(draw: st.DrawFn, net: Net, stream: str) -> Planted:
     return _body(draw, net, stream, 2), ()
 
@@ -301,7 +377,10 @@ def _position(draw: st.DrawFn, net: Net, stream: str) -> Planted:
     return net.call("add", *draw(st.permutations([stream, net.parameter()])), shape=net.shape(stream)), ()
 
 
-PIECES = (_residual, _residual, _gate, _dense, _parallel, _plain, _position)
+PIECES = (
+    *(_residual, _residual, _gate, _dense, _parallel, _plain, _position),
+    *(_long_concat, _adapter, _straight_through, _measured, _sequence),
+)
 
 
 @st.composite

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fxviz._graph import ArchGraph
 from fxviz._graph.index import immediate_dominators
-from fxviz._graph.operations import Role, makes_constant, plain_name, role_of
+from fxviz._graph.operations import Role, is_linear, makes_constant, plain_name, role_of
 
 _LONGEST_PATH = 24
 _LARGEST_REGION = 40
@@ -45,20 +45,33 @@ class Activations:
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, ...]]:
-        """Return the activations that each activation is made from, each once. Outputs are left out."""
+        """Return the activations that each activation is made from, each once. Outputs are left out.
+
+        Integers and masks are no features: what is looked up by an index that was computed from a tensor is not made
+        from it.
+        """
         sources: dict[str, tuple[str, ...]] = {}
         for name, node in self.node.items():
-            read = tuple(dict.fromkeys(source for source in self._arguments(name) if source in sources))
+            read = tuple(dict.fromkeys(source for _, source in self.arguments(name) if source in sources))
             reads_values = node.kind == "module" or not makes_constant(node.op)
             made_from_activations = bool(read) and node.kind not in ("parameter", "output") and reads_values
             if node.kind == "input" or made_from_activations:
-                sources[name] = read
+                is_feature = self.is_floating(name)
+                sources[name] = tuple(source for source in read if self.is_floating(source) or not is_feature)
         return sources
 
-    def _arguments(self, name: str) -> list[str]:
-        """Return what a node reads. A read after a write is a view of the writer alone, not of the old value."""
+    def arguments(self, name: str) -> list[tuple[str, str]]:
+        """Return what a node reads, with its slot. A read after a write is a view of the writer, not the old value."""
         is_reread = plain_name(self.node[name].op) == "readafterwrite"
-        return [edge.source for edge in self.index.edges_to[name] if not (is_reread and edge.slot == "0")]
+        return [(edge.slot, edge.source) for edge in self.index.edges_to[name] if not (is_reread and edge.slot == "0")]
+
+    def adds_nothing(self, name: str) -> bool:
+        """Return whether a node adds the number 0 to what it reads, as Python's ``sum`` does first."""
+        node = self.node[name]
+        if node.kind == "module" or plain_name(node.op) != "add" or len(self.arguments(name)) != 1:
+            return False
+        numbers = [node.settings[slot] for slot in ("0", "1", "other") if slot in node.settings]
+        return bool(numbers) and not any(numbers)
 
     @cached_property
     def users(self) -> dict[str, tuple[str, ...]]:
@@ -71,12 +84,26 @@ class Activations:
 
     @cached_property
     def _roles(self) -> dict[str, Role]:
-        read = {name: sum(source in self.sources for source in self._arguments(name)) for name in self.sources}
-        return {name: role_of(self.node[name], read[name]) for name in self.sources}
+        return {
+            name: "view" if self.adds_nothing(name) else role_of(self.node[name], self._reads(name))
+            for name in self.sources
+        }
+
+    def _reads(self, name: str) -> int:
+        """Return how many arguments of a node are activations."""
+        return sum(source in self.sources for _, source in self.arguments(name))
+
+    def is_linear(self, name: str) -> bool:
+        """Return whether a node is linear in the activations that it reads."""
+        return is_linear(self.node[name], self._reads(name))
 
     def role(self, name: str) -> Role:
         """Return what a node does to its activations."""
         return self._roles[name]
+
+    def is_sum(self, name: str) -> bool:
+        """Return whether a node adds several activations."""
+        return len(self.sources[name]) > 1 and plain_name(self.node[name].op) in ("add", "sub")
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of the one tensor that a node returns; None if it returns several or none."""

@@ -7,38 +7,43 @@ concatenation of earlier features from Huang et al. 2016 (arXiv:1608.06993), gat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from functools import cache
 
+from fxviz._analysis.concats import concat_of
 from fxviz._analysis.flow import Activations, Path
-from fxviz._graph import ArchGraph, Skip, SkipKind
-from fxviz._graph.operations import Role, cuts, is_masking, is_softmax, plain_name, squashes
-
-_SOFTMAX_WITHIN = 8
-_PREFERENCE: tuple[SkipKind, ...] = ("identity", "resample", "projection", "gate", "concat")
+from fxviz._analysis.shortcuts import passes, path_from_fork, rank, shortcut_of
+from fxviz._analysis.sums import sums_of
+from fxviz._graph import ArchGraph, Skip
+from fxviz._graph.operations import cuts, is_activation, plain_name, squashes
 
 
 def find_skips(graph: ArchGraph) -> ArchGraph:
     """Return the same graph with its skip connections, at most one for each join, in the order of the joins.
 
-    An addition of two feature tensors joins a skip if one of them, traced back through steps with one source, comes
-    from a fork that the other one (the body) comes from, too. The operations on the skip decide its kind:
+    A sum of feature tensors, however it is written (:mod:`fxviz._analysis.sums`), joins a skip if one of them, traced
+    back through steps with one source, comes from a fork that another one (the body) comes from, too. The operations on
+    the skip decide its kind:
 
-    - **identity**: only views, dropout and scaling by constants, while the body computes, normalizes or pools;
-    - **resample**: pooling or interpolation, and nothing that computes, while the body computes;
+    - **identity**: only views, dropout and scaling by constants, while the body computes, normalizes or pools; in a
+      difference ``x - f(x)`` the body computes;
+    - **resample**: pooling, interpolation, or other copies without weights, while the body computes;
     - **projection**: one convolution or linear layer, while the body has at least two in a row (with one each they are
       equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal
-      matrix.
+      matrix. Neither the mean nor the sum of a tensor stands on a skip.
 
     The order of the operands does not matter. These are no skips: an addend that does not depend on an input (a
     position embedding, a bias), a broadcast addend (a condition, a time embedding), scores that go on to a softmax (an
-    attention bias), and an earlier tensor added to a stream that is also used elsewhere (a re-injected position or
-    prompt).
+    attention bias), the sum inside a gate, a difference that only measures a distance, an earlier tensor added to a
+    stream that is also used elsewhere (a re-injected position or prompt), parts of one tensor other than those that the
+    body starts at (steps of a sequence), what is looked up by an index that was computed from the tensor, what is
+    subtracted again (a straight-through estimator), and a projection or resampling in a running sum, or where neither
+    way has a nonlinearity: the two are one linear map (an adapter beside its layer).
 
     A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other. A
     concatenation is a **concat** skip if one input is the fork of another, possibly rearranged, with compute between
-    them. The node at which a run failed joins none.
+    them; also if it passes layers, a gate or a resize, while the body comes back from smaller maps and has no fewer
+    layers in a row, or holds several residual blocks and three times as many. The node at which a run failed joins
+    none.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -55,105 +60,34 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     (Skip(kind='identity', fork='x', join='add', through=()),)
     """
     flow = Activations(graph)
-    failed = graph.trace.failure.node if graph.trace.failure else None
-    skips = (_skip_at(flow, node.id) for node in graph.nodes if node.id != failed)
-    return replace(graph, skips=tuple(skip for skip in skips if skip is not None))
+    gates = {node: skip for node in _joins(flow, "mul") if (skip := _gate(flow, node)) is not None}
+    skips = dict(gates)
+    for added in sums_of(flow):
+        if (shortcut := shortcut_of(flow, added)) is not None:
+            skips[added.join] = shortcut
+    for node in _joins(flow, "cat"):
+        if (concat := concat_of(flow, node, flow.sources[node], gates)) is not None:
+            skips[node] = concat
+    if graph.trace.failure:
+        skips.pop(graph.trace.failure.node, None)
+    return replace(graph, skips=tuple(skips[name] for name in flow.sources if name in skips))
 
 
-def _skip_at(flow: Activations, join: str) -> Skip | None:
-    node, sides = flow.node[join], flow.sources.get(join, ())
-    finder = {"add": _residual, "mul": _gate, "cat": _concat}.get(plain_name(node.op))
-    if finder is None or len(sides) < 2 or node.uses or not flow.is_floating(join):
-        return None
-    return finder(flow, join, sides)
-
-
-# Additions
-
-
-def _residual(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
-    if len(sides) != 2 or len(flow.shape(join) or ()) < 2 or _are_scores(flow, join):
-        return None
-    found = [
-        (skip, body_end)
-        for side, body_end in (sides, sides[::-1])
-        if (skip := _shortcut(flow, join, side, body_end)) is not None
+def _joins(flow: Activations, name: str) -> list[str]:
+    """Return the steps of this name that join several feature tensors."""
+    return [
+        node
+        for node, sides in flow.sources.items()
+        if len(sides) > 1
+        and plain_name(flow.node[node].op) == name
+        and flow.node[node].kind not in ("module", "input")
+        and not flow.node[node].uses
+        and flow.is_floating(node)
     ]
-    if not found:
-        return None
-    skip, body_end = min(found, key=lambda pair: _rank(flow, *pair))
-    is_reinjection = skip.kind == "identity" and len(flow.users[body_end]) > 1
-    return None if is_reinjection else skip
 
 
-def _rank(flow: Activations, skip: Skip, body_end: str) -> tuple[int, int, int]:
-    """Rank plainer and shorter paths first, and equal ones by position: the order of operands does not matter."""
-    return _PREFERENCE.index(skip.kind), len(skip.through), flow.position[body_end]
-
-
-def _are_scores(flow: Activations, join: str) -> bool:
-    """Return whether the sum reaches a softmax, whose result is used, through nothing but scaling and masking."""
-    frontier = {join}
-    for _ in range(_SOFTMAX_WITHIN):
-        users = {user for name in frontier for user in flow.users[name]}
-        if any(is_softmax(flow.node[user]) and flow.users[user] for user in users):
-            return True
-        frontier = {user for user in users if _keeps_scores(flow, user)}
-    return False
-
-
-def _keeps_scores(flow: Activations, name: str) -> bool:
-    is_cat = plain_name(flow.node[name].op) == "cat"
-    return is_masking(flow.node[name]) or (flow.role(name) in ("view", "scale") and not is_cat)
-
-
-def _shortcut(flow: Activations, join: str, side: str, body_end: str) -> Skip | None:
-    """Return the skip that arrives at ``side``, past the body that ends in ``body_end``."""
-    if flow.shape(side) != flow.shape(join):
-        return None
-    path = _path_from_fork(flow, side, body_end)
-    kind = path and _shortcut_kind(flow, path, body_end)
-    return Skip(kind, path.start, join, path.through) if path and kind else None
-
-
-def _path_from_fork(flow: Activations, side: str, other: str) -> Path | None:
-    """Return the path to ``side`` from the nearest feature tensor that ``other`` depends on, too."""
-    for path in flow.paths_back(side):
-        if not flow.is_floating(path.start):
-            return None
-        if flow.is_ancestor(path.start, other):
-            return path
-    return None
-
-
-def _shortcut_kind(flow: Activations, path: Path, body_end: str) -> SkipKind | None:
-    if set(path.roles) <= {"view", "scale"}:
-        return "identity" if _passes(flow, path.start, body_end, "compute", "norm", "resample") else None
-    if "compute" in path.roles:
-        return "projection" if _layers_in_a_row(flow, path.start, body_end) > 1 else None
-    resamples, others = "resample" in path.roles, path.roles.count("other")
-    if others > (1 if resamples else 2) or not _passes(flow, path.start, body_end, "compute"):
-        return None
-    return "resample" if resamples else "projection"
-
-
-def _passes(flow: Activations, start: str, end: str, *roles: Role) -> bool:
-    """Return whether a node with one of the roles lies on a path from ``start`` to ``end``."""
-    return any(flow.role(name) in roles for name in flow.between(start, end))
-
-
-def _layers_in_a_row(flow: Activations, start: str, end: str) -> int:
-    """Count the nodes that compute on the deepest path from ``start`` to ``end``."""
-    depth = {start: 0}
-    for name in sorted(flow.between(start, end), key=flow.position.__getitem__):
-        depth[name] = max(depth.get(source, 0) for source in flow.sources[name]) + (flow.role(name) == "compute")
-    return depth[end]
-
-
-# Multiplications
-
-
-def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
+def _gate(flow: Activations, join: str) -> Skip | None:
+    sides = flow.sources[join]
     if len(sides) != 2:
         return None
     found = [
@@ -161,7 +95,7 @@ def _gate(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
         for side, weight in (sides, sides[::-1])
         if _squashing_end(flow, weight) and (path := _path_past_gate(flow, side, weight)) is not None
     ]
-    return min(found, key=lambda pair: _rank(flow, *pair))[0] if found else None
+    return min(found, key=lambda pair: rank(flow, *pair))[0] if found else None
 
 
 def _squashing_end(flow: Activations, weight: str) -> str | None:
@@ -183,8 +117,8 @@ def _path_past_gate(flow: Activations, side: str, weight: str) -> Path | None:
     In a gated linear unit, one layer may compute both factors, which are then cut out of its result. The fork is that
     layer's input.
     """
-    path = _path_from_fork(flow, side, weight)
-    if path is None:
+    path = path_from_fork(flow, side, [weight])
+    if path is None or not all(_keeps_features(flow, name) for name in path.through):
         return None
     if _computes_from(flow, path.start, weight):
         return path
@@ -193,42 +127,10 @@ def _path_past_gate(flow: Activations, side: str, weight: str) -> Path | None:
     return None
 
 
+def _keeps_features(flow: Activations, name: str) -> bool:
+    """Return whether a step may stand on the way to a gate: an activation may, a square may not."""
+    return flow.role(name) != "other" or flow.is_linear(name) or is_activation(flow.node[name])
+
+
 def _computes_from(flow: Activations, fork: str, end: str) -> bool:
-    return flow.is_ancestor(fork, end) and _passes(flow, fork, end, "compute")
-
-
-# Concatenations
-
-
-def _concat(flow: Activations, join: str, sides: tuple[str, ...]) -> Skip | None:
-    """Return the concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
-    bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
-
-    @cache
-    def computed_from(fork: str) -> list[str]:
-        return [body for body in bodies if _computes_from(flow, fork, body)]
-
-    nearest: Path | None = None
-    for side in sides:
-        for path in _rearrangements(flow, side, is_token=side not in bodies):
-            if any(body != side for body in computed_from(path.start)):
-                nearest = max(nearest or path, path, key=lambda found: flow.position[found.start])
-                break
-    return Skip("concat", nearest.start, join, nearest.through) if nearest else None
-
-
-def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Path]:
-    """Return the feature tensors that ``side`` is a rearrangement of. A token cut out of a sequence is none."""
-    for path in flow.paths_back(side, most_compute=0):
-        is_cut_out = is_token and any(cuts(flow.node[name]) for name in path.through)
-        if not set(path.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(path.start):
-            return
-        yield path
-
-
-def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> bool:
-    """Return whether a side is one position of a sequence, like a class token; one channel of an image is not."""
-    if side is None or join is None or len(side) != len(join):
-        return False
-    along = [axis for axis, (size, whole) in enumerate(zip(side, join, strict=True)) if size != whole]
-    return len(along) == 1 and side[along[0]] == 1 and (len(side) == 3 or (along[0] != 1 and len(side) == 4))
+    return flow.is_ancestor(fork, end) and passes(flow, fork, end, "compute")

@@ -72,6 +72,13 @@ _NAMELESS = frozenset(
     """Sequential ModuleList ModuleDict Module GraphModule InterpreterModule UnflattenedModule ScriptModule
     RecursiveScriptModule TracedModule TopLevelTracedModule""".split()
 )
+_SAME_VALUES = _words(
+    "detach alias clone contiguous to type float half bfloat16 double data readafterwrite liftfreshcopy tocopy"
+)
+_NORM_STEPS = _words("rsqrt std var stdmean varmean")
+_REDUCTIONS = _words("mean sum amax amin max min median prod logsumexp")
+_PRODUCTS = ("conv", "linear", "matmul", "mm", "einsum", "fft", "embed")
+_SUMS = _words("add sub neg sum mean stack cumsum setitem scatter indexadd indexcopy repeat tile lerp")
 _LIGHT = ("norm", "scale", "affine", "relu", "swish", "activation", "embed", "position")
 
 
@@ -238,6 +245,15 @@ def resamples(node: Node) -> bool:
     return _has(_plain(node), _RESAMPLERS)
 
 
+def reduces(node: Node) -> bool:
+    """Return whether a node takes the mean, sum or extreme of a tensor.
+
+    >>> [reduces(Node("n", "method", op, "")) for op in ("mean", "amax", "softmax")]
+    [True, True, False]
+    """
+    return _plain(node) in _REDUCTIONS
+
+
 def is_passing(node: Node) -> bool:
     """Return whether a node returns its input in eval mode: dropout, identity, stochastic depth.
 
@@ -297,7 +313,7 @@ def role_of(node: Node, arguments: int = 1) -> Role:
     Fourier transform, or is a module with parameters that is no norm, scale, activation or embedding. A multiplication
     **scales** if only one factor is an activation, and the other a number or a tensor of the model. Concatenation,
     dropout and drop-path count as **views**: the last two do nothing at inference. Repeating and padding by a module do
-    not.
+    not. The role of a module of one's own follows from the steps in it.
 
     >>> role_of(Node("fc", "module", "Linear", "fc", uses=("fc.weight",), macs=16))
     'compute'
@@ -305,7 +321,11 @@ def role_of(node: Node, arguments: int = 1) -> Role:
     ('scale', 'other')
     >>> [role_of(Node("n", "module", op, "n")) for op in ("BatchNorm2d", "MaxPool2d", "Flatten", "DropPath", "ReLU")]
     ['norm', 'resample', 'view', 'view', 'other']
+    >>> [role_of(Node("n", "module", "Conv", "n", steps=steps)) for steps in (("pad",), ("view", "mul"), ("relu",))]
+    ['view', 'scale', 'other']
     """
+    if node.steps:
+        return _role_of_steps(node)
     name = _plain(node)
     if not name:
         return "other"
@@ -322,9 +342,40 @@ def role_of(node: Node, arguments: int = 1) -> Role:
     return "other"
 
 
+def _role_of_steps(node: Node) -> Role:
+    if node.macs != 0:
+        return "compute"
+    roles = {role_of(Node(node.id, "function", step, "")) for step in node.steps}
+    if roles & {"compute", "norm"} or not _NORM_STEPS.isdisjoint(map(plain_name, node.steps)):
+        return "norm"
+    heaviest: tuple[Role, ...] = ("resample", "other", "scale")
+    return next((role for role in heaviest if role in roles), "view")
+
+
 def _computes(node: Node, name: str) -> bool:
     is_light = _has(name, _LIGHT) or name.startswith("act") or name.endswith("act")
     return bool(node.macs) or "fft" in name or (node.kind == "module" and bool(node.uses) and not is_light)
+
+
+def is_linear(node: Node, arguments: int = 1) -> bool:
+    """Return whether the result is linear in the activations that a node reads, up to a constant.
+
+    So are convolutions and products with weights, views, scaling, sums, average pooling, and batch norm at inference.
+
+    >>> [is_linear(Node("n", "module", op, "n", macs=macs)) for op, macs in (("Conv2d", 9), ("ReLU", 0), ("LSTM", 9))]
+    [True, False, False]
+    >>> [is_linear(Node("n", "function", "matmul", "", macs=9), arguments) for arguments in (1, 2)]
+    [True, False]
+    """
+    names = [plain_name(step) for step in node.steps] or [_plain(node)]
+    role = role_of(node, arguments)
+    if role == "compute":
+        return arguments == 1 and all(_has(name, _PRODUCTS) or name in _VIEWS | _SUMS for name in names)
+    if role == "norm":
+        return all(_has(name, ("batchnorm", "affine")) for name in names)
+    if role == "resample":
+        return not any("max" in name for name in names)
+    return role in ("view", "scale") or all(name in _SUMS for name in names)
 
 
 def makes_constant(op: str) -> bool:
@@ -343,6 +394,15 @@ def takes_shape_of(op: str) -> bool:
     (True, False)
     """
     return plain_name(op) in _SHAPED_AS
+
+
+def keeps_values(node: Node) -> bool:
+    """Return whether the result is the input itself, in another place, precision or graph of gradients.
+
+    >>> [keeps_values(Node("n", "method", op, "")) for op in ("detach", "contiguous", "view")]
+    [True, True, False]
+    """
+    return _plain(node) in _SAME_VALUES or is_passing(node)
 
 
 def cuts(node: Node) -> bool:

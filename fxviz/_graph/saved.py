@@ -174,6 +174,7 @@ def _read_node(node: Fields) -> Node:
         params=node.count("params"),
         shared=node.texts("shared"),
         time=node.seconds_or_none("time"),
+        steps=node.texts("steps") if "steps" in node.value else (),
     )
 
 
@@ -265,6 +266,7 @@ def node_attributes(node: Node) -> dict[str, Any]:
         "uses": list(node.uses),
         "shared": list(node.shared),
         "time": node.time,
+        **({"steps": list(node.steps)} if node.steps else {}),
     }
 
 

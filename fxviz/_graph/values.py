@@ -69,9 +69,12 @@ class Node:
         uses: names of the parameters that it reads.
         outputs: the tensors that it returns.
         settings: the plain settings of a module or the plain arguments of a call (kernel_size, stride, ...).
+        steps: the operations that a module without children runs on activations, each name once, if its code is not
+            torch's own: what it does counts, not what it is called.
         macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None if unknown, which is not 0.
-        params: scalars in the parameters counted here. A parameter counts at the first node that reads it.
-        shared: names in ``uses`` that are counted at an earlier node.
+        params: scalars in the parameters counted here. A parameter counts at the layer that owns it, else at the first
+            node that reads it.
+        shared: names in ``uses`` that are counted at another node.
         time: its duration in seconds, the median of several runs; None if it was not measured.
     """
 
@@ -89,6 +92,7 @@ class Node:
     params: int = 0
     shared: tuple[str, ...] = ()
     time: float | None = None
+    steps: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -370,6 +370,7 @@ def _node(node: fx.Node, time: float | None) -> Node:
         settings=_settings(node),
         macs=node.meta["macs"],
         time=time,
+        steps=node.meta.get("steps", ()),
     )
 
 

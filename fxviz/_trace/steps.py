@@ -78,11 +78,13 @@ def _passes_all(layer: fx.Node, varying: Sequence[fx.Node], results: Collection[
 
 
 def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dict[str, Any]:
-    """Return the parameters, MACs (None: unknown) and sources of the one node that takes the place of several."""
+    """Return the facts of the one node that takes the place of several."""
     macs = [node.meta["macs"] for node in inside]
     sources = dict.fromkeys(source for node in inside for source in node.meta["reads"])
     outside = [source for source in (*sources, *results) if source not in set(inside)]
+    steps = (node.meta["op"] for node in inside if node.meta["varies"])
     return {
+        "steps": tuple(dict.fromkeys(steps)),
         "uses": tuple(dict.fromkeys(name for node in inside for name in node.meta["uses"])),
         "macs": None if None in macs else sum(macs),
         "reads": frozenset(outside),

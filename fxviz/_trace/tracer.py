@@ -359,7 +359,7 @@ class ModelTracer(fx.Tracer):
         with self.quiet():
             inside = self._steps[steps:]
             results = {node for tensor in tensors_in(result) if (node := self._bindings.node_of(tensor)) is not None}
-            if not acts_as_one_step(inside, results, scopes):
+            if not inside or not acts_as_one_step(inside, results, scopes):
                 return result
             del self.scopes[scopes:], self._steps[steps:]
             facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}

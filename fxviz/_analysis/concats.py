@@ -1,0 +1,157 @@
+"""Find concat skips: earlier features that reach a concatenation past a body (DenseNet, arXiv:1608.06993; U-Net,
+arXiv:1505.04597)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from math import prod
+
+from fxviz._analysis.flow import Activations, Path
+from fxviz._analysis.shortcuts import layers_in_a_row, passes
+from fxviz._graph import Skip
+from fxviz._graph.operations import cuts, plain_name, reduces
+
+_LOWER = 0.6
+"""A map with fewer positions than this share of another one is on a lower level."""
+
+_MOST_LAYERS = 12
+"""The most layers on a long skip: UNETR has up to seven (arXiv:2103.10504, figure 1)."""
+
+_TIMES = 3
+"""A body on the same level has this many times as many layers in a row as the skip."""
+
+
+def concat_of(flow: Activations, join: str, sides: tuple[str, ...], gates: Mapping[str, Skip]) -> Skip | None:
+    """Return the concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
+    bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
+    nearest = _as_it_is(flow, sides, bodies) or _long(flow, join, bodies, gates)
+    return Skip("concat", nearest.start, join, nearest.through) if nearest else None
+
+
+def _as_it_is(flow: Activations, sides: Collection[str], bodies: Collection[str]) -> Path | None:
+    """Return the nearest feature tensor that is itself concatenated, possibly rearranged, with what follows from it."""
+
+    @cache
+    def computed_from(fork: str) -> list[str]:
+        return [body for body in bodies if flow.is_ancestor(fork, body) and passes(flow, fork, body, "compute")]
+
+    nearest: Path | None = None
+    for side in sides:
+        for path in _rearrangements(flow, side, is_token=side not in bodies):
+            if any(body != side for body in computed_from(path.start)):
+                nearest = max(nearest or path, path, key=lambda found: flow.position[found.start])
+                break
+    return nearest
+
+
+def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Path]:
+    """Return the feature tensors that ``side`` is a rearrangement of. A token cut out of a sequence is none."""
+    for path in flow.paths_back(side, most_compute=0):
+        is_cut_out = is_token and any(cuts(flow.node[name]) for name in path.through)
+        if not set(path.roles) <= {"view", "scale"} or is_cut_out or not flow.is_floating(path.start):
+            return
+        yield path
+
+
+def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> bool:
+    """Return whether a side is one position of a sequence, like a class token; one channel of an image is not."""
+    if side is None or join is None or len(side) != len(join):
+        return False
+    along = [axis for axis, (size, whole) in enumerate(zip(side, join, strict=True)) if size != whole]
+    return len(along) == 1 and side[along[0]] == 1 and (len(side) == 3 or (along[0] != 1 and len(side) == 4))
+
+
+# Long skips
+
+
+def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[str, Skip]) -> Path | None:
+    """Return the nearest path to a side that passes layers, a gate or a resize, past a much longer body.
+
+    The body comes back from a lower level than the path ever reaches, or it holds several residual blocks. Maps that
+    are flattened to be concatenated, like the predictions of a detector at each level, are not joined.
+    """
+    maps = [side for side in sides if _is_map(flow, side)]
+    found = [
+        path
+        for side in maps
+        if (path := _path_past(flow, side, [other for other in maps if other != side], gates)) is not None
+        and any(
+            _is_past(flow, join, path, side, body)
+            for body in maps
+            if body != side and flow.is_ancestor(path.start, body)
+        )
+    ]
+    return max(found, key=lambda path: flow.position[path.start], default=None)
+
+
+def _is_map(flow: Activations, side: str) -> bool:
+    """Return whether a side was made with the dimensions that it has."""
+    origin = side
+    while flow.role(origin) == "view" and len(flow.sources[origin]) == 1:
+        (origin,) = flow.sources[origin]
+    return len(flow.shape(origin) or ()) == len(flow.shape(side) or ())
+
+
+def _path_past(flow: Activations, side: str, others: Collection[str], gates: Mapping[str, Skip]) -> Path | None:
+    """Return the path to a side from the nearest feature tensor that another side follows from.
+
+    It passes a gate from the fork of the gate, as the weights may come from below.
+    """
+    start = side
+    through: tuple[str, ...] = ()
+    while True:
+        for path in flow.paths_back(start, _MOST_LAYERS):
+            if not flow.is_floating(path.start):
+                return None
+            if any(flow.is_ancestor(path.start, other) for other in others):
+                passed = (*path.through, *through)
+                return Path(path.start, passed, tuple(map(flow.role, passed)))
+            if path.start in gates:
+                gate = gates[path.start]
+                start, through = gate.fork, (*gate.through, path.start, *path.through, *through)
+                break
+        else:
+            return None
+
+
+def _is_past(flow: Activations, join: str, path: Path, side: str, body: str) -> bool:
+    on_path = layers_in_a_row(flow, path.start, side) if path.start != side else 0
+    in_body = layers_in_a_row(flow, path.start, body)
+    if in_body >= max(1, on_path) and _comes_back(flow, join, path, body):
+        return True
+    blocks = sum(flow.is_sum(name) for name in flow.between(path.start, body)) > 1
+    return flow.node[path.start].kind != "input" and blocks and in_body >= _TIMES * max(1, on_path)
+
+
+def _comes_back(flow: Activations, join: str, path: Path, body: str) -> bool:
+    """Return whether the body has been on a lower level than the path.
+
+    A layer, pooling or a slice leads there, not a new order of the axes, nor pooling to one size whatever the map's.
+    """
+    positions = _positions(flow, join, {path.start, *path.through, *flow.between(path.start, body)})
+    lowest = min((positions[name] for name in (path.start, *path.through) if name in positions), default=0)
+    below = {name for name, count in positions.items() if count < _LOWER * lowest and name not in path.through}
+    falls = [
+        name for name in below if any(positions.get(source, 0) >= _LOWER * lowest for source in flow.sources[name])
+    ]
+    return any(_shrinks(flow, name) for name in falls)
+
+
+def _positions(flow: Activations, join: str, names: Collection[str]) -> dict[str, int]:
+    """Return the positions of the maps among the nodes: the sizes beside batch and the axis that is concatenated."""
+    whole = flow.shape(join) or ()
+    parts = [shape for side in flow.sources[join] if (shape := flow.shape(side)) and len(shape) == len(whole)]
+    along = next((axis for axis, size in enumerate(whole) if any(part[axis] != size for part in parts)), 1)
+    shapes = {name: shape for name in names if (shape := flow.shape(name)) and len(shape) == len(whole)}
+    return {
+        name: prod(size for axis, size in enumerate(shape) if axis not in (0, along))
+        for name, shape in shapes.items()
+        if shape[0] == whole[0]  # windows and heads may be folded into the batch
+    }
+
+
+def _shrinks(flow: Activations, name: str) -> bool:
+    node = flow.node[name]
+    pools_whole = "adaptive" in plain_name(node.op) or reduces(node)
+    return not pools_whole and (flow.role(name) in ("compute", "resample") or cuts(node))
