@@ -163,9 +163,12 @@ class _Fuser:
 
     def add(self, step: Step) -> None:
         if step.scope is not None or step.times > 1:
+            self._add_parameters(step)
             self._add_block(step)
             return
         node = self.outline.node(step.nodes[0])
+        if node.kind == "module":
+            self._add_parameters(step)
         sources = self._rows_read(step)
         if node.kind == "input":
             self.row_of[node.id] = INPUT
@@ -181,7 +184,12 @@ class _Fuser:
             self._new_row(step, node, sources)
 
     def attach_rest(self) -> None:
-        """Attach what no row reads to the last row that stands for itself alone, so that nothing is lost."""
+        """Attach what no row reads to the last row that stands for itself alone, so that nothing is lost.
+
+        Parameters of which only the output is made are rows.
+        """
+        for group in list(self.pending.values()):
+            self._add_parameter_row(group, ())
         rows = [row for row in self.rows if row.kind != "failed"] or self.rows
         alone = [row for row in rows if row.shown.times == 1 and all(frame.run is None for frame in row.frames)]
         for group in list(self.pending.values()):
@@ -201,6 +209,29 @@ class _Fuser:
     def _stands_alone(self, node: Node) -> bool:
         """Return whether a node is drawn although it reads no row: it computes, or goes on from a repetition before."""
         return bool(node.kind == "module" and node.macs) or (node.id in self.carrying and self._reads_parameters(node))
+
+    # ---------------------------------------------------------------- parameters that no layer owns
+
+    def _add_parameters(self, step: Step) -> None:
+        """Add a row for the parameters of others that a module reads, so that they do not count in the module's row."""
+        path = self.outline.node(step.nodes[0]).path if step.scope is None else self.outline.scopes[step.scope].path
+        groups = (self.pending[name] for node in step.nodes for name in self._pending_sources(node))
+        for group in list(groups):
+            read = [name for node in map(self.outline.node, group) for name in node.uses]
+            if not all(name.startswith(f"{path}.") for name in read):
+                self._add_parameter_row(group, step.frames)
+
+    def _add_parameter_row(self, group: list[str], frames: tuple[Frame, ...]) -> None:
+        nodes = [self.outline.node(name) for name in group if name in self.pending]
+        heads = tuple(node for node in nodes if node.params)
+        if heads:
+            kind: RowKind = "token" if heads[0].kind == "parameter" else "layer"
+            shown = Row(0, kind, heads, heads[0].path, nodes[-1].outputs[0] if nodes[-1].outputs else None)
+            row = Draft(shown, [node.id for node in nodes], frames, nodes[-1].id)
+            self.rows.insert(len(self.rows) - (self.rows[-1:] != [] and self.rows[-1].kind == "failed"), row)
+            for node in nodes:
+                self.row_of[node.id] = row
+                del self.pending[node.id]
 
     # ---------------------------------------------------------------- what makes no row
 
