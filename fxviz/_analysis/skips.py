@@ -59,18 +59,23 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     >>> find_skips(graph).skips
     (Skip(kind='identity', fork='x', join='add', through=()),)
     """
-    flow = Activations(graph)
+    found = _skips(Activations(graph))
+    if graph.trace.failure:
+        found.pop(graph.trace.failure.node, None)
+    return replace(graph, skips=tuple(found[node.id] for node in graph.nodes if node.id in found))
+
+
+def _skips(flow: Activations) -> dict[str, Skip]:
+    """Return the skips by the node that joins them."""
     gates = {node: skip for node in _joins(flow, "mul") if (skip := _gate(flow, node)) is not None}
-    skips = dict(gates)
+    found = dict(gates)
     for added in sums_of(flow):
         if (shortcut := shortcut_of(flow, added)) is not None:
-            skips[added.join] = shortcut
+            found[added.join] = shortcut
     for node in _joins(flow, "cat"):
         if (concat := concat_of(flow, node, flow.sources[node], gates)) is not None:
-            skips[node] = concat
-    if graph.trace.failure:
-        skips.pop(graph.trace.failure.node, None)
-    return replace(graph, skips=tuple(skips[name] for name in flow.sources if name in skips))
+            found[node] = concat
+    return found
 
 
 def _joins(flow: Activations, name: str) -> list[str]:
