@@ -285,5 +285,5 @@ class Apart(Bare):
 
 
 def test_a_figure_calls_a_function_by_the_parameter_that_it_reads() -> None:
-    assert [row.path for row in fxviz.render(fxviz.trace(Apart(), ROWS)).view.rows] == ["fc", "w"]
+    assert [row.path for row in fxviz.render(fxviz.trace(Apart(), ROWS)).view.rows] == ["fc", "w", "scale"]
     assert [row.path for row in fxviz.render(fxviz.trace(nn.Sequential(Listed()), ROWS)).view.rows] == ["0.p"] * 5

@@ -482,13 +482,6 @@ def test_a_number_that_is_read_is_one(tensor: Tensor, value: Any) -> None:
 # -------------------------------------------------------------------- what goes wrong
 
 
-def test_a_layer_without_a_shape_is_refused_and_left_alone() -> None:
-    model = nn.Sequential(nn.LazyLinear(4))
-    with pytest.raises(UsageError, match=r"'0\.weight' gets its shape at the first call"):
-        traced(model, (torch.rand(2, 8),))
-    assert model(torch.rand(2, 8)).shape == (2, 4)
-
-
 def test_a_failure_names_the_model_and_its_error() -> None:
     with pytest.raises(
         TraceError,

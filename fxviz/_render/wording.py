@@ -99,7 +99,7 @@ def what(row: Row) -> str:
     if row.kind == "chain":
         return chain(row.heads)
     if row.kind == "token":
-        return token(row.heads[0], row.after[0])
+        return token(row.heads[0], row.after[0] if row.after else None)
     name = {"join": join}.get(row.kind, layer)(row.heads[0])
     return f"{_MARKS[row.kind]} {name}" if row.kind in _MARKS else name
 
@@ -268,8 +268,8 @@ def tags(row: Row) -> str:
     return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after[is_named_after:]])
 
 
-def token(node: Node, joins: Node) -> str:
-    """Name a row in which a tensor of the model's own joins the data.
+def token(node: Node, joins: Node | None) -> str:
+    """Name a row in which a tensor of the model's own joins the data, or of a tensor that modules below read.
 
     It is named after the layer that makes the tensor, after a parameter whose name says what it is, or after what the
     parameter does: ``x * self.weight`` is a scale.
@@ -281,7 +281,11 @@ def token(node: Node, joins: Node) -> str:
     """
     if node.kind == "module":
         return layer(node)
-    return " ".join(_words(node)) if _is_telling(node) else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
+    return (
+        " ".join(_words(node))
+        if joins is None or _is_telling(node)
+        else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
+    )
 
 
 def _is_telling(node: Node) -> bool:
