@@ -94,7 +94,7 @@ def test_parameters_that_nothing_read_are_not_those_of_its_row() -> None:
     net.parameter()
     failed = net.layer("Linear", stream)
     rows = fold(annotate(stopped_at(net.graph(), failed))).rows
-    assert [(what(row), row.total) for row in rows] == [("Conv", 64), ("weight2", 128), ("✗ Linear", 64)]
+    assert [(what(row), row.total) for row in rows] == [("Conv", 64), ("parameter", 128), ("✗ Linear", 64)]
 
 
 def test_a_depth_opens_what_is_around_it() -> None:

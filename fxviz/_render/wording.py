@@ -281,11 +281,9 @@ def token(node: Node, joins: Node | None) -> str:
     """
     if node.kind == "module":
         return layer(node)
-    return (
-        " ".join(_words(node))
-        if joins is None or _is_telling(node)
-        else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
-    )
+    if joins is None:
+        return " ".join(_words(node)) or "parameter"
+    return " ".join(_words(node)) if _is_telling(node) else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
 
 
 def _is_telling(node: Node) -> bool:

@@ -203,7 +203,15 @@ class Outline:
 
     @cached_property
     def _shows(self) -> dict[str, bool]:
-        return {node.id: node.id == self.failed or self._is_shown(node) for node in self.graph.nodes}
+        """Return it for each node. What failed once, and what something was removed behind, shows everywhere."""
+        failed = None if self.failed is None else self.node(self.failed)
+        lost_behind = {lost.after for lost in self.difference.removed} if self.difference else set()
+        return {
+            node.id: node.id in lost_behind
+            or (failed is not None and (node.kind, node.op) == (failed.kind, failed.op))
+            or self._is_shown(node)
+            for node in self.graph.nodes
+        }
 
     def _is_shown(self, node: Node) -> bool:
         if node.kind in ("input", "output") or flattens(node):
