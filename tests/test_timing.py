@@ -291,7 +291,7 @@ class Silent(nn.Module):
 @pytest.mark.parametrize(
     ("build", "reason"),
     [
-        (Unregistered, "the model does not list its layer <Linear> among its modules"),
+        (Unregistered, "the model does not list its layer hidden.0 among its modules"),
         (Autocast, "'fc' returns 2×8 float32 by itself, 2×8 bfloat16 in the model"),
         (Boxed, r"'inner' fails by itself \(AttributeError: .*'tensor'\)"),
         (Generated, "'rand' takes an object of class Generator"),

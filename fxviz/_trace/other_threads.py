@@ -132,10 +132,20 @@ class WatchedFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
     """
 
     def __init__(self) -> None:
+        self._kernels = threading.local()
         super().__init__(allow_non_fake_inputs=True)
         self._owner = threading.get_ident()
         self._lock = threading.RLock()  # torch's mode is for one thread at a time
         self.watch: Callable[[Any, Any], tuple[Any, Any]] = _unwatched
+
+    @property
+    def in_kernel_invocation(self) -> bool:
+        """Return whether this thread is in a kernel. Torch asks so before it enters the mode, where no lock helps."""
+        return getattr(self._kernels, "inside", False)
+
+    @in_kernel_invocation.setter
+    def in_kernel_invocation(self, inside: bool) -> None:
+        self._kernels.inside = inside
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if threading.get_ident() != self._owner:
