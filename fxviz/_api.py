@@ -117,9 +117,11 @@ def traced(
 ) -> ArchGraph:
     """Build and run a model, and annotate its graph; arguments as for :func:`trace`, the name parsed."""
     _check_inputs(inputs, kwargs)
+    options.check_together()
     from fxviz._analysis import annotate
-    from fxviz._sources import check_weights, source_of
+    from fxviz._sources import check, check_weights, source_of
 
+    check(model)
     weights = None if options.weights is None else str(options.weights)
     check_weights(model, weights, options.download)
     if isinstance(model, Reference):
@@ -332,8 +334,9 @@ def information_of(reference: Reference) -> Information:
         from fxviz._report.info import of_graph
 
         return of_graph(reference.place, ArchGraph.load(reference.place))
-    from fxviz._sources import information
+    from fxviz._sources import check, information
 
+    check(reference)
     return information(reference)
 
 
@@ -377,7 +380,7 @@ def graph_of(
         how = [*(name for name, value in beside.items() if value is not None), *given(options)]
         if how:
             _check_inputs(inputs, kwargs)
-            which = f"'{named}'" if is_saved else "the graph"
+            which = f"'{shown(str(named))}'" if is_saved else "the graph"
             listed = " and ".join(filter(None, (", ".join(how[:-1]), how[-1])))
             them = "it" if len(how) == 1 else "them"
             raise UsageError(f"{which} is traced already: leave out {listed}, or trace the model again with {them}")

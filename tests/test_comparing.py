@@ -229,7 +229,7 @@ def test_the_command(tmp_path: Path, fxviz: Call, tiny: ArchGraph) -> None:
         ),
         (
             ["a", "b", "--format", "excel"],
-            "fxviz: invalid format 'excel': choose table, markdown, csv, json or latex\n",
+            "fxviz: invalid --format 'excel': choose table, markdown, csv, json or latex\n",
         ),
     ],
     ids=["one", "missing", "run a saved one", "form"],

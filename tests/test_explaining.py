@@ -267,8 +267,8 @@ def test_the_command_takes_saved_graphs_without_torch(without_torch: Call, in_tm
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--lang", "fr"], "fxviz: invalid language 'fr': choose en or zh\n"),
-        (["--format", "pdf"], "fxviz: invalid format 'pdf': choose text or markdown\n"),
+        (["--lang", "fr"], "fxviz: invalid --lang 'fr': choose en or zh\n"),
+        (["--format", "pdf"], "fxviz: invalid --format 'pdf': choose text or markdown\n"),
     ],
 )
 def test_a_language_or_form_that_is_not_there(arguments: list[str], message: str, fxviz: Call) -> None:

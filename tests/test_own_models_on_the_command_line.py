@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -560,3 +562,83 @@ def test_a_file_of_an_installed_library_is_imported_as_it_is(fxviz: Call, in_tmp
     written(in_tmp, {"net": "from torch import nn\nnet = nn.Linear(8, 4)"})
     assert traced(fxviz, "net.py:net", "--input", "1x8").total_params == 36
     assert sys.modules["torchvision"] is torchvision
+
+
+# -------------------------------------------------------------------- mistakes that are known before torch is imported
+
+WRONG_SIZE = "invalid configuration 'config.json': \"{}\" is {}: must be a whole number, "
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ("{", "cannot read the configuration 'config.json': it is not valid JSON (Expecting property name"),
+        ("[]", "'config.json' is not a configuration of transformers: it has no \"model_type\""),
+        ({"model_type": "berrt"}, "unknown model type 'berrt' in 'config.json'; did you mean 'bert'?"),
+        ({"hidden_size": "32"}, WRONG_SIZE.format("hidden_size", '"32"')),
+        ({"n_head": 0}, WRONG_SIZE.format("n_head", 0)),
+        ({"vocab_size": 3.5}, WRONG_SIZE.format("vocab_size", 3.5)),
+        ({"num_hidden_layers": -1}, WRONG_SIZE.format("num_hidden_layers", -1)),
+        ({"text_config": {"d_model": True}}, WRONG_SIZE.format("d_model", "true")),
+    ],
+)
+def test_mistakes_in_a_configuration_are_found_without_torch(
+    without_torch: Call, in_tmp: Path, config: Any, message: str
+) -> None:
+    if find_spec("transformers") is None:
+        pytest.skip("needs transformers")
+    text = config if isinstance(config, str) else json.dumps({"model_type": "bert", **config})
+    Path("config.json").write_text(text)
+    assert refused(without_torch, "transformers:config.json").startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["net.py:Net"], "cannot read 'net.py': No such file or directory"),
+        (["net.py:Net(Config(1)"], "cannot read 'net.py:Net(Config(1)': a parenthesis or bracket is not closed"),
+        (["net.py:Net", "--input", "3x0"], "invalid input '3x0': a size is 0; each size must be 1 or greater"),
+        (["net.py:Net", "--input", "3:float"], "invalid input '3:float': unknown dtype 'float'; choose float32"),
+        (["net.py:Net", "--time"], "cannot time on meta, which computes nothing: choose --device cpu or cuda"),
+        (["net.py:Net", "--form", "csv"], "no such option: --form"),
+        (["net.py:Net", "--format", "excel"], "invalid --format 'excel': choose table, markdown, csv, json or latex"),
+        (["tiny.json", "--time"], "'tiny.json' is traced already: leave out --time, or trace the model again with it"),
+        (["tiny.json", "--input", "3x64x64"], "'tiny.json' is traced already: leave out --input, or trace the model a"),
+        (["tiny.json", "--arg", "flag=True"], "'tiny.json' is traced already: leave out --arg, or trace the model aga"),
+        (["tiny.json", "--method", "encode"], "'tiny.json' is traced already: leave out --method, or trace the model "),
+        (["x" * 10_000 + "(3)"], f"invalid model '{'x' * 77}...': the name has 10003 characters"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_found_without_torch(
+    without_torch: Call, in_tmp: Path, tiny: ArchGraph, words: list[str], message: str
+) -> None:
+    tiny.save("tiny.json")
+    assert refused(without_torch, *words).startswith(message)
+
+
+def test_long_names_are_cut_in_messages(without_torch: Call, in_tmp: Path, tiny: ArchGraph) -> None:
+    long = "x" * 10_000
+    tiny.save("tiny.json")
+    text = Path("tiny.json").read_text()
+    Path("long.json").write_text(text.replace('"target": "relu"', f'"target": "{long}"'))
+    for words in (
+        ["render", "long.json"],
+        ["render", "tiny.json", "--expand", long],
+        ["render", "tiny.json", "-o", f"{long}.svg"],
+        [long],
+        ["compare", long],
+    ):
+        done = without_torch(*words)
+        assert done.status == 2 and len(done.err) < 600 and done.err.count("\n") == 1
+
+
+def test_words_of_messages_name_the_flag_and_the_file_as_written(
+    without_torch: Call, in_tmp: Path, tiny: ArchGraph
+) -> None:
+    tiny.save("tiny.json")
+    assert without_torch("explain", "tiny.json", "--lang", "fr").err == "fxviz: invalid --lang 'fr': choose en or zh\n"
+    done = without_torch("compare", "tiny.json", "tiny.json", "-o", "dd/")
+    assert done.err == "fxviz: cannot write 'dd/': it is a folder; choose a file in it\n"
+    assert without_torch("render", "tiny.json", "--scale", "inf").status == 2
+    with pytest.raises(package.UsageError, match="invalid scale inf: must be a number above 0"):
+        package.render(tiny).save("tiny.svg", scale=float("inf"))

@@ -508,7 +508,7 @@ def test_json_has_the_totals(fxviz: Command, saved: Callable[[str], Path]) -> No
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--format", "xls"), "invalid format 'xls': choose table, markdown, csv, json or latex"),
+        (("--format", "xls"), "invalid --format 'xls': choose table, markdown, csv, json or latex"),
         (("--sort", "size"), "invalid --sort 'size': choose params, macs, time or name"),
         (("--depth", "0"), "invalid --depth 0: must be a whole number, 1 or greater"),
         (("--top", "0"), "invalid --top 0: must be a whole number, 1 or greater"),

@@ -203,6 +203,23 @@ def test_the_command_line_draws_a_configuration(fxviz: Callable[..., Any], in_tm
     assert Path("small.svg").read_text(encoding="utf-8").startswith("<svg")
 
 
+@pytest.mark.parametrize(
+    ("setting", "value", "message"),
+    [
+        ("hidden_act", "geluu", "unknown hidden_act 'geluu'; did you mean 'gelu'?"),
+        ("num_attention_heads", 5, "ValueError: The hidden size (32) is not a multiple of ..."),
+        ("hidden_dropout_prob", 2, "ValueError: dropout probability has to be between 0 and 1, but got 2"),
+    ],
+)
+def test_a_wrong_setting_is_refused_in_one_sentence(
+    fxviz: Callable[..., Any], in_tmp: Path, transformers: Any, setting: str, value: object, message: str
+) -> None:
+    Path("config.json").write_text(json.dumps({**SMALL, "hidden_size": 32, setting: value}), encoding="utf-8")
+    done = fxviz("summary", "transformers:config.json")
+    said = f"fxviz: cannot build 'transformers:config.json': {message.removesuffix('...')}"
+    assert done.status == 2 and done.err.startswith(said) and done.err.count("\n") == 1
+
+
 # -------------------------------------------------------------------- graphs
 
 

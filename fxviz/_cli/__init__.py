@@ -86,7 +86,7 @@ class Commands(TyperGroup):
         if self.get_command(ctx, args[0]) is None:
             near = get_close_matches(args[0], self.commands, n=1)
             hint = f"did you mean {near[0]}?" if near else f"choose {choice(list(self.commands))}"
-            raise UsageError(f"unknown command '{args[0]}': {hint}")
+            raise UsageError(f"unknown command '{shown(args[0])}': {hint}")
         return super().resolve_command(ctx, args)
 
 

@@ -17,6 +17,7 @@ from fxviz._graph.errors import UsageError, choice
 from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice, check_count, choices_of, flag_of
 from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs
+from fxviz._sources.reference import Reference
 
 PAIR = "pair"
 """The theme for a light and a dark file."""
@@ -140,6 +141,16 @@ class Run:
     arg: Annotated[list[str], option("--arg", "NAME=VALUE", _ARG)] = field(default_factory=list)
     trace: TraceOptions = field(default_factory=TraceOptions)
     no_cache: NoCache = False
+
+    def check(self, models: Sequence[Reference]) -> None:
+        """Refuse inputs and options of models that are to be traced, before torch is imported and anything is written.
+
+        Raises:
+            UsageError: an input cannot be read, or two options conflict.
+        """
+        self.readings()
+        if not all(model.is_graph for model in models):
+            self.trace.check_together()
 
     def readings(self) -> list[inputs.Reading]:
         """Return the ways to understand the inputs of forward, the most likely one first.

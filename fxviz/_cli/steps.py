@@ -49,6 +49,7 @@ def graph_of(model: Reference, run: Run, talk: Talk) -> ArchGraph:
 
 def graph_and_remarks(model: Reference, run: Run, talk: Talk) -> tuple[ArchGraph, tuple[str, ...]]:
     """Return the graph of a model with remarks on its inputs and weights."""
+    run.check([model])
     first, *others = run.readings()
     if model.is_graph:
         return _traced(model, run, first, talk), ()

@@ -32,6 +32,9 @@ from fxviz._graph.values import (
 if TYPE_CHECKING:
     import networkx as nx
 
+_MAX_PATH = 300
+"""Maximum length of a path in a message."""
+
 
 @dataclass(frozen=True, repr=False)
 class ArchGraph:
@@ -217,10 +220,11 @@ class ArchGraph:
         try:
             return cls(**parse(Path(path).read_bytes()))
         except OSError as error:
-            raise BadGraphFile(f"cannot read '{path}': {error.strerror or error}") from error
+            raise BadGraphFile(f"cannot read '{shown(str(path), _MAX_PATH)}': {error.strerror or error}") from error
         except (ValueError, RecursionError) as error:
             create = spelled("fxviz.trace(MODEL).save(FILE.json)", "'fxviz trace MODEL -o FILE.json'")
-            raise BadGraphFile(f"cannot read '{path}': {error}; graphs are written by {create}") from error
+            name = shown(str(path), _MAX_PATH)
+            raise BadGraphFile(f"cannot read '{name}': {error}; graphs are written by {create}") from error
 
 
 def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:
@@ -232,16 +236,17 @@ def _check(graph: ArchGraph, position: Mapping[str, int]) -> None:
     _check_scopes(graph.scopes)
     _check_nodes(graph)
     if graph.trace.failure is not None and graph.trace.failure.node not in position:
-        raise ValueError(f"the failure names node '{graph.trace.failure.node}', which does not exist")
+        raise ValueError(f"the failure names node '{shown(graph.trace.failure.node)}', which does not exist")
     for edge in graph.edges:
-        _check_forward(f"the edge from '{edge.source}' to '{edge.target}'", edge.source, edge.target, position)
+        name = f"the edge from '{shown(edge.source)}' to '{shown(edge.target)}'"
+        _check_forward(name, edge.source, edge.target, position)
     for skip in graph.skips:
-        name = f"the skip from '{skip.fork}' to '{skip.join}'"
+        name = f"the skip from '{shown(skip.fork)}' to '{shown(skip.join)}'"
         if skip.kind not in SKIP_KINDS:
-            raise ValueError(f"{name} has the unknown kind '{skip.kind}'")
+            raise ValueError(f"{name} has the unknown kind '{shown(skip.kind)}'")
         _check_forward(name, skip.fork, skip.join, position)
         if lost := [passed for passed in skip.through if passed not in position]:
-            raise ValueError(f"{name} passes node '{lost[0]}', which does not exist")
+            raise ValueError(f"{name} passes node '{shown(lost[0])}', which does not exist")
 
 
 def _check_scopes(scopes: tuple[Scope, ...]) -> None:
@@ -262,17 +267,17 @@ def _check_nodes(graph: ArchGraph) -> None:
     scopes, known = {scope.id for scope in graph.scopes}, set()
     for node in graph.nodes:
         if node.id in known:
-            raise ValueError(f"duplicate node '{node.id}'")
+            raise ValueError(f"duplicate node '{shown(node.id)}'")
         if node.kind not in NODE_KINDS:
-            raise ValueError(f"node '{node.id}' has the unknown kind '{node.kind}'")
+            raise ValueError(f"node '{shown(node.id)}' has the unknown kind '{shown(node.kind)}'")
         if node.scope not in scopes:
-            raise ValueError(f"node '{node.id}' ran in scope {node.scope}, which does not exist")
+            raise ValueError(f"node '{shown(node.id)}' ran in scope {node.scope}, which does not exist")
         known.add(node.id)
 
 
 def _check_forward(name: str, first: str, last: str, position: Mapping[str, int]) -> None:
     for end in (first, last):
         if end not in position:
-            raise ValueError(f"{name} names node '{end}', which does not exist")
+            raise ValueError(f"{name} names node '{shown(end)}', which does not exist")
     if position[first] >= position[last]:
         raise ValueError(f"{name} leads backward: nodes must be in the order in which they ran")

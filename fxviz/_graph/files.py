@@ -7,7 +7,10 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fxviz._graph.errors import BadOutput, choice
+from fxviz._graph.errors import BadOutput, choice, shown
+
+_MAX_PATH = 300
+"""Maximum length of a path in a message."""
 
 
 def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Path:
@@ -33,17 +36,22 @@ def check_target(target: str | os.PathLike[str], suffixes: Sequence[str]) -> Pat
         raise BadOutput(f"cannot write to {target!r}: must be the name of a file that ends in {choice(suffixes)}")
     path = Path(target)
     _check_name(path)
-    if path.is_dir():
-        raise BadOutput(f"cannot write '{path}': it is a folder; choose a file in it")
+    if path.is_dir() or str(target).endswith(("/", os.sep)):
+        raise BadOutput(f"cannot write {_named(target)}: it is a folder; choose a file in it")
     if path.suffix.lower() not in suffixes:
-        raise BadOutput(f"cannot write '{path}': the suffix must be {choice(suffixes)}")
+        raise BadOutput(f"cannot write {_named(path)}: the suffix must be {choice(suffixes)}")
     if not path.parent.is_dir():
-        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
+        raise BadOutput(f"cannot write {_named(path)}: the folder {_named(path.parent)} does not exist")
     if path.exists() and not os.access(path, os.W_OK):
-        raise BadOutput(f"cannot write '{path}': the file is read-only")
+        raise BadOutput(f"cannot write {_named(path)}: the file is read-only")
     if not path.exists() or path.is_file():
         _check_folder(path)
     return path
+
+
+def _named(path: str | os.PathLike[str]) -> str:
+    """Quote a path for a message."""
+    return f"'{shown(str(path), _MAX_PATH)}'"
 
 
 def _check_name(path: Path) -> None:
@@ -53,7 +61,7 @@ def _check_name(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         pass
     except (OSError, ValueError) as error:
-        raise BadOutput(f"cannot write '{path}': {getattr(error, 'strerror', None) or error}") from error
+        raise BadOutput(f"cannot write {_named(path)}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _check_folder(path: Path) -> None:
@@ -63,7 +71,7 @@ def _check_folder(path: Path) -> None:
             pass
     except OSError as error:
         reason = error.strerror or error
-        raise BadOutput(f"cannot write '{path}': cannot create a file in its folder ({reason})") from error
+        raise BadOutput(f"cannot write {_named(path)}: cannot create a file in its folder ({reason})") from error
 
 
 def write_whole(path: Path, content: str | bytes) -> Path:
@@ -89,16 +97,16 @@ def write_whole(path: Path, content: str | bytes) -> Path:
     data = content.encode("utf-8") if isinstance(content, str) else content
     _check_name(path)
     if path.is_dir():
-        raise BadOutput(f"cannot write '{path}': it is a folder; choose a file in it")
+        raise BadOutput(f"cannot write {_named(path)}: it is a folder; choose a file in it")
     if not path.parent.is_dir():
-        raise BadOutput(f"cannot write '{path}': the folder '{path.parent}' does not exist")
+        raise BadOutput(f"cannot write {_named(path)}: the folder {_named(path.parent)} does not exist")
     try:
         if path.exists() and not path.is_file():
             path.write_bytes(data)
         else:
             _replace(path.resolve(), data)
     except OSError as error:
-        raise BadOutput(f"cannot write '{path}': {error.strerror or error}") from error
+        raise BadOutput(f"cannot write {_named(path)}: {error.strerror or error}") from error
     return path
 
 

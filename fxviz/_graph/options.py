@@ -114,7 +114,7 @@ class TraceOptions(Options):
         download: fetch published weights that are not on this machine.
 
     Raises:
-        UsageError: an option has an invalid value, or two options conflict.
+        UsageError: an option has an invalid value.
 
     >>> TraceOptions(device="gpu")
     Traceback (most recent call last):
@@ -147,6 +147,18 @@ class TraceOptions(Options):
         if not re.fullmatch(r"meta|cpu|cuda(:[0-9]{1,9})?", self.device):
             name = spelled("device", "--device")
             raise UsageError(f"invalid {name} '{shown(self.device)}': choose meta, cpu, cuda or cuda:N")
+
+    def check_together(self) -> None:
+        """Refuse options that conflict; a saved graph, which is not run, refuses them all before.
+
+        Raises:
+            UsageError: two options conflict.
+
+        >>> TraceOptions(time=True).check_together()
+        Traceback (most recent call last):
+        ...
+        fxviz.UsageError: cannot time on meta, which computes nothing: choose device='cpu' or 'cuda'
+        """
         if self.time and self.device == "meta":
             device = spelled("device='cpu' or 'cuda'", "--device cpu or cuda")
             raise UsageError(f"cannot time on meta, which computes nothing: choose {device}")

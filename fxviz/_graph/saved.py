@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from fxviz._graph.errors import shown
 from fxviz._graph.values import (
     MACS_BOUNDS,
     NODE_KINDS,
@@ -374,7 +375,7 @@ class Fields:
         for name, value in settings.items():
             if not _is_plain(value):
                 expected = "a number, a string, true, false, null or a list of these"
-                raise ValueError(f"{self.where}: '{key}' '{name}' must be {expected}, not {_quoted(value)}")
+                raise ValueError(f"{self.where}: '{key}' '{shown(name)}' must be {expected}, not {_quoted(value)}")
         return dict(settings)
 
     def inner(self, key: str) -> Fields:
@@ -386,7 +387,7 @@ class Fields:
         value = self._checked(key, isinstance(self.raw(key), (list, tuple)), "a list")
         for place, item in enumerate(value):
             fields = Fields(item, f"{self.where}: '{key}' {place}")
-            yield Fields(item, f"{key.removesuffix('s')} '{fields.text(name)}'") if name else fields
+            yield Fields(item, f"{key.removesuffix('s')} '{shown(fields.text(name))}'") if name else fields
 
     def _checked(self, key: str, good: bool, expected: str) -> Any:
         if not good:

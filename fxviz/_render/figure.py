@@ -154,7 +154,10 @@ class Figure:
     def content(self, suffix: str, scale: float = 2) -> bytes:
         """Return the content of a file with this suffix, one of ``SUFFIXES``."""
         suffix = suffix.lower()
+        from fxviz._render.typeset import check_scale
+
         check_choice("suffix", suffix, SUFFIXES)
+        check_scale(scale)
         content: str | bytes = self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
         return content if isinstance(content, bytes) else content.encode("utf-8")
 

@@ -88,7 +88,8 @@ def png(svg: str, scale: float = 2) -> bytes:
     >>> int.from_bytes(picture[16:20], "big"), int.from_bytes(picture[20:24], "big")
     (96, 48)
     """
-    _check_scale(scale, _area(svg))
+    check_scale(scale)
+    _check_size(scale, _area(svg))
     return typeset(svg, "png", ppi=_PPI * scale)
 
 
@@ -98,9 +99,22 @@ def _area(svg: str) -> float:
     return width * height * (_PPI / 72) ** 2
 
 
-def _check_scale(scale: float, area: float) -> None:
+def check_scale(scale: float) -> None:
+    """Refuse a scale that is not a number above 0.
+
+    Raises:
+        UsageError: it is not.
+
+    >>> check_scale(0)
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: invalid scale 0: must be a number above 0, such as 2
+    """
     if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not (math.isfinite(scale) and scale > 0):
         raise UsageError(f"invalid scale {scale}: must be a number above 0, such as 2")
+
+
+def _check_size(scale: float, area: float) -> None:
     if area * scale**2 > _MAX_PIXELS:
         most = math.floor(math.sqrt(_MAX_PIXELS / area) * 100) / 100
         raise UsageError(

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._sources.resolve import all_names, information, matching, names
+    from fxviz._sources.resolve import all_names, check, information, matching, names
     from fxviz._sources.source import IMAGE, Source, empty_parameters
     from fxviz._sources.weights import check_weights, fetch, source_of
 
@@ -18,6 +18,7 @@ __all__ = [
     "IMAGE",
     "Source",
     "all_names",
+    "check",
     "check_weights",
     "empty_parameters",
     "fetch",
@@ -31,6 +32,7 @@ _HOMES = {
     "IMAGE": "source",
     "Source": "source",
     "all_names": "resolve",
+    "check": "resolve",
     "check_weights": "weights",
     "empty_parameters": "source",
     "fetch": "weights",

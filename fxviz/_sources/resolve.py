@@ -17,7 +17,7 @@ from fxviz._sources import exported, timm, torchvision, transformers, user_model
 from fxviz._sources.reference import Kind, Reference, split_pattern
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source
-from fxviz._sources.user_code import module_part
+from fxviz._sources.user_code import code_in, module_part
 from fxviz._sources.user_model import NO_CODE, is_state, refused
 
 if TYPE_CHECKING:
@@ -76,6 +76,23 @@ def resolve(model: object) -> Source:
             f"cannot trace the class {model.__name__}: pass a model name or a torch.nn.Module made from it"
         )
     raise UsageError(f"cannot trace {shown(repr(model))}: pass a model name or a torch.nn.Module")
+
+
+def check(model: object) -> None:
+    """Refuse a model by what can be known before torch is imported.
+
+    Raises:
+        UsageError: the file is missing or cannot be read, or a configuration has a mistake.
+
+    >>> check(Reference("file", "nowhere.py", "Net"))
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: cannot read 'nowhere.py': No such file or directory
+    """
+    if isinstance(model, Reference) and model.kind == "file":
+        code_in(model.place)
+    elif isinstance(model, Reference) and model.place == transformers.NAME and model.kind == "library":
+        transformers.check(model.name)
 
 
 def _from_library(reference: Reference) -> Source:

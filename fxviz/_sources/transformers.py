@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import importlib.util
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import UnknownModel, UsageError, shown
+from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, shown, text_of
 from fxviz._graph.values import Published
 from fxviz._sources import hub
 from fxviz._sources.reference import is_configuration
@@ -39,6 +40,23 @@ _SETTINGS = {
     "patch": "patch_size",
 }
 """Settings of a configuration, by their name in fxviz."""
+
+_SIZE = re.compile(
+    r"\w+_size|num_\w+|n_(embd|layer|head|positions|ctx)|d_(model|ff|kv)|max_position_embeddings|head_dim"
+)
+"""Settings that hold whole numbers, or lists of these."""
+
+_POSITIVE = ("hidden_size", "d_model", "n_embd", "num_attention_heads", "n_head", "num_heads", "patch_size")
+"""Settings below 1 that no model can have."""
+
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
+"""Settings below 0 that no model can have."""
+
+_TYPE = re.compile(r"""\(\s*"([\w-]+)",\s*"\w+Config"\s*\)|"([\w-]+)":\s*"\w+Config\"""")
+"""A model type in the code of transformers, with the class of its configuration."""
+
+_MAX_SAID = 300
+"""Maximum length of the library's own words in a message."""
 
 _CONFIGURATION = "config.json"
 _FILES = (*hub.SINGLE[:1], *hub.INDEXES[:1], *hub.SINGLE[1:], *hub.INDEXES[1:])
@@ -83,20 +101,75 @@ def _built(name: str, config: Any, inputs: dict[str, TensorInfo], allocate: bool
     return Built(build(make, allocate), with_picture(inputs, config, image_of(config), make))
 
 
-def _read(path: Path) -> Any:
-    """Read a configuration from a file, without the remote code and the quantization that it may name."""
+def check(name: str) -> None:
+    """Refuse a configuration file whose mistakes can be known without torch; do nothing for a model type.
+
+    Raises:
+        UnknownModel: transformers has no such model type.
+        UsageError: it cannot be read, or a size in it is none.
+
+    >>> check("nowhere/config.json")
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: cannot read the configuration 'nowhere/config.json': No such file or directory
+    """
+    if not is_configuration(name) or importlib.util.find_spec(NAME) is None:
+        return
+    kind, values = _values(Path(name))
+    _check_sizes(name, values)
+    known = _types_in_code()
+    if known and kind not in known:
+        raise _unknown_type(kind, name, known)
+
+
+def _values(path: Path) -> tuple[str, dict[str, Any]]:
+    """Read the model type and the settings of a configuration, without the remote code that it may name."""
+    where = shown(str(path))
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UsageError(f"cannot read the configuration '{path}': {error}") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or f"it is not valid JSON ({error})"
+        raise UsageError(f"cannot read the configuration '{where}': {reason}") from None
     kind = values.pop("model_type", None) if isinstance(values, dict) else None
-    if not isinstance(kind, str):
-        raise UsageError(f"'{path}' is not a configuration of transformers: it has no \"model_type\"")
-    if kind not in names():
-        near = "".join(f"; did you mean '{match}'?" for match in difflib.get_close_matches(kind, names(), n=1))
-        raise UnknownModel(f"unknown model type '{kind}' in '{path}'{near}")
+    if not isinstance(kind, str) or not kind:
+        raise UsageError(f"'{where}' is not a configuration of transformers: it has no \"model_type\"")
     for ignored in ("auto_map", "quantization_config"):
         values.pop(ignored, None)
+    return kind, values
+
+
+def _check_sizes(name: str, values: dict[str, Any]) -> None:
+    """Refuse a text or a fraction where only whole numbers make sense, and a width or number of heads below 1."""
+    for key, value in values.items():
+        if isinstance(value, dict) and key.endswith("_config"):
+            _check_sizes(name, value)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        wrong = _SIZE.fullmatch(key) and isinstance(value, (str, bool, float))
+        least = 1 if key in _POSITIVE else 0
+        if wrong or (key in (*_POSITIVE, *_LAYERS) and whole and value < least):
+            said = f'"{shown(key)}" is {shown(json.dumps(value))}: must be a whole number, {least} or greater'
+            raise UsageError(f"invalid configuration '{shown(name)}': {said}")
+
+
+def _types_in_code() -> list[str]:
+    """Return the model types in the code of transformers, which is read, not imported; [] if they are elsewhere."""
+    spec = importlib.util.find_spec(NAME)
+    folders = spec.submodule_search_locations if spec else None
+    files = [file for folder in folders or [] for file in (Path(folder) / "models" / "auto").glob("*auto*.py")]
+    found = [match for file in files for match in _TYPE.findall(file.read_text(encoding="utf-8"))]
+    return sorted({in_pair or in_dict for in_pair, in_dict in found})
+
+
+def _unknown_type(kind: str, name: str, known: Sequence[str]) -> UnknownModel:
+    near = "".join(f"; did you mean '{match}'?" for match in difflib.get_close_matches(kind, known, n=1))
+    return UnknownModel(f"unknown model type '{shown(kind)}' in '{shown(name)}'{near}")
+
+
+def _read(path: Path) -> Any:
+    """Read a configuration from a file."""
+    kind, values = _values(path)
+    if kind not in names():
+        raise _unknown_type(kind, str(path), names())
     return _library().CONFIG_MAPPING[kind].from_dict(values)
 
 
@@ -130,12 +203,36 @@ def _instantiate(name: str, config: Any) -> nn.Module:
 
 @contextmanager
 def _building(name: str, library: Any) -> Iterator[None]:
-    """Silence the library, and turn an error about a missing package into one line."""
+    """Silence the library, and turn an error about a missing package or a wrong setting into one line."""
     try:
         with _silenced(library):
             yield
-    except ImportError as error:
-        raise UsageError(f"cannot build 'transformers:{name}': {' '.join(str(error).split())}") from error
+    except FxvizError:
+        raise
+    except Exception as error:
+        said = " ".join(text_of(error).split()) if isinstance(error, ImportError) else _said(error, name, library)
+        raise UsageError(f"cannot build 'transformers:{shown(name)}': {said}") from error
+
+
+def _settings(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield each setting with its value, those of nested configurations, too."""
+    for key, value in values.items():
+        yield key, value
+        if isinstance(value, dict):
+            yield from ((f"{key}.{inner}", given) for inner, given in _settings(value))
+
+
+def _said(error: Exception, name: str, library: Any) -> str:
+    """Describe an error in one line; if a setting has a value that is not among those known, name the setting."""
+    if isinstance(error, KeyError) and error.args and is_configuration(name):
+        value = error.args[0]
+        setting = next((key for key, given in _settings(_values(Path(name))[1]) if given == value), None)
+        if setting is not None:
+            known = list(library.activations.ACT2FN) if setting.endswith(("act", "activation", "function")) else []
+            near = difflib.get_close_matches(str(value), known, n=1)
+            hint = f"; did you mean '{near[0]}'?" if near else ""
+            return f"unknown {setting} '{shown(str(value))}'{hint}"
+    return shown(f"{type(error).__name__}: {' '.join(text_of(error).split())}", _MAX_SAID)
 
 
 @contextmanager

@@ -142,7 +142,7 @@ def import_file(path: str) -> ModuleType:
     fxviz.UsageError: cannot read 'nowhere/net.py': No such file or directory
     """
     file = Path(path).absolute()
-    source = _read(file, path)
+    source = code_in(path)
     _forget()
     depth = _depth_in_package(file, source)
     return _import_from_package(file, path, depth) if depth else _execute(file, source, path)
@@ -165,9 +165,14 @@ def _forget() -> None:
     _imported_beside.clear()
 
 
-def _read(file: Path, path: str) -> str:
+def code_in(path: str) -> str:
+    """Return the text of a file of code.
+
+    Raises:
+        UsageError: there is no such file, or it is not text.
+    """
     try:
-        return importlib.util.decode_source(file.read_bytes())
+        return importlib.util.decode_source(Path(path).read_bytes())
     except OSError as error:
         raise UsageError(f"cannot read '{shown(path)}': {error.strerror or error}") from None
     except (UnicodeDecodeError, SyntaxError):

@@ -13,7 +13,7 @@ from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
-from fxviz._graph.errors import UsageError, spelled, text_of
+from fxviz._graph.errors import UsageError, shown, spelled, text_of
 from fxviz._graph.operations import RUNS, tells
 from fxviz._graph.options import TraceOptions
 from fxviz._graph.values import MacsBound, Unregistered
@@ -275,7 +275,7 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     found = _at(model, path)
     if found is None:
         near = _near(path, (name for name, _ in model.named_modules() if name))
-        raise UsageError(f"{type(model).__name__} has no submodule '{path}'{near}")
+        raise UsageError(f"{type(model).__name__} has no submodule '{shown(path)}'{near}")
     return compiled_from(found)
 
 
@@ -315,7 +315,7 @@ def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
         return f"{type(root).__name__} cannot be one node as a whole: name modules inside it, by path or class"
     inside = [(path, type(module).__name__) for path, module in root.named_modules() if path]
     near = _near(name, dict.fromkeys([*(path for path, _ in inside), *(cls for _, cls in inside)]))
-    return f"{type(root).__name__} has no module with the path or class '{name}'{near}"
+    return f"{type(root).__name__} has no module with the path or class '{shown(name)}'{near}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

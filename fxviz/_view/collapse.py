@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fxviz._graph.errors import UsageError
+from fxviz._graph.errors import UsageError, shown
 from fxviz._view.detail import Detail
 from fxviz._view.outline import Outline
 
@@ -137,7 +137,7 @@ def overrides_for(
             raise UsageError(_unknown(name, "expand", sorted(paths)))
         for outer in collapse:
             if name == outer or name.startswith(f"{outer}."):
-                raise UsageError(f"cannot expand '{name}' and collapse '{outer}': leave out one of them")
+                raise UsageError(f"cannot expand '{shown(name)}' and collapse '{shown(outer)}': leave out one of them")
     opened = frozenset(
         scope.id for scope in outline.graph.scopes if any(_is_around(scope.path, name) for name in expand)
     )
@@ -194,7 +194,7 @@ def _closed(outline: Outline, names: Iterable[str], paths: frozenset[str]) -> tu
 def _unknown(name: str, to: str, known: Sequence[str]) -> str:
     near = difflib.get_close_matches(name, known, n=3)
     hint = f"did you mean {', '.join(near)}?" if near else f"the model has {', '.join(_first(known))}"
-    return f"unknown module '{name}' to {to}: {hint}"
+    return f"unknown module '{shown(name)}' to {to}: {hint}"
 
 
 def _first(known: Sequence[str]) -> list[str]:

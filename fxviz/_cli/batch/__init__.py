@@ -167,7 +167,7 @@ def render_batch(models: Sequence[Reference], output: str | None, many: Many, dr
         typer.Exit: not everything was drawn, which was reported.
     """
     many.check(draw)
-    run.readings()
+    run.check(models)
     folder = folder_for(output)
     with _workers(many, run) as draw_all:
         models = expanded(models, run.no_cache)

@@ -45,10 +45,10 @@ def compare(
         check_form(form)
         references = [parse(model) for model in models]
         if len(references) < 2:
-            raise UsageError(f"nothing to compare '{models[0]}' with: name two models or more")
+            raise UsageError(f"nothing to compare '{shown(models[0])}' with: name two models or more")
         is_figure = _is_figure(references, form, target, draw)
         path = figure_target(target, references[-1], draw, PICTURES) if is_figure else None
-        run.readings()
+        run.check(references)
         _check_weights(references, run)
         graphs = _graphs(references, run, talk)
         if is_figure:

@@ -77,7 +77,8 @@ def trace(
     with reported(talk.debug):
         reference = parse(model)
         if reference.is_graph:
-            raise UsageError(f"'{model}' is a saved graph, traced already: draw it with 'fxviz render {model}'")
+            name = shown(model)
+            raise UsageError(f"'{name}' is a saved graph, traced already: draw it with 'fxviz render {name}'")
         path = target_for(target, reference, ".json", (".json",))
         graph = graph_of(reference, run, talk)
         if path is None:

@@ -10,7 +10,7 @@ from fxviz import _api
 from fxviz._cli.messages import reported, spinner, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
 from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
-from fxviz._graph.errors import UnknownModel, choice
+from fxviz._graph.errors import UnknownModel, choice, shown
 from fxviz._report import explain as sentences
 from fxviz._report import tables
 from fxviz._report.summary import SummaryOptions, summarize
@@ -89,5 +89,5 @@ def list_names(
     with reported(debug):
         found = names_of(*split_pattern(pattern or ""), no_cache)
         if not found:
-            raise UnknownModel(f"no model matches '{pattern}'; 'fxviz list' shows all names")
+            raise UnknownModel(f"no model matches '{shown(pattern or '')}'; 'fxviz list' shows all names")
         write_stdout("\n".join(found) + "\n")

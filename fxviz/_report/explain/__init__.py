@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import spelled
 from fxviz._graph.options import check_choice
 from fxviz._report.explain.document import FORMS, Explanation, Section, check_form
 
@@ -41,4 +42,4 @@ def check_language(lang: str) -> None:
     ...
     fxviz.UsageError: invalid language 'fr': choose en or zh
     """
-    check_choice("language", lang, tuple(LANGUAGES))
+    check_choice(spelled("language", "--lang"), lang, tuple(LANGUAGES))

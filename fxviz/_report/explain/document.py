@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from fxviz._graph import units
-from fxviz._graph.errors import printable, shown
+from fxviz._graph.errors import printable, shown, spelled
 from fxviz._graph.options import check_choice
 from fxviz._report.tables.forms import markdown_escaped
 
@@ -102,7 +102,7 @@ def check_form(form: str) -> None:
     ...
     fxviz.UsageError: invalid format 'pdf': choose text or markdown
     """
-    check_choice("format", form, FORMS)
+    check_choice(spelled("format", "--format"), form, FORMS)
 
 
 def _styled(text: str, width: int) -> str:

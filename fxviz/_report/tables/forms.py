@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fxviz._graph.errors import printable
+from fxviz._graph.errors import printable, spelled
 from fxviz._graph.options import check_choice
 from fxviz._report.tables.table import FORMS, Line, Table, TextColumn, text_columns, values
 
@@ -55,7 +55,7 @@ def check_form(form: str) -> None:
     ...
     fxviz.UsageError: invalid format 'excel': choose table, markdown, csv, json or latex
     """
-    check_choice("format", form, FORMS)
+    check_choice(spelled("format", "--format"), form, FORMS)
 
 
 class Tabular(ABC):
