@@ -87,7 +87,7 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["rendr", "resnet18"], ["rendr", "did you mean render?"]),
         (["resnet18"], ["resnet18", "render, trace, summary, explain, compare, info, list or cache"]),
         (["--no-such-option"], ["--no-such-option"]),
-        (["render", "resnet18", "-o", "a\n\x1b[2Jb.gif"], [r"a \x1b[2Jb.gif"]),
+        (["render", "resnet18", "-o", "a\n\x1b[2Jb.gif"], [r"a\n\x1b[2Jb.gif"]),
     ],
     ids=" ".join,
 )

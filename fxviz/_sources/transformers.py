@@ -124,7 +124,7 @@ def check(name: str) -> None:
 
 def _values(path: Path) -> tuple[str, dict[str, Any]]:
     """Read the model type and the settings of a configuration, without the remote code that it may name."""
-    where = shown(str(path))
+    where = shown(str(path), _MAX_SAID)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -148,7 +148,7 @@ def _check_sizes(name: str, values: dict[str, Any]) -> None:
         least = 1 if key in _POSITIVE else 0
         if wrong or (key in (*_POSITIVE, *_LAYERS) and whole and value < least):
             said = f'"{shown(key)}" is {shown(json.dumps(value))}: must be a whole number, {least} or greater'
-            raise UsageError(f"invalid configuration '{shown(name)}': {said}")
+            raise UsageError(f"invalid configuration '{shown(name, _MAX_SAID)}': {said}")
 
 
 def _types_in_code() -> list[str]:
@@ -162,7 +162,7 @@ def _types_in_code() -> list[str]:
 
 def _unknown_type(kind: str, name: str, known: Sequence[str]) -> UnknownModel:
     near = "".join(f"; did you mean '{match}'?" for match in difflib.get_close_matches(kind, known, n=1))
-    return UnknownModel(f"unknown model type '{shown(kind)}' in '{shown(name)}'{near}")
+    return UnknownModel(f"unknown model type '{shown(kind)}' in '{shown(name, _MAX_SAID)}'{near}")
 
 
 def _read(path: Path) -> Any:
@@ -211,7 +211,7 @@ def _building(name: str, library: Any) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(text_of(error).split()) if isinstance(error, ImportError) else _said(error, name, library)
-        raise UsageError(f"cannot build 'transformers:{shown(name)}': {said}") from error
+        raise UsageError(f"cannot build 'transformers:{shown(name, _MAX_SAID)}': {said}") from error
 
 
 def _settings(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
