@@ -93,15 +93,45 @@ def what(row: Row) -> str:
     if row.scope is not None and row.kind in ("block", "removed"):
         return module(row)
     if row.kind in ("layers", "blocks"):
-        return f"{row.count} {row.kind.removesuffix('s') if row.count == 1 else row.kind}"
+        return several(row)
     if row.kind == "code":
         return operations(row.heads)
     if row.kind == "chain":
         return chain(row.heads)
     if row.kind == "token":
         return token(row.heads[0], row.after[0] if row.after else None)
+    if row.alike:
+        return f"{row.alike:,} × {ranged(list(map(layer, row.heads)))}"
     name = {"join": join}.get(row.kind, layer)(row.heads[0])
     return f"{_MARKS[row.kind]} {name}" if row.kind in _MARKS else name
+
+
+def several(row: Row) -> str:
+    """Name several layers or blocks: layers of one class by it and their sizes, others by their number.
+
+    >>> heads = [Node(str(width), "module", "Linear", "", settings={"in_features": width, "out_features": width},
+    ...               macs=width) for width in (8, 16)]
+    >>> several(Row(0, "layers", tuple(heads), "", None, count=2)), several(Row(0, "blocks", (), "", None, count=3))
+    ('2 × Linear 8…16→8…16', '3 blocks')
+    """
+    heads = [head for head in row.heads if head.uses or head.macs]
+    if row.kind == "layers" and len({head.op for head in heads}) == 1 and row.count > 1:
+        return f"{row.count:,} × {ranged(list(map(layer, heads)))}"
+    return f"{row.count:,} {row.kind.removesuffix('s') if row.count == 1 else row.kind}"
+
+
+def ranged(names: Sequence[str]) -> str:
+    """Write names that differ in their numbers as one, with the least and the greatest of each; others by a class.
+
+    >>> ranged(["Linear 8→15", "Linear 15→9"]), ranged(["Conv 3×3", "Conv 1×1 /2"])
+    ('Linear 8…15→9…15', 'Conv')
+    """
+    texts = {re.sub(r"\d+", "#", name) for name in names}
+    if len(texts) > 1:
+        return _some(" ".join(word for word in name.split() if word[:1].isalpha()) for name in names)
+    numbers = zip(*(map(int, re.findall(r"\d+", name)) for name in names), strict=True)
+    found = iter([(min(each), max(each)) for each in map(list, numbers)])
+    return re.sub("#", lambda _: "…".join(map(str, dict.fromkeys(next(found)))), texts.pop())
 
 
 def module(row: Row) -> str:

@@ -22,6 +22,8 @@ class Detail:
         compact: a stage that fits in one card has its name in the card, not in a frame around it.
         merge_code: consecutive functions in a module's own code (the post-processing of a detector) are one row.
         merge_alike: consecutive blocks of one class and structure are one row, whatever their sizes.
+        merge_small: consecutive steps without parameters and MACs are one row, and so are chains of layers that differ
+            in size alone.
         most_rows: consecutive rows in a frame are merged, so that no more than this number are left.
         depth: modules nested this many levels deep are one row each, and those above are opened; replaces ``blocks``.
         opened: module calls that are no row at any level; one that would be a row gets a frame.
@@ -38,6 +40,7 @@ class Detail:
     compact: bool = False
     merge_code: bool = False
     merge_alike: bool = False
+    merge_small: bool = False
     most_rows: int | None = None
     depth: int | None = None
     opened: frozenset[int] = frozenset()
@@ -85,8 +88,10 @@ LEVELS = (
 )
 """From the closest to the widest; the first that fits the height is taken."""
 
-MERGED = tuple(replace(LEVELS[-1], most_rows=most) for most in (72, 64, 56, 48, 40, 32, 24, 16, 8, 4, 2, 1))
-"""The levels where no other fits: neighbouring rows are merged that have nothing else in common."""
+MERGED = tuple(
+    replace(LEVELS[-1], merge_small=True, most_rows=most) for most in (None, 72, 64, 56, 48, 40, 32, 24, 16, 8, 4, 2, 1)
+)
+"""The levels where no other fits: small steps and chains of layers are merged, then any neighbouring rows."""
 
 GRAPH_LEVELS = tuple(dict.fromkeys(replace(level, compact=False, style="graph") for level in LEVELS))
 """The levels of the graph style, where every row is a card of its own."""

@@ -9,7 +9,15 @@ from fxviz._graph.options import Direction, Style
 from fxviz._view.assemble import assemble
 from fxviz._view.branches import Region, find_regions, lay_rails, merge_branches
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
-from fxviz._view.merge import merge_alike, merge_code, merge_layers, merge_lists, merge_nested
+from fxviz._view.merge import (
+    merge_alike,
+    merge_chains,
+    merge_code,
+    merge_layers,
+    merge_lists,
+    merge_nested,
+    merge_small,
+)
 from fxviz._view.outline import Outline
 from fxviz._view.plan import plan
 from fxviz._view.rows import Draft, Drafts, draft_rows
@@ -75,6 +83,9 @@ def rows_of(outline: Outline, detail: Detail) -> Drafts:
         merge_nested(drafts, detail.depth, {outline.scopes[call].path for call in detail.opened})
     if detail.closed_lists:
         merge_lists(drafts, detail.closed_lists)
+    if detail.merge_small:
+        merge_small(outline, drafts)
+        merge_chains(outline, drafts)
     if detail.most_rows is not None:
         merge_layers(drafts, detail.most_rows)
     return drafts

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -15,6 +16,9 @@ from fxviz._view.view import Row, RowKind
 
 FEW_ALIKE = 3
 """Fewer blocks than this that differ only in size are a row each."""
+
+PIECES = 12
+"""The most rows for a chain of layers that differ in size alone. Neighbours of the same range are one."""
 
 _COUNTED: tuple[RowKind, ...] = ("layer", "projection", "chain", "block", "layers", "blocks")
 
@@ -89,6 +93,58 @@ def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool
     return any(drafts.row(source) is above for name in row.nodes for source in outline.sources[name])
 
 
+def merge_small(outline: Outline, drafts: Drafts) -> None:
+    """Merge consecutive steps without parameters and MACs, so that they take no room from those that have some."""
+
+    def is_small(row: Draft) -> bool:
+        nodes = map(outline.node, row.nodes)
+        return row.kind in ("plain", "code", "layer") and not any(node.uses or node.macs != 0 for node in nodes)
+
+    _merge(drafts, lambda row: row.frames if is_small(row) else row.id, _as_code)
+
+
+def merge_chains(outline: Outline, drafts: Drafts) -> None:
+    """Merge a chain of layers of one class, whatever their sizes, to ``PIECES`` rows or fewer that differ in range."""
+    groups: list[list[Draft]] = []
+    for row in drafts.rows:
+        if groups and _continues(outline, drafts, groups[-1][-1], row):
+            groups[-1].append(row)
+        else:
+            groups.append([row])
+    piece_of = {row.id: piece[0].id for group in groups for piece in _pieces(outline, group) for row in piece}
+    _merge(drafts, lambda row: piece_of[row.id], _as_alike)
+
+
+def _pieces(outline: Outline, chain: list[Draft]) -> Iterator[list[Draft]]:
+    """Yield the parts of a chain of layers, each as long as the others, or longer if neighbours have the same range."""
+    length = -(-len(chain) // PIECES)
+    parts = [chain[start : start + length] for start in range(0, len(chain), length)]
+    for _, alike in groupby(parts, key=lambda part: _ranges(outline, part)):
+        yield [row for part in alike for row in part]
+
+
+def _continues(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool:
+    """Return whether a layer is of the class of the one above and reads nothing else."""
+    if row.kind != "layer" or above.kind != "layer" or above.frames != row.frames or outline.difference is not None:
+        return False
+    one, other = ([node.op for node in (*part.shown.before, *part.shown.heads, *part.shown.after)]
+                  for part in (above, row))  # fmt: skip
+    read = {source for name in row.nodes for source in outline.sources[name] if not drafts.is_lent(source)}
+    return one == other and {id(drafts.row(source)) for source in read} <= {id(above), id(row)}
+
+
+def _ranges(outline: Outline, rows: Sequence[Draft]) -> dict[str, tuple[object, object]]:
+    """Return the least and greatest of each setting of these layers, and of the sizes of their results."""
+    values: dict[str, list[tuple[int, ...]]] = defaultdict(list)
+    for head in (outline.graph.index.described(head) for row in rows for head in row.shown.heads):
+        found = {**head.settings, **{f"output {place}": tensor.shape for place, tensor in enumerate(head.outputs)}}
+        for name, value in found.items():
+            sizes = value if isinstance(value, tuple) else (value,)
+            if all(isinstance(size, int) for size in sizes):
+                values[name].append(sizes)
+    return {name: (min(sizes), max(sizes)) for name, sizes in values.items()}
+
+
 def merge_layers(drafts: Drafts, most: int) -> None:
     """Merge consecutive rows in a frame, so that no more than ``most`` of them are left."""
     group: dict[int, tuple[int, int]] = {}
@@ -129,15 +185,16 @@ def _unfold(drafts: Drafts, rows: Sequence[Draft]) -> None:
 
 
 def _as_code(rows: Sequence[Draft]) -> Row:
-    heads = tuple(head for row in rows for head in (*row.shown.heads, *row.shown.after))
+    heads = tuple(node for row in rows for node in (*row.shown.before, *row.shown.heads, *row.shown.after))
     shown, output = rows[0].shown, rows[-1].shown.output
-    return replace(shown, kind="code", heads=heads, after=(), output=output, times=1, span=None)
+    return replace(shown, kind="code", heads=heads, before=(), after=(), output=output, times=1, span=None)
 
 
 def _as_alike(rows: Sequence[Draft]) -> Row:
     first, last = rows[0], rows[-1]
     return replace(
         first.shown,
+        heads=tuple(head for row in rows for head in row.shown.heads),
         span=(first.first_path, last.last_path),
         alike=sum(row.shown.times for row in rows),
         times=1,
