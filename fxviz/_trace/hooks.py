@@ -120,6 +120,8 @@ class StandIns:
         ``y.to(x)`` would take over its device.
         """
         name = getattr(func, "__name__", None)
+        if in_function_transform():  # what it wraps is replaced where torch unwraps it
+            return func(*args, **kwargs)
         if name in ("__get__", "__set__"):
             if func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
                 args = tree_map_only(Tensor, self.of, args)
