@@ -76,4 +76,7 @@ class SymbolicTracer(fx.Tracer):
     """torch's own tracer, told the same leaves."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return ModelTracer.is_leaf_module(self, m, module_qualified_name)  # type: ignore[arg-type]
+        is_childless = not isinstance(m, (nn.Sequential, nn.ModuleList, nn.ModuleDict)) and not any(
+            True for _ in m.children()
+        )
+        return is_childless or ModelTracer.is_leaf_module(self, m, module_qualified_name)  # type: ignore[arg-type]
