@@ -116,6 +116,8 @@ def _path_past(flow: Activations, side: str, others: Collection[str], gates: Map
 
 
 def _is_past(flow: Activations, join: str, path: Path, side: str, body: str) -> bool:
+    if any(plain_name(flow.node[name].op) == "cat" and len(flow.sources[name]) > 1 for name in path.through):
+        return False  # its own concatenation is a join itself
     on_path = layers_in_a_row(flow, path.start, side) if path.start != side else 0
     in_body = layers_in_a_row(flow, path.start, body)
     if in_body >= max(1, on_path) and _comes_back(flow, join, path, body):

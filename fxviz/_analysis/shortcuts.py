@@ -74,7 +74,8 @@ def path_from_fork(flow: Activations, side: str, others: Sequence[str]) -> Path 
 
 def _is_another_part(flow: Activations, path: Path, body_end: str) -> bool:
     """Return whether the body starts at other parts of the fork than the path, as steps of a sequence do."""
-    if not any(cuts(flow.node[name]) for name in path.through):
+    parts = [name for name in path.through if cuts(flow.node[name])]
+    if not parts or any(flow.is_ancestor(part, body_end) for part in parts):
         return False
     ways = [user for user in flow.users[path.start] if user == body_end or flow.is_ancestor(user, body_end)]
     return len(flow.node[path.start].outputs) > 1 or all(cuts(flow.node[way]) for way in ways)
