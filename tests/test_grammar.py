@@ -207,7 +207,7 @@ literals = st.recursive(
     ),
     max_leaves=8,
 )
-identifiers = st.from_regex(r"[A-Za-z_][A-Za-z_0-9]{0,8}", fullmatch=True).filter(
+identifiers = st.from_regex(r"(?!__)[A-Za-z_][A-Za-z_0-9]{0,8}", fullmatch=True).filter(
     lambda name: not iskeyword(name) and name.lower() != "py"  # "a.py" is a file, never a module or a class called "py"
 )
 dotted = st.lists(identifiers, min_size=1, max_size=3).map(".".join)

@@ -18,7 +18,7 @@ from fxviz._sources.inputs import DTYPES, Arguments, Dummy, InputSpec, batched, 
 SIZES = st.lists(st.integers(1, 999), min_size=1, max_size=6).map(tuple)
 NAMES = st.one_of(
     st.just(""),
-    st.from_regex(r"[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: not iskeyword(name)),
+    st.from_regex(r"(?!__)[a-z_][a-z0-9_]{0,8}", fullmatch=True).filter(lambda name: not iskeyword(name)),
     st.sampled_from(["größe", "画像", "x.mask", "x[0]", "[1].ids", "data['a b'][2].c"]),
 )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fxviz._graph import Failure, units
 from fxviz._graph.metrics import METRICS
-from fxviz._render import differences, palette, wording
+from fxviz._render import differences, palette, ranges, wording
 from fxviz._render.bars import ROW, SHEET
 from fxviz._render.drawing import Box, Cell, Color, Shape, Table, Text
 from fxviz._render.text_width import fit, wrap
@@ -55,7 +55,7 @@ class Captions:
     def _own_repetitions(self, row: Row) -> str:
         """Return how a row is repeated, unless its amount says it all."""
         is_said = row.own_times == 1 or (row.repeats == "chain" and row.total)
-        return "" if is_said else wording.times(row.own_times, row.repeats)
+        return "" if is_said else ranges.times(row.own_times, row.repeats)
 
     def _failed_inputs(self) -> str:
         """Return the input tensors of the operation that raised."""
@@ -65,10 +65,10 @@ class Captions:
     def path(self, row: Row, base: str) -> str:
         """Return the path of the row's module, relative to ``base``; "" for functions."""
         if row.span:
-            return wording.span(*row.span, base)
+            return ranges.span(*row.span, base)
         if row.kind in ("join", "plain") and row.heads[0].kind != "module":
             return ""
-        return wording.relative(row.path, base)
+        return ranges.relative(row.path, base)
 
     def amount(self, row: Row) -> str:
         """Return the metric of one repetition, and the number of repetitions."""

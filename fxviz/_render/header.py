@@ -10,7 +10,7 @@ from fxviz._analysis.difference import Difference
 from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, TraceInfo, units
 from fxviz._graph.metrics import METRICS
 from fxviz._graph.options import RenderOptions
-from fxviz._render import differences, palette, wording
+from fxviz._render import differences, palette, ranges, wording
 from fxviz._render.bars import SHEET
 from fxviz._render.drawing import Box, Cell, Table, Text
 from fxviz._render.legend import legend
@@ -182,7 +182,7 @@ def _part_name(part: Part) -> str:
     if part.last is None:
         return part.path
     return (
-        wording.repeated(part.path, part.last, part.times) if part.times > 1 else wording.span(part.path, part.last, "")
+        ranges.repeated(part.path, part.last, part.times) if part.times > 1 else ranges.span(part.path, part.last, "")
     )
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 from fxviz._graph import SkipKind, units
 from fxviz._graph.options import RenderOptions
-from fxviz._render import differences, palette, wording
+from fxviz._render import differences, palette, ranges, wording
 from fxviz._render.captions import Captions
 from fxviz._render.header import title as heading
 from fxviz._view.view import INPUT, OUTPUT, Card, Heading, Item, Repeat, Row, Stage, View
@@ -91,7 +91,7 @@ class _Nodes:
         for item in items:
             if isinstance(item, Repeat):
                 yield from self.subgraph(
-                    " · ".join(filter(None, (wording.times(item.times, item.kind), wording.span(*item.span, "")))),
+                    " · ".join(filter(None, (ranges.times(item.times, item.kind), ranges.span(*item.span, "")))),
                     self.items(item.items),
                     self.repeats,
                 )

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from fxviz._graph import SkipKind, units
 from fxviz._graph.operations import plain_name
 from fxviz._graph.options import RenderOptions
-from fxviz._render import palette, wording
+from fxviz._render import palette, ranges, wording
 from fxviz._render.captions import Captions
 from fxviz._render.drawing import Align, Box, Cell, Color, Drawing, Frame, Item, Line, Shape, Table, Text
 from fxviz._render.header import describe, footer, header
@@ -85,7 +85,7 @@ class _Graph:
 
     def framed(self, heading: Heading, items: tuple[Item, ...], base: str) -> Frame:
         share = heading.total / self.captions.whole
-        name = fit_path(wording.relative(heading.path, base).lstrip("."), 150, 10, bold=True)
+        name = fit_path(ranges.relative(heading.path, base).lstrip("."), 150, 10, bold=True)
         texts = [Text(name, palette.INK, 10, bold=True)]
         if heading.class_name:
             texts.append(Text(f"  {fit(heading.class_name.lstrip('_'), 110, 9)} ", palette.on_tint(share), 9))
@@ -96,9 +96,9 @@ class _Graph:
         return Frame(self.name(), _label(texts, fill), self.captions.heading(heading), items, palette.BORDER, fill)
 
     def repeated(self, repeat: Repeat, base: str) -> Frame:
-        span = wording.span(*repeat.span, base)
+        span = ranges.span(*repeat.span, base)
         texts = [
-            Text(wording.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
+            Text(ranges.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
             Text(f"  {fit(span, 200, 9)}", palette.INK, 9),
         ]
         items = self.items(repeat.items, repeat.span[0] if self.captions.one_block(repeat) else base)

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from fxviz._graph import units
 from fxviz._graph.options import RenderOptions
-from fxviz._render import differences, palette, wording
+from fxviz._render import differences, palette, ranges, wording
 from fxviz._render.bars import AMOUNT_FROM, COLUMNS, GUTTER, ROW, SHEET, Bars
 from fxviz._render.captions import Captions
 from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Item, Table, Text
@@ -97,13 +97,13 @@ class _Ledger:
     def repeat(self, repeat: Repeat, base: str) -> Frame:
         self.frames += 1
         name = f"frame{self.frames}"
-        span = wording.span(*repeat.span, base)
+        span = ranges.span(*repeat.span, base)
         label = Table(
             (
                 (
                     Cell(
                         (
-                            Text(wording.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
+                            Text(ranges.times(repeat.times, repeat.kind), palette.INK, 11, bold=True),
                             Text(f"   {fit(span, 400, 9)}", palette.INK, 9),
                         ),
                         height=ROW,
@@ -145,7 +145,7 @@ class _Ledger:
         """Return name and class in ``room`` points, then the totals, aligned with those of the rows."""
         ink, bold = (palette.MUTED, False) if pale else (palette.INK, True)
         share = heading.total / self.whole
-        name = fit_path(wording.relative(heading.path, base), room, 11, bold=True)
+        name = fit_path(ranges.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
         class_name = fit(heading.class_name.lstrip("_"), left, 9) if left > 30 else ""
         beside = palette.on_tint(share) if self.view.difference is None else palette.MUTED
@@ -183,7 +183,7 @@ class _Ledger:
         """Return the path of the row's module; a range is shortened to the number of its last module if necessary."""
         path = self.captions.path(row, base)
         if row.span and width(path, 8) > COLUMNS["path"] - 2:
-            path = wording.short_span(*row.span, base)
+            path = ranges.short_span(*row.span, base)
         return self.text(path, COLUMNS["path"], palette.MUTED)
 
     def gutter(self, row: Row) -> Cell:
