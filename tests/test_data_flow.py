@@ -1,0 +1,158 @@
+"""Edges, parameters and skips of models in which constants, loose parameters and modules of one's own matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from importlib.util import module_from_spec, spec_from_file_location
+from types import ModuleType
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import fxviz
+from conftest import CASES
+from fxviz._graph import ArchGraph
+
+
+def case(name: str) -> ModuleType:
+    spec = spec_from_file_location(name, CASES / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def skips(graph: ArchGraph) -> dict[str, int]:
+    return dict(Counter(skip.kind for skip in graph.skips))
+
+
+def rows(graph: ArchGraph) -> dict[str, float]:
+    """Return the parameters of each row by its path."""
+    return {row.path: row.total for row in fxviz.render(graph).view.rows}
+
+
+# Constants
+
+
+@pytest.mark.parametrize("make", ["make", "make_param", "make_fusion"])
+def test_weights_cut_from_one_tensor_join_no_branches(make: str) -> None:
+    model, inputs = getattr(case("64_const_edges"), make)()
+    view = fxviz.render(fxviz.trace(model, *inputs)).view
+    place = {row.path: row.id for row in view.rows}
+    assert (place["c"], place["d"]) not in view.edges and (place["d"], place["c"]) not in view.edges
+
+
+def test_blocks_that_read_one_table_fold() -> None:
+    graph = fxviz.trace(case("figure_shared_constant").Net(), torch.zeros(1, 16, dtype=torch.int64))
+    assert skips(graph) == {"identity": 12}
+    assert [row.times for row in fxviz.render(graph).view.rows if row.path.startswith("blocks")][:1] == [6]
+
+
+def test_a_module_that_reads_only_a_length_makes_a_constant() -> None:
+    graph = fxviz.trace(case("figure_false_projection").Net(), torch.zeros(1, 5, 7))
+    assert skips(graph) == {} and ("x", "position") not in {(edge.source, edge.target) for edge in graph.edges}
+
+
+def test_what_takes_only_a_shape_is_not_read() -> None:
+    class Shaped(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            noise = torch.zeros_like(x) + torch.ones(1).expand_as(x)
+            return torch.relu(x) + noise
+
+    graph = fxviz.trace(Shaped(), torch.zeros(2, 3))
+    assert {edge.target for edge in graph.edges if edge.source == "x"} == {"relu"}
+
+
+# Parameters
+
+
+def test_complex_weights_stand_on_their_own_row() -> None:
+    found = rows(fxviz.trace(case("figure_weight_of_another_row").Net(), torch.zeros(1, 1, 64)))
+    assert found["lift"] == 64 and found["spectral.0.weight"] == 32 * 32 * 32
+
+
+def test_a_scale_keeps_its_name_and_share() -> None:
+    model, inputs = case("01_bare_params").make()
+    assert {path: count for path, count in rows(fxviz.trace(model, *inputs)).items() if count} == {
+        "blocks.0": 6,
+        "gains": 2,
+        "blocks.1": 6,
+    }
+
+
+class Queries(nn.Module):
+    """A loose parameter and an embedding that one module reads, and a parameter that only leaves the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.scale = nn.Parameter(torch.zeros(1, 4, 16)), nn.Parameter(torch.ones([]))
+        self.attend = nn.MultiheadAttention(16, 2, batch_first=True)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.attend(self.query.expand(len(x), -1, -1), x, x)[0], self.scale.exp()
+
+
+def test_parameters_of_others_are_no_part_of_a_modules_row() -> None:
+    graph = fxviz.trace(Queries(), torch.zeros(1, 9, 16))
+    assert rows(graph) == {"query": 64, "attend": 4 * (16 * 16 + 16), "scale": 1}
+
+
+# Skip connections
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [("Plus", {"identity": 2}), ("Gated", {"gate": 1}), ("ResidualMLP", {"identity": 2}), ("Misnamed", {})],
+)
+def test_what_a_childless_module_does_counts(name: str, right: dict[str, int]) -> None:
+    assert skips(fxviz.trace(getattr(case("own_childless"), name)(), torch.zeros(1, 8))) == right
+
+
+def test_an_addition_in_a_module_of_its_own_joins() -> None:
+    assert skips(fxviz.trace(case("figure_residual_module").Net(), torch.zeros(1, 8, 64))) == {"identity": 6}
+
+
+@pytest.mark.parametrize("side", [True, False])
+def test_long_skips_may_pass_layers(side: bool) -> None:
+    model = case("figure_long_skip_with_layers").Net(side)
+    assert skips(fxviz.trace(model, torch.zeros(1, 3, 32, 32))) == {"concat": 2}
+
+
+class Empty(nn.Module):
+    """A module of one's own that returns its input, as drop path does at inference."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x
+
+
+def test_a_module_that_returns_its_input_is_nothing_on_the_way() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.pad = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)), Empty()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.pad(x) + self.body(x)
+
+    assert skips(fxviz.trace(Block(), torch.zeros(1, 8))) == {"identity": 1}
+
+
+class Cell(nn.Module):
+    """A gated recurrent cell by hand, unrolled over a sequence."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w, self.u = nn.Linear(8, 16), nn.Linear(8, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        w, h = self.w(x), torch.zeros(len(x), 8)
+        for step in range(x.shape[1]):
+            update, new = (w[:, step] + self.u(h)).chunk(2, -1)
+            h = torch.sigmoid(update) * h + (1 - torch.sigmoid(update)) * torch.tanh(new)
+        return h
+
+
+def test_the_steps_of_a_sequence_are_no_residuals() -> None:
+    found = skips(fxviz.trace(Cell(), torch.zeros(2, 5, 8)))
+    assert not found.keys() & {"identity", "projection", "resample"}
