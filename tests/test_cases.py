@@ -58,9 +58,6 @@ SKIPS = {f"61 make_{form}": 1 for form in ("sub", "lerp", "addcmul", "stack", "p
 }  # fmt: skip
 """Residual skips, where the file states them."""
 
-UNFINISHED: dict[str, str] = {}
-"""Cases that do not hold yet, with what is wrong."""
-
 REFUSED = {"27 make_half_noinput": "no inputs were given", "26 make_jagged": "has no one shape: pass it padded"}
 """Models that cannot run on their inputs, and a part of the error, which says so."""
 
@@ -119,10 +116,7 @@ def traced(path: Path, name: str) -> ArchGraph:
 def models() -> Iterator[Any]:
     for path in FILES:
         for name in written(path):
-            case = f"{path.name[:2]} {name}"
-            reason = UNFINISHED.get(case)
-            marks = [pytest.mark.xfail(strict=True, reason=reason)] if reason else []
-            yield pytest.param(path, name, id=case, marks=marks)
+            yield pytest.param(path, name, id=f"{path.name[:2]} {name}")
 
 
 @pytest.mark.parametrize(("path", "name"), list(models()))

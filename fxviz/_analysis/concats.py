@@ -1,5 +1,7 @@
-"""Find concat skips: earlier features that reach a concatenation past a body (DenseNet, arXiv:1608.06993; U-Net,
-arXiv:1505.04597)."""
+"""Find concat skips: earlier features that reach a concatenation past a body.
+
+They are those of DenseNet (arXiv:1608.06993) and U-Net (arXiv:1505.04597).
+"""
 
 from __future__ import annotations
 

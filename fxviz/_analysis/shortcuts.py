@@ -55,8 +55,10 @@ def _past(flow: Activations, join: str, side: Term, others: Sequence[Term]) -> I
     if flow.shape(side.name) != flow.shape(join):
         return
     path = path_from_fork(flow, side.name, [other.name for other in others])
-    for body in others if path is not None else ():
-        if path is not None and flow.is_ancestor(path.start, body.name) and not _is_another_part(flow, path, body.name):
+    if path is None:
+        return
+    for body in others:
+        if flow.is_ancestor(path.start, body.name) and not _is_another_part(flow, path, body.name):
             kind = _kind(flow, path, join, body)
             if kind is not None:
                 yield Skip(kind, path.start, join, path.through), body

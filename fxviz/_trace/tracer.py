@@ -226,7 +226,7 @@ class ModelTracer(fx.Tracer):
                 kind, target, op, args = written(func, name, args)
                 self.blame(error, step=Step(kind, target, args, kwargs, {"op": op}))
                 raise
-        changed = [tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version]
+        changed = _changed(inputs, versions)
         if writes_by_name(func, name, args) and not any(args[0] is tensor for tensor in changed):
             changed.append(args[0])
         if not changed and (returns_nothing_new(result, inputs) or not any(True for _ in tensors_in(result))):
@@ -369,10 +369,7 @@ class ModelTracer(fx.Tracer):
             erase(self.graph, inside)
             node = self._record("call_module", path, graph_args, graph_kwargs, result, **facts)
             self._bindings.replace(set(inside), node, bound)
-            changed = [
-                tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version
-            ]
-            return self._bind_result(node, result, inputs, changed)
+            return self._bind_result(node, result, inputs, _changed(inputs, versions))
 
     def _call_leaf(self, step: Step, forward: Callable[..., Any]) -> Any:
         with self.quiet():
@@ -387,10 +384,7 @@ class ModelTracer(fx.Tracer):
                 raise
             node = self._record(step.kind, step.target, graph_args, graph_kwargs, result, **step.facts)
             self._note(node, measured)
-            changed = [
-                tensor for tensor, version in zip(inputs, versions, strict=True) if version_of(tensor) != version
-            ]
-            return self._bind_result(node, result, inputs, changed)
+            return self._bind_result(node, result, inputs, _changed(inputs, versions))
 
 
 def _is_childless(module: nn.Module) -> bool:
@@ -407,6 +401,11 @@ def _has_forward_of_torch(module: nn.Module) -> bool:
 
 def _is_sequence(module: nn.Module) -> bool:
     return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+
+
+def _changed(tensors: list[Tensor], versions: list[int]) -> list[Tensor]:
+    """Return the tensors that were written to since they had these versions."""
+    return [tensor for tensor, version in zip(tensors, versions, strict=True) if version_of(tensor) != version]
 
 
 def _alias(tensor: Tensor) -> Tensor:
