@@ -98,6 +98,31 @@ def test_parameters_of_others_are_no_part_of_a_modules_row() -> None:
     assert rows(graph) == {"query": 64, "attend": 4 * (16 * 16 + 16), "scale": 1}
 
 
+class Masked(nn.Module):
+    """A mask that depends on an early and a late row, with a loose parameter between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early = nn.ModuleList(nn.Linear(16, 16) for _ in range(4))
+        self.query = nn.Parameter(torch.zeros(1, 9, 16))
+        self.attend = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.late, self.head = nn.Linear(16, 16), nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for layer in self.early:
+            x = layer(x)
+        late = self.late(self.attend(self.query, x, x)[0])
+        return self.head(late.masked_fill(x > late, 0.0))
+
+
+def test_what_is_not_drawn_belongs_to_the_latest_row_that_it_reads() -> None:
+    view = fxviz.render(fxviz.trace(Masked(), torch.zeros(1, 9, 16))).view
+    place = {row.path: row.id for row in view.rows}
+    assert place["early.3"] < place["query"] < place["attend"] < place["late"]
+    assert (place["early.3"], place["late"]) in view.edges
+    assert not any(tail == place["early.3"] and head > place["late"] for tail, head in view.edges)
+
+
 # Skip connections
 
 

@@ -227,7 +227,8 @@ class _Fuser:
         if heads:
             kind: RowKind = "token" if heads[0].kind == "parameter" else "layer"
             shown = Row(0, kind, heads, heads[0].path, nodes[-1].outputs[0] if nodes[-1].outputs else None)
-            row = Draft(shown, [node.id for node in nodes], frames, nodes[-1].id)
+            place = self.rows[-1].id + 1 if self.rows else 0
+            row = Draft(shown, [node.id for node in nodes], frames, nodes[-1].id, id=place)
             self.rows.insert(len(self.rows) - (self.rows[-1:] != [] and self.rows[-1].kind == "failed"), row)
             for node in nodes:
                 self.row_of[node.id] = row
