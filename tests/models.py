@@ -9,15 +9,17 @@ from pathlib import Path
 from filelock import FileLock  # a dependency of torch
 
 import fxviz
+from conftest import slow
 from fxviz._graph import ArchGraph
 from fxviz._render.figure import Figure, RenderOptions
 from fxviz._view import fold
 from fxviz._view.view import View
 
-MODELS = (
-    "resnet18 resnet152 vgg16 vit_b_16 efficientnet_b7 densenet121 googlenet swin_t convnext_tiny mobilenet_v3_large "
-    "regnet_y_400mf"
-).split()
+QUICK = ("resnet18", "vgg16", "vit_b_16", "densenet121", "googlenet", "mobilenet_v3_large")
+SLOW = ("resnet152", "efficientnet_b7", "swin_t", "convnext_tiny", "regnet_y_400mf")
+MODELS = (*QUICK, *SLOW)
+EACH_MODEL = (*QUICK, *slow(*SLOW))
+"""For ``parametrize``: the quick suite takes those of one structure each that are traced at once."""
 
 
 @cache

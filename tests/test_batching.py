@@ -90,7 +90,7 @@ def lines(text: str, start: str) -> list[str]:
 # -------------------- What is drawn, and where
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+@pytest.mark.parametrize("jobs", ["1", *slow("2")])
 def test_each_figure_has_the_bytes_that_it_has_alone(fxviz: Call, save: Callable[..., list[str]], jobs: str) -> None:
     graphs = save("a", "b", "c")
     result = fxviz("render", *graphs, "-o", "new/figures/", "--jobs", jobs)
@@ -126,6 +126,7 @@ def test_models_of_one_name_get_files_of_their_own(fxviz: Call, save: Callable[.
     assert files("figures") == ["a-2.svg", "a.svg"]
 
 
+@pytest.mark.slow
 def test_pairs_are_two_files_each_and_their_snippets_come_in_order(fxviz: Call, save: Callable[..., list[str]]) -> None:
     result = fxviz("render", *save("a", "b"), "-o", "out", "--theme", "pair")
     assert files("out") == ["a-dark.svg", "a-light.svg", "b-dark.svg", "b-light.svg"]
@@ -320,6 +321,7 @@ def _press_ctrl_c(process: subprocess.Popen[str]) -> None:
     os.killpg(process.pid, signal.SIGINT)
 
 
+@pytest.mark.slow
 @posix_only
 @pytest.mark.parametrize(
     ("jobs", "interrupt"),
@@ -371,6 +373,7 @@ def test_ctrl_c_in_a_models_own_code(save: Callable[..., list[str]]) -> None:
     assert said[1:] == ["interrupted: 1 of 2 figures written to out/; 1 not drawn: slow.py:Slow"]
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_terminal_shows_a_bar(save: Callable[..., list[str]]) -> None:
     import fcntl
@@ -432,6 +435,7 @@ def test_a_models_own_code_fails_on_a_cluster(fxviz: Call, in_tmp: Path, schedul
     assert "fxviz: nets.py:Bad: cannot trace Bad: " in result.err
 
 
+@pytest.mark.slow
 def test_no_scheduler_at_the_address(
     fxviz: Call, save: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,7 @@ from torchvision import models
 import fxviz
 from fxviz._graph import ArchGraph
 from fxviz._view import BUDGET, MOST_FLOWS, deepest_fitting, fitting, fold
-from models import MODELS, traced
+from models import EACH_MODEL, traced
 from test_scale import blocks
 
 MOST_ROWS = 80
@@ -25,7 +25,7 @@ def check(graph: ArchGraph) -> None:
     assert view.total == chosen.total == graph.traced_params
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_a_known_model_fits(name: str) -> None:
     check(traced(name))
 

@@ -90,6 +90,7 @@ def test_every_command_finds_it(fxviz: Call, cached: Cached) -> None:
 OTHERS = ["--input=3x64x64", "--input=x=1x4", "--batch=2", "--train", "--leaf=Linear", "--root=fc"]
 
 
+@pytest.mark.slow
 def test_another_option_is_another_entry(fxviz: Call, cached: Cached) -> None:
     for count, option in enumerate(OTHERS, 1):
         for _ in range(2):
@@ -279,6 +280,7 @@ def part(cached: Cached, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_changed_source_is_a_miss(fxviz: Call, cached: Cached, part: Path) -> None:
     def traced() -> int:
         fxviz("trace", "resnet18", "-o", "-")
@@ -617,6 +619,7 @@ def installed(tmp_path: Path) -> Installed:
     return Installed(site, home)
 
 
+@pytest.mark.slow
 def test_the_second_process_imports_nothing(installed: Installed) -> None:
     first, second = installed.run("list"), installed.run("list", "one")
     assert first == ("netone\nnettwo\n", "") and second == ("netone\n", "")
@@ -627,6 +630,7 @@ def test_the_second_process_imports_nothing(installed: Installed) -> None:
     assert installed.imports == 2
 
 
+@pytest.mark.slow
 def test_an_editable_copy_in_a_process(installed: Installed) -> None:
     (installed.site / "fxviz-1.0.dist-info").rename(installed.home / "fxviz-1.0.dist-info")
     for count in (1, 2):
@@ -638,6 +642,7 @@ def test_an_editable_copy_in_a_process(installed: Installed) -> None:
     assert not (installed.home / "cache").exists()
 
 
+@pytest.mark.slow
 def test_a_process_that_had_torch_before(installed: Installed) -> None:
     call = ("-c", "import torch; from fxviz._cli import main; main(['list'])")
     for count in (1, 2):
@@ -645,6 +650,7 @@ def test_a_process_that_had_torch_before(installed: Installed) -> None:
         assert installed.imports == count
 
 
+@pytest.mark.slow
 def test_processes_at_once(installed: Installed) -> None:
     processes = [installed.start("-m", "fxviz", "list") for _ in range(3)]
     assert [process.communicate() for process in processes] == [("netone\nnettwo\n", "")] * 3

@@ -113,10 +113,15 @@ def traced(path: Path, name: str) -> ArchGraph:
         return fxviz.trace(model, inputs, device=getattr(module(path), "DEVICE", "meta"))
 
 
+SLOW = {"09 make", "35 make", "36 make", "46 make", "48 make"}
+"""Cases of thousands of steps, or that first run for long."""
+
+
 def models() -> Iterator[Any]:
     for path in FILES:
         for name in written(path):
-            yield pytest.param(path, name, id=f"{path.name[:2]} {name}")
+            case = f"{path.name[:2]} {name}"
+            yield pytest.param(path, name, id=case, marks=[pytest.mark.slow] if case in SLOW else [])
 
 
 @pytest.mark.parametrize(("path", "name"), list(models()))

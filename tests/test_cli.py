@@ -154,6 +154,7 @@ def shell(command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(["sh", "-c", command], capture_output=True, text=True, env=environment, timeout=120)
 
 
+@pytest.mark.slow
 @full
 @pytest.mark.parametrize("stream", ["/dev/full", *slow("&-")])
 @pytest.mark.parametrize(
@@ -170,6 +171,7 @@ def test_standard_output_that_takes_nothing(saved: Path, arguments: str, stream:
     assert (done.returncode, done.stderr) == (1, f"fxviz: cannot write to standard output: {reason}\n")
 
 
+@pytest.mark.slow
 @full
 @pytest.mark.parametrize("stream", ["&-", *slow("/dev/full")])
 @pytest.mark.parametrize(
@@ -186,6 +188,7 @@ def test_standard_error_that_takes_nothing(saved: Path, arguments: str, status: 
     assert Path("a.svg").exists() == (status == 0)
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_file_is_written_where_both_streams_are_closed(saved: Path) -> None:
     assert shell("$FXVIZ render tiny.json -o a.svg >&- 2>&- <&-").returncode == 0
@@ -263,6 +266,7 @@ def test_a_failure_leaves_the_old_file(fxviz: Call, saved: Path) -> None:
     assert sorted(os.listdir()) == ["engine", "out.svg", "tiny.json"]
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_reader_that_goes_away_is_no_error(saved: Path) -> None:
     code = "import sys; from fxviz._cli import main; sys.exit(main(sys.argv[1:]))"
@@ -288,6 +292,7 @@ def test_rendering_a_model_tells_what_was_written(fxviz: Call, in_tmp: Path) -> 
     assert os.listdir(in_tmp) == ["resnet18.svg"]
 
 
+@pytest.mark.slow
 def test_a_saved_trace_draws_the_same_figure(fxviz: Call, in_tmp: Path) -> None:
     assert fxviz("trace", "resnet18").err.startswith("wrote resnet18.json: 11.69M parameters, 8 skips")
     assert (
@@ -368,6 +373,7 @@ def test_ctrl_c_while_modules_are_imported() -> None:
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_the_clones_door(in_tmp: Path) -> None:
     done = subprocess.run([sys.executable, str(ROOT / "cli.py"), "--help"], capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -21,7 +21,7 @@ from fxviz._render.wording import what
 from fxviz._view import fold
 from fxviz._view.collapse import level
 from fxviz._view.view import Row
-from models import MODELS, traced
+from models import EACH_MODEL, traced
 from random_graphs import Net, graphs, staged_nets, stopped
 
 whole = st.one_of(graphs(24), staged_nets())
@@ -68,6 +68,7 @@ def test_percentages_add_up(graph: ArchGraph, depth: int) -> None:
     assert sum(part.total for part in view.parts) == graph.traced_params
 
 
+@pytest.mark.slow
 @given(whole.map(annotate))
 @settings(max_examples=examples(50))
 def test_deeper_never_shows_less(graph: ArchGraph) -> None:
@@ -86,7 +87,7 @@ def test_a_depth_beyond_the_model_opens_all(graph: ArchGraph, depth: int) -> Non
 # -------------------------------------------------------------------- known models
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 @pytest.mark.parametrize("depth", [1, 2, 3, 20])
 def test_known_models_add_up_and_are_drawn_whole(name: str, depth: int) -> None:
     graph = traced(name)

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from browser import GROUND, Browser, check_painted, contrast
+from browser import Browser, check_painted, contrast
+from conftest import slow
 from fxviz._analysis.difference import KINDS
 from fxviz._render import palette
 from test_difference_figures import PAIRS, figure_of
 
 
-@pytest.mark.parametrize("theme", GROUND)
+@pytest.mark.parametrize("theme", ["light", *slow("dark")])
 @pytest.mark.parametrize(("old", "new"), PAIRS)
 def test_a_figure_as_it_is_painted(page: Browser, tmp_path: Path, old: str, new: str, theme: str) -> None:
     check_painted(page, figure_of(old, new, theme).svg, theme, tmp_path)

@@ -81,6 +81,7 @@ _LAYERS = {
 _CHAIN = st.lists(st.sampled_from(sorted(_LAYERS)), min_size=1, max_size=9)
 
 
+@pytest.mark.slow
 @settings(max_examples=examples(40))
 @given(_CHAIN, _CHAIN, st.integers(1, 4))
 def test_any_two_chains_are_counted(old: list[str], new: list[str], repeated: int) -> None:

@@ -13,6 +13,7 @@ import pytest
 from torch import Tensor, nn, sub
 
 import fxviz as package
+from conftest import slow
 from fxviz._analysis import annotate
 from fxviz._analysis.difference import Difference, Tally
 from fxviz._graph import ArchGraph, Node, TensorInfo
@@ -28,13 +29,15 @@ from random_graphs import Net
 from test_ledger import boxes, cells, frames, texts, too_wide
 
 PAIRS = [
-    ("resnet50", "wide_resnet50_2"),
     ("resnet18", "resnet34"),
-    ("resnet34", "resnet18"),
     ("vgg11", "vgg11_bn"),
-    ("vit_b_16", "vit_b_32"),
-    ("fcn_resnet50", "deeplabv3_resnet50"),
-    ("mobilenet_v3_small", "mobilenet_v3_large"),
+    *slow(
+        ("resnet34", "resnet18"),
+        ("resnet50", "wide_resnet50_2"),
+        ("vit_b_16", "vit_b_32"),
+        ("fcn_resnet50", "deeplabv3_resnet50"),
+        ("mobilenet_v3_small", "mobilenet_v3_large"),
+    ),
 ]
 
 
@@ -70,7 +73,9 @@ def marks(figure: Figure) -> list[tuple[str, str, str]]:
 # -------------------------------------------------------------------- the whole text
 
 
-@pytest.mark.parametrize(("old", "new"), PAIRS[:3])
+@pytest.mark.parametrize(
+    ("old", "new"), [("resnet18", "resnet34"), *slow(("resnet34", "resnet18"), ("resnet50", "wide_resnet50_2"))]
+)
 def test_the_whole_figure(old: str, new: str, golden: Callable[[str, str], None]) -> None:
     golden(f"difference/{old}-{new}.dot", figure_of(old, new).dot)
 
@@ -122,6 +127,7 @@ def test_a_norm_that_came_to_a_layer_is_named() -> None:
     assert {(sign, said) for sign, _, said in marks(figure_of("vgg11", "vgg11_bn"))} == {("~", "+ BN")}
 
 
+@pytest.mark.slow
 def test_a_head_of_another_class_is_one_removed_and_one_added() -> None:
     said = marks(figure_of("fcn_resnet50", "deeplabv3_resnet50"))
     assert said[0] == ("−", "classifier", "removed") and {sign for sign, *_ in said[1:]} == {"+"}
@@ -370,6 +376,7 @@ def saved(in_tmp: Path) -> tuple[Path, Path]:
     return tuple(traced(name).save(in_tmp / f"{name}.json") for name in ("resnet18", "resnet34"))  # type: ignore[return-value]
 
 
+@pytest.mark.slow
 def test_the_command_writes_the_figure_in_place_of_the_table(
     fxviz: Callable[..., Any], saved: tuple[Path, Path]
 ) -> None:

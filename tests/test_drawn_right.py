@@ -129,6 +129,7 @@ def test_a_concatenation_of_all_that_blocks_return_is_a_row(style: str, blocks: 
     assert join.output and join.output.shape[1] == 8 * (2 + blocks)
 
 
+@pytest.mark.slow
 def test_a_dense_block_ends_in_its_last_layer() -> None:
     """Each of its layers concatenates what it reads, and so does the end."""
     shown = view(fxviz.trace("densenet121"), style="ledger")

@@ -50,6 +50,7 @@ def test_the_command_in_an_example_draws_the_same(example: str, fxviz: Call, in_
     assert len(list(in_tmp.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["figures.py", str(tmp_path / "out"), "alexnet"])
     runpy.run_path(str(ROOT / "examples/figures.py"), run_name="__main__")
@@ -71,6 +72,7 @@ def test_hub_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtur
     assert lines[-1] == "totals exact for 2"
 
 
+@pytest.mark.slow
 def test_figure_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     monkeypatch.setattr(sys, "argv", ["figure_table.py", "resnet?8", str(tmp_path / "out")])
     runpy.run_path(str(ROOT / "examples/figure_table.py"), run_name="__main__")

@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from torch import Tensor, nn
 
 import fxviz
-from conftest import Result
+from conftest import Result, slow
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, Parameter
 from fxviz._graph.errors import UsageError
@@ -23,7 +23,8 @@ from models import traced
 from random_graphs import Net
 
 Call = Callable[..., Result]
-GOLDEN = ("resnet18", "vgg16", "vit_b_16", "mobilenet_v2", "fasterrcnn_resnet50_fpn")
+QUICK = ("resnet18", "vgg16", "vit_b_16")
+EACH = [*QUICK, *slow("mobilenet_v2", "fasterrcnn_resnet50_fpn")]
 
 
 def text_of(model: nn.Module | ArchGraph, lang: str = "en") -> str:
@@ -31,7 +32,7 @@ def text_of(model: nn.Module | ArchGraph, lang: str = "en") -> str:
 
 
 @pytest.mark.parametrize("lang", LANGUAGES)
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", EACH)
 def test_models_in_sentences(name: str, lang: str, golden: Callable[[str, str], None]) -> None:
     golden(f"explain/{name}.{lang}.txt", text_of(traced(name), lang))
 
@@ -64,7 +65,7 @@ def test_what_the_page_on_vgg16_says_by_hand() -> None:
     assert "其中 3 次通道数翻倍" in said  # the page says that they double every time
 
 
-@pytest.mark.parametrize("name", GOLDEN)
+@pytest.mark.parametrize("name", EACH)
 def test_both_languages_say_the_same_numbers(name: str) -> None:
     """Of two digits or more: small ones are words in one language and digits in the other."""
     english, chinese = (set(re.findall(r"\d[\d.,]*\d", text_of(traced(name), lang))) for lang in LANGUAGES)
@@ -75,13 +76,13 @@ def test_sections_with_nothing_to_say_are_left_out(tiny: ArchGraph) -> None:
     assert "Attention" not in text_of(tiny) and "Convolutions" in text_of(tiny)
     titles = [section.title for section in explained(traced("vit_b_16")).sections]
     assert "Attention" in titles
-    for name in GOLDEN:
+    for name in QUICK:
         for lang in LANGUAGES:
             assert all(section.sentences for section in explained(traced(name), lang).sections)
 
 
 def test_no_sentence_is_half_empty() -> None:
-    for name in GOLDEN:
+    for name in QUICK:
         for lang in LANGUAGES:
             for section in explained(traced(name), lang).sections:
                 for sentence in section.sentences:

@@ -62,6 +62,7 @@ def test_twice_as_large_unless_told_otherwise() -> None:
     assert png(figure("vit_b_16").svg) == png(figure("vit_b_16").svg, scale=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_colours_are_where_the_svg_has_them(name: str, theme: str) -> None:
@@ -145,6 +146,7 @@ def test_text_can_be_selected(name: str, words: list[str]) -> None:
     assert [word for word in words if word not in said] == []
 
 
+@pytest.mark.slow
 def test_a_page_holds_no_picture_and_its_own_fonts() -> None:
     only = page(pdf(figure("resnet18").svg))
     assert list(only.images) == []
@@ -173,6 +175,7 @@ def test_a_title_is_text_and_never_obeyed() -> None:
 # -------------------------------------------------------------------- both
 
 
+@pytest.mark.slow
 def test_the_bytes_depend_neither_on_the_fonts_of_the_machine_nor_on_the_time(tmp_path: Path) -> None:
     svg = figure("googlenet", "dark").svg
     (tmp_path / "figure.svg").write_text(svg, encoding="utf-8")

@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 import fxviz
+from conftest import slow
 from fxviz._analysis import Facts, annotate, facts_of
 from fxviz._analysis.blocks import blocks_of
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
@@ -261,7 +262,7 @@ def made_by(model: nn.Module, *inputs: Tensor) -> int:
     return made.bytes
 
 
-@pytest.mark.parametrize("name", ["alexnet", "vgg16", "resnet18", "mobilenet_v2"])
+@pytest.mark.parametrize("name", ["alexnet", "resnet18", *slow("vgg16", "mobilenet_v2")])
 def test_activations_are_what_torch_allocates(name: str) -> None:
     """Batch norm also returns mean and deviation for the backward pass, four bytes each per channel."""
     import torchvision

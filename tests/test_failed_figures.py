@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from browser import Browser, contrast, outside, outside_their_card, overlapping
-from conftest import examples
+from conftest import examples, slow
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, TensorInfo
 from fxviz._render import palette
@@ -201,7 +201,7 @@ def test_the_notice_is_as_wide_as_the_cards() -> None:
     assert sum(cell.width or 0 for cell in box.content.rows[0]) == SHEET
 
 
-@pytest.mark.parametrize("op", ["Linear", "Conv2d", "ReLU"])
+@pytest.mark.parametrize("op", ["Linear", *slow("Conv2d", "ReLU")])
 @pytest.mark.parametrize(
     "message", [MESSAGE, "no " * 1_000, "字" * 1_000, "W" * 1_000], ids=["usual", "long", "wide", "W"]
 )

@@ -133,6 +133,7 @@ def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
         RenderOptions(**options)
 
 
+@pytest.mark.slow
 def test_a_pair_is_a_light_and_a_dark_file(tiny: ArchGraph, tmp_path: Path) -> None:
     light, dark = fxviz.render(tiny).save_pair(tmp_path / "net.svg")
     assert (light.name, dark.name) == ("net-light.svg", "net-dark.svg")

@@ -171,6 +171,7 @@ def test_all_names_at_once_are_nothing_but_text(theme: str) -> None:
         check_harmless(svg)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[1:30])
 def test_each_name_alone_is_nothing_but_text(name: str) -> None:
     for graph in (hostile_graph((name,)), failed_graph(name)):
@@ -236,6 +237,7 @@ def traced_module() -> ArchGraph:
     return fxviz.trace(module, fxviz._graph.TensorInfo((1, 4), "float32"))
 
 
+@pytest.mark.slow
 def test_a_real_model_is_nothing_but_text(traced_module: ArchGraph) -> None:
     assert traced_module.total_params == sum(parameter.size for parameter in traced_module.parameters)
     for svg in figures(traced_module):
@@ -287,6 +289,7 @@ def seen(page: Browser) -> tuple[object, int, int]:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("theme", ["auto", *slow("dark")])
 def test_nothing_runs_and_nothing_is_loaded(page: Browser, tmp_path: Path, theme: str) -> None:
     with listening() as (port, asked):
@@ -299,6 +302,7 @@ def test_nothing_runs_and_nothing_is_loaded(page: Browser, tmp_path: Path, theme
         assert asked == []
 
 
+@pytest.mark.slow
 def test_the_server_would_have_heard(page: Browser, tmp_path: Path) -> None:
     """The test above can fail: the same names, written into a page as they are, do run and load."""
     with listening() as (port, asked):

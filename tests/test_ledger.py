@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from conftest import slow
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._render.bars import SHEET
@@ -17,7 +18,7 @@ from fxviz._render.engine import Picture
 from fxviz._render.style_ledger import draw
 from fxviz._render.text_width import width
 from fxviz._view import fold
-from models import MODELS, figure, folded
+from models import EACH_MODEL, figure, folded
 from random_graphs import Net
 
 HOSTILE = ["<lambda>", "]]>", "层归一化" * 30, "a" * 300, "x\\N\\G&amp;\"'", "dotted.name." * 40 + "end"]
@@ -111,10 +112,12 @@ def words(name: str) -> list[str]:
         ("googlenet", ["inception3a", "MaxPool 3×3 → Conv 1×1", "concat"]),
         ("densenet121", ["DenseLayer", "+ concat"]),
         ("vgg16", ["Linear 25088→4096", "102.8M", "74.3%"]),
-        ("convnext_tiny", ["DW Conv 7×7", "scale", "×9"]),
-        ("regnet_y_400mf", ["SqueezeExcitation", "gate", "Conv 3×3 /2 g55"]),
-        ("efficientnet_b7", ["MBConv", "+ skip · gate", "6.20M ×3"]),
-        ("resnet152", ["×35", "590.3k ×35", "34.3%"]),
+        *slow(
+            ("convnext_tiny", ["DW Conv 7×7", "scale", "×9"]),
+            ("regnet_y_400mf", ["SqueezeExcitation", "gate", "Conv 3×3 /2 g55"]),
+            ("efficientnet_b7", ["MBConv", "+ skip · gate", "6.20M ×3"]),
+            ("resnet152", ["×35", "590.3k ×35", "34.3%"]),
+        ),
     ],
 )
 def test_words(name: str, expected: list[str]) -> None:
@@ -136,7 +139,7 @@ def test_the_header_counts_skips() -> None:
 # -------------------------------------------------------------------- measures
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_the_strip_is_as_wide_as_the_cards(name: str) -> None:
     header = next(boxes(figure(name).drawing.items)).content
     strip = next(
@@ -145,18 +148,18 @@ def test_the_strip_is_as_wide_as_the_cards(name: str) -> None:
     assert sum(cell.width or 0 for cell in strip.rows[0]) == SHEET == strip.width
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_every_text_fits_its_cell(name: str) -> None:
     assert too_wide(figure(name)) == []
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_the_percentages_add_up(name: str) -> None:
     view = folded(name)
     assert sum(row.total / view.graph.traced_params for row in view.rows) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_a_figure_fits_beside_text(name: str) -> None:
     size = re.search(r'width="(\d+)pt" height="(\d+)pt"', figure(name).svg)
     assert size is not None

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 from torchvision import models
 
+from conftest import slow
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources import IMAGE
@@ -89,7 +90,6 @@ def image(*shape: int) -> TensorInfo:
     [
         ("resnet18", (image(1, 3, 224, 224),)),
         ("inception_v3", (image(1, 3, 299, 299),)),
-        ("efficientnet_b7", (image(1, 3, 600, 600),)),
         ("vit_h_14", (image(1, 3, 224, 224),)),
         ("quantized_resnet18", (image(1, 3, 224, 224),)),
         ("fasterrcnn_resnet50_fpn", ([image(3, 224, 224)],)),
@@ -98,6 +98,7 @@ def image(*shape: int) -> TensorInfo:
         ("r3d_18", (image(1, 3, 16, 112, 112),)),
         ("mvit_v2_s", (image(1, 3, 16, 224, 224),)),
         ("raft_small", (image(1, 3, 224, 224), image(1, 3, 224, 224))),
+        *slow(("efficientnet_b7", (image(1, 3, 600, 600),))),
     ],
 )
 def test_default_inputs(name: str, inputs: tuple[Any, ...]) -> None:

@@ -82,6 +82,7 @@ def test_a_step_that_was_resized_is_found_and_nothing_else(case: Case) -> None:
     assert parts(fold(changed, difference=difference)) == [("resized", name)]
 
 
+@pytest.mark.slow
 @given(graphs_and_step())
 def test_the_rows_add_up_to_both_models(case: Case) -> None:
     graph, name = case
@@ -96,6 +97,7 @@ def test_the_rows_add_up_to_both_models(case: Case) -> None:
             assert old_total(view) == old.traced_params
 
 
+@pytest.mark.slow
 @given(staged_nets())
 def test_a_repeat_never_mixes_what_differs_with_what_does_not(graph: ArchGraph) -> None:
     graph = annotate(graph)

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from conftest import slow
 from fxviz._graph import ArchGraph, Failure
 from fxviz._render import palette
 from fxviz._render.mermaid import mermaid
 from fxviz._view import fold
 from fxviz._view.view import INPUT, OUTPUT, View
-from models import MODELS, folded
+from models import EACH_MODEL, folded
 
 _LABEL = r'"(?P<label>(?:[^\W_]|[ .,/()×·…→−✗]|<br>|#[0-9]+;)*)"'
 _SHAPED = re.compile(
@@ -112,7 +113,7 @@ def test_the_whole_text(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"{name}.mmd", mermaid(folded(name)))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_a_node_for_each_row_and_all_data_flow(name: str) -> None:
     view = folded(name)
     chart = read(mermaid(view))
@@ -124,21 +125,21 @@ def test_a_node_for_each_row_and_all_data_flow(name: str) -> None:
         assert name_of(head) in reached(chart.links, name_of(tail))
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_what_mermaid_draws_without_being_told_otherwise(name: str) -> None:
     text = mermaid(folded(name))
     assert len(text) < 50_000
     assert len(read(text).links) < 500
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "googlenet", "resnet152"])
+@pytest.mark.parametrize("name", ["resnet18", "vit_b_16", "googlenet", *slow("resnet152")])
 def test_no_link_is_left_out_where_no_block_is_dense(name: str) -> None:
     view = folded(name)
     drawn = {(tail, head) for tail, _, head in read(mermaid(view)).links}
     assert drawn == drawn_of(view)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_MODEL)
 def test_exactly_the_skips_are_blue(name: str) -> None:
     view = folded(name)
     chart = read(mermaid(view))

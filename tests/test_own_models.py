@@ -402,6 +402,7 @@ def test_a_range_is_kept_where_values_count() -> None:
         run(1000, 1001)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layers", [300, *slow(10_000)])
 def test_a_model_of_many_layers(layers: int) -> None:
     graph = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(layers))), TensorInfo((1, 4), "float32"))

@@ -53,6 +53,7 @@ CONFIGURATIONS: dict[str, tuple[dict[str, Any], int]] = {
 """A small configuration of each type, and the features that it makes of an image."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", CONFIGURATIONS)
 def test_a_picture_and_its_tokens_are_passed(kind: str, tmp_path: Path) -> None:
     settings, features = CONFIGURATIONS[kind]

@@ -111,6 +111,7 @@ def exported(model: nn.Module, *args: Tensor, path: str = "net.pt2", sizes: Any 
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("make", "args", "kwargs"),
     [
@@ -136,6 +137,7 @@ def test_a_program_is_drawn_as_the_model_it_was_exported_from(make: Any, args: A
     assert fxviz.render(replace(program, model=direct.model)).dot == fxviz.render(direct).dot
 
 
+@pytest.mark.slow
 def test_a_program_runs_for_real_with_the_inputs_that_came_with_it() -> None:
     path = exported(Convolutions(), torch.zeros(2, 3, 32, 32))
     graph = fxviz.trace(path, device="cpu")
@@ -295,6 +297,7 @@ def test_anything_else_is_no_size(text: str) -> None:
     assert not is_size(text)
 
 
+@pytest.mark.slow
 def test_torch_s_own_sizes_are_sizes() -> None:
     class Strided(nn.Module):
         def __init__(self) -> None:

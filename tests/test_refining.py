@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from conftest import examples
+from conftest import examples, slow
 from fxviz._analysis import annotate
 from fxviz._analysis.match import match
 from fxviz._graph import ArchGraph
@@ -179,7 +179,7 @@ def test_a_model_that_is_opened_all_over_stays_as_it_is() -> None:
     assert fold(graph) == lay_out(Outline(graph), LEVELS[0]).view
 
 
-@pytest.mark.parametrize("name", ["efficientnet_b7", "mobilenet_v3_large"])
+@pytest.mark.parametrize("name", ["mobilenet_v3_large", *slow("efficientnet_b7")])
 def test_blocks_are_opened_one_of_each_structure(name: str) -> None:
     view = fold(traced(name))
     opened = {row.path.split(".block")[0] for row in view.rows if ".block" in row.path}

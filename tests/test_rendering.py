@@ -207,6 +207,7 @@ def test_every_colour_is_a_hex() -> None:
         )
 
 
+@pytest.mark.slow
 def test_the_same_drawing_gives_the_same_bytes_in_every_process() -> None:
     code = (
         "from sample_drawing import sample; from fxviz._render.engine import Picture; "

@@ -274,6 +274,7 @@ def test_recursive_calls_are_one_frame() -> None:
     assert rows(view) == [("concat", 31), ("Linear 16→8", 31)]
 
 
+@pytest.mark.slow
 def test_the_command_line_says_it_too(fxviz: Callable[..., Any], in_tmp: Any) -> None:
     assert fxviz("render", f"{CASES / '63_experts64.py'}:make", "-o", "a.svg").status == 0
     assert "×64 parallel" in (in_tmp / "a.svg").read_text(encoding="utf-8")

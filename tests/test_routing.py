@@ -152,6 +152,7 @@ def test_a_token_for_fewer_experts_than_there_are_is_an_upper_bound() -> None:
     assert "at most" in fxviz.render(graph).svg
 
 
+@pytest.mark.slow
 def test_active_parameters_are_not_said_where_they_are_not_certain() -> None:
     class Alike(Experts):
         """Shares the first expert with all tokens."""
@@ -181,6 +182,7 @@ def test_active_parameters_are_not_said_where_they_are_not_certain() -> None:
     assert traced(Values()).trace.bound == "most"
 
 
+@pytest.mark.slow
 def test_half_of_the_experts_is_about() -> None:
     class Local(Experts):
         def mixed(self, x: Tensor, share: Tensor, chosen: Tensor) -> Tensor:

@@ -140,6 +140,7 @@ def test_a_module_may_call_itself() -> None:
     assert sys.getrecursionlimit() == limit
 
 
+@pytest.mark.slow
 def test_a_deep_model_on_the_command_line(fxviz: Callable[..., Any], tmp_path: Any) -> None:
     (tmp_path / "deep.py").write_text(
         "from torch import nn, zeros\ndef make():\n    net = nn.Linear(8, 8)\n"

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 import fxviz
+from conftest import slow
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import UnknownModel, UsageError
 from fxviz._sources.reference import parse
@@ -442,6 +443,6 @@ def test_a_saved_graph_is_no_model() -> None:
     assert message("a.json") == "'a.json' is a saved graph, traced already: load it with fxviz.ArchGraph.load"
 
 
-@pytest.mark.parametrize("wrap", [torch.jit.script, torch.compile], ids=["scripted", "compiled"])
+@pytest.mark.parametrize("wrap", [torch.jit.script, *slow(torch.compile)], ids=["scripted", "compiled"])
 def test_a_wrapped_module_can_be_handed_over(wrap: Callable[[nn.Module], nn.Module]) -> None:
     assert fxviz.trace(wrap(nn.Sequential(nn.Linear(4, 2), nn.ReLU())), torch.ones(1, 4)).total_params == 10

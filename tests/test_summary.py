@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 import fxviz as package
 import seed_tables
-from conftest import Result
+from conftest import Result, slow
 from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph, Parameter
 from fxviz._graph.errors import UsageError
@@ -273,6 +273,7 @@ def _macs_column(summary: Summary) -> list[str]:
     return [line.values[place] for line in summary.table.lines]
 
 
+@pytest.mark.slow
 def test_all_shows_layers_without_parameters_functions_too() -> None:
     rows = by_label(traced("densenet121"), all=True)
     assert rows["features.relu0"].type == "ReLU" and rows["adaptive_avg_pool2d"].output == (1, 1024, 1, 1)
@@ -466,6 +467,7 @@ def widest(text: str) -> int:
     return max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in text.splitlines())
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_bars_and_bold_sums_and_is_filled(saved: Callable[[str], Path]) -> None:
     text = on_terminal(saved("vgg16"))
     assert "█" in text and "\x1b[1mfeatures_total" in text and widest(text) == 100
@@ -474,7 +476,7 @@ def test_a_terminal_gets_bars_and_bold_sums_and_is_filled(saved: Callable[[str],
     assert "\x1b" not in on_terminal(saved("vgg16"), "--format", "markdown")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg16", "googlenet", "vit_b_16", "fasterrcnn_resnet50_fpn"])
+@pytest.mark.parametrize("name", ["resnet18", "vgg16", "googlenet", "vit_b_16", *slow("fasterrcnn_resnet50_fpn")])
 def test_nothing_is_wider_than_forty_columns(name: str) -> None:
     text = package.summary(traced(name)).written(width=40)
     assert widest(text) <= 40

@@ -26,7 +26,7 @@ SIZES = {
     "alexnet": 96, "resnet18": 64, "squeezenet1_1": 64, "vit_b_16": 224, "vgg11": 64, "mobilenet_v3_small": 64,
     "shufflenet_v2_x1_0": 64, "mnasnet0_5": 64, "googlenet": 64, "convnext_tiny": 64,
 }  # fmt: skip
-SLOW = {"vit_b_16", "convnext_tiny", "mnasnet0_5", "shufflenet_v2_x1_0"}
+SLOW = {"googlenet", "mobilenet_v3_small", "vit_b_16", "convnext_tiny", "mnasnet0_5", "shufflenet_v2_x1_0"}
 PRODUCTS = ("conv", "linear", "matmul", "bmm", "einsum", "addmm")
 
 

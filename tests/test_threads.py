@@ -25,6 +25,7 @@ from torch.overrides import _get_current_function_mode_stack
 from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 
 import fxviz
+from conftest import slow
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import TraceError
 from fxviz._sources import own_thread
@@ -141,7 +142,9 @@ def beside(call: Callable[[], None]) -> Iterator[None]:
         raise errors[0]
 
 
-@pytest.mark.parametrize(("device", "time", "traces"), [("meta", False, 8), ("cpu", False, 8), ("cpu", True, 2)])
+@pytest.mark.parametrize(
+    ("device", "time", "traces"), [("meta", False, 2), *slow(("meta", False, 8), ("cpu", False, 8), ("cpu", True, 2))]
+)
 def test_threads_trace_as_one_does(device: str, time: bool, traces: int) -> None:
     numbers = [[thread * traces + place for place in range(traces)] for thread in range(THREADS)]
     alone = {number: plain(traced(number, device)) for group in numbers for number in group}
@@ -382,6 +385,7 @@ def test_threads_that_wait_for_each_other_are_refused(monkeypatch: pytest.Monkey
     assert fxviz.trace(nn.Linear(2, 2), torch.zeros(1, 2)).total_params == 6
 
 
+@pytest.mark.slow
 def test_a_thread_waits_as_long_as_the_other_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(own_thread, "_PATIENCE", 0.5)
     with ThreadPoolExecutor(1) as pool, own_thread.one_at_a_time():

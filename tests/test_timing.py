@@ -338,6 +338,7 @@ def test_a_saved_graph_keeps_its_times_and_nothing_else_is_new(in_tmp: Path, fxv
     assert without_times(timed) == untimed
 
 
+@pytest.mark.slow
 def test_rendering_times_too(fxviz: Call, in_tmp: Path) -> None:
     run = ("render", "squeezenet1_1", "--input", "1x3x64x64", "--device", "cpu", "--time", "-q", "-o", "a.svg")
     assert fxviz(*run, "--color-by", "time") == Result(0, "", "")

@@ -48,6 +48,7 @@ class Dropping(nn.Module):
         return F.dropout(self.norm(self.fc(x)), 0.5, self.training)
 
 
+@pytest.mark.slow
 def test_auxiliary_heads_appear_in_training_mode_only() -> None:
     trained, evaluated = fxviz.trace("googlenet", train=True), fxviz.trace("googlenet")
     assert (trained.trace.training, evaluated.trace.training) == (True, False)
@@ -243,6 +244,7 @@ def test_paths_of_leaves_start_at_the_submodule() -> None:
         fxviz.trace("resnet18", root="layer1", leaf=["layer1.0"])
 
 
+@pytest.mark.slow
 def test_a_submodule_after_values_that_depend_on_data() -> None:
     graph = fxviz.trace("fasterrcnn_mobilenet_v3_large_320_fpn", root="roi_heads.box_head")
     assert graph.trace.method == "guessed"

@@ -264,6 +264,7 @@ def test_default_inputs(name: str, inputs: dict[str, tuple[int, ...]], transform
     assert {key: info.shape for key, info in source.build(False).inputs.items()} == inputs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["distilbert", *slow("swin", "opt")])
 def test_parameters_read_are_those_that_operations_touch(name: str, transformers: Any) -> None:
     source = resolve(parse(f"transformers:{name}"))

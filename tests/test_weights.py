@@ -232,6 +232,7 @@ def test_a_buffer_keeps_its_values_and_takes_over_the_dtype() -> None:
 # -------------------------------------------------------------------- the inputs' dtype
 
 
+@pytest.mark.slow
 def test_inputs_whose_dtype_nobody_gave_follow_the_weights(fxviz: Call) -> None:
     file = saved("a.pt", state(torch.float16))
     assert {tensor.dtype for tensor in trace("net.py:Net", weights=file).trace.inputs.values()} == {"float16"}
@@ -695,6 +696,7 @@ def server(folder: Path) -> Iterator[str]:
     running.server_close()
 
 
+@pytest.mark.slow
 def test_published_weights_are_downloaded_when_asked(
     hub: Path,
     server: str,

@@ -249,6 +249,7 @@ def case(name: str) -> ArchGraph:
         return fxviz.trace(f"{CASES / name}")
 
 
+@pytest.mark.slow
 def test_compiled_modules_are_named_as_they_were_written() -> None:
     graph = case("09_compiled.py:make")
     assert (graph.model.cls, rows_of(graph)) == (

@@ -228,6 +228,7 @@ def in_a_process(*arguments: str, **options: object) -> subprocess.CompletedProc
     return subprocess.run(command, text=True, env=environment, timeout=120, stderr=subprocess.PIPE, **options)  # type: ignore[call-overload,no-any-return]
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_disk_that_is_full_loses_nothing(folder: Path, tiny: ArchGraph) -> None:
     tiny.save("tiny.json")

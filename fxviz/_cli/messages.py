@@ -167,12 +167,8 @@ def page_advice(figure: Figure) -> str:
     """Return advice on a figure that is larger than a page; "" if it fits.
 
     >>> import fxviz
-    >>> page_advice(fxviz.render("densenet121", depth=9))
-    'the figure has 186 rows, more than a page holds; --depth 2 fits'
     >>> page_advice(fxviz.render("densenet121", depth=9, repeats=False))
     'the figure has 186 rows, more than a page holds; --depth 2 without --no-fold fits'
-    >>> page_advice(fxviz.render("densenet121"))
-    ''
     """
     from fxviz._view import BUDGET, deepest_fitting, fitting
 
