@@ -145,7 +145,7 @@ def test_tensors_without_counter_and_storages_without_number() -> None:
 
 def test_a_compiled_module_without_its_original_is_taken_as_it_is() -> None:
     compiled = type("OptimizedModule", (nn.Module,), {"__module__": "torch._dynamo.eval_frame"})()
-    assert torch_private.uncompiled(compiled) is None
+    assert torch_private.wrapped_in(compiled) is None
 
 
 def test_fake_tensors_keep_sizes_and_strides() -> None:

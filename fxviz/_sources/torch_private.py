@@ -266,22 +266,33 @@ OpOverload: Any = type(torch.ops.aten.alias.default)
 """The class of aten operations such as ``aten.add.Tensor``."""
 
 
-def uncompiled(module: nn.Module) -> Any:
-    """Return the module that ``torch.compile`` wrapped into this one; None for any other module.
+_WRAPPERS = {
+    "OptimizedModule": "_orig_mod",
+    "FullyShardedDataParallel": "_fsdp_wrapped_module",
+    "CheckpointWrapper": "_checkpoint_wrapped_module",
+    "OffloadWrapper": "_checkpoint_wrapped_module",
+    "DistributedDataParallel": "module",
+    "DataParallel": "module",
+    "AveragedModel": "module",
+}
+"""Classes of torch that hand their inputs on to one module, by the name under which they hold it."""
 
-    Where torch calls the wrapper otherwise it is traced as it is, and compiled code runs, which cannot be recorded.
+_HIDDEN = frozenset(name for name in _WRAPPERS.values() if name.startswith("_"))
+"""Names in paths that nobody has written."""
+
+
+def wrapped_in(module: nn.Module) -> Any:
+    """Return the module to which a wrapper of torch's hands its inputs on; None for any other module.
+
+    Where torch calls the wrapper otherwise it is traced as it is; compiled code cannot be recorded.
 
     >>> layer = nn.ReLU()
-    >>> uncompiled(torch.compile(layer)) is layer, uncompiled(layer)
-    (True, None)
+    >>> wrapped_in(torch.compile(layer)) is layer, wrapped_in(nn.DataParallel(layer)) is layer, wrapped_in(layer)
+    (True, True, None)
     """
-    if not type(module).__module__.startswith("torch._dynamo"):
-        return None
-    return getattr(module, COMPILED, None)
+    name = _WRAPPERS.get(type(module).__name__)
+    return None if name is None or not type(module).__module__.startswith("torch.") else getattr(module, name, None)
 
-
-COMPILED = "_orig_mod"
-"""The name under which the wrapper of ``torch.compile`` holds the module that it wraps."""
 
 _GENERATED = ("GraphModule", "GraphModuleImpl")
 """Classes of graph modules that do not tell which class the graph was made from."""
@@ -290,16 +301,18 @@ _GENERATED = ("GraphModule", "GraphModuleImpl")
 def class_name(module: nn.Module) -> str:
     """Return the class that a module was written as, with its Python module.
 
-    torch puts classes of its own in place of those of modules that it compiles, scripts, parametrizes, or writes as a
-    graph. Where it does not keep the original name, the name is that of torch's class.
+    torch puts classes of its own in place of those of modules that it compiles, shards, scripts, parametrizes, or
+    writes as a graph. Where it does not keep the original name, the name is that of torch's class.
 
     >>> class_name(nn.Linear(2, 2)), class_name(torch.compile(nn.Linear(2, 2)))
     ('torch.nn.modules.linear.Linear', 'torch.nn.modules.linear.Linear')
     >>> class_name(torch.fx.symbolic_trace(nn.Sequential(nn.ReLU())))
     'torch.fx.graph_module.Sequential'
     """
-    module = compiled_from(module)
+    module = unwrapped(module)
     cls = type_before_parametrizations(module)
+    if hasattr(module, "_get_fsdp_state") and len(cls.__mro__) > 2:
+        cls = cls.__mro__[2]  # the others are torch's: FSDPNet, FSDPModule, Net
     if isinstance(module, torch.jit.ScriptModule):
         return f"torch.jit.{getattr(module, 'original_name', cls.__name__)}"
     if not isinstance(module, torch.fx.GraphModule):
@@ -308,20 +321,29 @@ def class_name(module: nn.Module) -> str:
     return _exported_class(module) if cls.__name__ in _GENERATED else f"torch.fx.graph_module.{cls.__name__}"
 
 
-def compiled_from(module: nn.Module) -> nn.Module:
-    """Return the module that ``torch.compile`` wrapped, however often; any other module itself."""
-    while (written := uncompiled(module)) is not None:
-        module = written
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Return the module inside all wrappers of torch's; any other module itself."""
+    while (inside := wrapped_in(module)) is not None:
+        module = inside
     return module
 
 
+def class_label(module: nn.Module) -> str:
+    """Return the class that a module was written as, without its Python module.
+
+    >>> class_label(nn.DataParallel(nn.Linear(2, 2)))
+    'Linear'
+    """
+    return class_name(module).rpartition(".")[2]
+
+
 def written_path(path: str) -> str:
-    """Return the path of a module or parameter without the wrappers of compiled modules.
+    """Return the path of a module or parameter without names that torch's wrappers put into it.
 
     >>> written_path("encoder._orig_mod.0.weight")
     'encoder.0.weight'
     """
-    return ".".join(name for name in path.split(".") if name != COMPILED) if COMPILED in path else path
+    return ".".join(name for name in path.split(".") if name not in _HIDDEN) if "_" in path else path
 
 
 def _exported_class(module: torch.fx.GraphModule) -> str:
@@ -331,6 +353,35 @@ def _exported_class(module: torch.fx.GraphModule) -> str:
             if path == "" and isinstance(cls, str):
                 return cls
     return "torch.fx.graph_module.GraphModule"
+
+
+# ------------------------------------------------------------------ models that several processes share
+
+GATHERED = ("_unsharded_param", "_unsharded_inner_tensors", "all_gather_outputs")
+"""The attributes in which torch keeps what it gathered for a parameter of a sharded model."""
+
+
+def sharded_parameters(model: nn.Module) -> list[Any]:
+    """Return the objects in which torch keeps the parameters of a sharded model (``fully_shard``)."""
+    found: list[Any] = []
+    for state in (state() for module in model.modules() if (state := getattr(module, "_get_fsdp_state", None))):
+        groups = getattr(state, "_fsdp_param_groups", None) or [getattr(state, "_fsdp_param_group", None)]
+        found += [parameter for group in groups if group is not None for parameter in group.fsdp_params]
+    return found
+
+
+def gathers() -> list[tuple[type, str]]:
+    """Return the methods, each by its class and name, in which a sharded model gathers parameters and drops them."""
+    group = _optional("distributed.fsdp._fully_shard._fsdp_param_group.FSDPParamGroup")
+    return [] if group is None else [(group, "pre_forward"), (group, "post_forward")]
+
+
+def gathered(model: nn.Module) -> AbstractContextManager[Any]:
+    """Give all modules of an older sharded model (``FullyShardedDataParallel``) their whole parameters in a block."""
+    cls = _optional("distributed.fsdp.FullyShardedDataParallel")
+    sharded = isinstance(cls, type) and any(isinstance(module, cls) for module in model.modules())
+    entered: AbstractContextManager[Any] = cls.summon_full_params(model, writeback=False) if sharded else nullcontext()
+    return entered
 
 
 # ------------------------------------------------------------------ files

@@ -11,7 +11,7 @@ from torch import nn
 from fxviz._graph.errors import spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
-from fxviz._sources.torch_private import written_path
+from fxviz._sources.torch_private import class_label, written_path
 from fxviz._trace.arguments import bound, fits, method_of, signature
 from fxviz._trace.failures import Stop
 
@@ -79,7 +79,7 @@ def next_step(situation: Situation) -> str:
 def _forward_missing(situation: Situation) -> str:
     if situation.options.method or getattr(situation.model.forward, "__func__", None) is not nn.Module.forward:
         return ""
-    return f"write a forward for {type(situation.model).__name__}, or name another class"
+    return f"write a forward for {class_label(situation.model)}, or name another class"
 
 
 def _inputs_assumed(situation: Situation) -> str:

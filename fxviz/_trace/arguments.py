@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from fxviz._graph import TensorInfo
 from fxviz._graph.errors import TraceError, UsageError, parameters, shown, spelled
 from fxviz._sources.inputs import DTYPES, Dummy, describe, refuse_nested
-from fxviz._sources.torch_private import FakeTensorMode
+from fxviz._sources.torch_private import FakeTensorMode, class_label
 from fxviz._trace.fake import fake_of
 from fxviz._trace.tensors import tensors_in, with_parts
 
@@ -94,7 +94,7 @@ def method_of(model: nn.Module, name: str) -> Callable[..., Any]:
     """
     if not name:
         return model.forward
-    method, cls = getattr(model, name, None), type(model).__name__
+    method, cls = getattr(model, name, None), class_label(model)
     if isinstance(method, nn.Module):
         root = spelled(f"root={name!r}", f"--root {shown(name)}")
         raise UsageError(f"'{shown(name)}' is a submodule of {cls}, not a method: record it with {root}")

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from fxviz._graph import Failure, TensorInfo
 from fxviz._graph.errors import Line, blamed_line, first_line
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import class_name, written_path
+from fxviz._sources.torch_private import class_label, class_name, written_path
 from fxviz._trace.calls import getitem, stopped
 from fxviz._trace.tensors import listed, tensors_in
 from fxviz._trace.tracer import Blame, ModelTracer
@@ -74,7 +74,7 @@ def _used_as_structure(blame: Blame) -> bool:
 def _path(module: nn.Module, root: nn.Module, model: nn.Module) -> str:
     """Return the path in the recorded module, else in the model; a module in neither is named after its class."""
     paths = {held: path for holder in (model, root) for path, held in holder.named_modules()}
-    return written_path(paths.get(module, f"<{type(module).__name__}>"))
+    return written_path(paths.get(module, f"<{class_label(module)}>"))
 
 
 def sentence(model: str, failure: Failure) -> str:

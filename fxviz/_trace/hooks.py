@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,9 +20,10 @@ from fxviz._sources.torch_private import (
     FakeTensor,
     HigherOrderOperator,
     TorchDispatchMode,
+    gathers,
     in_function_transform,
     tree_map_only,
-    uncompiled,
+    wrapped_in,
 )
 from fxviz._trace.fake import UPPER_BOUNDS, fake_of, guess_of, on_zeros, quick
 from fxviz._trace.higher_order import BRANCH_ASSUMED, is_branch, is_loop, is_whole, run_plainly
@@ -94,9 +95,10 @@ class StandIns:
 
     def of(self, tensor: Tensor) -> Tensor:
         """Return the tensor that takes ``tensor``'s place, and note a parameter as read."""
-        name = self.names.get(id(tensor))
-        if name is not None:
+        name = self.names.get(id(tensor)) or self.strays.late_name(tensor)
+        if name:
             self.touched[name] = None
+            self.names[id(tensor)] = name
         else:
             self.strays.note(tensor)
         return self._of(tensor)
@@ -216,6 +218,10 @@ class OperationMeter(TorchDispatchMode):
             self._tracer.operation(func, *shown, result, macs)
         return result
 
+    def late_name(self, tensor: Tensor) -> str:
+        """Return the name of a parameter that took the place of another one meanwhile; "" for any other tensor."""
+        return self._stand_ins.strays.late_name(tensor)
+
     def add(self, macs: int | None) -> None:
         """Add MACs to what is being measured; None: they are unknown."""
         self._macs = None if macs is None or self._macs is None else self._macs + macs
@@ -292,7 +298,7 @@ def module_calls(tracer: ModelTracer, strays: Strays, enter: Callable[..., Any])
 
     def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
-            written = uncompiled(module)
+            written = wrapped_in(module)
             return call(module, *args, **kwargs) if written is None else written(*args, **kwargs)
 
         if module is tracer.root and not tracer.begun:
@@ -307,5 +313,17 @@ def module_calls(tracer: ModelTracer, strays: Strays, enter: Callable[..., Any])
             tracer.blame(error, module)
             raise
 
-    with patched(nn.Module, "__call__", traced_call, tracer.elsewhere.called(call)):
+    with patched(nn.Module, "__call__", traced_call, tracer.elsewhere.called(call)), ExitStack() as stack:
+        for owner, name in gathers():
+            stack.enter_context(patched(owner, name, _quietly(tracer, getattr(owner, name))))
         yield
+
+
+def _quietly(tracer: ModelTracer, run: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that does the same, and is no part of the model."""
+
+    def quiet(*args: Any, **kwargs: Any) -> Any:
+        with tracer.quiet():
+            return run(*args, **kwargs)
+
+    return quiet

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from fxviz._graph.errors import first_line
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import patched, printing_to_stderr
-from fxviz._sources.torch_private import TorchDispatchMode, storage_of, writes
+from fxviz._sources.torch_private import GATHERED, TorchDispatchMode, sharded_parameters, storage_of, writes
 from fxviz._trace.arguments import materialized
 from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES
@@ -54,6 +54,7 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
         if real:
             stack.enter_context(_buffer_values(model, kept))
             stack.enter_context(_CopyOnWrite(model))
+        stack.enter_context(_sharding(model))
         stack.enter_context(_attributes(model, kept))
         stack.enter_context(_mode(model, training))
         stack.enter_context(printing_to_stderr())
@@ -174,6 +175,25 @@ def _attributes(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
         for name, container, items in held:
             with kept.unless(name):
                 _restore(container, items)
+
+
+@contextmanager
+def _sharding(model: nn.Module) -> Iterator[None]:
+    """Shard all parameters before and after the run, and forget what it gathered: that may have no values."""
+    parameters = sharded_parameters(model)
+    sharded: list[Any] = [module for module in model.modules() if hasattr(module, "reshard")] if parameters else []
+    for module in sharded:
+        module.reshard()
+    saved = [{name: vars(each)[name] for name in GATHERED if name in vars(each)} for each in parameters]
+    try:
+        yield
+    finally:
+        for module in sharded:
+            module.reshard()
+        for each, gathered in zip(parameters, saved, strict=True):
+            for name in GATHERED:
+                vars(each).pop(name, None)
+            vars(each).update({"all_gather_outputs": [], **gathered})
 
 
 def _base(container: Any) -> Any:

@@ -19,7 +19,7 @@ from fxviz._graph.options import TraceOptions
 from fxviz._graph.values import MacsBound, Unregistered
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
-from fxviz._sources.torch_private import class_name, compiled_from, written_path
+from fxviz._sources.torch_private import class_label, class_name, unwrapped, written_path
 from fxviz._trace.arguments import materialized, method_of, named_inputs
 from fxviz._trace.calls import is_plain, plain, plain_arguments
 from fxviz._trace.failures import Stop, stop_of
@@ -220,7 +220,7 @@ def home_of(model: nn.Module) -> str:
 
 def _never_called(model: nn.Module, root: nn.Module, options: TraceOptions) -> str:
     """Explain why nothing of ``root`` ran, and what to do."""
-    reason = f"{type(model).__name__} never calls its submodule '{options.root}' ({type(root).__name__})"
+    reason = f"{class_label(model)} never calls its submodule '{options.root}' ({class_label(root)})"
     children = [f"{options.root}.{name}" for name, _ in root.named_children()]
     if isinstance(root, (nn.ModuleList, nn.ModuleDict)) and children:
         more = ", ..." if len(children) > 4 else ""
@@ -275,8 +275,8 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     found = _at(model, path)
     if found is None:
         near = _near(path, (name for name, _ in model.named_modules() if name))
-        raise UsageError(f"{type(model).__name__} has no submodule '{shown(path)}'{near}")
-    return compiled_from(found)
+        raise UsageError(f"{class_label(model)} has no submodule '{shown(path)}'{near}")
+    return unwrapped(found)
 
 
 def leaves(root: nn.Module, names: Iterable[str]) -> frozenset[nn.Module]:
@@ -312,10 +312,10 @@ def _named(root: nn.Module, name: str) -> set[nn.Module]:
 
 def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
     if fitting or not name:
-        return f"{type(root).__name__} cannot be one node as a whole: name modules inside it, by path or class"
-    inside = [(path, type(module).__name__) for path, module in root.named_modules() if path]
+        return f"{class_label(root)} cannot be one node as a whole: name modules inside it, by path or class"
+    inside = [(path, class_label(module)) for path, module in root.named_modules() if path]
     near = _near(name, dict.fromkeys([*(path for path, _ in inside), *(cls for _, cls in inside)]))
-    return f"{type(root).__name__} has no module with the path or class '{shown(name)}'{near}"
+    return f"{class_label(root)} has no module with the path or class '{shown(name)}'{near}"
 
 
 def _near(name: str, known: Iterable[str]) -> str:

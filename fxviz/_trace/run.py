@@ -17,7 +17,7 @@ from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
-from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_name, compiled_from
+from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_label, class_name, gathered, unwrapped
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.arguments import method_of
 from fxviz._trace.failures import sentence
@@ -91,7 +91,7 @@ def trace_module(
     ('fake', [('input', 0), ('Linear', 8), ('output', 0)])
     """
     wanted = _Wanted(Arguments.of(inputs), options, info, assumed)
-    with one_at_a_time(), _quiet(), _deep_calls():
+    with one_at_a_time(), _quiet(), _deep_calls(), gathered(model):
         if lazy := unsized(model):
             return _traced_after_a_call(model, wanted, lazy, rebuild)
         attempt = _attempt(model, wanted.given, options, rebuild)
@@ -130,7 +130,7 @@ def _traced_after_a_call(
         if obstacle := _memory_lacking(model):
             raise UsageError(f"{note_on(names)}; {obstacle}")
         model = rebuild()
-    model = compiled_from(model)
+    model = unwrapped(model)
     options, home = wanted.options, home_of(model)
     function = method_of(model, options.method) if options.method else model
     with called_once(model, function, wanted.given, home, options.train) as succeeded:
@@ -156,7 +156,7 @@ def _attempt(
     model: nn.Module, given: Arguments, options: TraceOptions, rebuild: Callable[[], nn.Module] | None
 ) -> _Attempt:
     """Run on fake tensors, then with guessed values, then for real, until values are no longer lacking."""
-    model = compiled_from(model)
+    model = unwrapped(model)
     if options.device != "meta":
         return _Attempt(model, options, "real", record(model, given, options))
     attempt = _Attempt(model, options, "fake", record(model, given, options))
@@ -167,7 +167,7 @@ def _attempt(
     if rebuild is not None:
         if obstacle := _memory_lacking(model):
             return replace(attempt, obstacle=obstacle)
-        model = compiled_from(rebuild())
+        model = unwrapped(rebuild())
     home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
     if home == "meta":
         return replace(
@@ -197,9 +197,7 @@ def _memory() -> int | None:
 def _error(situation: Situation, obstacle: str) -> TraceError:
     """Return the error for a run that failed; an obstacle to a real run already says what to do."""
     step = obstacle or next_step(situation)
-    error = TraceError(
-        f"{sentence(type(situation.model).__name__, situation.stop.failure)}{f'; {step}' if step else ''}"
-    )
+    error = TraceError(f"{sentence(class_label(situation.model), situation.stop.failure)}{f'; {step}' if step else ''}")
     error.failure = situation.stop.failure
     return error
 

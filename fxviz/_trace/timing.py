@@ -16,7 +16,7 @@ from torch.nn.utils.rnn import PackedSequence
 from fxviz._graph.errors import TimingError, first_line, spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import tree_leaves, without_modes
+from fxviz._sources.torch_private import class_label, tree_leaves, without_modes
 from fxviz._trace.calls import getitem, read_after_write
 from fxviz._trace.isolation import undisturbed
 from fxviz._trace.record import Recording
@@ -227,4 +227,4 @@ def _refusal(model: nn.Module, recording: Recording, node: fx.Node, reason: str)
     path = recording.tracer.scopes[node.meta["scope"]].path
     leaf, time = spelled(f"leaf={path!r}", f"--leaf {path}"), spelled("time=True", "--time")
     whole = f", or record {path} as one node with {leaf}" if path else ""
-    return TimingError(f"cannot time {type(model).__name__} op by op: {reason}; leave out {time}{whole}")
+    return TimingError(f"cannot time {class_label(model)} op by op: {reason}; leave out {time}{whole}")

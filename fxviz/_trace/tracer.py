@@ -21,7 +21,7 @@ from torch import Tensor, fx, nn
 
 from fxviz._graph import Scope
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import class_name, compiled_from, erase, version_of, written_path
+from fxviz._sources.torch_private import class_name, erase, unwrapped, version_of, written_path
 from fxviz._trace.calls import (
     getitem,
     name_of,
@@ -176,7 +176,8 @@ class ModelTracer(fx.Tracer):
 
     def _read(self, tensor: Tensor) -> fx.Node:
         """Record a tensor that no recorded step made: a parameter, a buffer, or a constant."""
-        name, op = self._tensor_names.get(id(tensor), ("", "Constant"))
+        late = self.meter.late_name(tensor)
+        name, op = self._tensor_names.get(id(tensor), (late, "Parameter" if late else "Constant"))
         if op == "Constant" and (maker := self.elsewhere.maker(tensor, self)) is not None:
             self._bindings.bind(tensor, maker)
             return maker
@@ -319,9 +320,9 @@ class ModelTracer(fx.Tracer):
     ) -> Any:
         """Run a module: record a leaf as one node, any other as a scope in which its own code is recorded.
 
-        The wrapper of a compiled module is neither.
+        A wrapper of torch's (of a compiled or distributed module) is neither.
         """
-        if m is self.root or (compiled_from(m) is not m and m not in self._leaves):
+        if m is self.root or (unwrapped(m) is not m and m not in self._leaves):
             return forward(*args, **kwargs)
         path = self.path_of_module(m)
         call = self._calls[path]

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from fxviz._graph.values import Unregistered
+from fxviz._sources.torch_private import class_label
 
 _DEPTH = 4
 _MOST_ITEMS = 1000
@@ -43,12 +44,14 @@ class Strays:
 
     def __init__(self, root: nn.Module) -> None:
         self._registered = {id(tensor) for tensor in (*root.parameters(), *root.buffers())}
+        self._root = root
+        self._late: dict[int, tuple[str, Tensor]] = {}
         self._homes: dict[int, tuple[_Found, Tensor]] = {}
         self._used: dict[int, None] = {}
         self.paths: dict[nn.Module, str] = {}
         known = set(root.modules())
         for path, module in root.named_modules():
-            for found in _kept(module, path, type(module).__name__, known):
+            for found in _kept(module, path, class_label(module), known):
                 self._add(found)
 
     def _add(self, found: _Found) -> None:
@@ -62,7 +65,19 @@ class Strays:
 
     def meet(self, module: nn.Module) -> None:
         """Note a module that is called and was not found anywhere: the model's code makes it, or a closure holds it."""
-        self._add(_Found("", f"<{type(module).__name__}>", module, ""))
+        self._add(_Found("", f"<{class_label(module)}>", module, ""))
+
+    def late_name(self, tensor: Tensor) -> str:
+        """Return the name of a parameter that took the place of another one meanwhile; "" for any other tensor.
+
+        Sharded models (``fully_shard``) gather the parameters of a module before they call it.
+        """
+        if not isinstance(tensor, nn.Parameter) or id(tensor) in self._homes:
+            return ""
+        if id(tensor) not in self._late:
+            names = (name for name, parameter in self._root.named_parameters() if parameter is tensor)
+            self._late[id(tensor)] = (next(names, ""), tensor)
+        return self._late[id(tensor)][0]
 
     def stands_for(self, stand_in: Tensor, tensor: Tensor) -> None:
         """Note that a tensor takes the place of another one."""
