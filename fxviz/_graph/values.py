@@ -229,6 +229,10 @@ class Failure:
         return self.cls.rpartition(".")[2]
 
 
+PACKED = "packed"
+"""The remedy of weights that torch keeps packed on purpose."""
+
+
 @dataclass(frozen=True)
 class Unregistered:
     """Weights that a run uses and that are no parameters of the model.
@@ -238,7 +242,8 @@ class Unregistered:
         place: the attribute that keeps it ("Hidden.layers", "encoder.blocks"); "" if no module keeps it.
         count: the number of such modules or tensors there.
         scalars: the weights that the run uses.
-        remedy: what registers them ("nn.ModuleList"); "" where nothing does.
+        remedy: what registers them ("nn.ModuleList"); "" where nothing does; ``PACKED`` for quantised modules, of which
+            ``place`` is the path of the first.
     """
 
     cls: str
@@ -257,6 +262,11 @@ class Unregistered:
         one = self.scalars == 1
         weights = f"{self.scalars:,} {'weight that is no parameter' if one else 'weights that are no parameters'}"
         them = "it" if one else "them"
+        if self.remedy == PACKED:
+            more = f" and {self.count - 1} more" if self.count > 1 else ""
+            return (
+                f"{self.cls} ({self.place}{more}) uses {weights} of the model: torch keeps {them} quantised and packed"
+            )
         advice = f"register {them} with {self.remedy}" if self.remedy else f"make {them} once, in __init__"
         holder = (
             f"{self.count} {self.cls} in {self.place} use" if self.count > 1 else f"{self.cls} in {self.place} uses"

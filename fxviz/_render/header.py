@@ -57,6 +57,7 @@ def _run_notes(trace: TraceInfo) -> Iterator[str]:
         yield f"Shapes from a real run on {trace.device}."
     elif trace.guessed:
         yield f"Shapes in part guessed, because they depend on the data: {trace.guesses}."
+    yield from (f"{weights.sentence[:1].upper()}{weights.sentence[1:]}." for weights in trace.unregistered)
     yield from trace.sentences
 
 

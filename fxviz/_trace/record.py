@@ -38,6 +38,7 @@ _TOUCHES_MEMORY = (
     "FakeTensor",
     "no storage",
     "Couldn't swap",  # a module that is made in the forward is moved there
+    "QuantizedMeta",  # torch cannot unpack weights that it has quantised beside fake tensors
     "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
 )
 """Parts of the errors where the model's code asks a tensor for memory that it does not have."""

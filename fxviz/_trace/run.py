@@ -18,6 +18,7 @@ from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
 from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_label, class_name, gathered, unwrapped
+from fxviz._trace import packed
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.arguments import method_of
 from fxviz._trace.failures import sentence
@@ -205,6 +206,8 @@ def _error(situation: Situation, obstacle: str) -> TraceError:
 def _described(attempt: _Attempt, info: ModelInfo, notes: tuple[str, ...]) -> ArchGraph:
     recording, options = attempt.recording, attempt.options
     times = time_nodes(attempt.model, recording, options) if options.time else {}
+    root = recording.tracer.root
+    called = {scope.path for scope in recording.tracer.scopes} | {node.meta["path"] for node in recording.graph.nodes}
     trace = TraceInfo(
         device=options.device,
         method=attempt.method,
@@ -216,13 +219,13 @@ def _described(attempt: _Attempt, info: ModelInfo, notes: tuple[str, ...]) -> Ar
         failure=None if recording.stop is None else recording.stop.failure,
         bound=recording.bound if recording.guessed else "about",
         idle=recording.idle,
-        notes=(*notes, *recording.notes),
-        unregistered=recording.unregistered,
+        notes=(*notes, *recording.notes, *packed.notes_on(root, list(recording.graph.nodes))),
+        unregistered=(*recording.unregistered, *packed.packed_by_torch(root, called)),
     )
     if options.method:
         info = replace(info, name=f"{info.name}.{options.method}()", method=options.method)
     if options.root:
-        info = replace(info, name=f"{info.name}.{options.root}", cls=class_name(recording.tracer.root))
+        info = replace(info, name=f"{info.name}.{options.root}", cls=class_name(root))
     return to_archgraph(recording.graph, recording.tracer, info, trace, times)
 
 

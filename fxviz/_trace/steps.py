@@ -15,6 +15,7 @@ from fxviz._graph import Node
 from fxviz._graph.operations import RUNS, is_norm, makes_constant, plain_name, resamples, takes_shape_of
 from fxviz._graph.settings import settings_of_call, weight_slots
 from fxviz._trace.calls import plain_arguments
+from fxviz._trace.packed import weights_computed
 
 _JOINS = frozenset("add sub cat stack lerp addcmul addcdiv".split())
 
@@ -89,6 +90,7 @@ def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dic
         "macs": None if None in macs else sum(macs),
         "reads": frozenset(outside),
         "runs": _what_runs(inside),
+        "packed": weights_computed(inside),
     }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from fxviz._analysis.facts import Facts, Kind, Layer, Step
 from fxviz._graph import ArchGraph, units
-from fxviz._graph.values import MacsBound, ResidualKind
+from fxviz._graph.values import PACKED, MacsBound, ResidualKind
 from fxviz._report.explain import formats, select
 from fxviz._report.explain.document import Explanation, explanation
 
@@ -253,6 +253,13 @@ def structure(graph: ArchGraph, facts: Facts) -> list[str]:
 def _unregistered(graph: ArchGraph) -> list[str]:
     sentences = []
     for found in graph.trace.unregistered:
+        if found.remedy == PACKED:
+            more = f" 等 {found.count} 个模块" if found.count > 1 else ""
+            sentences.append(
+                f"{formats.name(found.place)}{more}（{formats.name(found.cls)}）使用了 {found.scalars:,} 个权重，"
+                "它们由 torch 量化打包存放，不属于模型参数。"
+            )
+            continue
         where = formats.name(" 中的 ".join(filter(None, (found.place, found.cls))))
         advice = f"请用 {found.remedy} 注册" if found.remedy else "请在 __init__ 中创建并保存为属性"
         sentences.append(f"{where} 使用了 {found.scalars:,} 个不属于模型参数的权重：{advice}。")
