@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from importlib.util import module_from_spec, spec_from_file_location
@@ -16,6 +17,7 @@ import fxviz
 from conftest import CASES
 from fxviz._graph import ArchGraph
 from fxviz._render import wording
+from fxviz._view import fold
 from fxviz._view.view import Card, Item, Repeat, Row, View
 
 STYLES = "ledger", "graph"
@@ -261,3 +263,195 @@ def test_a_shortcut_ends_at_its_projection_also_if_two_read_it(style: str) -> No
     assert [(arc.kind, arc.tail, arc.head) for arc in shown.arcs] == [("projection", one(shown, "stem").id, short.id)]
     (join,) = [row for row in shown.rows if row.kind == "join"]
     assert {(short.id, join.id), (short.id, one(shown, "head").id)} <= shown.edges
+
+
+# -------------------------------------------------------------------- independent ways
+
+
+def is_one_way(graph: ArchGraph, row: Row) -> bool:
+    """Return whether all layers that a row names follow from its first one."""
+    behind = {row.heads[0].id}
+    for node in graph.nodes:
+        if any(source in behind for source in graph.index.sources[node.id]):
+            behind.add(node.id)
+    return all(head.id in behind for head in row.heads)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("budget", [60, 30, 15])
+def test_the_ways_of_two_inputs_are_never_one_row(style: Any, budget: float) -> None:
+    shown = fold(traced(case("figure_parallel_merged").Net(), (1, 3, 64, 64), (1, 16)), budget=budget, style=style)
+    image, time = shown.rows[:2]
+    assert (image.path, time.path.split(".")[0]) == ("stem", "time")
+    assert image.output and image.output.shape[1] == 16
+    assert read_by(shown, image) == read_by(shown, time) == {-1}
+    assert all(row.path.startswith("time") is (row.output is not None and len(row.output.shape) == 2)
+               for row in shown.rows)  # fmt: skip
+
+
+class Tables(nn.Module):
+    """Many inputs, each with a table and layers of its own, are concatenated."""
+
+    def __init__(self, ways: int) -> None:
+        super().__init__()
+        self.ways = nn.ModuleList(
+            nn.Sequential(nn.Linear(4, 8 + way), nn.ReLU(), nn.Linear(8 + way, 8)) for way in range(ways)
+        )
+        self.head = nn.Linear(8 * ways, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(torch.cat([way(part) for way, part in zip(self.ways, x.split(4, 1), strict=True)], 1))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("budget", [30, 15])
+def test_many_ways_side_by_side_are_never_one_row(style: Any, budget: float) -> None:
+    shown = fold(traced(Tables(6), (1, 24)), budget=budget, style=style)
+    paths = [".".join(row.path.split(".")[:2]) for row in shown.rows if row.total]
+    assert list(dict.fromkeys(paths)) == [*(f"ways.{way}" for way in range(6)), "head"]
+    assert all(is_one_way(shown.graph, row) for row in shown.rows if row.heads)
+
+
+class Laterals(nn.Module):
+    """A list of layers that read different stages."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(conv(3 if stage == 0 else 8, 8, stride=2) for stage in range(3))
+        self.laterals = nn.ModuleList(conv(8, 4, 1) for _ in range(3))
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        found = []
+        for stage in self.stages:
+            x = stage(x)
+            found.append(x)
+        return tuple(lateral(x) for lateral, x in zip(self.laterals, found, strict=True))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("options", [{"depth": 1}, {"collapse": ("laterals", "stages")}])
+def test_a_list_of_independent_layers_that_is_asked_for_as_one_row_has_no_shape(
+    style: str, options: dict[str, Any]
+) -> None:
+    shown = view(traced(Laterals(), (1, 3, 16, 16)), style=style, **options)
+    assert named(shown.rows) == ["3 × Conv 3×3 /2 stages", "3 × Conv 1×1 laterals"]
+    stages, laterals = shown.rows
+    assert stages.output and stages.output.shape[1] == 8
+    assert laterals.output is None
+
+
+def test_layers_in_blocks_are_counted() -> None:
+    shown = view(traced(case("figure_parallel_merged").Net(), (1, 3, 64, 64), (1, 16)), depth=1)
+    assert wording.what(one(shown, "down")) == f"{4 * (2 * 3 + 1)} layers"
+
+
+class Post(nn.Module):
+    """Functions of two ways in the same code: each way is read by another layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Linear(4, 4), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = x.cumsum(1), y.cumsum(1)
+        return self.one(x.sort(1)[0]), self.two(y.sort(1)[0])
+
+
+def test_functions_of_independent_ways_are_never_one_row() -> None:
+    shown = fold(traced(Post(), (1, 4), (1, 4)), budget=1)
+    assert not [row for row in shown.rows if not is_one_way(shown.graph, row)]
+
+
+# -------------------------------------------------------------------- calls of one module
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_calls_of_one_module_are_one_row_with_a_line_for_each(style: str) -> None:
+    figure = fxviz.render(traced(case("figure_repeated_call").Net(), (1, 3, 32, 32)), style=style)
+    enter, pool, join = figure.view.rows[1:4]
+    assert (pool.own_times, pool.repeats) == (3, "calls")
+    assert "×3 calls" in figure.dot
+    assert read_by(figure.view, join) == {enter.id, pool.id}
+    assert figure.view.ways == {(pool.id, join.id): 3}
+    box, from_pool = ("row3", "row2") if style == "graph" else ("card3", "card2")
+    assert len(re.findall(rf"{from_pool}\S* -> {box}", figure.dot)) == 3
+
+
+class Again(nn.Module):
+    """One block is run three times, one pooling twice, one layer twice; the first result is added at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.block, self.pool, self.head = conv(3, 8), Block(8), nn.AvgPool2d(3, 1, 1), nn.Linear(8, 8)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.stem(x)
+        for _ in range(3):
+            x = self.block(x)
+        x = self.pool(self.pool(x))
+        return self.head(self.head(x.mean((2, 3))))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("options", [{}, {"collapse": ("Block",)}])
+def test_calls_are_said_whatever_is_opened(style: str, options: dict[str, Any]) -> None:
+    figure = fxviz.render(traced(Again(), (1, 3, 8, 8)), style=style, **options)
+    assert [row.repeats for row in figure.view.rows if row.path == "pool"] == ["calls"]
+    assert figure.dot.count("×2 calls") == 2
+    assert figure.dot.count("×3 calls") == 1
+
+
+class PoolBoth(nn.Module):
+    """The same pooling is called on two ways, which stay two."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.pool = conv(3, 8), conv(3, 4, 5), nn.MaxPool2d(2)
+
+    def forward(self, x: torch.Tensor, y: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, y = self.one(x), self.two(y)
+        return self.pool(x), self.pool(y)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_calls_on_independent_ways_are_rows_of_their_own(style: str) -> None:
+    shown = view(traced(PoolBoth(), (1, 3, 8, 8), (1, 3, 8, 8)), style=style)
+    assert sorted(row.path for row in shown.rows) == ["one", "pool", "pool", "two"]
+
+
+# -------------------------------------------------------------------- branches of a closed module
+
+
+class SameChannels(nn.Module):
+    """Two poolings side by side, and another behind one of them."""
+
+    def __init__(self, chained: bool) -> None:
+        super().__init__()
+        self.enter, self.pool, self.chained = conv(8, 8, 1), nn.MaxPool2d(3, 1, 1), chained
+        self.leave = conv(24, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.enter(x)
+        one = self.pool(x)
+        other = self.pool(one) if self.chained else nn.functional.max_pool2d(x, 5, 1, 2)
+        return self.leave(torch.cat([x, one, other], 1))
+
+
+class Rotated(nn.Module):
+    """A concatenation of sums and differences of the halves of one layer's result has no branches."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.enter, self.leave = conv(8, 8, 1), conv(8, 8, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, two = self.enter(x).chunk(2, 1)
+        return self.leave(torch.cat([one * 0.5 - two, two * 0.5 + one], 1))
+
+
+@pytest.mark.parametrize(
+    ("model", "branches"), [(SameChannels(False), 2), (SameChannels(True), 0), (Rotated(), 0), (Split(8, 2), 0)]
+)
+def test_branches_are_counted_where_they_are(model: nn.Module, branches: int) -> None:
+    shown = view(traced(nn.Sequential(conv(3, 8), model), (1, 3, 8, 8)), style="ledger", depth=1)
+    assert one(shown, "1").branches == branches

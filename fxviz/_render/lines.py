@@ -42,6 +42,8 @@ def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Se
             yield _fade_unchanged(view, row.id, _loop(row, box_of))
     for flow in view.flows:
         yield _flow_past(flow, box_of)
+    for edge, ways in view.ways.items():
+        yield from itertools.repeat(_flow_past(Flow(*edge), box_of), ways - 1)
 
 
 def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 
@@ -170,7 +171,8 @@ class _Graph:
         on_skips = {arc.head: arc.kind for arc in self.view.arcs if arc.head >= 0}
         on_skips = {row: kind for row, kind in on_skips.items() if self.view.rows[row].kind == "projection"}
         for tail, head in sorted({*skips, *self.view.edges}, key=self.place):
-            yield self.line(tail, head, skips.get((tail, head)) or on_skips.get(tail))
+            line = self.line(tail, head, skips.get((tail, head)) or on_skips.get(tail))
+            yield from itertools.repeat(line, self.view.ways.get((tail, head), 1))
 
     def place(self, edge: tuple[int, int]) -> tuple[int, int]:
         """Sort edges from the input first and those to the output last."""

@@ -38,6 +38,7 @@ def assemble(outline: Outline, drafts: Drafts, wiring: Wiring, regions: Sequence
         flows=tuple(Flow(place[tail], place[head]) for tail, head in flows),
         parts=tuple(_strip(items, sum(row.total for row in drafts.rows))),
         edges=frozenset((place[tail], place[head]) for tail, head in wiring.edges),
+        ways={(place[tail], place[head]): count for (tail, head), count in wiring.ways.items()},
         metric=outline.metric.name,
         style=detail.style,
         trunk=trunk(wiring, len(drafts.rows)) if is_graph else frozenset(),
@@ -92,6 +93,7 @@ def _breaks(drafts: Drafts, wiring: Wiring, regions: Sequence[Region], flows: Se
         {arc.tail for arc in wiring.arcs}
         | {tail for tail, _ in flows}
         | {head - 1 for _, head in flows if head != OUTPUT}
+        | {row for tail, head in wiring.ways for row in (tail, head - 1)}
     )
     ends |= {row.id for row in drafts.rows if row.kind == "join" and not row.shown.concat}
     beside = {row for region in regions for row in (*(branch[0] for branch in region.branches), region.join)}

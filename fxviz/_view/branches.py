@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise, takewhile
 
 from fxviz._graph.index import immediate_dominators
-from fxviz._graph.operations import is_heavy, plain_name
+from fxviz._graph.operations import is_heavy, plain_name, resamples
 from fxviz._view.outline import Outline
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import INPUT, OUTPUT
@@ -224,22 +224,46 @@ def _common_path(paths: Iterable[str]) -> str:
 
 
 def count_branches(outline: Outline, row: Draft) -> int:
-    """Return the number of parallel branches in a module: computed inputs of its widest concatenation but skips."""
+    """Return the number of parallel branches in a module: those that meet in its widest concatenation, but skips."""
     inside = set(row.nodes)
-    widest = 0
-    for name in row.nodes:
-        if plain_name(outline.node(name).op) == "cat" and name not in outline.joins:
-            widest = max(widest, sum(_is_computed(outline, source, inside) for source in outline.sources[name]))
+    joins = (name for name in row.nodes if plain_name(outline.node(name).op) == "cat" and name not in outline.joins)
+    widest = max((_count_branches(outline, name, inside) for name in joins), default=0)
     return widest if widest > 1 else 0
 
 
-def _is_computed(outline: Outline, name: str, inside: set[str]) -> bool:
-    """Return whether a layer inside lies directly before ``name``, past single-input steps only."""
+def _count_branches(outline: Outline, join: str, inside: set[str]) -> int:
+    """Count the inputs of a concatenation that have layers of their own and lead to none of the others."""
+    ends = {end for source in outline.sources[join] if (end := _last_step(outline, source, inside))}
+    if len(ends) < 2:
+        return 0
+    behind = {end: _behind(outline, end, inside) for end in ends}
+    branches = Counter(name for names in behind.values() for name in names)
+    own = ({name for name in behind[end] if branches[name] == 1} if branches[end] == 1 else () for end in ends)
+    return sum(any(_is_layer(outline, name) for name in names) for names in own)
+
+
+def _is_layer(outline: Outline, name: str) -> bool:
+    node = outline.node(name)
+    return is_heavy(node) or resamples(node) or (node.kind == "module" and outline.takes_row(node))
+
+
+def _last_step(outline: Outline, name: str, inside: set[str]) -> str | None:
+    """Return the last step inside that is drawn before a result, None if it comes from outside past none."""
     while name in inside:
-        if is_heavy(outline.node(name)):
-            return True
         sources = outline.sources[name]
-        if len(sources) != 1:
-            return False
+        if outline.takes_row(outline.node(name)) or len(sources) != 1:
+            return name
         name = sources[0]
-    return False
+    return None
+
+
+def _behind(outline: Outline, name: str, inside: set[str]) -> set[str]:
+    """Return a step and all those inside that lead to it."""
+    found: set[str] = set()
+    waiting = [name]
+    while waiting:
+        at = waiting.pop()
+        if at in inside and at not in found:
+            found.add(at)
+            waiting += outline.sources[at]
+    return found

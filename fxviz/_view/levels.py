@@ -76,18 +76,18 @@ def rows_of(outline: Outline, detail: Detail) -> Drafts:
     """Return the rows of a level of detail in the order of the run."""
     drafts = draft_rows(outline, plan(outline, detail))
     if detail.merge_code:
-        merge_code(drafts)
+        merge_code(outline, drafts)
     if detail.merge_alike or outline.difference is not None:
         merge_alike(outline, drafts)
     if detail.depth is not None:
-        merge_nested(drafts, detail.depth, {outline.scopes[call].path for call in detail.opened})
+        merge_nested(outline, drafts, detail.depth, {outline.scopes[call].path for call in detail.opened})
     if detail.closed_lists:
-        merge_lists(drafts, detail.closed_lists)
+        merge_lists(outline, drafts, detail.closed_lists)
     if detail.merge_small:
         merge_small(outline, drafts)
         merge_chains(outline, drafts)
     if detail.most_rows is not None:
-        merge_layers(drafts, detail.most_rows)
+        merge_layers(outline, drafts, detail.most_rows)
     return drafts
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property, partial, reduce
 from itertools import groupby
+from operator import or_
 
 from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, removed_behind
@@ -23,12 +25,16 @@ PIECES = 12
 _COUNTED: tuple[RowKind, ...] = ("layer", "projection", "chain", "block", "layers", "blocks")
 
 
-def merge_code(drafts: Drafts) -> None:
-    """Merge consecutive functions in the same module's code."""
-    _merge(drafts, lambda row: (row.frames, row.shown.path) if row.is_code else row.id, _as_code)
+def merge_code(outline: Outline, drafts: Drafts) -> None:
+    """Merge consecutive functions in the same module's code, as far as data joins them."""
+
+    def key(row: Draft) -> Hashable:
+        return (row.frames, row.shown.path) if row.is_code else row.id
+
+    _merge(drafts, key, _as_code, _Flow(outline, drafts).joined)
 
 
-def merge_nested(drafts: Drafts, depth: int, open_paths: Collection[str] = ()) -> None:
+def merge_nested(outline: Outline, drafts: Drafts, depth: int, open_paths: Collection[str] = ()) -> None:
     """Merge consecutive rows in a module that is nested ``depth`` levels deep and never called itself.
 
     The module in which the run stopped stays open, and so do those of ``open_paths``.
@@ -43,14 +49,15 @@ def merge_nested(drafts: Drafts, depth: int, open_paths: Collection[str] = ()) -
         return (row.frames, module(path)) if is_below and module(path) not in opened else row.id
 
     def combine(rows: Sequence[Draft]) -> Row:
-        row = _as_several(rows)
-        return replace(row, path=module(row.path), span=None)
+        row = _as_list(outline, flow, rows)
+        return replace(row, path=module(row.path))
 
+    flow = _Flow(outline, drafts)
     opened = {module(row.shown.path) for row in drafts.rows if row.kind == "failed"} | set(open_paths)
     _merge(drafts, key, combine)
 
 
-def merge_lists(drafts: Drafts, lists: Collection[str]) -> None:
+def merge_lists(outline: Outline, drafts: Drafts, lists: Collection[str]) -> None:
     """Merge consecutive rows below each of these paths, of lists of modules that are never called."""
 
     def around(row: Draft) -> str | None:
@@ -59,8 +66,9 @@ def merge_lists(drafts: Drafts, lists: Collection[str]) -> None:
         return next((path for path in sorted(lists) if row.shown.path.startswith(f"{path}.")), None)
 
     def combine(rows: Sequence[Draft]) -> Row:
-        return replace(_as_several(rows), path=around(rows[0]) or "", span=None)
+        return replace(_as_list(outline, flow, rows), path=around(rows[0]) or "")
 
+    flow = _Flow(outline, drafts)
     _merge(drafts, lambda row: (row.frames, around(row)) if around(row) else row.id, combine)
 
 
@@ -94,13 +102,13 @@ def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool
 
 
 def merge_small(outline: Outline, drafts: Drafts) -> None:
-    """Merge consecutive steps without parameters and MACs, so that they take no room from those that have some."""
+    """Merge consecutive steps without parameters and MACs, as far as data joins them, so that others find room."""
 
     def is_small(row: Draft) -> bool:
         nodes = map(outline.node, row.nodes)
         return row.kind in ("plain", "code", "layer") and not any(node.uses or node.macs != 0 for node in nodes)
 
-    _merge(drafts, lambda row: row.frames if is_small(row) else row.id, _as_code)
+    _merge(drafts, lambda row: row.frames if is_small(row) else row.id, _as_code, _Flow(outline, drafts).joined)
 
 
 def merge_chains(outline: Outline, drafts: Drafts) -> None:
@@ -145,19 +153,98 @@ def _ranges(outline: Outline, rows: Sequence[Draft]) -> dict[str, tuple[object, 
     return {name: (min(sizes), max(sizes)) for name, sizes in values.items()}
 
 
-def merge_layers(drafts: Drafts, most: int) -> None:
-    """Merge consecutive rows in a frame, so that no more than ``most`` of them are left."""
+def merge_layers(outline: Outline, drafts: Drafts, most: int) -> None:
+    """Merge consecutive rows of one way in a frame, so that no more than about ``most`` of them are left."""
     group: dict[int, tuple[int, int]] = {}
     for _, frame in groupby(drafts.rows, key=lambda row: (row.frames, row.kind == "failed")):
         rows = list(frame)
         left = min(most, len(rows))
         group.update({row.id: (rows[0].id, place * left // len(rows)) for place, row in enumerate(rows)})
-    _merge(drafts, lambda row: group[row.id], _as_several)
+    _merge(drafts, lambda row: group[row.id], partial(_as_several, outline), _Flow(outline, drafts).ways)
 
 
-def _merge(drafts: Drafts, key: Callable[[Draft], Hashable], combine: Callable[[Sequence[Draft]], Row]) -> None:
-    """Make consecutive rows that have the same key one row, which ``combine`` returns."""
-    groups = [list(group) for _, group in groupby(drafts.rows, key=key)]
+class _Flow:
+    """The rows above that each row reads, to tell which rows are one way."""
+
+    def __init__(self, outline: Outline, drafts: Drafts) -> None:
+        self.reads: dict[int, set[int]] = {row.id: set() for row in drafts.rows}
+        for edge in outline.graph.edges:
+            tail, head = drafts.row(edge.source), drafts.row(edge.target)
+            if isinstance(tail, Draft) and isinstance(head, Draft) and not drafts.is_lent(edge.source):
+                self.reads[head.id] |= {tail.id} if tail.id < head.id else set()
+
+    @cached_property
+    def behind(self) -> list[int]:
+        """Return for each row the rows that lead to it, as bits."""
+        behind: list[int] = []
+        for row in sorted(self.reads):
+            behind.append(reduce(or_, (behind[read] | 1 << read for read in self.reads[row]), 0))
+        return behind
+
+    def ways(self, rows: Sequence[Draft]) -> Iterator[list[Draft]]:
+        """Split consecutive rows into ways, so that independent ones are never one row.
+
+        Each row of a way but the last is read by another of them. Each but the first reads one of them, and beside
+        these only what leads to the first. So branches are part of a way from their fork to where they meet again.
+        """
+        start = 0
+        while start < len(rows):
+            stop = self._end_of_way(rows, start)
+            yield list(rows[start:stop])
+            start = stop
+
+    def _end_of_way(self, rows: Sequence[Draft], start: int) -> int:
+        first, stop = rows[start].id, start + 1
+        inside, unread = {first}, {first}
+        for place in range(start + 1, len(rows)):
+            row = rows[place].id
+            reads = self.reads[row]
+            if inside.isdisjoint(reads) or not all(self.behind[first] >> read & 1 for read in reads - inside):
+                break
+            unread -= reads
+            if not unread:
+                stop = place + 1
+            inside.add(row)
+            unread.add(row)
+        return stop
+
+    def joined(self, rows: Sequence[Draft]) -> Iterator[list[Draft]]:
+        """Split consecutive rows into groups that read one another, or the same row above."""
+        waiting = [list(rows)]
+        while waiting:
+            group = waiting.pop()
+            parts = [list(part) for _, part in groupby(group, key=self._groups(group).__getitem__)]
+            if len(parts) == 1:
+                yield group
+            waiting += reversed(parts) if len(parts) > 1 else []
+
+    def _groups(self, rows: Sequence[Draft]) -> dict[Draft, int]:
+        """Return for each of these rows the first row that it is joined to by way of the others."""
+        first: dict[int, int] = {}
+
+        def find(row: int) -> int:
+            while (above := first.setdefault(row, row)) != row:
+                first[row] = row = first[above]
+            return row
+
+        for row in rows:
+            for read in self.reads[row.id]:
+                one, other = sorted((find(read), find(row.id)))
+                first[other] = one
+        return {row: find(row.id) for row in rows}
+
+
+def _merge(
+    drafts: Drafts,
+    key: Callable[[Draft], Hashable],
+    combine: Callable[[Sequence[Draft]], Row],
+    split: Callable[[list[Draft]], Iterable[list[Draft]]] = lambda rows: [rows],
+) -> None:
+    """Make consecutive rows that have the same key, as far as ``split`` leaves them together, one row.
+
+    ``combine`` returns what is shown of it.
+    """
+    groups = [rows for _, alike in groupby(drafts.rows, key=key) for rows in split(list(alike))]
     for group in groups:
         if len(group) > 1:
             _unfold(drafts, group)
@@ -165,8 +252,8 @@ def _merge(drafts: Drafts, key: Callable[[Draft], Hashable], combine: Callable[[
             first.shown = combine(group)
             first.nodes = [name for row in group for name in row.nodes]
             first.tail = last.tail
+            first.calls = tuple(call for row in group for call in row.calls)
             if first.kind == "block":
-                first.calls = tuple(call for row in group for call in row.calls)
                 first.scope = next(row.scope for row in group if row.scope is not None)
             else:
                 first.scope = None
@@ -202,7 +289,7 @@ def _as_alike(rows: Sequence[Draft]) -> Row:
     )
 
 
-def _as_several(rows: Sequence[Draft]) -> Row:
+def _as_several(outline: Outline, rows: Sequence[Draft]) -> Row:
     """Return a row that counts layers, or blocks if it holds nothing else. Functions alone stay functions.
 
     A single layer or block among functions keeps its name.
@@ -213,15 +300,34 @@ def _as_several(rows: Sequence[Draft]) -> Row:
     if len(counted) == 1 and counted[0].kind in ("layer", "projection", "block") and counted[0].shown.times == 1:
         return replace(counted[0].shown, output=rows[-1].shown.output)
     span = counted[0].first_path, counted[-1].last_path
+    are_blocks = all(row.kind in ("block", "blocks") for row in counted)
     return replace(
         rows[0].shown,
-        kind="blocks" if all(row.kind in ("block", "blocks") for row in counted) else "layers",
-        heads=tuple(head for row in rows for head in row.shown.heads),
+        kind="blocks" if are_blocks else "layers",
+        heads=tuple(head for row in rows for head in row.shown.heads)
+        if all(row.shown.heads for row in counted)
+        else (),
         path=span[0],
         span=span if span[0] != span[1] else None,
-        count=sum(row.shown.count or row.shown.alike or row.shown.times for row in counted),
+        count=sum(_number_of(row) if are_blocks else _layers_in(outline, row) for row in counted),
         before=(),
         after=(),
         times=1,
         output=rows[-1].shown.output,
     )
+
+
+def _as_list(outline: Outline, flow: _Flow, rows: Sequence[Draft]) -> Row:
+    """Return a row for what is in a list, without an output if the ways that leave it differ in shape."""
+    row = _as_several(outline, rows)
+    shapes = {way[-1].shown.output and way[-1].shown.output.shape for way in flow.ways(rows)}
+    return replace(row, span=None, output=row.output if len(shapes) == 1 else None)
+
+
+def _number_of(row: Draft) -> int:
+    return row.shown.count or row.shown.alike or row.shown.times
+
+
+def _layers_in(outline: Outline, row: Draft) -> int:
+    """Return the number of layers in a row, those in its blocks included."""
+    return sum(outline.size[call] for call in row.calls) if row.kind in ("block", "blocks") else _number_of(row)

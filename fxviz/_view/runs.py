@@ -278,7 +278,8 @@ class _Finder:
     def _kind_of_run(self, at: int, period: int) -> Repeats:
         """Return the kind of a run, judged by its second repetition."""
         calls = [path for place in range(at, at + period) if (path := self._called(place)) and self._holds(place)]
-        if calls and len(set(calls)) == len(calls) and self._is_code(at, period):
+        is_layer = period == 1 and self._called(at) and not self._is_fused(at)
+        if (is_layer or calls) and len(set(calls)) == len(calls) and self._is_code(at, period):
             return "calls"
         second = range(at + period, at + 2 * period)
         reads_first = any(at <= source < at + period for place in second for source, _ in self.reads[place])
@@ -327,7 +328,7 @@ class _Finder:
     def _repeats(self, at: int, period: int, times: int, kind: Repeats) -> bool:
         """Return whether repetition number ``times``, from 0, is wired like the one before."""
         start = at + (times - 1) * period
-        is_free = kind == "calls" and self._joins(at, period) <= 1
+        is_free = kind == "calls" and self._joins(at, period) <= 1 and any(map(self._holds, range(at, at + period)))
         for place in range(start, start + period):
             one, other = self.reads[place], self.reads[place + period]
             inside = {(source + period, node) for source, node in one if source >= start}

@@ -226,6 +226,7 @@ class View:
 
     Attributes:
         edges: all data flow between rows, drawn or not.
+        ways: the edges with a line for each of several repetitions of the tail, which the head reads; their number.
         metric: the metric of all totals.
         style: the style that it was folded for.
         trunk: the edges to be kept straight: through the middle one of several branches between rows that all paths
@@ -239,6 +240,7 @@ class View:
     flows: tuple[Flow, ...]
     parts: tuple[Part, ...]
     edges: frozenset[tuple[int, int]] = frozenset()
+    ways: Mapping[tuple[int, int], int] = field(default_factory=dict)
     metric: str = "params"
     style: ViewStyle = "ledger"
     trunk: frozenset[tuple[int, int]] = frozenset()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -16,13 +16,20 @@ from fxviz._view.view import INPUT, OUTPUT, Arc
 NEAR = 2
 """A concat skip over this many rows or fewer is drawn along them (a dense block), not as an arc."""
 
+MOST_WAYS = 6
+"""The most repetitions of one row that each have a line to the same reader."""
+
 
 @dataclass
 class Wiring:
-    """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), and the skips among them that are arcs."""
+    """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), and the skips among them that are arcs.
+
+    ``ways`` are the edges of which a step of the head reads several repetitions of the tail, with their number.
+    """
 
     edges: set[tuple[int, int]]
     arcs: list[Arc]
+    ways: dict[tuple[int, int], int]
 
 
 def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int, Draft, Draft]]:
@@ -109,13 +116,31 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
     for skip, _, end, join in sorted(found, key=lambda skip: SKIP_KINDS.index(skip[0].kind)):
         if skip not in near:
             _add_arc(arcs, drafts, skip, end if end is not join else drafts.row(skip.join))
-    return Wiring(_edges(outline, drafts), sorted(arcs.values(), key=lambda arc: (arc.head, arc.tail)))
+    in_order = sorted(arcs.values(), key=lambda arc: (arc.head, arc.tail))
+    return Wiring(_edges(outline, drafts), in_order, _ways(outline, drafts))
 
 
 def _edges(outline: Outline, drafts: Drafts) -> set[tuple[int, int]]:
     read = (edge for edge in outline.graph.edges if not drafts.is_lent(edge.source))
     ends = ((_id(drafts.row(edge.source)), _id(drafts.row(edge.target))) for edge in read)
     return {edge for edge in ends if _runs_down(*edge)}
+
+
+def _ways(outline: Outline, drafts: Drafts) -> dict[tuple[int, int], int]:
+    """Return the edges of which a step reads 2 to ``MOST_WAYS`` repetitions of the tail, and that number."""
+    ways: dict[tuple[int, int], int] = {}
+    hidden = drafts.stands_for
+    for name in dict.fromkeys(reader for one in hidden for reader, _ in outline.readers.get(one, ())):
+        if name in hidden:
+            continue
+        read = {origin for source in outline.sources[name] for origin in outline.origins[source]}
+        rows = Counter(_id(drafts.row(origin)) for origin in read & hidden.keys())
+        rows.update({_id(drafts.row(origin)) for origin in read - hidden.keys()})
+        head = _id(drafts.row(name))
+        for tail, count in rows.items():
+            if INPUT < tail < head:
+                ways[tail, head] = max(count, ways.get((tail, head), 0))
+    return {edge: count for edge, count in ways.items() if 1 < count <= MOST_WAYS}
 
 
 def _add_arc(arcs: dict[tuple[int, int], Arc], drafts: Drafts, skip: Skip, end: Draft | int) -> None:
