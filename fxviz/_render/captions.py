@@ -86,7 +86,15 @@ class Captions:
     def heading(self, heading: Heading) -> str:
         """Return a frame's tooltip in one line."""
         share = units.percent(heading.total / self.whole)
-        return f"{heading.path} {heading.class_name}: {self.metric.format(heading.total)} {self.metric.noun}, {share}"
+        return f"{heading.path} {self.kind_of(heading)}: {self.amount_of(heading)} {self.metric.noun}, {share}"
+
+    def amount_of(self, heading: Heading) -> str:
+        """Return the metric of one repetition of a frame, and the number of repetitions."""
+        return self._repeated(heading.total / heading.times, heading.times)
+
+    def kind_of(self, heading: Heading) -> str:
+        """Return a frame's class, and what of the module is not in it."""
+        return " · ".join(word for word in (heading.class_name.lstrip("_"), heading.missing) if word)
 
     def one_block(self, repeat: Repeat) -> bool:
         """Return whether a single module is repeated, so that paths relative to it are enough."""

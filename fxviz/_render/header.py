@@ -181,7 +181,7 @@ def _unread_reason(graph: ArchGraph) -> str:
 
 def _part_name(part: Part) -> str:
     if part.last is None:
-        return part.path
+        return f"{part.path} {part.missing}".rstrip()
     return (
         ranges.repeated(part.path, part.last, part.times) if part.times > 1 else ranges.span(part.path, part.last, "")
     )

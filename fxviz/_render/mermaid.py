@@ -111,7 +111,7 @@ class _Nodes:
 
     def heading(self, heading: Heading) -> str:
         share = units.percent(heading.total / self.captions.whole)
-        texts = (heading.path, heading.class_name.lstrip("_"), self.captions.metric.format(heading.total), share)
+        texts = (heading.path, self.captions.kind_of(heading), self.captions.amount_of(heading), share)
         return " · ".join(filter(None, texts))
 
     def rows(self, card: Card) -> Iterator[str]:

@@ -88,10 +88,10 @@ class _Graph:
         share = heading.total / self.captions.whole
         name = fit_path(ranges.relative(heading.path, base).lstrip("."), 150, 10, bold=True)
         texts = [Text(name, palette.INK, 10, bold=True)]
-        if heading.class_name:
-            texts.append(Text(f"  {fit(heading.class_name.lstrip('_'), 110, 9)} ", palette.on_tint(share), 9))
+        if kind := self.captions.kind_of(heading):
+            texts.append(Text(f"  {fit(kind, 110, 9)} ", palette.on_tint(share), 9))
         if heading.total:
-            amount = f"{self.captions.metric.format(heading.total)} · {units.percent(share)}"
+            amount = f"{self.captions.amount_of(heading)} · {units.percent(share)}"
             texts.append(Text(f"   {amount}", palette.INK, 9, bold=True))
         fill = palette.tint(share)
         return Frame(self.name(), _label(texts, fill), self.captions.heading(heading), items, palette.BORDER, fill)

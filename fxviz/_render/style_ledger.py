@@ -147,12 +147,12 @@ class _Ledger:
         share = heading.total / self.whole
         name = fit_path(ranges.relative(heading.path, base), room, 11, bold=True)
         left = room - width(name, 11, bold=True) - 12
-        class_name = fit(heading.class_name.lstrip("_"), left, 9) if left > 30 else ""
+        class_name = fit(self.captions.kind_of(heading), left, 9) if left > 30 else ""
         beside = palette.on_tint(share) if self.view.difference is None else palette.MUTED
         texts = [Text(name, ink, 11, bold), Text(f"   {class_name}", beside, 9)]
         return (
             Cell(tuple(texts[: 2 if class_name else 1]), room, ROW + 1),
-            Cell((Text(self.captions.metric.format(heading.total), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
+            Cell((Text(self.captions.amount_of(heading), ink, 10, bold),), COLUMNS["amount"], ROW + 1),
             self.text(units.percent(share), COLUMNS["percent"], ink, bold, size=10, height=ROW + 1),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from math import prod
 
 from fxviz._analysis.parts import gives_way
 from fxviz._graph import Node, Scope
@@ -113,7 +114,8 @@ def _items(outline: Outline, rows: Sequence[Draft], depth: int, breaks: set[int]
         if frame is None:
             items += _cards(outline, framed, breaks)
         else:
-            items += _framed(outline, frame, framed, _items(outline, framed, depth + 1, breaks, compact), compact)
+            inside = _items(outline, framed, depth + 1, breaks, compact)
+            items += _framed(outline, frame, framed, depth, inside, compact)
     return tuple(items)
 
 
@@ -133,21 +135,55 @@ def _card(outline: Outline, rows: Sequence[Draft]) -> Card:
 
 
 def _framed(
-    outline: Outline, frame: Frame, rows: Sequence[Draft], items: tuple[Item, ...], compact: bool
+    outline: Outline, frame: Frame, rows: Sequence[Draft], depth: int, items: tuple[Item, ...], compact: bool
 ) -> list[Item]:
     if frame.run is not None:
         return [Repeat(frame.run.times, span_of(outline, frame.scope, frame.run), items, frame.run.kind)]
-    heading = _heading(outline, frame.scope, sum(row.total for row in rows))
+    heading = _heading(outline, frame.scope, rows, depth)
     only = items[0] if len(items) == 1 else None
     if compact and isinstance(only, Card):
         return [Card(only.rows, heading)]
     return [Stage(heading, items)]
 
 
-def _heading(outline: Outline, scope: int, total: float) -> Heading:
-    call = outline.scopes[scope]
-    name = "" if says_nothing(call.cls) else call.class_name
-    return Heading(call.path, name, total, dict(outline.skips_in[scope]))
+def _heading(outline: Outline, scope: int, rows: Sequence[Draft], depth: int) -> Heading:
+    call, total = outline.scopes[scope], sum(row.total for row in rows)
+    return Heading(
+        call.path,
+        "" if says_nothing(call.cls) else call.class_name,
+        total=total,
+        times=_times(outline, rows, depth),
+        skips=dict(outline.skips_in[scope]),
+        missing=_missing(outline, call) if total else "",
+    )
+
+
+def _times(outline: Outline, rows: Sequence[Draft], depth: int) -> int:
+    """Return in how many repetitions a frame's rows are counted; 1 if not all of them count in each."""
+    times = prod(frame.run.times for frame in rows[0].frames[:depth] if frame.run)
+    counting = [row for row in rows if row.total]
+    used = [[outline.node(name) for name in row.nodes] for row in counting]
+    counted = {
+        _repetitions_in_total(outline, row, nodes) / row.shown.times for row, nodes in zip(counting, used, strict=True)
+    }
+    return times if counted == {times} else 1
+
+
+def _missing(outline: Outline, call: Scope) -> str:
+    """Return why a call of a module has less than the module: other calls, or parts that are called from outside it."""
+    inside, prefix = set(outline.nodes_in(call.id)), f"{call.path}."
+    outside = [
+        node
+        for node in outline.graph.nodes
+        if node.path.startswith(prefix) and node.id not in inside and outline.metric.of(node)
+    ]
+    if not outside or not call.path:
+        return ""
+    calls = [scope.id for scope in outline.scopes.values() if scope.path == call.path]
+    if any(node.id in outline.nodes_in(other) for other in calls if other != call.id for node in outside):
+        return f"call {calls.index(call.id) + 1} of {len(calls)}"
+    names = list(dict.fromkeys(node.path.removeprefix(prefix).partition(".")[0] for node in outside))
+    return f"without {', '.join(names[:2])}{', …' if len(names) > 2 else ''}"
 
 
 def _row(outline: Outline, row: Draft) -> Row:
@@ -250,16 +286,17 @@ def _strip(items: Sequence[Item], total: float) -> list[Part]:
 def _parts(items: Sequence[Item]) -> Iterator[tuple[Part, Sequence[Item]]]:
     for item in items:
         if isinstance(item, Stage):
-            yield Part(item.heading.path, item.heading.total, differs=_differs(item)), item.items
+            yield _headed(item, item.heading), item.items
         elif isinstance(item, Repeat):
             yield _repeated_part(item), ()
         elif item.heading is not None:
-            yield (
-                Part(item.heading.path, item.heading.total, differs=_differs(item)),
-                [Card((row,)) for row in item.rows],
-            )
+            yield _headed(item, item.heading), [Card((row,)) for row in item.rows]
         else:
             yield from _row_parts(item)
+
+
+def _headed(item: Stage | Card, heading: Heading) -> Part:
+    return Part(heading.path, heading.total, differs=_differs(item), missing=heading.missing)
 
 
 def _repeated_part(repeat: Repeat) -> Part:

@@ -146,12 +146,22 @@ class Row:
 
 @dataclass(frozen=True)
 class Heading:
-    """The label of a frame or card: the module's path and class, the metric's total and the skips inside by kind."""
+    """The label of a frame or card.
+
+    Attributes:
+        path, class_name: those of the module.
+        total: the metric's amount in all repetitions.
+        times: number of repetitions that it counts.
+        skips: the skips inside by kind.
+        missing: why the total is less than the module's, such as "call 2 of 3" or "without embed_tokens"; else "".
+    """
 
     path: str
     class_name: str
     total: float
+    times: int = 1
     skips: Mapping[SkipKind, int] = field(default_factory=dict)
+    missing: str = ""
 
 
 @dataclass(frozen=True)
@@ -210,7 +220,7 @@ class Flow:
 class Part:
     """A piece of the model for the overview strip: a stage, a lone row, or blocks or layers up to the path ``last``.
 
-    ``differs``: some layer in it differs from the other model.
+    ``differs``: some layer in it differs from the other model. ``missing``: as in its heading.
     """
 
     path: str
@@ -218,6 +228,7 @@ class Part:
     times: int = 1
     last: str | None = None
     differs: bool = False
+    missing: str = ""
 
 
 @dataclass(frozen=True)
