@@ -6,6 +6,7 @@ from collections import Counter
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
+import networkx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -181,3 +182,58 @@ class Cell(nn.Module):
 def test_the_steps_of_a_sequence_are_no_residuals() -> None:
     found = skips(fxviz.trace(Cell(), torch.zeros(2, 5, 8)))
     assert not found.keys() & {"identity", "projection", "resample"}
+
+
+# Function transforms
+
+
+class Mapped(nn.Module):
+    """Runs its first layer for each row alone, or on the derivative of another function, by the transforms of torch."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 4)
+
+    def one(self, row: Tensor) -> Tensor:
+        return torch.tanh(self.first(row))
+
+    def forward(self, x: Tensor) -> Tensor:
+        func = torch.func
+        if self.how == "nested":
+            y = func.vmap(func.vmap(self.one))(x[:, None]).squeeze(1)
+        elif self.how == "grad":
+            y = func.vmap(func.grad(lambda row: self.one(row).sum()))(x)
+        else:
+            y = x + func.vmap(self.one)(x)
+        return self.last(y)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("how", ["rows", "nested", "grad"])
+def test_results_of_function_transforms_depend_on_their_inputs(how: str, device: str) -> None:
+    graph = fxviz.trace(Mapped(how), torch.ones(2, 8), device=device)
+    flow = graph.to_networkx()
+    assert networkx.has_path(flow, "x", "first") and networkx.has_path(flow, "first", "last")
+    assert skips(graph) == ({"identity": 1} if how == "rows" else {})
+
+
+class Hyper(nn.Module):
+    """Computes the weights of a layer from the input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maker, self.body = nn.Linear(4, 12), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        weight = self.maker(x.mean(0)).view(3, 4)
+        return torch.func.functional_call(self.body, {"weight": weight}, (x,))
+
+
+def test_computed_weights_flow_into_their_layer() -> None:
+    graph = fxviz.trace(Hyper(), torch.ones(2, 4))
+    assert {(edge.source, edge.slot) for edge in graph.edges if edge.target == "body"} == {
+        ("x", "0"),
+        ("view", "weight"),
+    }
+    assert [parameter.name for parameter in graph.untraced] == ["body.weight"]

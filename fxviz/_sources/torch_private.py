@@ -138,6 +138,17 @@ def in_function_transform() -> bool:
     return _interpreter() is not None
 
 
+_is_wrapped: Callable[[Tensor], bool] | None = _optional("_C._functorch.is_functorch_wrapped_tensor")
+_unwrap: Callable[[Tensor], Tensor] = _optional("_C._functorch.get_unwrapped")
+
+
+def innermost(tensor: Tensor) -> Tensor:
+    """Return the tensor that function transforms (``vmap``, ``grad``) have wrapped, any other tensor itself."""
+    while _is_wrapped is not None and _is_wrapped(tensor):
+        tensor = _unwrap(tensor)
+    return tensor
+
+
 # ------------------------------------------------------------------ operators that take functions
 
 HigherOrderOperator: type = _optional("_ops.HigherOrderOperator") or type(None)

@@ -386,6 +386,8 @@ def _edges(node: fx.Node) -> Iterator[Edge]:
     for slot, source in _sources("", (node.args, node.kwargs)):
         if source in node.meta["reads"]:
             yield Edge(source.name, node.name, slot)
+    for source, name in node.meta.get("given", {}).items():
+        yield Edge(source.name, node.name, name)
 
 
 def _sources(slot: str, value: Any) -> Iterator[tuple[str, fx.Node]]:

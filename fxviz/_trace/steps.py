@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from torch import fx
+from torch import fx, nn
 
 from fxviz._graph import Node
 from fxviz._graph.operations import RUNS, is_norm, makes_constant, plain_name, resamples, takes_shape_of
@@ -17,6 +17,7 @@ from fxviz._graph.settings import settings_of_call, weight_slots
 from fxviz._trace.calls import plain_arguments
 from fxviz._trace.packed import weights_computed
 
+_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _JOINS = frozenset("add sub cat stack lerp addcmul addcdiv".split())
 
 
@@ -113,3 +114,19 @@ def _layer_settings(node: fx.Node) -> dict[str, Any]:
         if isinstance(weight, fx.Node) and not weight.meta["varies"] and weight.meta["outputs"]:
             return settings_of_call(name, plain_arguments(node), slot, weight.meta["outputs"][0].shape)
     return {}
+
+
+def is_childless(module: nn.Module) -> bool:
+    return not isinstance(module, _CONTAINERS) and all(
+        name == "parametrizations" for name, _ in module.named_children()
+    )
+
+
+def has_forward_of_torch(module: nn.Module) -> bool:
+    """Return whether torch wrote the module's code, also by inheritance; torchvision's operators are torch's own."""
+    writer = next((cls for cls in type(module).__mro__ if "forward" in vars(cls)), nn.Module)
+    return f"{writer.__module__}.".startswith(("torch.", "torchvision.ops."))
+
+
+def is_sequence(module: nn.Module) -> bool:
+    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from fxviz._graph import TensorInfo
-from fxviz._sources.torch_private import storage_of, version_of
+from fxviz._sources.torch_private import innermost, storage_of, version_of
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
 _OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
@@ -120,7 +120,8 @@ class Bindings:
     """The node that each live tensor came from.
 
     Tensors are distinguished by identity and kept alive while the trace runs, so that no identity is used twice. A
-    write through a view shows in the tensor's version and in the last node that wrote to the same storage.
+    write through a view shows in the tensor's version and in the last node that wrote to the same storage. A tensor
+    that function transforms have wrapped is known by the one inside.
     """
 
     def __init__(self) -> None:
@@ -134,16 +135,18 @@ class Bindings:
 
     def bind(self, tensor: Tensor, node: fx.Node) -> None:
         """Remember that ``tensor`` is the result of ``node`` from now on."""
+        tensor = innermost(tensor)
         self._bindings[id(tensor)] = _Binding(tensor, node, version_of(tensor))
         self._changed.append((id(tensor), None))
 
     def node_of(self, tensor: Tensor) -> fx.Node | None:
         """Return the node that made ``tensor``, None if no recorded step did."""
-        binding = self._bindings.get(id(tensor))
+        binding = self._bindings.get(id(innermost(tensor)))
         return None if binding is None else binding.node
 
     def wrote(self, tensor: Tensor, node: fx.Node) -> None:
         """Remember that ``node`` changed ``tensor`` in place."""
+        tensor = innermost(tensor)
         storage = storage_of(tensor)
         if storage is not None:
             self._writers[storage] = node
@@ -152,6 +155,7 @@ class Bindings:
 
     def pending_write(self, tensor: Tensor) -> fx.Node | None:
         """Return the node that changed the memory of ``tensor`` through another view since it was bound, if any."""
+        tensor = innermost(tensor)
         binding = self._bindings[id(tensor)]
         if version_of(tensor) == binding.version:
             return None

@@ -32,11 +32,17 @@ from fxviz._trace.calls import (
     written,
 )
 from fxviz._trace.other_threads import OtherThreads, unseen
-from fxviz._trace.steps import acts_as_one_step, merged_facts, read_for_values
+from fxviz._trace.steps import (
+    acts_as_one_step,
+    has_forward_of_torch,
+    is_childless,
+    is_sequence,
+    merged_facts,
+    read_for_values,
+)
 from fxviz._trace.tensors import Bindings, tensors_in
 
 _LEAF_CLASSES = (nn.MultiheadAttention, nn.RNNBase, nn.RNNCellBase, torch.jit.ScriptModule)
-_CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 class ModelTracer(fx.Tracer):
@@ -44,8 +50,9 @@ class ModelTracer(fx.Tracer):
 
     The ``meta`` of each node holds ``outputs`` (tuple of TensorInfo), ``scope`` (id), ``path``, ``call``, ``op``,
     ``uses`` (parameter names), ``macs`` (None: unknown), ``module`` for calls of leaf modules, ``reads`` (the nodes
-    whose values it depends on, not only their shapes), ``varies`` (whether it depends on the values of an input), and
-    ``runs`` (the settings of the layer that a module of the user's own computes in one step).
+    whose values it depends on, not only their shapes), ``given`` (those of them that took the place of a parameter of
+    the module, with its name), ``varies`` (whether it depends on the values of an input), and ``runs`` (the
+    settings of the layer that a module of the user's own computes in one step).
 
     Attributes:
         scopes: the calls of modules with children, in the order they began.
@@ -78,7 +85,7 @@ class ModelTracer(fx.Tracer):
         self._paths = {**dict(others), **{module: path for path, module in root.named_modules()}}
         self._tensor_names = {id(tensor): (name, "Parameter") for name, tensor in root.named_parameters()}
         self._tensor_names |= {id(tensor): (name, "Buffer") for name, tensor in root.named_buffers()}
-        self.scopes.append(Scope(0, "", class_name(root), 0, None, _is_sequence(root)))
+        self.scopes.append(Scope(0, "", class_name(root), 0, None, is_sequence(root)))
 
     @property
     def recording(self) -> bool:
@@ -309,7 +316,7 @@ class ModelTracer(fx.Tracer):
         """Return whether a module is one node: an operation of torch's own, or a subclass with the same ``forward``."""
         if m is self.root:
             return False
-        return isinstance(m, _LEAF_CLASSES) or (_is_childless(m) and _has_forward_of_torch(m))
+        return isinstance(m, _LEAF_CLASSES) or (is_childless(m) and has_forward_of_torch(m))
 
     def path_of_module(self, mod: nn.Module) -> str:
         """Return the dotted path; a module that is not registered anywhere in the model is named after its class."""
@@ -330,13 +337,13 @@ class ModelTracer(fx.Tracer):
         if m in self._leaves or self.is_leaf_module(m, path):
             facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}
             return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
-        if _is_childless(m):
+        if is_childless(m):
             return self._call_childless(m, forward, args, kwargs, call)
         return self._call_scope(m, path, call, partial(forward, *args, **kwargs))
 
     def _call_scope(self, m: nn.Module, path: str, call: int, run: Callable[[], Any]) -> Any:
         outer = self._current
-        self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, _is_sequence(m)))
+        self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, is_sequence(m)))
         self._current = len(self.scopes) - 1
         try:
             return run()
@@ -384,24 +391,17 @@ class ModelTracer(fx.Tracer):
                 self.blame(error, step.facts["module"], step)
                 raise
             node = self._record(step.kind, step.target, graph_args, graph_kwargs, result, **step.facts)
+            node.meta["given"] = self._given_to(step.facts["module"])
+            node.meta["reads"] |= node.meta["given"].keys()
+            node.meta["varies"] |= any(source.meta["varies"] for source in node.meta["given"])
             self._note(node, measured)
             return self._bind_result(node, result, inputs, _changed(inputs, versions))
 
-
-def _is_childless(module: nn.Module) -> bool:
-    return not isinstance(module, _CONTAINERS) and all(
-        name == "parametrizations" for name, _ in module.named_children()
-    )
-
-
-def _has_forward_of_torch(module: nn.Module) -> bool:
-    """Return whether torch wrote the module's code, also by inheritance; torchvision's operators are torch's own."""
-    writer = next((cls for cls in type(module).__mro__ if "forward" in vars(cls)), nn.Module)
-    return f"{writer.__module__}.".startswith(("torch.", "torchvision.ops."))
-
-
-def _is_sequence(module: nn.Module) -> bool:
-    return isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
+    def _given_to(self, m: nn.Module) -> dict[fx.Node, str]:
+        """Return the nodes whose results took the places of a module's parameters for a call, with their names."""
+        swapped = ((name, tensor) for name, tensor in m.named_parameters() if id(tensor) not in self._tensor_names)
+        made = ((self._bindings.node_of(tensor), name) for name, tensor in swapped)
+        return {node: name for node, name in made if node is not None and node.op != "get_attr"}
 
 
 def _changed(tensors: list[Tensor], versions: list[int]) -> list[Tensor]:
