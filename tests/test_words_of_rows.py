@@ -149,6 +149,85 @@ def test_functions_with_bare_weights_are_layers() -> None:
     assert rows_of(traced(Functional())) == ["Conv 3×3 /2 · IN", "mean", "Linear 8→16 · GELU", "Linear 16→4"]
 
 
+class Gamma(nn.Module):
+    """An activation and a constant factor, as in networks without norms."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.gelu(x) * 1.7
+
+
+class NormAndAct(nn.BatchNorm2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(super().forward(x), 0.1)
+
+
+class ActivatedConv(nn.Conv2d):
+    def forward(self, x: Tensor) -> Tensor:
+        return F.silu(super().forward(F.relu(x)))
+
+
+class Chomp(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x[..., :-1].contiguous()
+
+
+class Down(nn.MaxPool2d):
+    pass
+
+
+class Ln(nn.GroupNorm):
+    pass
+
+
+def test_what_a_module_of_ones_own_does_besides_is_in_its_row() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3),
+        Gamma(),
+        ActivatedConv(8, 8, 3),
+        NormAndAct(8),
+        nn.Conv2d(8, 8, 3),
+        Chomp(),
+        nn.ReLU(),
+        Down(2),
+    )
+    assert rows_of(traced(model)) == [
+        "Conv 3×3 · GELU",
+        "ActivatedConv 3×3 · pre-ReLU · SiLU · BN · LeakyReLU",
+        "Conv 3×3 · ReLU",
+        "MaxPool 2×2 /2",
+    ]
+    assert rows_of(traced(nn.Sequential(nn.Conv2d(3, 8, 3), Ln(2, 8), nn.ReLU()))) == ["Conv 3×3 · GN · ReLU"]
+
+
+def test_a_flatten_of_the_examples_together_is_a_view() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.norm = nn.Linear(16, 8), nn.BatchNorm1d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.fc(x)
+            return self.norm(x.flatten(0, 2)).view_as(x).relu()
+
+    assert rows_of(traced(Net())) == ["Linear 16→8 · BN · ReLU"]
+
+
+def test_an_activation_joins_the_norm_whose_statistics_nothing_reads() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm = nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            norm = self.norm
+            x, _, _ = torch.native_batch_norm(
+                self.conv(x), norm.weight, norm.bias, norm.running_mean, norm.running_var, False, 0.1, 1e-5
+            )
+            return x.relu()
+
+    assert rows_of(traced(Net())) == ["Conv 3×3 · BN · ReLU"]
+
+
 # ------------------------------------------------------------------ parameters beside an operation
 
 
@@ -178,6 +257,34 @@ def test_a_parameter_gives_its_name_only_if_that_says_what_it_is() -> None:
         "position embedding · add",
         "Embedding 4→8 · add",
     ]
+
+
+def test_the_weight_of_a_table_that_is_read_whole_is_named_after_the_table() -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.query_pos, self.fc, self.blocks = nn.Embedding(4, 8), nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            queries = self.fc(self.query_pos.weight)
+            return torch.cumsum(x @ queries.T, 0) * self.blocks.bias[:4]
+
+    shown = rows_of(traced(Net(), torch.zeros(4, 8)))
+    assert shown == ["query position", "Linear 8→8", "Linear 8→4", "cumsum", "scale"]
+
+
+def test_a_parameter_that_is_reshaped_first_scales_in_every_repetition() -> None:
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 3, padding=1)
+            self.gamma = nn.Parameter(torch.ones(8))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return (self.two(self.one(x)) * self.gamma.reshape(1, -1, 1, 1)).cumsum(1)
+
+    stages = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(*(Block() for _ in range(4))))
+    assert rows_of(traced(stages)) == ["Conv 1×1", "Conv 1×1", "Conv 3×3", "scale", "cumsum"]
 
 
 def test_a_norm_with_a_weight_of_its_own_is_no_weight() -> None:
@@ -277,8 +384,7 @@ def test_the_message_of_a_failure_inside_a_compiled_module_has_the_written_path(
 
 @pytest.mark.parametrize("make", ["make_fx", "make_export", "make_qat"])
 def test_graph_modules_have_rows_like_the_model(make: str) -> None:
-    shown = [text for text in rows_of(case(f"51_qat.py:{make}")) if not text.startswith("fake quant")]
-    assert [text.partition(" · ")[0] for text in shown] == ["Conv 3×3", "mean", "Linear 8→10"]
+    assert rows_of(case(f"51_qat.py:{make}")) == ["Conv 3×3 · ReLU", "mean", "Linear 8→10"]
 
 
 @pytest.mark.parametrize("make", ["make_fx", "make_export"])
@@ -286,6 +392,72 @@ def test_a_graph_module_is_called_by_the_class_it_was_made_from(make: str) -> No
     graph = case(f"51_qat.py:{make}")
     assert graph.model.cls.rpartition(".")[2] == "Net"
     assert "GraphModule" not in fxviz.explain(graph).text()
+
+
+class Own(nn.Module):
+    """No module of its own, and a skip."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.rand(8, 8, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + torch.conv2d(torch.conv2d(x, self.w).relu(), self.w)
+
+
+class Small(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.norm, self.own, self.fc = nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), Own(), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.own(self.norm(self.stem(x)).relu()).mean((2, 3)))
+
+
+def unflattened(model: nn.Module) -> nn.Module:
+    return torch.export.unflatten(torch.export.export(model, (IMAGE,)))
+
+
+def exported(model: nn.Module) -> nn.Module:
+    return torch.export.export(model, (IMAGE,)).module()
+
+
+def observed(model: nn.Module) -> nn.Module:
+    quantize_fx = pytest.importorskip("torch.ao.quantization.quantize_fx")
+    from torch.ao.quantization import get_default_qconfig_mapping
+
+    return quantize_fx.prepare_fx(model, get_default_qconfig_mapping(), (IMAGE,))
+
+
+def scripted(model: nn.Module) -> nn.Module:
+    return torch.jit.trace(model, IMAGE)
+
+
+SMALL = ["Conv 3×3 /2 · BN · ReLU", "Conv 1×1 · ReLU", "Conv 1×1", "+ add", "mean", "Linear 8→4"]
+
+
+@pytest.mark.parametrize("make", [torch.fx.symbolic_trace, unflattened, exported, observed, scripted])
+@pytest.mark.parametrize("wrap", [False, True], ids=["whole", "part"])
+def test_what_torch_makes_of_a_model_reads_like_it(make: Callable[[nn.Module], nn.Module], wrap: bool) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = make(Small().eval())
+        if wrap and make is not scripted:  # the inside of a scripted part is one row
+            made = nn.Sequential(made, nn.Identity())
+        graph = fxviz.trace(made, IMAGE)
+    shown = [text.replace(" · BN", "") if make is observed else text for text in rows_of(graph)]
+    wanted = [text.replace(" · BN", "") if make is observed else text for text in SMALL]
+    assert (shown, graph.skip_counts["identity"]) == (wanted, 1)
+
+
+def test_quantized_layers_are_rows() -> None:
+    quantize_fx = pytest.importorskip("torch.ao.quantization.quantize_fx")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        graph = fxviz.trace(
+            quantize_fx.convert_fx(observed(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)).eval())), IMAGE
+        )
+    assert rows_of(graph) == ["Conv 3×3", "Conv 1×1"]
 
 
 def test_parametrized_and_scripted_modules_keep_their_classes() -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Literal
 
+from fxviz._graph.settings import weight_slots
 from fxviz._graph.values import Node
 
 Role = Literal["compute", "norm", "resample", "view", "scale", "other"]
@@ -58,6 +59,8 @@ _COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy
     for dims in (1, 2, 3)
 }
 _DROPS = ("dropout", "droppath", "dropblock", "stochasticdepth")
+_ROUNDS = ("fakequant", "quantizeper", "dequantize")
+"""What stores tensors as small integers and reads them back, or does as if."""
 _RESAMPLERS = ("pool", "interpolate", "upsample", "downsample", "resize", "resample", "gridsample")
 _MEASURES = _words("norm normalize weightnorm")
 _ACTIVATIONS = _words(
@@ -125,14 +128,18 @@ RUNS = "runs_function"
 
 
 def tells(cls: str, function: str) -> bool:
-    """Return whether the name of a class tells which layer of torch a function computes.
+    """Return whether the name of a class tells what one of torch's functions or layers computes.
 
     >>> tells("Conv2dSame", "conv2d"), tells("LayerNorm2d", "layer_norm"), tells("Up", "conv_transpose2d")
     (True, True, False)
+    >>> tells("QuickGELU", "gelu"), tells("GammaAct", "gelu"), tells("Skip", "Identity"), tells("Down", "MaxPool2d")
+    (True, False, False, False)
     """
-    name = plain_name(function)
-    kinds = ("norm", "embedding", "conv")
-    return next((kind for kind in kinds if kind in name), "linear") in cls.lower()
+    name, own = plain_name(function), plain_name(cls)
+    if _activates(name):
+        return _activates(own) and "activation" not in own
+    kinds = ("norm", "embedding", "conv", "pool", "dropout")
+    return next((kind for kind in kinds if kind in name), "linear" if weight_slots(name) else name) in own
 
 
 def computes(node: Node) -> str:
@@ -171,8 +178,11 @@ def is_activation(node: Node) -> bool:
     >>> [is_activation(Node("n", "module", op, "n")) for op in ("LeakyReLU", "GLU", "Softmax", "PixelUnshuffle")]
     [True, True, True, False]
     """
-    name = _plain(node)
-    return not node.macs and (_has(name, _ACTIVATIONS) or name.endswith(("elu", "glu")))
+    return not node.macs and _activates(_plain(node))
+
+
+def _activates(name: str) -> bool:
+    return _has(name, _ACTIVATIONS) or name.endswith(("elu", "glu"))
 
 
 def is_softmax(node: Node) -> bool:
@@ -202,18 +212,23 @@ def is_view(node: Node) -> bool:
     >>> [is_view(Node("n", "function", op, "")) for op in ("slice", "_to_copy", "_unsafe_view", "constant_pad_nd")]
     [True, True, True, True]
     """
-    name = _plain(node)
-    return (name in _VIEWS or name in _COPIES) and not is_heavy(node)
+    names = [plain_name(step) for step in node.steps] or [_plain(node)]
+    return all(name in _VIEWS or name in _COPIES for name in names) and not is_heavy(node)
 
 
 def flattens(node: Node) -> bool:
     """Return whether a node flattens each example to one vector: a view that figures show.
 
     >>> from fxviz._graph import TensorInfo
-    >>> flattens(Node("f", "function", "flatten", "", outputs=(TensorInfo((1, 512), "float32"),)))
-    True
+    >>> vectors = (TensorInfo((196, 512), "float32"),)
+    >>> each = Node("f", "function", "flatten", "", outputs=vectors, settings={"1": 1})
+    >>> together = Node("f", "method", "flatten", "", outputs=vectors, settings={"1": 0, "2": 1})
+    >>> flattens(each), flattens(together)
+    (True, False)
     """
-    return _plain(node) == "flatten" and bool(node.outputs) and len(node.outputs[0].shape) == 2
+    is_flatten = _plain(node) == "flatten" or node.steps == ("flatten",)
+    merges_examples = node.settings.get("1", node.settings.get("start_dim")) == 0
+    return is_flatten and not merges_examples and bool(node.outputs) and len(node.outputs[0].shape) == 2
 
 
 def shares_memory(node: Node) -> bool:
@@ -257,10 +272,15 @@ def reduces(node: Node) -> bool:
 def is_passing(node: Node) -> bool:
     """Return whether a node returns its input in eval mode: dropout, identity, stochastic depth.
 
+    So do, up to rounding, the steps that quantize, and torch's observers of what they will quantize.
+
     >>> [is_passing(Node("n", "module", op, "n")) for op in ("Identity", "FeatureAlphaDropout", "DropPath")]
     [True, True, True]
+    >>> is_passing(Node("n", "function", "quantize_per_tensor", ""))
+    True
     """
-    return _passes(_plain(node))
+    observes = node.cls is not None and node.cls.startswith("torch.ao.quantization.")
+    return _passes(_plain(node)) or observes
 
 
 def is_dropout(node: Node) -> bool:
@@ -273,7 +293,7 @@ def is_dropout(node: Node) -> bool:
 
 
 def _passes(name: str) -> bool:
-    return name == "identity" or _has(name, _DROPS)
+    return name == "identity" or _has(name, (*_DROPS, *_ROUNDS))
 
 
 def is_scaling(node: Node) -> bool:
@@ -335,7 +355,7 @@ def role_of(node: Node, arguments: int = 1) -> Role:
         return "norm"
     if _has(name, _RESAMPLERS):
         return "resample"
-    if name in _VIEWS or name == "cat" or _passes(name):
+    if name in _VIEWS or name == "cat" or is_passing(node):
         return "view"
     if arguments == 1 and (name in ("mul", "div") or (node.kind == "module" and "scale" in name)):
         return "scale"

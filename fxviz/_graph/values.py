@@ -49,7 +49,8 @@ class TensorInfo:
 
     @property
     def is_floating(self) -> bool:
-        return "float" in self.dtype or "complex" in self.dtype
+        """Return whether it holds real or complex numbers, also rounded ones in one of torch's quantized types."""
+        return "float" in self.dtype or "complex" in self.dtype or self.dtype.startswith("q")
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fxviz._graph import Failure, Node, Scope, SkipKind, TensorInfo
@@ -17,6 +17,7 @@ from fxviz._graph.operations import (
     plain_name,
     says_nothing,
 )
+from fxviz._graph.settings import weight_slots
 from fxviz._graph.units import shape
 from fxviz._view.view import Row
 
@@ -77,6 +78,7 @@ _FUNCTIONS = {
     "mean": "mean",
     "amax": "max",
     "amin": "min",
+    "getitem": "index",
     "setitem": "assign",
     "fused_moving_avg_obs_fake_quant": "fake quant",
 }
@@ -236,6 +238,7 @@ def _class_name(node: Node) -> str:
     name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace(
         "ConvTranspose", "Transposed Conv"
     )
+    name = (name.removesuffix("Activation") or name) if is_activation(node) else name
     groups = node.settings.get("groups", 1)
     is_depthwise = "kernel_size" in node.settings and groups != 1 and groups == node.settings.get("in_channels")
     return f"DW {name}" if is_depthwise else name
@@ -284,7 +287,8 @@ def tag(node: Node) -> str:
     ('BN', 'ReLU', 'scale')
     """
     if is_norm(node):
-        return next((short for word, short in _NORMS.items() if word in computes(node)), name_of(node))
+        names = (computes(node), *map(plain_name, node.steps))
+        return next((short for name in names for word, short in _NORMS.items() if word in name), name_of(node))
     if is_activation(node):
         return _class_name(node)
     return "scale" if is_scaling(node) else {"cat": "concat"}.get(name_of(node), name_of(node))
@@ -292,9 +296,42 @@ def tag(node: Node) -> str:
 
 def tags(row: Row) -> str:
     """List what is fused into a row: "pre-LN · GELU". What the row is named after is not said again."""
-    before = " ".join(map(tag, row.before))
+    first = row.heads[0] if row.kind in ("layer", "projection", "plain") and len(row.heads) == 1 else None
+    above, below = _inside(first) if first else ([], [])
+    before = " ".join([*(name for node in row.before for name in _with_inside(node)), *above])
     is_named_after = row.kind == "token" and not _is_telling(row.heads[0])
-    return " · ".join([f"pre-{before}"] * bool(before) + [tag(node) for node in row.after[is_named_after:]])
+    after = [*below, *(name for node in row.after[is_named_after:] for name in _with_inside(node))]
+    return " · ".join([f"pre-{before}"] * bool(before) + after)
+
+
+def _with_inside(node: Node) -> list[str]:
+    above, below = _inside(node)
+    return [*above, tag(node), *below]
+
+
+def _inside(node: Node) -> tuple[list[str], list[str]]:
+    """Return the norms and activations inside a module of one's own, before and after what it is named after.
+
+    >>> steps = ("relu", "conv2d", "batch_norm", "leaky_relu")
+    >>> _inside(Node("a", "module", "ConvBN", "a", steps=steps, macs=9, uses=("a.weight",)))
+    (['ReLU'], ['BN', 'LeakyReLU'])
+    >>> _inside(Node("b", "module", "ABN", "b", steps=("batch_norm", "leaky_relu")))
+    ([], ['LeakyReLU'])
+    """
+    steps = [Node(node.id, "function", step, "") for step in node.steps]
+    main: Callable[[Node], bool] = next(
+        (test for test in (_has_weights, is_norm, is_activation) if any(map(test, steps))), is_activation
+    )
+    place = next((place for place, step in enumerate(steps) if main(step)), 0)
+    above, below = (
+        [tag(step) for step in part if is_norm(step) or is_activation(step)]
+        for part in (steps[:place], steps[place + 1 :])
+    )
+    return above, below
+
+
+def _has_weights(step: Node) -> bool:
+    return bool(weight_slots(plain_name(step.op)))
 
 
 def token(node: Node, joins: Node | None) -> str:
@@ -321,8 +358,23 @@ def _is_telling(node: Node) -> bool:
 
 
 def _words(node: Node) -> list[str]:
-    """Return the words of a parameter's name, with the name of the list that it is in."""
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", _end_of(node.path))
+    """Return the words of a parameter's name, with the name of the list that it is in.
+
+    A weight of a module that is called what it is has that name.
+
+    >>> _words(Node("a", "parameter", "Parameter", "decoder.query_pos.weight"))
+    ['query', 'position']
+    """
+    end = _end_of(node.path)
+    if end.partition(".")[0].rstrip("s") in ("weight", "bias"):
+        owner = _words_in(_end_of(node.path.removesuffix(end).rstrip(".")))
+        if not _TELLING.isdisjoint(owner):
+            return owner
+    return _words_in(end)
+
+
+def _words_in(name: str) -> list[str]:
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", name)
     return [_SPELLED_OUT.get(word.lower(), word.lower()) for word in words]
 
 

@@ -305,6 +305,9 @@ def wrapped_in(module: nn.Module) -> Any:
     return None if name is None or not type(module).__module__.startswith("torch.") else getattr(module, name, None)
 
 
+RUN_GRAPHS = ("torch.fx.graph_module", "torch.export.unflatten")
+"""Where torch defines modules that run a graph in place of the code that it was made from."""
+
 _GENERATED = ("GraphModule", "GraphModuleImpl")
 """Classes of graph modules that do not tell which class the graph was made from."""
 
@@ -326,6 +329,9 @@ def class_name(module: nn.Module) -> str:
         cls = cls.__mro__[2]  # the others are torch's: FSDPNet, FSDPModule, Net
     if isinstance(module, torch.jit.ScriptModule):
         return f"torch.jit.{getattr(module, 'original_name', cls.__name__)}"
+    written = getattr(module, "type_name", None) if cls.__module__ in RUN_GRAPHS else None
+    if written is not None and (name := written()):
+        return str(name)
     if not isinstance(module, torch.fx.GraphModule):
         generated = cls.__module__ == type_before_parametrizations.__module__  # as a file of an exported program has it
         return f"{cls.__module__}.{cls.__qualname__.removeprefix('Parametrized' if generated else '')}"

@@ -204,7 +204,8 @@ class OperationMeter(TorchDispatchMode):
             if result is not NotImplemented:
                 return result
         try:
-            result = self._run(func, args, kwargs)
+            with self._tracer.quiet(own=False):
+                result = self._run(func, args, kwargs)
         except FAILURES as error:
             if self._tracer.recording:
                 self._tracer.blame(

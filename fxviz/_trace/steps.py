@@ -12,8 +12,19 @@ from typing import Any
 from torch import fx, nn
 
 from fxviz._graph import Node
-from fxviz._graph.operations import RUNS, is_norm, makes_constant, plain_name, resamples, takes_shape_of
+from fxviz._graph.operations import (
+    RUNS,
+    is_activation,
+    is_norm,
+    makes_constant,
+    plain_name,
+    resamples,
+    role_of,
+    takes_shape_of,
+    tells,
+)
 from fxviz._graph.settings import settings_of_call, weight_slots
+from fxviz._sources.torch_private import RUN_GRAPHS, class_name
 from fxviz._trace.calls import plain_arguments
 from fxviz._trace.packed import weights_computed
 
@@ -95,16 +106,41 @@ def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dic
     }
 
 
+def inherited_facts(module: nn.Module) -> dict[str, Any]:
+    """Return what tells of a subclass of one of torch's layers which one it is, unless the name of its class does.
+
+    >>> class Skip(nn.Identity):
+    ...     pass
+    >>> inherited_facts(Skip()), inherited_facts(nn.Identity())
+    ({'steps': ('Identity',), 'runs': {'runs_function': 'Identity'}}, {})
+    """
+    layer = next(cls.__name__ for cls in type(module).__mro__ if cls.__module__.startswith("torch.nn."))
+    is_known = layer == nn.Module.__name__ or tells(class_name(module), layer)
+    return {} if is_known else {"steps": (layer,), "runs": {RUNS: layer}}
+
+
 def _what_runs(inside: Sequence[fx.Node]) -> dict[str, Any]:
-    """Return the settings of the one layer or norm among these nodes, and the function that computes it."""
+    """Return the settings of the one layer, norm or activation among these nodes, and the function that computes it."""
     varying = [node for node in inside if node.meta["varies"]]
     layers = [node for node in varying if node.meta["macs"] != 0]
-    found = layers or [node for node in varying if is_norm(_as_step(node))]
+    found = layers or [node for node in varying if is_norm(_as_step(node))] or _only_activation(varying)
     if len(found) != 1:
         return {}
     op = found[0].meta["op"]
     settings = {name: value for name, value in _layer_settings(found[0]).items() if not name.isdigit()}
     return {**settings, RUNS: op} if settings or not layers else {}
+
+
+def _only_activation(varying: Sequence[fx.Node]) -> list[fx.Node]:
+    """Return the activations among these nodes, if the others move or scale data."""
+    found = [node for node in varying if is_activation(_as_step(node))]
+    others = [node for node in varying if node not in found]
+    return found if all(role_of(_as_step(node), _reads(node)) in ("view", "scale") for node in others) else []
+
+
+def _reads(node: fx.Node) -> int:
+    """Return how many arguments of a node vary."""
+    return sum(source.meta["varies"] for source in node.all_input_nodes)
 
 
 def _layer_settings(node: fx.Node) -> dict[str, Any]:
@@ -123,9 +159,14 @@ def is_childless(module: nn.Module) -> bool:
 
 
 def has_forward_of_torch(module: nn.Module) -> bool:
-    """Return whether torch wrote the module's code, also by inheritance; torchvision's operators are torch's own."""
-    writer = next((cls for cls in type(module).__mro__ if "forward" in vars(cls)), nn.Module)
-    return f"{writer.__module__}.".startswith(("torch.", "torchvision.ops."))
+    """Return whether torch wrote the module's code, also by inheritance; torchvision's operators are torch's own.
+
+    A module that runs a graph was written as what it is called: torch only wrote what runs the graph.
+    """
+    cls = type(module)
+    writer = next((each for each in cls.__mro__ if "forward" in vars(each)), nn.Module)
+    written = cls if writer.__module__ in RUN_GRAPHS else writer
+    return written.__module__ not in RUN_GRAPHS and f"{written.__module__}.".startswith(("torch.", "torchvision.ops."))
 
 
 def is_sequence(module: nn.Module) -> bool:

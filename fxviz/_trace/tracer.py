@@ -35,6 +35,7 @@ from fxviz._trace.other_threads import OtherThreads, unseen
 from fxviz._trace.steps import (
     acts_as_one_step,
     has_forward_of_torch,
+    inherited_facts,
     is_childless,
     is_sequence,
     merged_facts,
@@ -110,13 +111,14 @@ class ModelTracer(fx.Tracer):
         return result
 
     @contextmanager
-    def quiet(self) -> Iterator[None]:
-        """Record nothing of what runs in here: it is part of one node, or the tracer's own work."""
+    def quiet(self, own: bool = True) -> Iterator[None]:
+        """Record nothing of what runs in here: it is part of one node, or (``own``) the tracer's own work."""
         self._quiet += 1
         try:
             yield
         except FAILURES as error:
-            self.blame(error, own=True)
+            if own:
+                self.blame(error, own=True)
             raise
         finally:
             self._quiet -= 1
@@ -314,9 +316,8 @@ class ModelTracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether a module is one node: an operation of torch's own, or a subclass with the same ``forward``."""
-        if m is self.root:
-            return False
-        return isinstance(m, _LEAF_CLASSES) or (is_childless(m) and has_forward_of_torch(m))
+        is_one = isinstance(m, _LEAF_CLASSES) or (is_childless(m) and has_forward_of_torch(m))
+        return is_one and m is not self.root
 
     def path_of_module(self, mod: nn.Module) -> str:
         """Return the dotted path; a module that is not registered anywhere in the model is named after its class."""
@@ -336,6 +337,7 @@ class ModelTracer(fx.Tracer):
         self._calls[path] += 1
         if m in self._leaves or self.is_leaf_module(m, path):
             facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}
+            facts |= {} if m in self._leaves else inherited_facts(m)
             return self._call_leaf(Step("call_module", path, args, kwargs, facts), forward)
         if is_childless(m):
             return self._call_childless(m, forward, args, kwargs, call)
@@ -409,11 +411,8 @@ def _changed(tensors: list[Tensor], versions: list[int]) -> list[Tensor]:
     return [tensor for tensor, version in zip(tensors, versions, strict=True) if version_of(tensor) != version]
 
 
-def _alias(tensor: Tensor) -> Tensor:
-    """Return another view of the same memory, which distinguishes the output of a step from its input."""
-    alias: Tensor = torch.ops.aten.alias.default(tensor)
-    return alias
-
+_alias: Callable[[Tensor], Tensor] = torch.ops.aten.alias.default
+"""Return another view of the same memory, which distinguishes the output of a step from its input."""
 
 FAILURES = (Exception, SystemExit)
 """Exceptions that count as failures of the model's code; others (Ctrl-C) do not come from it."""

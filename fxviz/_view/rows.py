@@ -167,7 +167,7 @@ class _Fuser:
             self._add_block(step)
             return
         node = self.outline.node(step.nodes[0])
-        if node.kind == "module":
+        if node.kind == "module" and not is_passing(node):
             self._add_parameters(step)
         sources = self._rows_read(step)
         if node.kind == "input":
@@ -259,9 +259,8 @@ class _Fuser:
 
     def _is_hidden(self, node: Node, sources: list[Draft | int]) -> bool:
         """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling by a constant."""
-        name = plain_name(node.op)
-        if name == "flatten":
-            return not flattens(node)
+        if flattens(node):
+            return False
         if is_view(node) or is_passing(node) or not any(tensor.is_floating for tensor in node.outputs):
             return True
         if node.id in self.joins or node.kind == "module":
@@ -269,7 +268,7 @@ class _Fuser:
         if is_scaling(node):
             is_alone = len(sources) < 2 and not self._joins_repetitions(node)
             return len(self.outline.sources[node.id]) == 1 or (is_alone and not self._reads_parameters(node))
-        if name != "cat" or self._joins_repetitions(node) or node.id in self.carrying:
+        if plain_name(node.op) != "cat" or self._joins_repetitions(node) or node.id in self.carrying:
             return False
         return len(sources) == 1 and not self._reads_parameters(node)
 
@@ -299,7 +298,13 @@ class _Fuser:
         self._attach_pending(row, self._pending_sources(node.id))
 
     def _only_user(self, source: str | None, user: str) -> bool:
-        return source is not None and self.outline.users[source] == (user,)
+        """Return whether nothing else reads ``source``; a part of it that is taken out and not used reads nothing."""
+        return source is not None and all(
+            other == user or self._is_unused(other) for other in self.outline.users[source]
+        )
+
+    def _is_unused(self, name: str) -> bool:
+        return not self.outline.users[name] and is_view(self.outline.node(name))
 
     # ---------------------------------------------------------------- what joins the row before
 

@@ -315,13 +315,15 @@ class _Finder:
         return self.fold_layers or (times >= MANY and (is_code or kind == "parallel"))
 
     def _carrying(self, run: Run) -> frozenset[str]:
-        """Return the nodes of the first repetition of which a counterpart reads an earlier repetition."""
+        """Return the nodes of the first repetition whose counterparts read data in steps that read an earlier one."""
+        sources, origins = self.outline.sources, self.outline.origins
         carrying = set()
         for place in range(run.first + run.period, run.first + run.period * run.times):
             within = (place - run.first) % run.period
             if any(run.first <= source < place - within for source, _ in self.reads[place]):
-                carrying.add(run.first + within)
-        return frozenset(name for place in carrying for name in self.elements[place].nodes)
+                pairs = zip(self.elements[place].nodes, self.elements[run.first + within].nodes, strict=False)
+                carrying |= {twin for name, twin in pairs if any(origins[source] for source in sources[name])}
+        return frozenset(carrying)
 
     # ---------------------------------------------------------------- wiring
 
