@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import threading
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import networkx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -251,7 +253,10 @@ class OnCuda(nn.Module):
         x = x.to("cuda") + torch.zeros(8, device="cuda") + torch.arange(8, device=place)
         x = x + torch.zeros_like(x, device="cuda") + x.new_ones(8, device="cuda:1") + self.plain.cuda()
         x = self.fc.cuda()(x.cuda(0)) + self.table.to(device=place, dtype=torch.float32)
-        with torch.device("cuda"):
+        torch.cuda.set_device(0)
+        torch.cuda.synchronize()
+        x = x.type(torch.cuda.FloatTensor).type("torch.cuda.FloatTensor")
+        with torch.device(torch.cuda.current_device()), torch.device("cuda"):
             x = x + torch.rand(8) + torch.tensor([1.0] * 8)
         return x.to(place, torch.float64).cpu().to("cuda")
 
@@ -385,6 +390,40 @@ def test_flexible_attention_is_one_step(device: str) -> None:
     graph = fxviz.trace(Flex(), torch.ones(1, 2, 16, 8), device=device)
     attention = row(graph, "flex_attention")
     assert (attention.macs, attention.uses) == (2 * 2 * 16 * 16 * 8, ("bias",))
+
+
+class FlexOnOutput(nn.Module):
+    """Adds to the scores what a layer computes, which the function on the scores finds around it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        from torch.nn.attention.flex_attention import flex_attention
+
+        shifts = {"row": self.shift(x)[..., 0]}
+
+        def shifted(score: Tensor, b: Tensor, h: Tensor, i: Tensor, j: Tensor) -> Tensor:
+            return score + shifts["row"][b, h, j]
+
+        return flex_attention(x, x, x, score_mod=shifted)
+
+
+@pytest.mark.filterwarnings("ignore:flex_attention called without")
+def test_attention_depends_on_what_its_function_reads() -> None:
+    flow = fxviz.trace(FlexOnOutput(), torch.ones(1, 2, 16, 8)).to_networkx()
+    assert networkx.has_path(flow, "shift", "flex_attention")
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_each_step_of_scripted_code_is_recorded_once(device: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = torch.jit.script(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 4)))
+    graph = fxviz.trace(model, torch.ones(2, 8), device=device)
+    assert [node.op for node in graph.nodes if node.kind == "function" and node.op != "t"] == ["addmm", "relu", "addmm"]
+    assert graph.total_macs == 2 * 8 * 8 + 2 * 8 * 4
 
 
 class Compiles(TwoLayers):

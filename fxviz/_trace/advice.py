@@ -18,7 +18,7 @@ from fxviz._trace.failures import Stop
 _ONE_EXAMPLE = "Expected more than 1 value per channel when training"
 """The message of torch if batch norm has only one value to average."""
 
-_ELSEWHERE = ("NVIDIA driver", "CUDA enabled", "No CUDA GPUs", "on the same device")
+_ELSEWHERE = ("NVIDIA driver", "CUDA driver", "CUDA enabled", "No CUDA GPUs", "on the same device")
 """Parts of the errors of torch where a device does not exist, or is not that of other tensors."""
 
 

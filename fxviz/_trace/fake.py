@@ -38,6 +38,17 @@ def fake_of(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tenso
         return fake_strided(tensor, mode, device)
 
 
+def dtype_named(kind: Any) -> Any:
+    """Return the dtype of tensors of a type, which also names a device; anything else as it is.
+
+    >>> dtype_named(torch.cuda.HalfTensor), dtype_named("torch.cuda.LongTensor"), dtype_named(torch.int8)
+    (torch.float16, torch.int64, torch.int8)
+    """
+    named = getattr(torch, kind.rpartition(".")[2], kind) if isinstance(kind, str) else kind
+    dtype = getattr(named, "dtype", kind)
+    return dtype if isinstance(dtype, torch.dtype) else kind
+
+
 _MOST_POSITIONS = 10_000
 """Positions that keep their values: those of experts, not those of the pixels of an image."""
 

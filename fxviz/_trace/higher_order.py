@@ -9,9 +9,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
+from types import CellType
 from typing import Any
 
 import torch
+from torch import Tensor, nn
 
 from fxviz._graph.errors import UsageError
 from fxviz._sources.own_thread import patched
@@ -19,6 +22,8 @@ from fxviz._sources.torch_private import CURRENT_MODE, plain_kernel
 
 _WHOLE = ("flex_attention",)
 """Operators that are one step: their function changes scores one by one, which is no structure of the model."""
+
+_DEPTH = 8
 
 _LOOPS = ("while_loop",)
 """Operators whose number of rounds depends on values: to guess that the condition holds would never end."""
@@ -48,8 +53,45 @@ def is_branch(func: Any) -> bool:
     return name_of(func) in _BRANCHES
 
 
-def run_plainly(func: Any, *args: Any, **kwargs: Any) -> Any:
-    """Call the plain kernel of such an operator.
+CAPTURED = "captured"
+"""The argument that a step has beside those of its operator: the tensors that its functions read."""
+
+
+def captured_by(arguments: Any) -> list[Tensor]:
+    """Return the tensors in the closures of functions among nested arguments, except parameters.
+
+    >>> def shifted_by(shift):
+    ...     return lambda score: score + shift
+    >>> captured_by((torch.ones(3), [shifted_by(torch.ones(2)), len]))
+    [tensor([1., 1.])]
+    """
+    return list(_captured(arguments, False, 0))
+
+
+def _captured(value: Any, within: bool, depth: int) -> Iterator[Tensor]:
+    """Yield the tensors in a value that is a part of an argument, or ``within`` a function of it."""
+    if isinstance(value, Tensor):
+        yield from [value] if within and not isinstance(value, nn.Parameter) else []
+    elif depth < _DEPTH:
+        if isinstance(value, (tuple, list, dict)):
+            parts = list(value.values() if isinstance(value, dict) else value)
+        elif isinstance(value, partial):
+            within, parts = True, [value.func, value.args, value.keywords]
+        else:
+            within, parts = True, [part for cell in getattr(value, "__closure__", None) or () for part in _held(cell)]
+        for part in parts:
+            yield from _captured(part, within, depth + 1)
+
+
+def _held(cell: CellType) -> list[Any]:
+    try:
+        return [cell.cell_contents]
+    except ValueError:  # nothing is assigned to the variable yet
+        return []
+
+
+def run_plainly(func: Any, *args: Any, captured: Any = (), **kwargs: Any) -> Any:
+    """Call the plain kernel of such an operator; what its functions capture is no argument of it.
 
     Raises:
         UsageError: it has none.

@@ -25,8 +25,8 @@ from fxviz._sources.torch_private import (
     tree_map_only,
     wrapped_in,
 )
-from fxviz._trace.fake import UPPER_BOUNDS, fake_of, guess_of, on_zeros, quick
-from fxviz._trace.higher_order import BRANCH_ASSUMED, is_branch, is_loop, is_whole, run_plainly
+from fxviz._trace.fake import UPPER_BOUNDS, dtype_named, fake_of, guess_of, on_zeros, quick
+from fxviz._trace.higher_order import BRANCH_ASSUMED, CAPTURED, captured_by, is_branch, is_loop, is_whole, run_plainly
 from fxviz._trace.macs import macs_of, macs_of_call
 from fxviz._trace.other_threads import WatchedFakeMode
 from fxviz._trace.routing import Routing
@@ -67,7 +67,7 @@ class FunctionMode(TorchFunctionMode):
             if not (is_seen and is_whole(func)):
                 with self, self._tracer.meter.deciding(func):
                     return run_plainly(func, *args, **(kwargs or {}))
-            run = run_plainly
+            run, kwargs = run_plainly, {**(kwargs or {}), CAPTURED: captured_by((args, kwargs))}
         if is_seen:
             return self._tracer.call_function(func, run, args, kwargs or {})
         return run(func, *args, **(kwargs or {}))
@@ -127,6 +127,8 @@ class StandIns:
         if name in ("__get__", "__set__"):
             if func.__self__.__name__ in _UNSEEN_BY_DISPATCH:
                 args = tree_map_only(Tensor, self.of, args)
+        elif name == "type" and self.fake_mode is not None:
+            args, kwargs = tree_map_only((str, type), dtype_named, (args, kwargs))
         elif name not in _ABOUT_THE_TENSOR and any(self._lacks_memory(tensor) for tensor in tensors_in((args, kwargs))):
             args, kwargs = tree_map_only(Tensor, self._of, (args, kwargs))
             return self._original(func(*args, **kwargs))

@@ -61,6 +61,17 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
         yield kept.sentences
 
 
+@contextmanager
+def no_gpu_to_wait_for() -> Iterator[None]:
+    """Let a model wait for a GPU that does not exist, and choose it: on fake tensors there is nothing to wait for."""
+    with ExitStack() as stack:
+        if not torch.cuda.is_available():
+            stack.enter_context(patched(torch.cuda, "synchronize", lambda *device, **named: None))
+            stack.enter_context(patched(torch.cuda, "set_device", lambda *device, **named: None))
+            stack.enter_context(patched(torch.cuda, "current_device", lambda: 0))
+        yield
+
+
 class _Unrestored:
     """What could not be restored, one sentence each: a run that is over does not fail because of it."""
 

@@ -140,8 +140,8 @@ def _parts(tensor: Tensor) -> Iterator[Tensor]:
 def packed_by_torch(root: nn.Module, called: Collection[str]) -> Iterator[Unregistered]:
     """Yield the weights of torch's quantised modules that were called, by class; they are no parameters.
 
-    >>> layer = torch.ao.nn.quantized.dynamic.Linear(4, 2)
-    >>> [(found.cls, found.scalars) for found in packed_by_torch(nn.Sequential(layer), ["0"])]
+    >>> from torch.ao.nn.quantized import dynamic
+    >>> [(found.cls, found.scalars) for found in packed_by_torch(nn.Sequential(dynamic.Linear(4, 2)), ["0"])]
     [('Linear', 10)]
     """
     found: dict[str, list[tuple[str, int]]] = {}

@@ -25,7 +25,7 @@ from fxviz._trace.calls import is_plain, plain, plain_arguments
 from fxviz._trace.failures import Stop, stop_of
 from fxviz._trace.higher_order import nothing_compiled
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
-from fxviz._trace.isolation import undisturbed
+from fxviz._trace.isolation import no_gpu_to_wait_for, undisturbed
 from fxviz._trace.other_threads import OtherThreads, WatchedFakeMode
 from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer
@@ -117,6 +117,7 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
             undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients)
         )
         stack.enter_context(nothing_compiled())
+        stack.enter_context(no_gpu_to_wait_for() if fake_mode else nullcontext())
         stack.enter_context(fake_mode or nullcontext())
         stack.enter_context(meter)
         stack.enter_context(module_calls(tracer, strays, call.ending))
