@@ -13,7 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fxviz._api import compare, diff, explain, info, list_models, render, summary, trace
+    from fxviz._analysis.structure import Structure
+    from fxviz._api import compare, diff, explain, info, list_models, render, structure, summary, trace
     from fxviz._graph import ArchGraph, TensorInfo
     from fxviz._graph.errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph.options import RenderOptions
@@ -34,6 +35,7 @@ __all__ = [
     "FxvizError",
     "Information",
     "RenderOptions",
+    "Structure",
     "Summary",
     "TensorInfo",
     "TraceError",
@@ -45,12 +47,14 @@ __all__ = [
     "info",
     "list_models",
     "render",
+    "structure",
     "summary",
     "trace",
 ]
 
 _HOMES = {
-    "_api": ("compare", "diff", "explain", "info", "list_models", "render", "summary", "trace"),
+    "_analysis.structure": ("Structure",),
+    "_api": ("compare", "diff", "explain", "info", "list_models", "render", "structure", "summary", "trace"),
     "_graph.errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
     "_graph": ("ArchGraph", "TensorInfo"),
     "_graph.options": ("RenderOptions",),

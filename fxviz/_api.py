@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from torch import nn
     from typing_extensions import Unpack
 
+    from fxviz._analysis.structure import Structure
     from fxviz._graph.options import FigureKeywords, TraceKeywords
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
     from fxviz._report.summary import Summary
-    from fxviz._report.summary.values import Sort
+    from fxviz._report.summary.values import By, Sort
 
     Model = str | Path | nn.Module | ArchGraph
     """A graph, the path of a saved one (``.json``), the name of a model, or a module."""
@@ -186,6 +187,7 @@ def summary(
     sort: Sort | None = None,
     top: int | None = None,
     all: bool = False,
+    by: By = "layer",
     **options: Unpack[TraceKeywords],
 ) -> Summary:
     """Return a model's layers as a table: parameters, shapes, MACs, subtotals of modules, and unused parameters.
@@ -198,6 +200,8 @@ def summary(
         top: only this many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest; None:
             all.
         all: include layers without parameters and MACs: activations, pooling, dropout.
+        by: "layer", or "stage": one row for each stage, which is what runs at one resolution, with its blocks in
+            letters, and a note for each kind of block.
         options: for a model the options of :func:`trace`.
 
     Raises:
@@ -208,11 +212,45 @@ def summary(
     kind,name,type,params
     >>> [(row.label, row.params) for row in summary("resnet18", depth=1).rows][-2:]
     [('fc', 513000), ('TOTAL', 11689512)]
+    >>> [(row.name, row.type, row.output) for row in summary("resnet18", by="stage").rows][1]
+    ('stage 1', 'MaxPool 3×3 /2, A×2', (1, 64, 56, 56))
     """
     from fxviz._report.summary import SummaryOptions, summarize
 
-    chosen = SummaryOptions(depth, sort, top, all)
+    chosen = SummaryOptions(depth, sort, top, all, by)
     return summarize(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)), chosen)
+
+
+@_takes(TraceOptions)
+def structure(
+    model_or_graph: Model,
+    inputs: Any = None,
+    kwargs: Mapping[str, Any] | None = None,
+    **options: Unpack[TraceKeywords],
+) -> Structure:
+    """Return what a model consists of, as papers tell it: stages, kinds of blocks with their facts, and a layout.
+
+    Everything is derived from the graph: shapes of weights, settings of layers and how steps are wired; no name of a
+    model or class counts.
+
+    Args:
+        model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        inputs, kwargs: the arguments of forward, as for :func:`trace`; for a model only.
+        options: for a model the options of :func:`trace`.
+
+    Raises:
+        UsageError: there is no such model.
+        TraceError: the model's own code failed.
+
+    >>> found = structure("resnet18")
+    >>> found.layout, [stage.text for stage in found.stages][1:4]
+    ('stages', ['MaxPool 3×3 /2, A×2', "A', A", "A', A"])
+    >>> [row.text for row in found.kind("A").rows]
+    ['Conv 3×3 C→C BN ReLU', 'Conv 3×3 C→C BN', '+ ReLU']
+    """
+    from fxviz._analysis.structure import structure_of
+
+    return structure_of(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)))
 
 
 @_takes(TraceOptions)

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz._analysis.memory import size_of
+from fxviz._analysis.structure import Structure, structure_of
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
 from fxviz._graph.errors import UsageError, printable, shown, spelled
 from fxviz._graph.index import above
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
-from fxviz._report.summary.table import tabulated
+from fxviz._report.summary.stages import notes_on, rows_by_stage
+from fxviz._report.summary.table import by_stage, tabulated
 from fxviz._report.summary.values import SORTS, Row, SummaryOptions, Totals, in_order, summed, summed_times
 from fxviz._report.tables import Table, Tabular
 
@@ -27,17 +29,20 @@ class Summary(Tabular):
         trace: how it was run.
         rows: layers in the order of the run with subtotals, then unused layers, then the sums.
         totals: sums over the whole model.
+        structure: what the rows are taken from, if they are stages.
     """
 
     model: ModelInfo
     trace: TraceInfo
     rows: tuple[Row, ...]
     totals: Totals
+    structure: Structure | None = None
 
     @property
     def table(self) -> Table:
         """Return the table, which :func:`fxviz._report.tables.written` writes in every form."""
-        return tabulated(self.model, self.trace, self.rows, self.totals)
+        table = tabulated(self.model, self.trace, self.rows, self.totals)
+        return table if self.structure is None else by_stage(table, notes_on(self.structure))
 
     def tables(self, form: str = "table") -> tuple[Table, ...]:
         """Return the one table; each form shows its own columns of it."""
@@ -58,7 +63,7 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     operation with MACs.
 
     Raises:
-        UsageError: rows are to be sorted by time, and the run was not timed.
+        UsageError: rows are to be sorted by time, and the run was not timed; or options do not go together.
 
     >>> from fxviz._graph import ModelInfo, Node, Parameter, Scope, TensorInfo, TraceInfo
     >>> fc = Node("fc", "module", "Linear", "fc", uses=("fc.weight",), params=16, macs=16)
@@ -72,15 +77,27 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
     if options.sort == "time" and graph.total_time is None:
         timed = spelled("fxviz.trace(model, time=True, device='cpu')", "--time --device cpu")
         raise UsageError(f"cannot sort by time: this run was not timed; {timed} measures it")
-    (used, rest), unused = used_layers(graph, options.all), unused_layers(graph)
+    structure = structure_of(graph) if options.by == "stage" else None
+    if structure is None:
+        (used, rest), unused = used_layers(graph, options.all), unused_layers(graph)
+    else:
+        _check_stages(options)
+        (used, rest), unused = (rows_by_stage(graph, structure), ()), unused_layers(graph)
     if options.depth is not None:
         used, unused = to_depth(used, graph, options.depth), to_depth(unused, graph, options.depth)
     layers = (*_linked(used), *unused)
     ordered = [_shown([row for row in layers if row.used is part], options) for part in (True, False)]
     rows = _with_rest((*ordered[0], *ordered[1], *_sums(used, unused)), rest)
-    return Summary(
-        graph.model, graph.trace, tuple(_with_shares(rows, graph.traced_params)), _totals(graph, _outside(rest, used))
-    )
+    totals = _totals(graph, _outside(rest, used))
+    return Summary(graph.model, graph.trace, tuple(_with_shares(rows, graph.traced_params)), totals, structure)
+
+
+def _check_stages(options: SummaryOptions) -> None:
+    """Refuse options that choose layers."""
+    for name, value in (("depth", options.depth), ("all", options.all or None)):
+        if value is not None:
+            flag, by = spelled(name, f"--{name}"), spelled("by='stage'", "--by stage")
+            raise UsageError(f"{flag} chooses layers, and {by} shows stages: leave out one of them")
 
 
 def _linked(rows: Sequence[Row]) -> tuple[Row, ...]:
@@ -91,6 +108,8 @@ def _linked(rows: Sequence[Row]) -> tuple[Row, ...]:
 
 
 def _shown(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:
+    if options.by == "stage" and options.sort is None and options.top is None:
+        return tuple(rows)
     if options.sort is None and options.top is None:
         return with_subtotals(rows)
     return in_order(rows, options)

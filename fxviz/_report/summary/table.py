@@ -83,6 +83,13 @@ def _parameter(parameter: Parameter, shared: bool) -> dict[str, Any]:
     }
 
 
+def by_stage(table: Table, notes: Iterable[str]) -> Table:
+    """Return the table of a summary by stage: what stages consist of stands under "blocks", kinds in the notes."""
+    titles = {"label": "stage", "type": "blocks"}
+    columns = tuple(replace(column, title=titles.get(column.key, column.title)) for column in table.columns)
+    return replace(table, columns=columns, notes=(*notes, *table.notes))
+
+
 _COLUMNS: tuple[tuple[Column, Callable[[Row], Any]], ...] = (
     (Column("kind", "kind", forms=PROGRAMS), lambda row: row.kind),
     (Column("name", "name", forms=PROGRAMS), lambda row: row.name),

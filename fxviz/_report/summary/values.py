@@ -11,13 +11,14 @@ from fxviz._graph import Parameter, units
 from fxviz._graph.errors import printable, shown
 from fxviz._graph.options import Options, option
 
-RowKind = Literal["layer", "parameter", "function", "module", "rest", "subtotal", "used", "unused", "total"]
+RowKind = Literal["layer", "parameter", "function", "module", "stage", "rest", "subtotal", "used", "unused", "total"]
 """Kinds of rows:
 
 * "layer": a module that holds parameters or computes.
 * "parameter": a parameter that a module holds beside modules that hold others.
 * "function": functions of one name in a module's own code.
 * "module": a module with all modules in it (``depth``).
+* "stage": what runs at one resolution (``by``); its type says what it consists of.
 * "rest": everything that ``top`` leaves out.
 * "subtotal": the sum of a module's rows.
 * "used", "unused": the sum of what the run uses, and of what it does not.
@@ -149,6 +150,8 @@ class Totals:
         return self.params - self.trainable
 
 
+By = Literal["layer", "stage"]
+
 Sort = Literal["params", "macs", "time", "name"]
 SORTS: tuple[Sort, ...] = get_args(Sort)
 """Keys that rows can be sorted by: largest first, names in natural order (layer2 before layer10)."""
@@ -163,6 +166,7 @@ class SummaryOptions(Options):
         sort: one of ``SORTS``; None: the order of the run, with subtotals.
         top: show only this many rows, the largest by ``sort`` (by parameters if that is None), and one for the rest.
         all: include layers without parameters and MACs.
+        by: "layer", or "stage": a row for each stage of the model, and what it consists of.
 
     Raises:
         UsageError: an option has an invalid value.
@@ -179,6 +183,7 @@ class SummaryOptions(Options):
     )
     top: int | None = option(None, "Only the N largest, by parameters or by --sort.", metavar="N")
     all: bool = option(False, "Also layers without parameters: activations, pooling, dropout.")
+    by: By = option("layer", "layer, or stage: what runs at one resolution, and its blocks.", metavar="ROWS")
 
 
 def in_order(rows: Sequence[Row], options: SummaryOptions) -> tuple[Row, ...]:

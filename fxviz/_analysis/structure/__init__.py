@@ -1,0 +1,37 @@
+"""Tell what a model consists of, as papers do: stages, kinds of blocks, channels, and the layout that suits it.
+
+Everything follows from a graph: no rule knows the name of a model, of a library or of a class.
+"""
+
+from __future__ import annotations
+
+from fxviz._analysis.structure.build import Builder
+from fxviz._analysis.structure.values import (
+    FACTS,
+    LAYOUTS,
+    Kind,
+    Layout,
+    Link,
+    Occurrence,
+    Row,
+    Run,
+    Stage,
+    Structure,
+)
+from fxviz._graph import ArchGraph
+
+__all__ = [
+    "FACTS", "LAYOUTS", "Kind", "Layout", "Link", "Occurrence", "Row", "Run", "Stage", "Structure", "structure_of",
+]  # fmt: skip
+
+
+def structure_of(graph: ArchGraph) -> Structure:
+    """Return the structure of an annotated graph.
+
+    >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> structure_of(graph)
+    <Structure empty: column, 0 stages, 0 kinds of blocks>
+    """
+    return Builder(graph).structure()

@@ -1,0 +1,265 @@
+"""Build the structure of a model from its units, kinds, stages and layout."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+from fxviz._analysis.structure.attention import cores_of
+from fxviz._analysis.structure.composite import compressed
+from fxviz._analysis.structure.kinds import Group, Sorter
+from fxviz._analysis.structure.layout import layout_of, levels_of, measured
+from fxviz._analysis.structure.parts import Part, is_near, parts_of
+from fxviz._analysis.structure.rows import Draft, drafts_of
+from fxviz._analysis.structure.steps import Reader
+from fxviz._analysis.structure.tensors import Extent, Tensors
+from fxviz._analysis.structure.units import Unit, units_of
+from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Run, Stage, Structure
+from fxviz._analysis.structure.way import Way
+from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
+from fxviz._graph import ArchGraph
+
+_LONGEST_PERIOD = 4
+"""The most blocks that alternate."""
+
+
+class Builder:
+    """Builds the structure of one graph."""
+
+    def __init__(self, graph: ArchGraph) -> None:
+        self.graph = graph
+        self.tensors = Tensors(graph)
+        self.units = units_of(self.tensors)
+        self.cores = cores_of(self.tensors)
+        self.reader = Reader(self.tensors, self.cores)
+        self.sorter = Sorter(self.tensors, self.reader)
+        self.way = Way(self.tensors, self.units, self.cores)
+        self.groups = self.sorter.groups(self.units, self.way.on_way())
+        self.letters = {unit.place: group.letter for group in self.groups for unit in group.units}
+        self.parts = parts_of(self.way, self.groups)
+        self.home = self._homes()
+        self.total = max(1, graph.traced_params)
+
+    def structure(self) -> Structure:
+        """Return the structure."""
+        stages = self._stages()
+        kinds = tuple(self._kind(group) for group in self.groups if group.letter)
+        crossing = sum(core.cross for core in self.cores.values())
+        measures = measured(self.way, self.parts, self.groups, crossing)
+        layout, reason = layout_of(measures, stages, kinds, self.groups)
+        return Structure(self.graph.model.name, layout, reason, stages, kinds, self._links())
+
+    # ---------------------------------------------------------------- nodes and stages
+
+    def _homes(self) -> dict[str, int]:
+        """Return the stage of each node but inputs and outputs; a parameter is where it is first read."""
+        stage_of = {unit.place: place for place, part in enumerate(self.parts) for unit in part.units}
+        home = {name: stage_of[unit.place] for name, unit in self.way.unit_of.items()}
+        for node in reversed(self.graph.nodes):
+            if node.id in home or node.kind in ("input", "output"):
+                continue
+            users = [home[user] for user in self.tensors.index.users[node.id] if user in home]
+            if users or self.parts:
+                home[node.id] = min(users) if users else len(self.parts) - 1
+        return home
+
+    def _stages(self) -> tuple[Stage, ...]:
+        nodes: list[list[str]] = [[] for _ in self.parts]
+        for node in self.graph.nodes:
+            if node.id in self.home:
+                nodes[self.home[node.id]].append(node.id)
+        levels = levels_of([part.positions for part in self.parts])
+        stages = [self._stage(part, found, level) for part, found, level in zip(self.parts, nodes, levels, strict=True)]
+        return tuple(_titled(stages))
+
+    def _stage(self, part: Part, nodes: Sequence[str], level: int) -> Stage:
+        extent = self._leaving(part, nodes)
+        found = [self.tensors.node(name) for name in nodes]
+        params = sum(node.params for node in found)
+        calls = max((node.call for node in found if node.kind == "module" and node.uses), default=0) + 1
+        blocks = [unit for unit in part.units if self.letters.get(unit.place)]
+        return Stage(
+            title="",
+            path=_common_path([unit.path for unit in blocks or part.units]),
+            role=part.role,
+            level=level,
+            lane=part.lane,
+            entering=part.units[0].entering.channels,
+            channels=extent.channels,
+            size=extent.size,
+            runs=self._runs(part.units),
+            params=params,
+            macs=sum(node.macs or 0 for node in found),
+            share=params / self.total,
+            calls=calls,
+            nodes=tuple(nodes),
+        )
+
+    def _leaving(self, part: Part, nodes: Sequence[str]) -> Extent:
+        """Return the extent of what leaves a stage: the last result that is read outside, at its resolution."""
+        inside = set(nodes)
+        for name in reversed(nodes):
+            users = self.tensors.users.get(name)
+            is_read = users is not None and not inside.issuperset(users) and self.tensors.flow.is_floating(name)
+            if is_read and is_near(self.tensors.extent(name).positions, part.positions):
+                return self.tensors.extent(name)
+        return part.units[-1].extent
+
+    def _runs(self, units: Sequence[Unit]) -> tuple[Run, ...]:
+        """Return what units are. Pooling and resizing between calls of the same blocks is left out."""
+        again = len({unit.path for unit in units if unit.is_block}) < sum(unit.is_block for unit in units)
+        named = [
+            (letter, True) if (letter := self.letters.get(unit.place)) else (self._words(unit), False)
+            for unit in units
+            if unit.layers or not again
+        ]
+        runs: list[Run] = []
+        for place in range(len(named)):
+            if place and named[place][1] == named[place - 1][1] and named[place][1]:
+                continue
+            if named[place][1]:
+                letters = [name for name, lettered in _while_lettered(named[place:])]
+                runs += repeats(letters)
+            elif runs and not runs[-1].lettered and runs[-1].names == (named[place][0],):
+                runs[-1] = replace(runs[-1], times=runs[-1].times + 1)
+            else:
+                runs.append(Run((named[place][0],), 1, False))
+        return tuple(runs)
+
+    def _words(self, unit: Unit) -> str:
+        if unit.streams is not None:
+            return "fuse"
+        return lone_words(self._drafts(unit), [unit.cls] if unit.cls else [])
+
+    def _drafts(self, unit: Unit) -> list[Draft]:
+        sorter = self.sorter
+        steps = sorter.steps(unit)
+        drafts = drafts_of(self.reader, steps, sorter.gate(unit), unit.scope, sorter.on_skips)
+        return compressed(self.tensors, drafts, steps, unit.scope)
+
+    # ---------------------------------------------------------------- kinds
+
+    def _kind(self, group: Group) -> Kind:
+        drafts = [self._drafts(unit) for unit in group.units]
+        entering = [unit.entering.channels for unit in group.units]
+        leaving = [unit.extent.channels for unit in group.units]
+        rows, symbols = rows_of(drafts, entering, leaving)
+        occurrences = tuple(self._occurrence(unit) for unit in group.units)
+        params = sum(occurrence.params for occurrence in occurrences)
+        members = tuple(dict.fromkeys(unit.cls for unit in group.units))
+        residual = any(unit.residual for unit in group.units)
+        return Kind(
+            letter=group.letter,
+            word=kind_word(rows, members, residual),
+            members=members,
+            rows=rows,
+            symbols=symbols.names,
+            shortcut=self.sorter.shortcut(group.units[-1]),
+            occurrences=occurrences,
+            params=params,
+            macs=sum(occurrence.macs for occurrence in occurrences),
+            share=params / self.total,
+        )
+
+    def _occurrence(self, unit: Unit) -> Occurrence:
+        stage = self.home[next(name for name in unit.nodes if name in self.home)]
+        return Occurrence(
+            unit.path, stage, unit.entering.channels, unit.extent.channels, unit.extent.size, unit.params, unit.macs,
+            unit.nodes,
+        )  # fmt: skip
+
+    # ---------------------------------------------------------------- links
+
+    def _links(self) -> tuple[Link, ...]:
+        """Return what stages hand to one another, each tensor once for each stage that reads it."""
+        links: dict[tuple[int, int, str], Link] = {}
+        lanes: dict[int, list[int]] = {}
+        for place, part in enumerate(self.parts):
+            lanes.setdefault(part.lane, []).append(place)
+        following = {one: other for places in lanes.values() for one, other in pairwise(places)}
+        for name, sources in self.tensors.sources.items():
+            target = self.home.get(name) if name in self.tensors.needed else None
+            for source in sources:
+                start = self.home.get(source)
+                if start is None or target is None or start == target:
+                    continue
+                extent = self.tensors.extent(source)
+                kind = self._link_kind(source, name, following.get(start) == target)
+                links.setdefault(
+                    (start, target, source), Link(start, target, kind, source, extent.channels, extent.size)
+                )
+        return tuple(links.values())
+
+    def _link_kind(self, source: str, target: str, is_next: bool) -> LinkKind:
+        skip = self.way.skip_at.get((source, target))
+        if skip is not None:
+            return skip.kind
+        if (source, target) in self.way.crossing:
+            return "cross"
+        return "flow" if is_next else "tap"
+
+
+def _while_lettered(named: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:
+    found = []
+    for each in named:
+        if not each[1]:
+            break
+        found.append(each)
+    return found
+
+
+def repeats(letters: Sequence[str]) -> list[Run]:
+    """Return the shortest writing of letters as repetitions of one to four.
+
+    >>> [run.text for run in repeats(list("ABABABC"))], [run.text for run in repeats(["A", "A'", "A'"])]
+    (['(A B)×3', 'C'], ['A', "A'×2"])
+    """
+    best: list[tuple[int, list[Run]]] = [(0, [])]
+    for stop in range(1, len(letters) + 1):
+        found: list[tuple[int, list[Run]]] = []
+        for period in range(1, min(_LONGEST_PERIOD, stop) + 1):
+            names = tuple(letters[stop - period : stop])
+            times = 1
+            while True:
+                cost, before = best[stop - period * times]
+                if period == 1 or times > 1:
+                    found.append((cost + 2 * period + 1, [*before, Run(names, times, True)]))
+                start = stop - period * (times + 1)
+                if start < 0 or tuple(letters[start : start + period]) != names:
+                    break
+                times += 1
+        best.append(min(found, key=lambda pair: pair[0]))
+    return best[-1][1]
+
+
+def _common_path(paths: Sequence[str]) -> str:
+    """Return the path of the modules around all.
+
+    >>> _common_path(["layer1.0", "layer1.1"]), _common_path(["fc"])
+    ('layer1', 'fc')
+    """
+    known = list(dict.fromkeys(path for path in paths if path))
+    if len(known) < 2:
+        return known[0] if known else ""
+    split = [path.split(".") for path in known]
+    common: list[str] = []
+    for names in zip(*split, strict=False):
+        if len(set(names)) > 1:
+            break
+        common.append(names[0])
+    return ".".join(common)
+
+
+def _titled(stages: Sequence[Stage]) -> list[Stage]:
+    """Return the stages with their titles: "stem", "stage 1", "head"; beside the main way their paths."""
+    roles = Counter(stage.role for stage in stages)
+    count: Counter[str] = Counter()
+    found = []
+    for stage in stages:
+        count[stage.role] += 1
+        number = f" {count[stage.role]}" if stage.role == "stage" or roles[stage.role] > 1 else ""
+        title = stage.path if stage.role == "side" and stage.path else f"{stage.role}{number}"
+        found.append(replace(stage, title=title))
+    return found

@@ -1,0 +1,303 @@
+"""Divide the main way into stages: maximal runs of units at one resolution. What stands beside it has its own."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from fxviz._analysis.structure.kinds import Group
+from fxviz._analysis.structure.units import Unit, resolutions
+from fxviz._analysis.structure.values import Role
+from fxviz._analysis.structure.way import Way
+
+_ALIKE = 1.55
+"""Positions within this ratio are one resolution: 197 and 196 tokens, maps that a convolution without padding crops."""
+
+
+@dataclass
+class Part:
+    """A stage in the making: consecutive units at one resolution."""
+
+    units: list[Unit]
+    lane: int = 0
+    role: Role = "stage"
+    order: int = -1
+
+    @property
+    def positions(self) -> int:
+        """Return the positions that leave the last unit with layers; not those of a token that is treated apart."""
+        layers = [unit for unit in self.units if unit.layers] or self.units
+        several = [unit for unit in layers if unit.extent.positions > 1]
+        return (several or layers)[-1].extent.positions
+
+
+def is_near(one: int, other: int) -> bool:
+    """Return whether numbers of positions are those of one resolution."""
+    return max(one, other) <= _ALIKE * max(1, min(one, other))
+
+
+def parts_of(way: Way, groups: Iterable[Group]) -> list[Part]:
+    """Return the stages on the main way, then those beside it."""
+    letters = {unit.place: group.letter for group in groups for unit in group.units if group.letter}
+    lanes = _lanes(way)
+    within = [unit.place for part in lanes for unit in part.units]
+    first, last = min(within, default=0), max(within, default=0)
+    on_way = [unit for unit in _with_laterals(way) if not first <= unit.place <= last or not within]
+    main = _with_ends(_without_pools(_by_resolution(way, on_way, letters)), letters)
+    for part in (*main, *lanes):
+        part.order = max(unit.place for unit in part.units)
+    parts = main + lanes + _beside(way, [*main, *lanes])
+    return sorted(parts, key=lambda part: part.order if part.order >= 0 else part.units[-1].place)
+
+
+# -------------------------------------------------------------------- lanes
+
+
+def _lanes(way: Way) -> list[Part]:
+    """Return the stages of streams that meet: one for each resolution and list of modules. Lane 0 is the finest."""
+    units = [unit for unit in way.units if unit.streams is not None]
+    levels: list[int] = []
+    for positions in sorted({unit.extent.positions for unit in units if unit.extent.positions > 1}, reverse=True):
+        if not levels or not is_near(levels[-1], positions):
+            levels.append(positions)
+    channels = {unit.extent.channels: _lane(levels, unit) for unit in units if unit.extent.positions > 1}
+    found: dict[tuple[str | None, int], Part] = {}
+    for unit in units:
+        is_token = unit.extent.positions <= 1
+        lane = channels.get(unit.extent.channels, 0) if is_token else _lane(levels, unit)
+        found.setdefault((unit.streams, lane), Part([], lane)).units.append(unit)
+    return list(found.values())
+
+
+def _lane(levels: Sequence[int], unit: Unit) -> int:
+    return next(lane for lane, positions in enumerate(levels) if is_near(positions, unit.extent.positions))
+
+
+# -------------------------------------------------------------------- the main way
+
+
+def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str]) -> list[Part]:
+    """Return the runs of units at one resolution. Blocks that are called again stay with their first call."""
+    lists = _lists(on_way)
+    shared = _shared(way)
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for unit in way.units:
+        if unit.place in letters:
+            kinds[unit.list].add(letters[unit.place].rstrip("'"))
+    parts: list[Part] = []
+    called: dict[str, Part] = {}
+    for unit in on_way:
+        first = called.get(unit.path) if unit.is_block else None
+        if unit.path in shared and first is None:
+            parts.append(Part([unit], role="head"))
+        elif first is not None and first in parts:
+            while parts[-1] is not first:
+                first.units += parts.pop(parts.index(first) + 1).units
+            first.units.append(unit)
+        elif parts and parts[-1].role != "head" and _stays(parts[-1], unit, lists, kinds):
+            parts[-1].units.append(unit)
+        else:
+            laterals: list[Unit] = []
+            while parts and len(parts[-1].units) > 1 and parts[-1].units[-1].place not in way.main:
+                laterals.insert(0, parts[-1].units.pop())
+            parts.append(Part([*laterals, unit]))
+        if unit.is_block:
+            called[unit.path] = parts[-1]
+    return parts
+
+
+def _with_laterals(way: Way) -> list[Unit]:
+    """Return the units on the main way, with lone layers that only one of them reads, at its resolution, before it."""
+    laterals: dict[int, list[Unit]] = defaultdict(list)
+    for unit in way.units:
+        readers = way.readers[unit.place]
+        if unit.place not in way.main and unit.layers == 1 and not unit.is_block and len(readers) == 1:
+            (reader,) = (way.units[place] for place in readers)
+            if reader.place in way.main and is_near(unit.extent.positions, reader.extent.positions):
+                laterals[reader.place].append(unit)
+    return [each for unit in way.on_way() for each in (*laterals[unit.place], unit)]
+
+
+def _lists(on_way: Sequence[Unit]) -> Counter[str]:
+    """Count the blocks in each list; those of lists that alternate with others count one, as they are no stage."""
+    blocks = [unit for unit in on_way if unit.is_block and unit.path]
+    count = Counter(unit.list for unit in blocks)
+    following = [unit.list for unit in blocks[1:]]
+    parted = Counter(unit.list for unit, name in zip_longest(blocks, following) if unit.list != name)
+    return Counter({name: number if parted[name] == 1 else 1 for name, number in count.items()})
+
+
+def _shared(way: Way) -> set[str]:
+    """Return the paths of blocks that are called at several resolutions, as a head for all levels of a pyramid."""
+    found: dict[str, set[int]] = defaultdict(set)
+    for unit in way.units:
+        if unit.is_block and unit.scope is not None:
+            found[unit.path].add(unit.entering.positions)
+    return {path for path, positions in found.items() if resolutions(positions) > 1}
+
+
+def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
+    return is_near(part.positions, unit.extent.positions) and not _is_boundary(part.units, unit, lists, kinds)
+
+
+def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
+    """Return whether a block opens a stage at the same resolution: another list, and other widths or kinds."""
+    blocks = [other for other in before if other.is_block]
+    if not unit.is_block or not blocks or not unit.list or blocks[-1].list == unit.list:
+        return False
+    if lists[unit.list] < 2:
+        return False
+    if blocks[-1].extent.channels != unit.extent.channels:
+        return True
+    held = set().union(*(kinds[block.list] for block in blocks if block.list in kinds))
+    return lists[blocks[-1].list] > 1 and held.isdisjoint(kinds.get(unit.list, ()))
+
+
+def _without_pools(parts: Sequence[Part]) -> list[Part]:
+    """Put what only pools or resizes to the stage that follows, or to the last one."""
+    found: list[Part] = []
+    waiting: list[Unit] = []
+    for part in parts:
+        if any(unit.layers for unit in part.units):
+            found.append(Part(waiting + part.units, role=part.role))
+            waiting = []
+        else:
+            waiting += part.units
+    if waiting and found:
+        found[-1].units += waiting
+    elif waiting:
+        found.append(Part(waiting))
+    return found
+
+
+def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
+    """Part the stem before the first block and the head behind the last one."""
+    lettered = [place for place, part in enumerate(parts) if any(unit.place in letters for unit in part.units)]
+    if not lettered:
+        return _with_head(parts)
+    first, last = lettered[0], lettered[-1]
+    found = [Part(part.units, role="stem" if first <= _MOST_STEMS else "stage") for part in parts[:first]]
+    for place in range(first, last + 1):
+        units = parts[place].units
+        blocks = [number for number, unit in enumerate(units) if unit.place in letters]
+        if parts[place].role == "head":
+            found.append(parts[place])
+            continue
+        start = blocks[0] if place == first and _has_layers(units[: blocks[0]]) else 0
+        stop = blocks[-1] + 1 if place == last and _has_layers(units[blocks[-1] + 1 :]) else len(units)
+        ends: tuple[tuple[Sequence[Unit], Role], ...] = (
+            (units[:start], "stem"), (units[start:stop], "stage"), (units[stop:], "head"),
+        )  # fmt: skip
+        found += [Part(list(some), role=role) for some, role in ends if some]
+    rising = [place for place in range(last + 1, len(parts)) if _comes_back(parts[first:], place - first)]
+    for place, part in enumerate(parts[last + 1 :], last + 1):
+        if found[-1].role == "head" and not part.units[0].layers and not rising:
+            found[-1].units += part.units
+        else:
+            found.append(Part(part.units, role="stage" if rising and place <= rising[-1] else "head"))
+    if rising:
+        until = max(place for place, part in enumerate(found) if part.role == "stage")
+        for part in found[:until]:
+            part.role = "stage" if part.role == "head" else part.role
+    return found
+
+
+_MOST_STEMS = 2
+"""More resolutions than this before the first block are stages without blocks."""
+
+
+def _with_head(parts: Sequence[Part]) -> list[Part]:
+    """Return the stages of a model without blocks: the last one is the head if it has no positions left."""
+    found = list(parts)
+    if len(found) > 1 and found[-1].positions <= 1 < found[-2].positions:
+        found[-1].role = "head"
+    return found
+
+
+def _has_layers(units: Sequence[Unit]) -> bool:
+    return any(unit.layers for unit in units)
+
+
+def _comes_back(parts: Sequence[Part], place: int) -> bool:
+    """Return whether the resolution rises to that of an earlier stage."""
+    positions = parts[place].positions
+    rises = positions > _ALIKE * parts[place - 1].positions
+    return rises and any(is_near(part.positions, positions) for part in parts[: place - 1])
+
+
+# -------------------------------------------------------------------- beside the main way
+
+
+def _beside(way: Way, main: Sequence[Part]) -> list[Part]:
+    """Return the stages beside the main way: units that follow one another at one resolution.
+
+    What has no layers, and a lone layer that only a join of one stage reads, belongs to the stage that reads it.
+    """
+    home = {unit.place: part for part in main for unit in part.units}
+    parts: list[Part] = []
+    called = {unit.path: part for part in main for unit in part.units if unit.path and unit.params}
+    ending: dict[int, Part] = {}
+    streams = [part for part in main if any(unit.streams is not None for unit in part.units)]
+    lanes = max(part.lane for part in main) if main else 0
+    for unit in way.units:
+        if unit.place in home:
+            continue
+        part = None if unit.params else called.get(unit.path)
+        part = part or _reading(way, unit, home) or _tail(way, unit, home)
+        part = part or next(iter(_read(way, unit, ending)), None)
+        if part is None:
+            read = [home[place] for place in sorted(way.reads[unit.place]) if place in home]
+            before = [part for part in read if part.role == "side" or part in streams]
+            before = [part for part in before if part.role == "side" or is_near(part.positions, unit.extent.positions)]
+            lanes += not before
+            part = Part([], before[-1].lane if before else lanes, "side")
+            parts.append(part)
+        part.units.append(unit)
+        home[unit.place] = part
+        if unit.params:
+            called.setdefault(unit.path, part)
+        if part.role == "side":
+            ending[unit.place] = part
+    for part in main:
+        part.units.sort(key=lambda unit: unit.place)
+    for part in parts:
+        if not way.readers[part.units[-1].place]:
+            part.role = "head"
+    return parts
+
+
+def _reading(way: Way, unit: Unit, home: Mapping[int, Part]) -> Part | None:
+    """Return the one stage that reads what is no stage of its own."""
+    if unit.layers > 1:
+        return None
+    readers = {id(part): part for place in way.readers[unit.place] if (part := home.get(place)) is not None}
+    if len(readers) != 1 and not unit.layers:
+        return next((home[place] for place in sorted(way.reads[unit.place], reverse=True) if place in home), None)
+    if len(readers) != 1:
+        return None
+    (part,) = readers.values()
+    return part if not unit.layers or is_near(part.positions, unit.extent.positions) else None
+
+
+def _tail(way: Way, unit: Unit, home: Mapping[int, Part]) -> Part | None:
+    """Return the one stage that a lone layer reads, at its resolution, if its result goes on: a pyramid's level."""
+    if unit.layers != 1 or unit.is_block or not way.readers[unit.place]:
+        return None
+    read = {id(part): part for place in way.reads[unit.place] if (part := home.get(place)) is not None}
+    if len(read) != 1:
+        return None
+    (part,) = read.values()
+    return part if part.role != "side" and is_near(part.positions, unit.extent.positions) else None
+
+
+def _read(way: Way, unit: Unit, ending: Mapping[int, Part]) -> list[Part]:
+    """Return the stages beside the main way that a unit continues: one resolution, one top-level name."""
+    before = [ending[place] for place in sorted(way.reads[unit.place], reverse=True) if place in ending]
+    return [part for part in before if part.units[-1].place in way.reads[unit.place] and _continues(part, unit)]
+
+
+def _continues(part: Part, unit: Unit) -> bool:
+    near = is_near(part.positions, unit.extent.positions) or not unit.layers
+    return near and part.units[-1].path.partition(".")[0] == unit.path.partition(".")[0]

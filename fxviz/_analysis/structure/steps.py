@@ -1,0 +1,245 @@
+"""Tell the steps of a block: layers, norms, activations, attention and joins, and how they are wired."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fxviz._analysis.facts import Geometry, Layer
+from fxviz._analysis.structure.attention import Core
+from fxviz._analysis.structure.tensors import Tensors
+from fxviz._graph import Node
+from fxviz._graph.operations import (
+    computes,
+    is_activation,
+    is_norm,
+    is_passing,
+    is_softmax,
+    is_view,
+    name_of,
+    reduces,
+    resamples,
+)
+
+Role = Literal["layer", "attention", "norm", "activation", "join", "pool", "resize", "roll"]
+
+_JOINS = {"add": "+", "sub": "−", "mul": "×", "cat": "concat"}
+_NORMS = (
+    ("batchnorm", "BN"), ("layernorm", "LN"), ("groupnorm", "GN"), ("instancenorm", "IN"), ("rms", "RMSNorm"),
+    ("localresponsenorm", "LRN"),
+)  # fmt: skip
+_ACTIVATIONS = {
+    "relu": "ReLU", "gelu": "GELU", "silu": "SiLU", "swish": "SiLU", "mish": "Mish", "sigmoid": "Sigmoid",
+    "tanh": "Tanh", "hardswish": "Hardswish", "hardsigmoid": "Hardsigmoid", "relu6": "ReLU6", "elu": "ELU",
+    "leakyrelu": "LeakyReLU", "prelu": "PReLU", "glu": "GLU", "softplus": "Softplus", "quickgelu": "QuickGELU",
+    "newgelu": "GELU", "softmax": "Softmax", "squaredrelu": "ReLU²", "relusquared": "ReLU²", "gelutanh": "GELU",
+    "fastgelu": "GELU", "pytorchgelutanh": "GELU", "gelupythontanh": "GELU", "clippedgelu": "GELU",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a block.
+
+    Attributes:
+        node: the node.
+        role: what it is.
+        word: its name without numbers, which two blocks of one kind share: "Conv", "DW", "Linear", "BN", "ReLU", "+".
+        reads: the places of the steps that it reads; -1 is what enters the block.
+        facts: its facts, by the names of ``FACTS``.
+    """
+
+    node: str
+    role: Role
+    word: str
+    reads: tuple[int, ...]
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Reader:
+    """Reads the steps of any nodes of a graph."""
+
+    def __init__(self, tensors: Tensors, cores: Mapping[str, Core]) -> None:
+        self.tensors = tensors
+        self.cores = cores
+        self.inside = {name for core in cores.values() for name in (core.first, *core.between)} - cores.keys()
+
+    def steps(self, nodes: Sequence[str]) -> tuple[Step, ...]:
+        """Return the steps in the order of the run. Views, dropout, products of attention and second calls are none."""
+        sources = self.tensors.sources
+        place: dict[str, int] = {}
+        before: dict[str, frozenset[int]] = {}
+        called: dict[str, int] = {}
+        found: list[Step] = []
+        for name in nodes:
+            if name not in sources:
+                continue
+            reads: frozenset[int] = frozenset().union(
+                *(
+                    frozenset((place[source],)) if source in place else before.get(source, _ENTERING)
+                    for source in sources[name]
+                )
+            )
+            before[name] = reads
+            node = self.tensors.node(name)
+            if node.kind == "module" and node.uses and called.setdefault(node.path, node.call) != node.call:
+                continue
+            step = self._step(name, tuple(sorted(reads)))
+            if step is not None:
+                place[name] = len(found)
+                found.append(step)
+        return tuple(found)
+
+    def _step(self, name: str, reads: tuple[int, ...]) -> Step | None:
+        node, layer = self.tensors.node(name), self.tensors.layers.get(name)
+        if name in self.inside:
+            return None
+        if name in self.cores:
+            core = self.cores[name]
+            return Step(name, "attention", f"attention {core.attending}", reads, _facts_of_core(core))
+        if is_norm(node):
+            return Step(name, "norm", norm_word(node), reads)
+        if layer is not None and name in self.tensors.heavy:
+            word, facts = _layer(layer, self.tensors, name)
+            return Step(name, "layer", word, reads, facts)
+        if is_passing(node) or is_softmax(node):
+            return None
+        op = computes(node)
+        if op == "roll":
+            return Step(name, "roll", "roll", reads)
+        if is_view(node):
+            return None
+        if is_activation(node):
+            return Step(name, "activation", activation_word(node), reads)
+        if op in _JOINS and len(self.tensors.sources[name]) > 1:
+            return Step(name, "join", _JOINS[op], reads)
+        if self._pools(name, node):
+            return Step(name, "pool", _pool_word(node), reads, _kernel_facts(node.settings))
+        if resamples(node):
+            return Step(name, "resize", "resize", reads)
+        if name in self.tensors.heavy and node.kind == "module":
+            return Step(name, "layer", node.op, reads, {"width": self.tensors.extent(name).channels})
+        return None
+
+    def _pools(self, name: str, node: Node) -> bool:
+        if "pool" in computes(node):
+            return True
+        before = max((self.tensors.extent(source).positions for source in self.tensors.sources[name]), default=0)
+        return reduces(node) and self.tensors.extent(name).positions < before
+
+
+_ENTERING = frozenset((-1,))
+
+
+def _facts_of_core(core: Core) -> dict[str, Any]:
+    facts: dict[str, Any] = {
+        "attention": core.attending,
+        "heads": core.heads,
+        "head_width": core.width,
+        "kv_heads": core.kv_heads,
+        "queries": core.queries,
+        "keys": core.keys,
+        "cross": core.cross,
+        "mixed": core.mixed,
+    }
+    sizes = core.group.sizes if core.group is not None else ()
+    if sizes and core.group is not None and core.groups >= 1:
+        name = "grid" if max(core.group.steps) > 1 else "window"
+        facts |= {name: sizes, "shift": core.group.shift}
+    elif core.groups > 1:
+        facts["window"] = (core.queries,)
+    if core.groups == 1 and not core.cross and 1 < core.keys < core.queries:
+        ratio = core.queries / core.keys
+        facts["reduction"] = round(ratio) if abs(ratio - round(ratio)) < 0.02 * ratio else round(ratio, 2)
+    return {**facts, "groups": core.groups}
+
+
+def _layer(layer: Layer, tensors: Tensors, name: str) -> tuple[str, dict[str, Any]]:
+    """Return the word for a layer, without numbers, and its facts."""
+    if layer.geometry is not None and layer.kind == "convolution":
+        return _convolution(layer.geometry)
+    width = tensors.extent(name).channels
+    if layer.kind == "linear":
+        entering, leaving = layer.features or (0, width)
+        return "Linear", {"entering": entering, "width": leaving}
+    words = {"embedding": "Embedding", "recurrent": name_of(tensors.node(name))}
+    return words.get(layer.kind, layer.name), {"width": width}
+
+
+def _convolution(geometry: Geometry) -> tuple[str, dict[str, Any]]:
+    is_point = all(size == 1 for size in geometry.kernel)
+    word = "DW" if geometry.depthwise else "GConv" if geometry.groups > 1 else "Conv1" if is_point else "Conv"
+    facts: dict[str, Any] = {
+        "kernel": geometry.kernel,
+        "stride": geometry.stride,
+        "dilation": geometry.dilation,
+        "entering": geometry.in_channels,
+        "width": geometry.out_channels,
+    }
+    if word == "GConv":
+        facts["groups"] = geometry.groups
+    return f"Up{word}" if geometry.transposed else word, facts
+
+
+def norm_word(node: Node) -> str:
+    """Return the short name of a norm.
+
+    >>> [norm_word(Node("n", "module", op, "n")) for op in ("BatchNorm2d", "LlamaRMSNorm", "FrozenBatchNorm2d")]
+    ['BN', 'RMSNorm', 'BN']
+    """
+    name = computes(node)
+    return next((word for part, word in _NORMS if part in name), node.op)
+
+
+def activation_word(node: Node) -> str:
+    """Return the usual name of an activation.
+
+    >>> [activation_word(Node("n", "module", op, "n")) for op in ("relu_", "NewGELUActivation", "SiLU")]
+    ['ReLU', 'GELU', 'SiLU']
+    """
+    plain = re.sub("activation|^new|^act(?=.)", "", computes(node))
+    return _ACTIVATIONS.get(plain, name_of(node))
+
+
+def _pool_word(node: Node) -> str:
+    name = computes(node)
+    kind = "MaxPool" if "max" in name else "mean" if name == "mean" else "AvgPool"
+    return kind if "pool" in name or name == "mean" else name
+
+
+def _kernel_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for fact, names in (("kernel", ("kernel_size", "1")), ("stride", ("stride", "2"))):
+        value = next((settings[name] for name in names if settings.get(name) is not None), None)
+        sizes = value if isinstance(value, tuple) else (value, value)
+        if all(isinstance(size, int) for size in sizes):
+            found[fact] = sizes
+    if "kernel" in found:
+        found.setdefault("stride", found["kernel"])
+    return found
+
+
+def places_where(steps: Iterable[Step], test: Callable[[Step], bool]) -> list[int]:
+    """Return the places of the steps for which a test holds."""
+    return [place for place, step in enumerate(steps) if test(step)]
+
+
+def sizes_word(sizes: Sequence[int]) -> str:
+    """Return sizes as papers write them.
+
+    >>> sizes_word((3, 3)), sizes_word((1, 7)), sizes_word((5,)), sizes_word((3, 1, 1))
+    ('3×3', '1×7', '5', '3×1×1')
+    """
+    return "×".join(map(str, sizes))
+
+
+def stride_word(sizes: Sequence[int]) -> str:
+    """
+    >>> stride_word((2, 2)), stride_word((1, 2, 2)), stride_word((1, 1))
+    ('/2', '/1×2×2', '')
+    """
+    if all(size == 1 for size in sizes):
+        return ""
+    return f"/{sizes[0]}" if len(set(sizes)) == 1 else f"/{sizes_word(sizes)}"

@@ -1,0 +1,458 @@
+"""Divide a run into units: blocks, and lone layers with the norms, activations and views behind them.
+
+A module call is opened or is a block. The rules are asked from the model down; the first that applies counts.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import pairwise
+
+from fxviz._analysis.structure.tensors import Extent, Tensors
+from fxviz._graph import RESIDUAL_KINDS, Node, Scope, Skip
+from fxviz._graph.operations import is_norm, reduces, resamples
+
+_ALL = 0.9
+"""A module that holds this share of the layers around it is what these wrap."""
+
+_HALF, _QUARTER = 0.5, 0.25
+_IN_SERIES = 0.6
+"""The share of neighbours of which the second reads the first, in a chain of modules."""
+
+_MUCH_SMALLER = 16
+"""A module in which positions fall this much, twice by half in both directions, is never one block."""
+
+_RETURNS = 0.6
+"""A skip passes over falling and rising resolution if positions fall below this share of those at its end."""
+
+_LONGEST_BLOCK = 60
+"""The most units that are put together to a block without a module."""
+
+_BESIDE = 1.9
+"""What changes positions by more than this is no part of the layer before."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """A block or a lone layer.
+
+    Attributes:
+        place: its place among the units.
+        scope: the module call that it is; None for a lone layer and a block without a module of its own.
+        nodes: its nodes in the order of the run.
+        beside: nodes that ride along with it and are not its steps: norms and activations behind a block.
+        path, cls: the path and class of its module; of the first layer if there is none.
+        layers: the number of its layers and products.
+        residual: true if a residual skip ends in it.
+        extent, entering: the extents of what leaves and what enters.
+        params, macs: sums over its nodes, without those beside.
+        streams: the path of the list of modules in which streams of several resolutions meet, if it runs in one.
+    """
+
+    place: int
+    scope: int | None
+    nodes: tuple[str, ...]
+    path: str
+    cls: str
+    layers: int
+    residual: bool
+    extent: Extent
+    entering: Extent
+    params: int
+    macs: int
+    beside: tuple[str, ...] = ()
+    streams: str | None = None
+
+    @property
+    def is_block(self) -> bool:
+        return self.cls != "" and (self.layers > 1 or (self.residual and self.layers > 0))
+
+    @property
+    def list(self) -> str:
+        """Return the path of what holds it."""
+        return self.path.rpartition(".")[0]
+
+
+def units_of(tensors: Tensors) -> tuple[Unit, ...]:
+    """Return the units of a run in its order."""
+    divider = _Divider(tensors)
+    found = [unit for unit in divider.walk(0) if any(name in tensors.sources for name in unit.nodes)]
+    found.sort(key=lambda unit: tensors.position[unit.nodes[0]])
+    joined = divider.with_ridden(divider.with_virtual_blocks(found))
+    if found and not joined:
+        joined = [divider.unit(None, [name for unit in found for name in unit.nodes])]
+    return tuple(replace(unit, place=place) for place, unit in enumerate(joined))
+
+
+class _Divider:
+    """Asks for each module call whether it is opened."""
+
+    def __init__(self, tensors: Tensors) -> None:
+        self.tensors = tensors
+        self.index = tensors.index
+        self.scopes = tensors.index.scopes
+        self.total = max(1, tensors.graph.traced_params)
+        self._by_class: dict[str, bool | None] = {}
+        self.long: set[Skip] = set()
+
+    # ---------------------------------------------------------------- lookups
+
+    @cached_property
+    def layers(self) -> Counter[int]:
+        """Count the layers and products inside each module call."""
+        count: Counter[int] = Counter()
+        for name in self.tensors.heavy:
+            for scope in self.index.around(self.tensors.node(name).scope):
+                count[scope.id] += 1
+        return count
+
+    @cached_property
+    def params(self) -> Counter[int]:
+        count: Counter[int] = Counter()
+        for node in self.tensors.graph.nodes:
+            if node.params:
+                for scope in self.index.around(node.scope):
+                    count[scope.id] += node.params
+        return count
+
+    @cached_property
+    def children(self) -> dict[int, list[int]]:
+        """Return the module calls with several layers, or around a residual skip, directly inside each one."""
+        return {
+            scope: [
+                step.id
+                for step in steps
+                if isinstance(step, Scope) and (self.layers[step.id] > 1 or self.blocks[step.id])
+            ]
+            for scope, steps in self.index.steps.items()
+        }
+
+    @cached_property
+    def blocks(self) -> Counter[int]:
+        """Count for each module call the residual skips of which it is the smallest around body and join."""
+        spans = [
+            (skip, body, self.index.around_all({self.tensors.node(name).scope for name in (skip.join, *body)}).id)
+            for skip in self.tensors.graph.skips
+            if skip.kind in RESIDUAL_KINDS and skip.fork in self.tensors.sources
+            for body in [set(self.index.between(skip.fork, skip.join))]
+        ]
+        around = {skip.join: scope for skip, _, scope in spans}
+        count: Counter[int] = Counter()
+        for skip, body, scope in spans:
+            inner = {around[name] for name in body & around.keys()} - {scope}
+            if len(inner) >= 2 or self._returns(skip, body):
+                self.long.add(skip)
+            else:
+                count[scope] += 1
+        return count
+
+    def _falls(self, skip: Skip) -> bool:
+        """Return whether the resolution falls and comes back past a skip."""
+        positions = self.tensors.extent(skip.join).positions
+        body = (self.tensors.extent(name).positions for name in self.index.between(skip.fork, skip.join))
+        return min((at for at in body if at > 1), default=positions) <= _RETURNS * positions
+
+    def _returns(self, skip: Skip, body: set[str]) -> bool:
+        """Return whether a skip passes over three modules or more while the resolution falls and comes back."""
+        if not self._falls(skip):
+            return False
+        around = {scope.id for name in body for scope in self.index.around(self.tensors.node(name).scope)}
+        whole = {
+            scope
+            for scope in around
+            if self.layers[scope] > 1
+            and all(name in body for name in self.index.inside[scope] if name in self.tensors.sources)
+        }
+        return sum(self.scopes[scope].parent not in whole for scope in whole) >= 3
+
+    @cached_property
+    def _joins(self) -> frozenset[str]:
+        """Return the nodes in which residual skips end."""
+        return frozenset(skip.join for skip in self.tensors.graph.skips if skip.kind in RESIDUAL_KINDS)
+
+    @cached_property
+    def calls_by_class(self) -> dict[str, list[int]]:
+        found: dict[str, list[int]] = defaultdict(list)
+        for scope in self.tensors.graph.scopes:
+            if self.layers[scope.id]:
+                found[scope.cls].append(scope.id)
+        return found
+
+    @cached_property
+    def _leaving(self) -> dict[int, str | None]:
+        return {}
+
+    def leaving(self, scope: int) -> str | None:
+        if scope not in self._leaving:
+            self._leaving[scope] = self.tensors.leaving(self.index.inside[scope])
+        return self._leaving[scope]
+
+    def is_series(self, calls: Sequence[int]) -> bool:
+        """Return whether most of some module calls read the one before."""
+        pairs = [(self.leaving(one), self.leaving(other)) for one, other in pairwise(calls)]
+        chained = sum(
+            bool(one and other and one != other and self.tensors.flow.is_ancestor(one, other)) for one, other in pairs
+        )
+        return len(calls) > 1 and chained >= _IN_SERIES * len(pairs)
+
+    # ---------------------------------------------------------------- the rules
+
+    def opens(self, scope: int) -> bool:
+        """Return whether a module call is opened. Calls of one class are opened together, or not at all."""
+        if scope == 0:
+            return True
+        cls = self.scopes[scope].cls
+        if self.scopes[scope].sequential:
+            return self._opens(scope)
+        if cls not in self._by_class:
+            self._by_class[cls] = False
+            self._by_class[cls] = all(self._opens(call) for call in self.calls_by_class[cls])
+        return bool(self._by_class[cls])
+
+    def _opens(self, scope: int) -> bool:
+        children, is_list = self.children[scope], self.scopes[scope].sequential
+        if self.blocks[scope] and not self._is_body(scope, children):
+            return False
+        parts = children
+        while len(parts) == 1:
+            parts = self.children[parts[0]]
+        if self._is_composite(scope, parts):
+            return False
+        if len(children) == 1 and self._wraps(scope, children[0]):
+            return self.opens(children[0])
+        if is_list and len(children) > 1 and all(self.blocks[child] for child in children):
+            return True
+        in_series = self.is_series(children)
+        classes = [self.scopes[child].cls for child in children]
+        if in_series and any(one == other for one, other in pairwise(classes)):
+            return True
+        return self._opens_unlike(scope, children, in_series)
+
+    def _opens_unlike(self, scope: int, children: Sequence[int], in_series: bool) -> bool:
+        """Return whether a module call with unlike parts is opened."""
+        is_list, repeated = self.scopes[scope].sequential, self._is_repeated(scope)
+        share = self.params[scope] / self.total
+        if in_series and share > _HALF and not repeated:
+            return True
+        if is_list and in_series and any(self.opens(child) for child in children):
+            return True
+        lone = sum(isinstance(step, Node) and step.id in self.tensors.heavy for step in self.index.steps[scope])
+        if self._shrinks(scope) >= _MUCH_SMALLER and len(children) + lone > 2:
+            return True
+        is_flat = (is_list or len(children) > 1) and not repeated and share > _QUARTER and len(children) + lone > 2
+        if is_flat and (in_series or len(children) < 2):
+            return True
+        lists = [child for child in children if self.scopes[child].sequential and self.opens(child)]
+        if is_list or not in_series:
+            return False
+        return bool(lists) or (not repeated and any(self.blocks[child] for child in children))
+
+    def _is_meeting(self, scope: int) -> bool:
+        """Return whether streams meet in a module, which then is opened. A repeated one without blocks is a block."""
+        holds_blocks = any(self.blocks[call] for call in self._below(scope))
+        return (holds_blocks or not self._is_repeated(scope)) and self._hands_on_streams(scope)
+
+    def _below(self, scope: int) -> Iterator[int]:
+        """Yield the module calls inside a module call, at any depth."""
+        for step in self.index.steps[scope]:
+            if isinstance(step, Scope):
+                yield step.id
+                yield from self._below(step.id)
+
+    def _hands_on_streams(self, scope: int) -> bool:
+        """Return whether several resolutions enter a module and several leave, mixed: a pyramid, or lanes that meet."""
+        tensors, nodes = self.tensors, self.index.inside[scope]
+        inside = set(nodes)
+        origins: dict[str, frozenset[int]] = {}
+        leaving: dict[int, frozenset[int]] = {}
+        for name in nodes:
+            if name not in tensors.sources:
+                continue
+            origins[name] = frozenset().union(
+                *(
+                    origins.get(source) or frozenset((tensors.extent(source).positions,))
+                    for source in tensors.sources[name]
+                    if tensors.flow.is_floating(source)
+                )
+            )
+            if not inside.issuperset(tensors.users[name]):
+                leaving[tensors.extent(name).positions] = origins[name]
+        entering = frozenset().union(*leaving.values())
+        mixes = any(resolutions(found) > 1 for found in leaving.values())
+        return mixes and resolutions(entering) > 1 and resolutions(leaving) > 1
+
+    def _is_body(self, scope: int, children: Sequence[int]) -> bool:
+        """Return whether a module with residual skips of its own is the body of the model, not a block."""
+        if self.params[scope] <= _QUARTER * self.total or self._is_repeated(scope):
+            return False
+        return (self.blocks[scope] > 2 and len(children) > 2) or self._shrinks(scope) >= _MUCH_SMALLER
+
+    def _wraps(self, scope: int, child: int) -> bool:
+        layers = self.layers[child]
+        return layers >= _ALL * self.layers[scope] or self.layers[scope] - layers <= 2
+
+    def _is_composite(self, scope: int, parts: Sequence[int]) -> bool:
+        """Return whether a module of unlike parts follows one of its class at about the same resolution."""
+        parent = self.scopes[scope].parent
+        if len(parts) < 2 or (len(parts) > 2 and len({self.scopes[part].cls for part in parts}) == 1):
+            return False
+        if self.scopes[scope].sequential or parent is None or self.params[scope] >= _HALF * self.total:
+            return False
+        beside = [step.id for step in self.index.steps[parent] if isinstance(step, Scope)]
+        place = beside.index(scope)
+        positions = self.tensors.extent(self.leaving(scope)).positions
+        for other in beside[max(0, place - 1) : place] + beside[place + 1 : place + 2]:
+            if self.scopes[other].cls == self.scopes[scope].cls and self.layers[other] > 1:
+                ratio = self.tensors.extent(self.leaving(other)).positions / max(1, positions)
+                if 1 / 2 < ratio < 2:
+                    return True
+        return False
+
+    def _shrinks(self, scope: int) -> float:
+        """Return how many times fewer positions leave a module than enter it."""
+        nodes = self.index.inside[scope]
+        inside = set(nodes)
+        entering = (source for name in nodes for source in self.tensors.sources.get(name, ()) if source not in inside)
+        most = max((self.tensors.extent(name).positions for name in entering), default=1)
+        least = self.tensors.extent(self.leaving(scope)).positions
+        return most / least if least > 1 else 1
+
+    def _is_repeated(self, scope: int) -> bool:
+        """Return whether another module of its class runs beside it."""
+        own = self.scopes[scope]
+        return not own.sequential and any(
+            self.scopes[call].parent == own.parent and call != scope and self.layers[call] > 1
+            for call in self.calls_by_class[own.cls]
+        )
+
+    # ---------------------------------------------------------------- units
+
+    def walk(self, scope: int) -> Iterator[Unit]:
+        for step in self.index.steps[scope]:
+            if isinstance(step, Node):
+                if step.kind not in ("input", "output", "parameter"):
+                    yield self.unit(None, (step.id,))
+            elif self.layers[step.id] > 1 and self._is_meeting(step.id):
+                yield from self._by_level(list(self.walk(step.id)), step.id)
+            elif self.layers[step.id] and self.opens(step.id):
+                yield from self.walk(step.id)
+            else:
+                yield self.unit(step.id, self.index.inside[step.id])
+
+    def _by_level(self, units: Sequence[Unit], scope: int) -> Iterator[Unit]:
+        """Put what is no residual block together by resolution."""
+        levels: dict[int, list[Unit]] = {}
+        lanes = resolutions({unit.extent.positions for unit in units if unit.is_block and unit.residual})
+        streams = f"{self.scopes[scope].path.rpartition('.')[0]}." if lanes > 1 else None
+        for unit in units:
+            if unit.streams is not None or (unit.is_block and unit.residual):
+                yield replace(unit, streams=unit.streams or streams)
+                continue
+            near = (level for level in levels if resolutions((level, unit.extent.positions)) < 2)
+            levels.setdefault(next(near, unit.extent.positions), []).append(unit)
+        for level in levels.values():
+            path = next((unit.path for unit in level if unit.layers), level[0].path)
+            together = self.unit(None, [name for unit in level for name in unit.nodes], path)
+            yield replace(together, streams=streams)
+
+    def unit(self, scope: int | None, nodes: Sequence[str], path: str = "", cls: str = "") -> Unit:
+        tensors, first = self.tensors, self.tensors.node(nodes[0])
+        found = [tensors.node(name) for name in nodes]
+        return Unit(
+            place=0,
+            scope=scope,
+            nodes=tuple(nodes),
+            path=path or (self.scopes[scope].path if scope is not None else first.path),
+            cls=cls or (self._class(scope) if scope is not None else ""),
+            layers=sum(name in tensors.heavy for name in nodes),
+            residual=not self._joins.isdisjoint(nodes),
+            extent=tensors.extent(tensors.leaving(nodes)),
+            entering=tensors.extent(tensors.entering(nodes)),
+            params=sum(node.params for node in found),
+            macs=sum(node.macs or 0 for node in found),
+        )
+
+    def _class(self, scope: int) -> str:
+        """Return the name of the class of a module call; of a list with a single module, that of the module."""
+        steps = self.index.steps[scope]
+        if self.scopes[scope].sequential and len(steps) == 1 and isinstance(steps[0], Scope):
+            return self._class(steps[0].id)
+        return self.scopes[scope].class_name
+
+    def with_virtual_blocks(self, units: Sequence[Unit]) -> list[Unit]:
+        """Put together what stands between fork and join of a residual skip in code without a module of its own."""
+        at = {name: place for place, unit in enumerate(units) for name in unit.nodes}
+        group = list(range(len(units)))
+        for skip in self.tensors.graph.skips:
+            if skip.kind not in RESIDUAL_KINDS or skip in self.long or skip.fork not in self.tensors.sources:
+                continue
+            body = {at[name] for name in (*self.index.between(skip.fork, skip.join), skip.join) if name in at}
+            lone = sum(units[place].scope is None and units[place].layers > 0 for place in body)
+            if len(body) < 2 or lone < 2 or max(body) - min(body) > _LONGEST_BLOCK or self._falls(skip):
+                continue
+            first = min(group[place] for place in body)
+            group[min(body) : max(body) + 1] = [first] * (max(body) + 1 - min(body))
+        members: dict[int, list[Unit]] = defaultdict(list)
+        for place, unit in zip(group, units, strict=True):
+            members[place].append(unit)
+        return [self._together(parts) for _, parts in sorted(members.items())]
+
+    def _together(self, parts: Sequence[Unit]) -> Unit:
+        if len(parts) == 1:
+            return parts[0]
+        path = next((part.path for part in parts if part.layers), parts[0].path)
+        return self.unit(None, [name for part in parts for name in part.nodes], path, _RESIDUAL)
+
+    def with_ridden(self, units: Sequence[Unit]) -> list[Unit]:
+        """Let norms, activations and views ride along with what stands before; pooling and resizing stand alone."""
+        found: list[Unit] = []
+        ahead: tuple[str, ...] = ()
+        for unit in units:
+            if unit.layers or any(self._resizes(name) for name in unit.nodes):
+                found.append(replace(unit, beside=ahead))
+                ahead = ()
+            elif found:
+                found[-1] = self._with_behind(found[-1], unit)
+            else:
+                ahead += unit.nodes
+        return found
+
+    def _with_behind(self, before: Unit, light: Unit) -> Unit:
+        """Return a unit with what stands behind it: of a lone layer a part, unless it changes the positions."""
+        positions = self.tensors.extent(self.tensors.leaving(light.nodes)).positions
+        is_far = max(positions, before.extent.positions) > _BESIDE * max(1, min(positions, before.extent.positions))
+        if before.is_block or is_far or not self._follows(before, light):
+            return replace(before, beside=before.beside + light.nodes)
+        joined = self.unit(before.scope, before.nodes + light.nodes, before.path, before.cls)
+        return replace(joined, beside=before.beside, streams=before.streams)
+
+    def _follows(self, before: Unit, light: Unit) -> bool:
+        one, other = self.tensors.leaving(before.nodes), self.tensors.leaving(light.nodes)
+        return bool(one and other and one != other and self.tensors.flow.is_ancestor(one, other))
+
+    def _resizes(self, name: str) -> bool:
+        """Return whether a step pools, interpolates, or takes the mean over positions."""
+        node = self.tensors.node(name)
+        if name not in self.tensors.sources or is_norm(node):
+            return False
+        if resamples(node):
+            return True
+        before = max((self.tensors.extent(source).positions for source in self.tensors.sources[name]), default=0)
+        return reduces(node) and self.tensors.extent(name).positions < before
+
+
+def resolutions(positions: Iterable[int]) -> int:
+    """Count resolutions: those of about the same size once, and not that of a single position.
+
+    >>> resolutions({196, 197, 784}), resolutions({1})
+    (2, 0)
+    """
+    found = sorted(each for each in positions if each > 1)
+    return bool(found) + sum(other > 1.5 * one for one, other in pairwise(found))
+
+
+_RESIDUAL = "residual block"
+"""The class of a block that has no module of its own."""
