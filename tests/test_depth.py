@@ -72,8 +72,13 @@ def test_percentages_add_up(graph: ArchGraph, depth: int) -> None:
 @given(whole.map(annotate))
 @settings(max_examples=examples(50))
 def test_deeper_never_shows_less(graph: ArchGraph) -> None:
-    shown = [sum(row.times * max(1, row.count) for row in fold(graph, depth=depth).rows) for depth in range(1, 6)]
+    shown = [sum(map(shown_of, fold(graph, depth=depth).rows)) for depth in range(1, 6)]
     assert all(above <= below for above, below in pairwise(shown))
+
+
+def shown_of(row: Row) -> int:
+    """Return how many layers or functions a row stands for."""
+    return row.times * (len(row.heads) if row.kind == "code" else max(1, row.count))
 
 
 @given(anything, st.integers(8, 50))
@@ -124,6 +129,12 @@ def test_depth_2_shows_their_children() -> None:
         ("layer1.0", 2),
         *((f"layer{stage}.{block}", 1) for stage in (2, 3, 4) for block in (0, 1)),
     ]
+
+
+def test_functions_that_take_too_many_rows_are_merged() -> None:
+    rows = fold(traced("fasterrcnn_resnet50_fpn"), depth=2).rows
+    assert len(rows) < 15
+    assert [row.path for row in rows if row.kind == "code"] == ["rpn", "roi_heads"]
 
 
 def test_attention_above_the_depth_is_opened() -> None:

@@ -21,6 +21,7 @@ from fxviz._graph.errors import EngineError
 from fxviz._graph.options import Theme
 from fxviz._render.drawing import Box, Cell, Color, Drawing, Frame, Line, Shape, Table, Text
 from fxviz._render.engine import Picture, finish, lay_out, to_dot
+from fxviz._render.text_width import width
 from sample_drawing import CARD, INK, MUTED, card, flow, frame_label, pill, sample, skip
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -266,6 +267,28 @@ def test_long_skips_stay_left_of_the_cards_each_in_its_own_lane() -> None:
     assert all(max(xs(group)) <= card_left for group in groups(root, "fxviz-skip"))
     assert len({round(lane) for lane in lanes}) == 3
     assert min(lanes) > -shift(root)[0]
+
+
+def test_a_chain_of_skips_that_overlap_takes_two_lanes() -> None:
+    chain = [skip(f"c{at}", "r0", f"c{at + 2}", "r0") for at in range(4)]
+    found = [min(xs(group)) for group in groups(parsed(Picture(stack(*chain)).svg), "fxviz-skip")]
+    lanes = [round(lane) for lane in found]
+    assert lanes[0] == lanes[2] != lanes[1] == lanes[3]
+
+
+def test_texts_on_a_line_stand_apart() -> None:
+    """The engine takes a × for half as wide as it is."""
+    texts = Text("MaxPool 1×3×3 /1×2×2", INK, 10), Text("  64×8×56×56", MUTED, 9)
+    content = Table(((Cell(texts, sum(width(text.text, text.size) for text in texts), 12),),))
+    first, second = parsed(Picture(Drawing("net", "", (Box("a", content, "pool"),), ())).svg).iter(f"{SVG}text")
+    end = float(first.get("x", 0)) + width(first.text or "", 10)
+    assert float(second.get("x", 0)) + width("  ", 9) > end + 2
+
+
+def test_a_frames_label_hides_the_lines_behind_it() -> None:
+    root = parsed(Picture(stack(Line("c0", "c2", "skip", "skip", color=INK))).svg)
+    order = [group.get("class", "").split()[-1] for group in root.iter(f"{SVG}g") if group.get("class")]
+    assert order.index("fxviz-skip") < order.index("fxviz-label") < order.index("fxviz-box")
 
 
 def test_where_one_skip_ends_and_the_next_starts_the_two_stay_apart() -> None:

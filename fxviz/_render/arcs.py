@@ -7,6 +7,7 @@ computed from the positions of the boxes alone: short arcs inside, long arcs out
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Mapping
@@ -42,6 +43,10 @@ class _Arc:
     def overlaps(self, other: _Arc) -> bool:
         ours, theirs = sorted((self.tail[1], self.head[1])), sorted((other.tail[1], other.head[1]))
         return min(ours[1], theirs[1]) > max(ours[0], theirs[0])
+
+    def holds(self, other: _Arc) -> bool:
+        ours, theirs = sorted((self.tail[1], self.head[1])), sorted((other.tail[1], other.head[1]))
+        return ours[0] <= theirs[0] and theirs[1] <= ours[1]
 
 
 def draw_arcs(
@@ -154,11 +159,14 @@ def _assign_lanes(arcs: list[_Arc]) -> list[_Arc]:
 
 
 def _levels(arcs: list[_Arc]) -> dict[str, int]:
-    """Return each arc's lane, counted from the card: short arcs lie inside longer ones."""
+    """Return each arc's lane, counted from the card: the first free one outside the arcs that it holds."""
     levels: dict[str, int] = {}
     placed: list[_Arc] = []
     for arc in sorted(arcs, key=lambda arc: arc.height):
-        levels[arc.name] = max((levels[other.name] + 1 for other in placed if arc.overlaps(other)), default=0)
+        beside = [other for other in placed if arc.overlaps(other)]
+        taken = {levels[other.name] for other in beside}
+        level = max((levels[other.name] + 1 for other in beside if arc.holds(other)), default=0)
+        levels[arc.name] = next(free for free in itertools.count(level) if free not in taken)
         placed.append(arc)
     return levels
 

@@ -15,6 +15,7 @@ from fxviz._graph.errors import EngineError
 from fxviz._render.arcs import draw_arcs, is_arc, points
 from fxviz._render.dot import figure_ids, line_class, plain
 from fxviz._render.drawing import Box, Color, Drawing, Frame, Line
+from fxviz._render.text_width import width
 
 if TYPE_CHECKING:
     from fxviz._graph.options import Theme
@@ -114,9 +115,8 @@ def _add_body(figure: Element, raw: Element, groups: list[Element], arcs: set[El
         left, right = _extent(group for group in groups if group not in arcs)
         right = max(min(right, float(figure.get("viewBox", "").split()[2]) - across), _extent(arcs)[1])
         left = min(left, _extent(arcs)[0])
-        width = right - left
         across = _PAD - left
-        _set_width(figure, width + 2 * _PAD)
+        _set_width(figure, right - left + 2 * _PAD)
     body = SubElement(figure, "g", {"transform": f"translate({across:g} {down:g})", "font-family": FONTS})
     body.extend(groups)
 
@@ -137,12 +137,12 @@ def _arcs(
 
 
 def _in_layers(groups: list[tuple[Element, Box | Frame | Line]], arcs: list[Element]) -> list[Element]:
-    """Order groups from back to front: frames, data flow, labels of frames, skips, boxes."""
+    """Order groups from back to front: frames, lines, labels of frames, arcs beside the boxes, boxes."""
     of = {kind: [group for group, thing in groups if isinstance(thing, kind)] for kind in (Frame, Box)}
     flows = [group for group, thing in groups if isinstance(thing, Line) and thing.role != "skip"]
     skips = [group for group, thing in groups if isinstance(thing, Line) and thing.role == "skip"]
     labels = [_label_of(group) for group, thing in groups if isinstance(thing, Frame)]
-    return [*of[Frame], *flows, *labels, *skips, *arcs, *of[Box]]
+    return [*of[Frame], *flows, *skips, *labels, *arcs, *of[Box]]
 
 
 def _label_of(group: Element) -> Element:
@@ -160,10 +160,10 @@ def _shift(raw: Element) -> tuple[float, float]:
     return (float(shift[1]), float(shift[2])) if shift else (0.0, 0.0)
 
 
-def _set_width(figure: Element, width: float) -> None:
+def _set_width(figure: Element, wide: float) -> None:
     height = figure.get("viewBox", "").split()[3]
-    figure.set("width", f"{math.ceil(width)}pt")
-    figure.set("viewBox", f"0 0 {math.ceil(width)} {height}")
+    figure.set("width", f"{math.ceil(wide)}pt")
+    figure.set("viewBox", f"0 0 {math.ceil(wide)} {height}")
 
 
 def _extent(groups: Iterable[Element]) -> tuple[float, float]:
@@ -194,11 +194,28 @@ def _empty(name: str, roles: Iterable[str], title: str, prefix: str) -> Element:
 
 
 def _shapes(raw: Element) -> Iterator[Element]:
+    before = None
     for child in raw.iter():
         if _tag(child) == "text" and not (child.text or "").strip():
             continue
         if _tag(child) in _SHAPES:
-            yield _shape(child)
+            shape = _shape(child)
+            if shape.tag == "text":
+                _keep_apart(before, shape)
+                before = shape
+            yield shape
+
+
+def _keep_apart(before: Element | None, text: Element) -> None:
+    """Move a text to the end of the one before it on its line if they meet: the engine takes a × for too narrow."""
+    if before is None or before.get("y") != text.get("y") or before.get("text-anchor") or text.get("text-anchor"):
+        return
+    start, size = float(before.get("x", 0)), float(before.get("font-size", 14))
+    end = start + width((before.text or "").rstrip(), size, before.get("font-weight") == "bold")
+    written = text.text or ""
+    spaces = width(" ", float(text.get("font-size", 14))) * (len(written) - len(written.lstrip()))
+    if start < float(text.get("x", 0)) < end + size / 4 - spaces:
+        text.set("x", f"{end + size / 2 - spaces:.2f}")
 
 
 def _shape(raw: Element) -> Element:

@@ -11,7 +11,7 @@ from fxviz._graph.metrics import metric_for
 from fxviz._graph.options import Direction, Style
 from fxviz._view.collapse import level, overrides_for
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
-from fxviz._view.levels import BUDGET, MOST_FLOWS, choose_view, fitting, lay_out, rows_of
+from fxviz._view.levels import BUDGET, MOST_FLOWS, at_depth, choose_view, fitting, lay_out, rows_of
 from fxviz._view.marks import plain_modules
 from fxviz._view.outline import Outline
 from fxviz._view.view import View
@@ -94,8 +94,8 @@ def deepest_fitting(graph: ArchGraph, budget: float = BUDGET) -> int | None:
     deepest = max((level(node.path) for node in graph.nodes if node.kind == "module"), default=1)
     found = None
     for depth in range(1, deepest + 1):
-        detail = Detail(depth=depth, fold_layers=True, compact=True)
-        if len(rows_of(outline, detail).rows) > budget or lay_out(outline, detail).view.lines > budget:
+        detail = Detail(depth=depth, fold_layers=True, compact=True, merge_code=True)
+        if len(rows_of(outline, detail).rows) > budget or at_depth(outline, detail, budget).view.lines > budget:
             break
         found = depth
     return found

@@ -180,7 +180,7 @@ def _is_low(view: View, budget: float) -> bool:
 def _closest(outline: Outline, overrides: Detail, style: ViewStyle, budget: float) -> Layout:
     """Return the first level that fits, refined. If none fits, merge rows unless modules were opened on request."""
     if overrides.depth is not None:
-        return lay_out(outline, replace(overrides, style=style, fold_layers=True, compact=style == "ledger"))
+        return at_depth(outline, replace(overrides, style=style), budget)
     if not overrides.repeats:
         folded = _closest(outline, replace(overrides, repeats=True), style, budget)
         return lay_out(outline, replace(folded.detail, repeats=False))
@@ -195,6 +195,14 @@ def _closest(outline: Outline, overrides: Detail, style: ViewStyle, budget: floa
         return lay_out(outline, levels[-1])
     merged = [replace(level, compact=style == "ledger", style=style).with_overrides(overrides) for level in MERGED]
     return _first_low(outline, [levels[-1], *merged], most_rows, budget)
+
+
+def at_depth(outline: Outline, overrides: Detail, budget: float) -> Layout:
+    """Return the layout at the depth that is asked for. Functions in a module's code are merged if it does not fit."""
+    detail = replace(overrides, fold_layers=True, compact=overrides.style == "ledger")
+    found = lay_out(outline, detail)
+    fits = fitting(detail.style, budget)
+    return found if fits(found.view) else lay_out(outline, replace(detail, merge_code=True))
 
 
 def _with_few_flows(fits: Fits, start: View) -> Fits:
