@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -55,7 +54,6 @@ def graph_and_remarks(model: Reference, run: Run, talk: Talk) -> tuple[ArchGraph
         return _traced(model, run, first, talk), ()
     if run.trace.weights and run.trace.download:
         _download(model, str(run.trace.weights), run.trace.device, talk)
-        run = replace(run, trace=replace(run.trace, download=False))
     graph, reading = _first_accepted(model, run, first, others, talk)
     said = weights_remarks(graph, run.input) if run.trace.weights else ()
     return graph, (*reading.remarks, *said, *(weights.sentence for weights in graph.trace.unregistered))

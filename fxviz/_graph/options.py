@@ -111,7 +111,7 @@ class TraceOptions(Options):
             (``.safetensors``, or ``.pt`` of which only tensors are unpickled), or the name of weights that the model's
             library publishes and that are on this machine ("DEFAULT", "IMAGENET1K_V2", a tag of timm, a hub
             repository).
-        download: fetch published weights that are not on this machine.
+        download: fetch published weights and files that a configuration names, if they are not on this machine.
 
     Raises:
         UsageError: an option has an invalid value.
@@ -136,7 +136,7 @@ class TraceOptions(Options):
         "(DEFAULT, ...) and that are on this machine.",
         metavar="FILE|NAME",
     )
-    download: bool = option(False, "Download published weights that are not on this machine.")
+    download: bool = option(False, "Download what is not on this machine: weights, and what a configuration names.")
 
     def __post_init__(self) -> None:
         if type(self.device).__module__ == "torch":  # a torch.device

@@ -131,7 +131,7 @@ def patched(
     >>> math.sqrt(4)
     2.0
     """
-    original, owner = getattr(holder, name), _Owner()
+    original, owner, is_inherited = getattr(holder, name), _Owner(), name not in vars(holder)
 
     def replaced(*args: Any, **kwargs: Any) -> Any:
         if owner.calls():
@@ -143,7 +143,11 @@ def patched(
         yield
     finally:
         owner.release()
-        if getattr(holder, name) is replaced:  # else another thread patched it since, and will put this one back
+        if getattr(holder, name) is not replaced:
+            pass  # another thread patched it since, and will put this one back
+        elif is_inherited:
+            delattr(holder, name)
+        else:
             setattr(holder, name, original)
 
 

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown, spelled
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
+from fxviz._sources.offline import kept_offline
 from fxviz._sources.reference import Kind, Reference, split_pattern
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source
-from fxviz._sources.user_code import code_in, module_part
+from fxviz._sources.user_code import code_in, is_installed, module_part
 from fxviz._sources.user_model import NO_CODE, is_state, refused
 
 if TYPE_CHECKING:
@@ -41,11 +42,12 @@ class Library(Protocol):
 _LIBRARIES: dict[str, Library] = {"torchvision": torchvision, "timm": timm, "transformers": transformers}
 
 
-def resolve(model: object) -> Source:
-    """Return the source of a model.
+def resolve(model: object, download: bool = False) -> Source:
+    """Return the source of a model; what a library has made of it is built and run offline.
 
     Args:
         model: a parsed name (:class:`~fxviz._sources.reference.Reference`), or an ``nn.Module``.
+        download: whether the library may fetch what it needs.
 
     Raises:
         UnknownModel: no library has a model of that name; the message offers near ones.
@@ -61,7 +63,7 @@ def resolve(model: object) -> Source:
     """
     if isinstance(model, Reference):
         require_torch(f"cannot load '{shown(str(model))}': it needs")
-        return _SOURCES[model.kind](model)
+        return _of_reference(model, download)
     from torch import nn
 
     if isinstance(model, nn.Module):
@@ -93,6 +95,15 @@ def check(model: object) -> None:
         code_in(model.place)
     elif isinstance(model, Reference) and model.place == transformers.NAME and model.kind == "library":
         transformers.check(model.name)
+
+
+def _of_reference(reference: Reference, download: bool) -> Source:
+    def find() -> Source:
+        return _SOURCES[reference.kind](reference)
+
+    if download or (reference.runs_own_code and not is_installed(reference)):
+        return find()
+    return kept_offline(find, str(reference), hub=reference.place != torchvision.NAME)
 
 
 def _from_library(reference: Reference) -> Source:

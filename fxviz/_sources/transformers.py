@@ -17,6 +17,7 @@ from fxviz._graph import TensorInfo
 from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, shown, text_of
 from fxviz._graph.values import Published
 from fxviz._sources import hub
+from fxviz._sources.offline import NotHere, missing, not_here
 from fxviz._sources.reference import is_configuration
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source, build, model_library
@@ -211,7 +212,8 @@ def _building(name: str, library: Any) -> Iterator[None]:
         raise
     except Exception as error:
         said = " ".join(text_of(error).split()) if isinstance(error, ImportError) else _said(error, name, library)
-        raise UsageError(f"cannot build 'transformers:{shown(name, _MAX_SAID)}': {said}") from error
+        kind = NotHere if not_here(error) else UsageError
+        raise kind(f"cannot build 'transformers:{shown(name, _MAX_SAID)}': {said}") from error
 
 
 def _settings(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
@@ -223,7 +225,9 @@ def _settings(values: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _said(error: Exception, name: str, library: Any) -> str:
-    """Describe an error in one line; if a setting has a value that is not among those known, name the setting."""
+    """Describe an error in one line; name the setting that asks for a file elsewhere, or has an unknown value."""
+    if wanted := not_here(error):
+        return f"{_asks(name, wanted)} {missing(wanted)}"
     if isinstance(error, KeyError) and error.args and is_configuration(name):
         value = error.args[0]
         setting = next((key for key, given in _settings(_values(Path(name))[1]) if given == value), None)
@@ -233,6 +237,14 @@ def _said(error: Exception, name: str, library: Any) -> str:
             hint = f"; did you mean '{near[0]}'?" if near else ""
             return f"unknown {setting} '{shown(str(value))}'{hint}"
     return shown(f"{type(error).__name__}: {' '.join(text_of(error).split())}", _MAX_SAID)
+
+
+def _asks(name: str, address: str) -> str:
+    """Name the setting of a configuration that leads to an address."""
+    for key, value in _settings(_values(Path(name))[1]) if is_configuration(name) else ():
+        if isinstance(value, str) and value and value.rpartition(":")[2] in address:
+            return f"its {key} '{shown(value)}' needs"
+    return "it needs"
 
 
 @contextmanager

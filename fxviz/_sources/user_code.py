@@ -91,6 +91,20 @@ def import_module(reference: Reference) -> ModuleType:
                 raise UnknownModel(_missing(reference, str(error.name))) from None
 
 
+def is_installed(reference: Reference) -> bool:
+    """Return whether ``reference`` names a module of an installed library, not one of the user's own.
+
+    >>> is_installed(Reference("module", "torch.nn", "Linear")), is_installed(Reference("file", "net.py", "Net"))
+    (True, False)
+    """
+    if reference.kind != "module":
+        return False
+    with importable(Path.cwd()):
+        name = reference.place.partition(".")[0]
+        spec = getattr(sys.modules.get(name), "__spec__", None) or importlib.util.find_spec(name)
+    return bool(_INSTALLED & set(Path(spec.origin or "").parts)) if spec else False
+
+
 def _check_exists(reference: Reference) -> None:
     name = reference.place.partition(".")[0]
     if name in sys.modules or importlib.util.find_spec(name) is not None:

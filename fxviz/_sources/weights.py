@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 from fxviz._graph.errors import UsageError, choice, shown, spelled
 from fxviz._sources.checkpoints import SUFFIXES, check_file, is_checkpoint, read
 from fxviz._sources.checkpoints.fill import fill
-from fxviz._sources.reference import LIBRARIES, Reference
+from fxviz._sources.offline import kept_offline
+from fxviz._sources.reference import LIBRARIES, Reference, is_configuration
 from fxviz._sources.resolve import release, resolve
 from fxviz._sources.source import Built, Source
+from fxviz._sources.user_code import is_installed
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,7 +42,7 @@ def check_weights(model: Reference | nn.Module, weights: str | None, download: b
     fxviz.UsageError: unknown weights 'best' for 'net.py:Net': only models of torchvision, timm or transformers have ...
     """
     if weights is None:
-        if download:
+        if download and not (isinstance(model, Reference) and _may_refer(model)):
             raise UsageError(
                 f"nothing to download: also name published weights ({spelled('weights=NAME', '--weights NAME')})"
             )
@@ -60,6 +62,13 @@ def check_weights(model: Reference | nn.Module, weights: str | None, download: b
             f"unknown weights '{shown(weights)}' for '{shown(str(model))}': "
             f"only models of {libraries} have published ones; {_FILE}"
         )
+
+
+def _may_refer(model: Reference) -> bool:
+    """Return whether a library may need files that the name of a model refers to."""
+    if model.kind == "library":
+        return is_configuration(model.name)
+    return model.kind == "module" and is_installed(model)
 
 
 def fetch(model: Reference, weights: str, progress: bool = False) -> None:
@@ -96,15 +105,16 @@ def source_of(model: Reference | nn.Module, weights: str | None = None, download
         FxvizError: the download fails.
     """
     if weights is None or not isinstance(model, Reference):
-        return resolve(model)
+        return resolve(model, download)
     if download:
         fetch(model, weights)
-    source = resolve(model)
+    source = resolve(model, download)
     if is_checkpoint(weights):
         return _filled(source, lambda values: read(weights, values), weights)
     found = release(model, weights)
     file = str(found.file())
-    return _filled(replace(found.source(), name=source.name), lambda values: read(file, values), weights)
+    published = found.source() if download else kept_offline(found.source, str(model))
+    return _filled(replace(published, name=source.name), lambda values: read(file, values), weights)
 
 
 def _filled(source: Source, state: Callable[[bool], dict[str, object]], weights: str) -> Source:
