@@ -567,6 +567,7 @@ def test_a_file_of_an_installed_library_is_imported_as_it_is(fxviz: Call, in_tmp
 # -------------------------------------------------------------------- mistakes that are known before torch is imported
 
 WRONG_SIZE = "invalid configuration 'config.json': \"{}\" is {}: must be a whole number, "
+TOO_DEEP = "invalid configuration 'config.json': \"{}\" is {}: must be 10,000 or less"
 
 
 @pytest.mark.parametrize(
@@ -580,6 +581,9 @@ WRONG_SIZE = "invalid configuration 'config.json': \"{}\" is {}: must be a whole
         ({"vocab_size": 3.5}, WRONG_SIZE.format("vocab_size", 3.5)),
         ({"num_hidden_layers": -1}, WRONG_SIZE.format("num_hidden_layers", -1)),
         ({"text_config": {"d_model": True}}, WRONG_SIZE.format("d_model", "true")),
+        ({"num_hidden_layers": 10**9}, TOO_DEEP.format("num_hidden_layers", 10**9)),
+        ({"encoder_layers": 10_001}, TOO_DEEP.format("encoder_layers", 10_001)),
+        ({"vision_config": {"depths": [2, 10**6]}}, TOO_DEEP.format("depths", [2, 10**6])),
     ],
 )
 def test_mistakes_in_a_configuration_are_found_without_torch(

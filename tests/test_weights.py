@@ -265,6 +265,23 @@ def test_of_several_inputs_each_is_named(fxviz: Call) -> None:
     )
 
 
+def test_inputs_inside_others_are_named_as_they_were_given(fxviz: Call) -> None:
+    Path("deep.py").write_text(
+        "from torch import nn\nclass Deep(nn.Linear):\n    def __init__(self):\n        super().__init__(7, 2)\n"
+        "    def forward(self, data, pair):\n"
+        "        return super().forward(data.image0) + super().forward(pair[1]) + super().forward(pair[0])\n"
+    )
+    file = saved("a.pt", nn.Linear(7, 2).half().state_dict())
+    given = ("pair[1]=2x7", "data.image0=1x7", "pair[0]=1x7", "data.mask=1x9:bool")
+    result = fxviz(
+        "trace", "deep.py:Deep", "--weights", file, *(part for spec in given for part in ("--input", spec)), "-o", "-"
+    )
+    assert (
+        "inputs are float16 like the weights (--input data.image0=1x7:float16 --input data.mask=1x9:bool "
+        "--input pair[0]=1x7:float16 --input pair[1]=2x7:float16); a dtype given"
+    ) in result.err
+
+
 def test_whole_numbers_stay_whole(fxviz: Call) -> None:
     file = saved("a.pt", {"embed.weight": torch.zeros(10, 4).half()})
     result = fxviz("trace", "net.py:Tied", "--weights", file, "--input", "1x3:int64[0,10]", "-o", "a.json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +18,7 @@ from fxviz._cli.signals import leaving_at_once
 from fxviz._graph import ArchGraph, WeightsInfo
 from fxviz._graph.errors import FxvizError, printable, shown
 from fxviz._render.figure import Figure
+from fxviz._sources.expression import path_to
 from fxviz._sources.inputs import InputSpec
 
 
@@ -120,14 +122,36 @@ def weights_remarks(graph: ArchGraph, inputs: Sequence[str]) -> Iterator[str]:
     if weights.unexpected:
         yield f"weights {shown(weights.name)}: unexpected {_listed(weights.unexpected)}"
     if _followed(graph, weights, inputs):
-        yield f"inputs are {weights.dtype} like the weights ({_specs(graph)}); a dtype given in --input is kept"
+        specs = _specs(graph, [InputSpec.parse(text) for text in inputs])
+        yield f"inputs are {weights.dtype} like the weights ({specs}); a dtype given in --input is kept"
 
 
-def _specs(graph: ArchGraph) -> str:
-    """Return the inputs in the grammar of ``--input``."""
-    inputs = graph.trace.inputs
-    specs = [InputSpec(tensor.shape, name if len(inputs) > 1 else "", tensor.dtype) for name, tensor in inputs.items()]
+def _specs(graph: ArchGraph, given: Sequence[InputSpec]) -> str:
+    """Return the inputs in the grammar of ``--input``, with the names that they were given with."""
+    tensors = graph.trace.inputs
+    names = [name if len(tensors) > 1 else "" for name in tensors]
+    if len(given) == len(tensors) and any(path_to(spec.name)[1] for spec in given if spec.name):
+        names = [spec.name or name for spec, name in zip(_in_order(given, list(tensors)), tensors, strict=True)]
+    specs = [InputSpec(tensor.shape, name, tensor.dtype) for name, tensor in zip(names, tensors.values(), strict=True)]
     return " ".join(f"--input {spec}" for spec in specs)
+
+
+def _in_order(specs: Sequence[InputSpec], names: Sequence[str]) -> list[InputSpec]:
+    """Sort inputs as the model gets them: places by their numbers, keys as they were given, arguments like ``names``.
+
+    >>> specs = [InputSpec((1,), name) for name in ("x[1]", "y", "x[0]")]
+    >>> [spec.name for spec in _in_order(specs, ["y", "x_0", "x_1"])]
+    ['y', 'x[0]', 'x[1]']
+    """
+    places: dict[tuple[str | int, ...], int] = {}
+
+    def order(spec: InputSpec) -> list[int]:
+        first, keys = path_to(spec.name) if spec.name else ("", ())
+        argument = next((at for at, name in enumerate(names) if re.fullmatch(rf"{first}(_\d+)?", name)), -1)
+        inside = [places.setdefault((first, *keys[: at + 1]), len(places)) for at in range(len(keys))]
+        return [argument, *(key if isinstance(key, int) else at for key, at in zip(keys, inside, strict=True))]
+
+    return sorted(specs, key=order)
 
 
 def _unwrapped(weights: WeightsInfo) -> Iterator[str]:

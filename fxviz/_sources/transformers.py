@@ -53,6 +53,12 @@ _POSITIVE = ("hidden_size", "d_model", "n_embd", "num_attention_heads", "n_head"
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers")
 """Settings below 0 that no model can have."""
 
+_DEPTH = re.compile(r"(\w+_)?(layers?|depths?|blocks)")
+"""Settings that hold numbers of layers, or lists of these."""
+
+_MOST_LAYERS = 10_000
+"""Maximum number of layers in a configuration: to build more takes hours."""
+
 _TYPE = re.compile(r"""\(\s*"([\w-]+)",\s*"\w+Config"\s*\)|"([\w-]+)":\s*"\w+Config\"""")
 """A model type in the code of transformers, with the class of its configuration."""
 
@@ -140,7 +146,8 @@ def _values(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _check_sizes(name: str, values: dict[str, Any]) -> None:
-    """Refuse a text or a fraction where only whole numbers make sense, and a width or number of heads below 1."""
+    """Refuse a text or a fraction where only whole numbers make sense, a width below 1, and more layers than can be."""
+    where = f"invalid configuration '{shown(name, _MAX_SAID)}'"
     for key, value in values.items():
         if isinstance(value, dict) and key.endswith("_config"):
             _check_sizes(name, value)
@@ -149,7 +156,11 @@ def _check_sizes(name: str, values: dict[str, Any]) -> None:
         least = 1 if key in _POSITIVE else 0
         if wrong or (key in (*_POSITIVE, *_LAYERS) and whole and value < least):
             said = f'"{shown(key)}" is {shown(json.dumps(value))}: must be a whole number, {least} or greater'
-            raise UsageError(f"invalid configuration '{shown(name, _MAX_SAID)}': {said}")
+            raise UsageError(f"{where}: {said}")
+        numbers = value if isinstance(value, list) else [value]
+        if _DEPTH.fullmatch(key) and any(isinstance(number, int) and number > _MOST_LAYERS for number in numbers):
+            said = f'"{shown(key)}" is {shown(json.dumps(value))}: must be {_MOST_LAYERS:,} or less'
+            raise UsageError(f"{where}: {said}")
 
 
 def _types_in_code() -> list[str]:
