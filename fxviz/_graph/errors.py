@@ -155,15 +155,16 @@ def short_path(path: str, longest: int = _MAX_PATH) -> str:
 
 
 def parameters(signature: inspect.Signature) -> str:
-    """Format the parameters of a signature in parentheses, without types.
+    """Format the parameters of a signature in parentheses, without types; classes as a model's name writes them.
 
-    >>> def make(depth: int = 2, *, act: str = "relu") -> None: ...
+    >>> def make(depth: int = 2, *, act: str = "relu", kind: type = inspect.Signature) -> None: ...
     >>> parameters(inspect.signature(make))
-    "(depth=2, *, act='relu')"
+    "(depth=2, *, act='relu', kind=inspect.Signature)"
     """
     bare = [parameter.replace(annotation=parameter.empty) for parameter in signature.parameters.values()]
     text = str(signature.replace(parameters=bare, return_annotation=signature.empty))
-    return shown(" ".join(text.split()), _MAX_PARAMETERS)
+    text = re.sub(r"<class '([\w.]+)'>", r"\1", " ".join(text.split()))
+    return shown(text, _MAX_PARAMETERS)
 
 
 def optional_library(name: str, need: str, extra: str) -> Any:
