@@ -196,6 +196,77 @@ def test_what_attention_pools_are_no_feature_maps() -> None:
     assert [step.path for step in found.steps] == ["0"]
 
 
+class Padded(nn.Sequential):
+    """Pads before it pools, so that the pooling reads more than the map."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            nn.Conv2d(3, 8, 3, stride=2, padding=1),
+            nn.ZeroPad2d(1),
+            nn.MaxPool2d(3, stride=2),
+            nn.Conv2d(8, 16, 3, padding=1),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(super().forward(x), (1, 1, 1, 1))
+
+
+def test_padding_makes_no_larger_feature_map() -> None:
+    facts = facts_of(fxviz.trace(Padded(), torch.zeros(1, 3, 32, 32)))
+    assert [step.before for step in facts.steps] == [(32, 32), (16, 16)]
+    assert [(stage.size, stage.channels) for stage in facts.stages] == [((16, 16), 8), ((8, 8), 16)]
+
+
+class Branched(nn.Module):
+    """Runs two branches of different sizes that exchange features, and reads both of them in the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.large, self.down = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 16, 3, stride=2, padding=1)
+        self.small, self.up = nn.Conv2d(16, 16, 3, padding=1), nn.Conv2d(16, 8, 1)
+        self.again, self.last = (nn.Conv2d(8, 16, 3, stride=2, padding=1), nn.Conv2d(16, 32, 3, stride=2, padding=1))
+        self.heads = nn.ModuleList([nn.Conv2d(8, 4, 1), nn.Conv2d(32, 4, 1)])
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        stem = self.stem(x)
+        large, small = self.large(stem), self.small(self.down(stem))
+        large = large + nn.functional.interpolate(self.up(small), scale_factor=2.0)
+        deep = self.last(small + self.again(large))
+        return [head(each) for head, each in zip(self.heads, (large, deep), strict=True)]
+
+
+def test_the_last_of_several_branches_is_a_stage() -> None:
+    facts = facts_of(fxviz.trace(Branched(), torch.zeros(1, 3, 32, 32)))
+    assert [(stage.size, stage.channels) for stage in facts.stages] == [((16, 16), 8), ((8, 8), 16), ((4, 4), 32)]
+
+
+class Heads(nn.Module):
+    """Attends with four heads of eight channels: in the batch, over windows, or channels to channels."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how = how
+        self.qkv, self.proj = nn.Linear(32, 96), nn.Linear(32, 32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        attend = nn.functional.scaled_dot_product_attention
+        qkv = self.qkv(x).unflatten(-1, (3, 4, 8)).permute(2, 0, 3, 1, 4)  # 3, batch, heads, tokens, channels
+        if self.how == "in the batch":
+            y = attend(*qkv.flatten(1, 2)).unflatten(0, (-1, 4)).transpose(1, 2).flatten(2)
+        elif self.how == "over windows":
+            y = attend(*qkv.unflatten(3, (3, 5))).flatten(2, 3).transpose(1, 2).flatten(2)
+        else:
+            y = attend(*qkv.transpose(-1, -2)).permute(0, 3, 1, 2).flatten(2)
+        return self.proj(y)
+
+
+@pytest.mark.parametrize("how", ["in the batch", "over windows", "channels"])
+def test_heads_are_counted_wherever_they_stand(how: str) -> None:
+    attention = facts_of(fxviz.trace(Heads(how), torch.zeros(2, 15, 32))).attention
+    assert attention is not None and (attention.heads, attention.widths) == ((4,), (32,))
+
+
 def test_residual_blocks_and_projections() -> None:
     found = facts("resnet18")
     assert [(block.name, block.count, dict(block.skips)) for block in found.blocks] == [

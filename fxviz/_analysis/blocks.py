@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
+from math import prod
 
 from fxviz._analysis.facts import WEIGHTED, Attention, Blocks, Depth, Layer
 from fxviz._graph import RESIDUAL_KINDS, ArchGraph, Node, Scope, Skip, SkipKind
@@ -62,7 +63,9 @@ def _block(skip: Skip, index: Index) -> Scope | None:
 def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | None:
     """Find the attention computed by modules, by torch's function, or by products around a softmax.
 
-    The number of heads is the module's setting ``num_heads``, or else the third-last size of the scores or the result.
+    The number of heads is the setting ``num_heads`` of a module. Otherwise the layer that reads the result tells the
+    width, of which a head has the last or, where channels attend to channels, the second-last size of the result;
+    without such a layer the third-last size is the number of heads.
     """
     cores = list(_cores(graph, layers))
     if not cores:
@@ -77,8 +80,10 @@ def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | Non
         )
         if (block := next(repeated, None)) is not None:
             blocks[block.class_name].add(block.id)
-    heads = dict.fromkeys(heads for _, heads in cores if heads)
-    widths = dict.fromkeys(width for core, heads in cores if (width := _width(core, heads, graph.index)))
+    entered = {call: width for layer in layers if (width := _width_entered(layer)) for call in layer.calls}
+    sizes = [_sizes(core, heads, entered, graph.index) for core, heads in cores]
+    heads = dict.fromkeys(heads for heads, _ in sizes if heads)
+    widths = dict.fromkeys(width for _, width in sizes if width)
     return Attention(len(cores), tuple(heads), tuple(widths), {name: len(found) for name, found in blocks.items()})
 
 
@@ -122,13 +127,44 @@ def _multiplies(node: Node) -> bool:
     return not node.uses and plain_name(node.op) in _PRODUCTS
 
 
-def _width(core: Node, heads: int, index: Index) -> int:
-    """Return the last size of a module's result, or heads times that of a product's result; 0 if unknown."""
+def _sizes(core: Node, heads: int, entered: Mapping[str, int], index: Index) -> tuple[int, int]:
+    """Return the number of heads and the width of attention; 0 for what is unknown.
+
+    Args:
+        core: the node that computes it.
+        heads: the number of heads that it declares, or the third-last size of its scores or its result.
+        entered: the width that each layer reads, by its calls.
+        index: the graph's index.
+    """
     result = _nearest_product(core, index.users, index) if is_softmax(core) else core
     if result is None or not result.outputs or not result.outputs[0].shape:
-        return 0
-    size = result.outputs[0].shape[-1]
-    return size if core.kind == "module" and not is_softmax(core) else heads * size
+        return heads, 0
+    shape = result.outputs[0].shape
+    if core.kind == "module" and not is_softmax(core):
+        return heads, shape[-1]
+    width = _width_read(result, entered, index)
+    if not width or heads * shape[-1] == width:
+        return heads, heads * shape[-1]
+    return next((width // size for size in reversed(shape[-2:]) if width % size == 0), 0), width
+
+
+def _width_read(start: Node, entered: Mapping[str, int], index: Index) -> int:
+    """Return the width that the nearest layer reads from a result, all of which it gets; 0 if there is none."""
+    size, waiting = prod(start.outputs[0].shape), index.users[start.id]
+    for _ in range(_FAR):
+        nodes = [node for name in waiting if (node := index.by_id[name]).outputs]
+        if width := next((entered[node.id] for node in nodes if node.id in entered), 0):
+            return width
+        kept = [node for node in nodes if prod(node.outputs[0].shape) == size and not _multiplies(node)]
+        waiting = tuple(user for node in kept for user in index.users[node.id])
+    return 0
+
+
+def _width_entered(layer: Layer) -> int:
+    """Return the number of features or channels that a fully connected layer or a convolution reads; 0 for others."""
+    if layer.features is not None:
+        return layer.features[0]
+    return layer.geometry.in_channels if layer.geometry is not None else 0
 
 
 def main_path(graph: ArchGraph, layers: tuple[Layer, ...]) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ def steps_of(steps: Shrinking) -> tuple[Step, ...]:
 
 
 def _step(node: Node, graph: ArchGraph, convolution: Layer | None) -> Step | None:
-    read, made = graph.index.tensor_read(node), node.outputs
+    read, made = _feature_map(node, graph.index), node.outputs
     if read is None or len(made) != 1 or len(read.shape) != len(made[0].shape) or len(read.shape) < 3:
         return None
     pairs = list(zip(read.shape, made[0].shape, strict=True))
@@ -65,6 +65,14 @@ def _step(node: Node, graph: ArchGraph, convolution: Layer | None) -> Step | Non
     return None
 
 
+def _feature_map(node: Node, index: Index) -> TensorInfo | None:
+    """Return the tensor that a node works on, before it was padded for the node."""
+    source = index.main_argument(node)
+    while source is not None and "pad" in plain_name(source.op) and (before := index.main_argument(source)) is not None:
+        source = before
+    return source.outputs[0] if source is not None and len(source.outputs) == 1 else None
+
+
 def _smaller(node: Node, cause: Cause, sizes: list[tuple[int, int]], stride: tuple[int, ...]) -> Step | None:
     if not any(late <= _SMALLER * early for early, late in sizes):
         return None
@@ -77,10 +85,11 @@ def _stride(value: Any) -> tuple[int, ...]:
 
 
 def stages_of(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> tuple[Stage, ...]:
-    """Return the channels of the feature maps at each size, just before they get smaller, until they grow again.
+    """Return the channels of the feature maps at each size, just before they first get smaller than it.
 
     If a block makes them smaller, these are the channels that enter the block, as it may widen them first. After the
-    last such step they are the output channels of the last convolution.
+    last such step they are the output channels of the last convolution. What gets smaller after it has grown again (in
+    decoders, and in branches of several sizes) does not count.
     """
     convolutions = {layer.calls[0] for layer in layers if layer.kind == "convolution" and layer.place == "main"}
     stages: list[Stage] = []
@@ -88,13 +97,16 @@ def stages_of(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> tu
     for node in graph.nodes:
         step = steps.get(node.id)
         if step is not None and started and step.cause != "slicing":
-            if any(now > before for now, before in zip(step.before, stages[-1].size if stages else (), strict=False)):
-                return tuple(stages)
-            channels = _channels(node, step, graph, steps)
-            if channels and (not stages or stages[-1].size != step.before):
+            smaller = not stages or (step.before != stages[-1].size and not _grew(stages[-1].size, step.before))
+            channels = _channels(node, step, graph, steps) if smaller else None
+            if channels:
                 stages.append(Stage(step.before, channels))
         started = started or node.id in convolutions
     return (*stages, *_last(graph, layers, steps))
+
+
+def _grew(before: tuple[int, ...], now: tuple[int, ...]) -> bool:
+    return any(late > early for late, early in zip(now, before, strict=False))
 
 
 def _channels(node: Node, step: Step, graph: ArchGraph, steps: Shrinking) -> int | None:
@@ -125,28 +137,33 @@ def _entering(inside: Collection[str], step: Step, index: Index) -> TensorInfo |
 def _last(graph: ArchGraph, layers: Iterable[Layer], steps: Shrinking) -> Iterator[Stage]:
     """Return the last feature maps after the last change of size, before they grow again.
 
-    All later nodes depend on them: the feature maps of one of several heads do not count.
+    All later nodes depend on them, or all that the change leads to, except one of several results: the feature maps of
+    one of several heads do not count.
     """
     if not steps or max(last := list(steps.values())[-1].after) == 1:
         return
+    shrunk = list(steps)[-1]
     calls = {call for layer in layers if layer.kind == "convolution" and layer.place == "main" for call in layer.calls}
-    convolved, channels = False, 0
-    chokepoints = _chokepoints(graph)
-    for node in graph.nodes[graph.index.position[list(steps)[-1]] :]:
-        if len(node.outputs) == 1 and len(shape := node.outputs[0].shape) == len(last) + 2:
-            convolved = convolved or (node.id in calls and shape[2:] == last)
-            if node.id in chokepoints and shape[2:] != last:
-                break
-            if node.id in chokepoints:
-                channels = shape[1]
-    if convolved and channels:
-        yield Stage(last, channels)
+    inputs = {node.id for node in graph.nodes if node.kind == "input"}
+    results = {source for node in graph.nodes if node.kind == "output" for source in graph.index.sources[node.id]}
+    for chokepoints in (_chokepoints(graph, inputs), _chokepoints(graph, {shrunk}) - results):
+        convolved, channels = False, 0
+        for node in graph.nodes[graph.index.position[shrunk] :]:
+            if len(node.outputs) == 1 and len(shape := node.outputs[0].shape) == len(last) + 2:
+                convolved = convolved or (node.id in calls and shape[2:] == last)
+                if node.id in chokepoints and shape[2:] != last:
+                    break
+                if node.id in chokepoints:
+                    channels = shape[1]
+        if convolved and channels:
+            yield Stage(last, channels)
+            return
 
 
-def _chokepoints(graph: ArchGraph) -> frozenset[str]:
-    """Return the nodes on every path from an input to the output: no edge passes them by."""
+def _chokepoints(graph: ArchGraph, starts: Collection[str]) -> frozenset[str]:
+    """Return the nodes on every path from the starts to the output: no edge passes them by."""
     index = graph.index
-    led = {node.id for node in graph.nodes if node.kind == "input"}
+    led = set(starts)
     needed = {node.id for node in graph.nodes if node.kind == "output"}
     for node in graph.nodes:
         if not led.isdisjoint(index.sources[node.id]):
