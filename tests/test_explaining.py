@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -339,3 +340,13 @@ def test_what_holds_for_all_convolutions_is_said_of_all() -> None:
 def test_all_parts_together_are_no_news() -> None:
     thirds = fxviz.trace(nn.Sequential(*(nn.Linear(4, 4) for _ in range(3))), torch.zeros(2, 4))
     assert "hold 100.0%" not in text_of(thirds) and "占参数量的 100.0%" not in text_of(thirds, "zh")
+
+
+def test_of_many_even_parts_none_is_named() -> None:
+    widths = [4 + 5 * place % 7 for place in range(61)]
+    layers = nn.Sequential(*(nn.Linear(before, after) for before, after in pairwise(widths)))
+    graph = fxviz.trace(layers, torch.zeros(1, widths[0]))
+    said = text_of(graph)
+    assert "  - None of the 60 parts holds more than 2.7% of the parameters.\n" in said
+    assert "By part" not in said and "60 layers: 9 of " in said
+    assert "  - 60 个部分中没有一个超过参数量的 2.7%。\n" in text_of(graph, "zh")

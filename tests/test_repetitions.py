@@ -278,3 +278,56 @@ def test_recursive_calls_are_one_frame() -> None:
 def test_the_command_line_says_it_too(fxviz: Callable[..., Any], in_tmp: Any) -> None:
     assert fxviz("render", f"{CASES / '63_experts64.py'}:make", "-o", "a.svg").status == 0
     assert "×64 parallel" in (in_tmp / "a.svg").read_text(encoding="utf-8")
+
+
+# -------------------------------------------------------------------- summaries
+
+
+class Mixed(nn.Module):
+    """Ten blocks in a chain, each with twelve heads side by side, of which the last one is larger."""
+
+    class Block(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.heads = nn.ModuleList(nn.Linear(8, 8 if head < 11 else 16) for head in range(12))
+            self.out = nn.Linear(8 * 13, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x + self.out(torch.cat([head(x) for head in self.heads], -1))
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(self.Block() for _ in range(10))
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+
+def test_a_summary_has_one_row_for_many_equal_parts_side_by_side() -> None:
+    summary = fxviz.summary(traced(Mixed(), torch.zeros(1, 8)))
+    shown = [(row.name, row.times, row.params) for row in summary.shown if row.name.startswith("blocks.3")]
+    assert shown == [
+        ("blocks.3.heads.0 … 10", 11, 11 * 72),
+        ("blocks.3.heads.11", 1, 144),
+        ("blocks.3.heads", 1, 11 * 72 + 144),
+        ("blocks.3.out", 1, 840),
+        ("blocks.3", 1, 11 * 72 + 144 + 840),
+    ]
+    assert "×11 parallel" in str(summary)
+    assert len([row for row in summary.rows if row.name.startswith("blocks.3")]) == 15
+    assert sum(row.params for row in summary.shown if not row.is_sum) == summary.totals.params
+
+
+def test_a_summary_lists_equal_blocks_in_a_chain() -> None:
+    summary = fxviz.summary(traced(nn.Sequential(*(nn.Linear(8, 8) for _ in range(12))), torch.zeros(1, 8)))
+    assert summary.shown == ()
+
+
+def test_programs_get_all_rows(fxviz: Callable[..., Any]) -> None:
+    lines = fxviz("summary", f"{CASES / '63_experts64.py'}:make", "--format", "csv").out.splitlines()
+    assert len(lines) == 1 + 64 * 3 + 2
+    table = fxviz("summary", f"{CASES / '63_experts64.py'}:make").out
+    assert "experts.0 … 63.0" in table
+    assert table.count("×64 parallel") == 2

@@ -334,6 +334,8 @@ def _core(facts: Facts) -> list[str]:
     core = select.core(facts)
     if core is None:
         return []
+    if core.most:
+        return [f"{core.of:,} 个部分中没有一个超过参数量的 {core.most}。"]
     if not core.names:
         return [f"{core.of} 个部分中的 {core.count} 个占参数量的 {core.share}。"]
     if core.first:

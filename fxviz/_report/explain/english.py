@@ -134,6 +134,8 @@ def _core(facts: Facts) -> list[str]:
     core = select.core(facts)
     if core is None:
         return []
+    if core.most:
+        return [f"None of the {core.of:,} parts holds more than {core.most} of the parameters."]
     if not core.names:
         return [f"The {in_words(core.count)} largest of {core.of} parts hold {core.share} of the parameters."]
     if core.first:

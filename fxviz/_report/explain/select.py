@@ -120,6 +120,7 @@ class Core:
         count: the number of its parts, out of ``of`` parts that hold parameters.
         share: their share together.
         first: the share of the first of several, if that is over half of all; else "".
+        most: the share of the largest part, if the parts are so many that naming some tells nothing; else "".
     """
 
     names: tuple[str, ...]
@@ -127,6 +128,7 @@ class Core:
     of: int
     share: str
     first: str
+    most: str = ""
 
 
 def core(facts: Facts) -> Core | None:
@@ -137,11 +139,16 @@ def core(facts: Facts) -> Core | None:
     names = tuple(formats.path(part.path) for part in found) if len(found) <= _NAMED else ()
     most = found[0].amount.share
     first = units.percent(most) if 1 < len(found) <= _NAMED and most > 0.5 else ""
-    return Core(names, len(found), parts, units.percent(sum(part.amount.share for part in found)), first)
+    held = sum(part.amount.share for part in found)
+    spread = not names and sum(part.amount.share for part in found[:_SHARES]) < _TELLING
+    return Core(names, len(found), parts, units.percent(held), first, units.percent(most) if spread else "")
 
+
+_TELLING = 0.25
+"""The parts that hold most are named if they hold at least this share together."""
 
 Shares = tuple[list[str], bool]
-"""The parts that hold most with their shares, and whether there are more; none where there is but one."""
+"""The parts that hold most with their shares, and whether there are more; none where there is but one, or too many."""
 
 
 def shares(facts: Facts) -> Shares:
@@ -162,7 +169,8 @@ def time_shares(facts: Facts) -> Shares:
 def _largest_parts(facts: Facts, share: Callable[[Amount], float]) -> Shares:
     parts = sorted((part for part in facts.parts if share(part.amount)), key=lambda part: -share(part.amount))
     named = [f"{formats.path(part.path)} {units.percent(share(part.amount))}" for part in parts[:_SHARES]]
-    return named if len(parts) > 1 else [], len(parts) > _SHARES
+    tells = len(parts) > 1 and sum(share(part.amount) for part in parts[:_SHARES]) >= _TELLING
+    return named if tells else [], len(parts) > _SHARES
 
 
 def kinds_with_params(kinds: Mapping[Kind, Amount]) -> list[tuple[Kind, Amount]]:

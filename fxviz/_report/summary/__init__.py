@@ -11,11 +11,12 @@ from fxviz._analysis.structure import Structure, structure_of
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo, TraceInfo, units
 from fxviz._graph.errors import UsageError, printable, shown, spelled
 from fxviz._graph.index import above
+from fxviz._report.summary.parallel import fold_parallel
 from fxviz._report.summary.rows import to_depth, unused_layers, used_layers, with_subtotals
 from fxviz._report.summary.stages import notes_on, rows_by_stage
 from fxviz._report.summary.table import by_stage, tabulated
 from fxviz._report.summary.values import SORTS, Row, SummaryOptions, Totals, in_order, summed, summed_times
-from fxviz._report.tables import Table, Tabular
+from fxviz._report.tables import PROGRAMS, Table, Tabular
 
 __all__ = ["SORTS", "Row", "Summary", "SummaryOptions", "Totals", "summarize"]
 
@@ -28,6 +29,7 @@ class Summary(Tabular):
         model: the model's name, source, class and weights.
         trace: how it was run.
         rows: layers in the order of the run with subtotals, then unused layers, then the sums.
+        shown: the rows of the table, in which one stands for many equal parts that run side by side.
         totals: sums over the whole model.
         structure: what the rows are taken from, if they are stages.
     """
@@ -37,16 +39,20 @@ class Summary(Tabular):
     rows: tuple[Row, ...]
     totals: Totals
     structure: Structure | None = None
+    shown: tuple[Row, ...] = ()
 
     @property
     def table(self) -> Table:
-        """Return the table, which :func:`fxviz._report.tables.written` writes in every form."""
-        table = tabulated(self.model, self.trace, self.rows, self.totals)
-        return table if self.structure is None else by_stage(table, notes_on(self.structure))
+        """Return the table for people."""
+        return self._table(self.shown or self.rows)
 
     def tables(self, form: str = "table") -> tuple[Table, ...]:
-        """Return the one table; each form shows its own columns of it."""
-        return (self.table,)
+        """Return the one table that a form shows its own columns of; programs get all rows."""
+        return (self._table(self.rows) if form in PROGRAMS else self.table,)
+
+    def _table(self, rows: Sequence[Row]) -> Table:
+        table = tabulated(self.model, self.trace, rows, self.totals)
+        return table if self.structure is None else by_stage(table, notes_on(self.structure))
 
     def __repr__(self) -> str:
         counts = f"{units.quantity(len(self.rows), 'row')}, {units.quantity(self.totals.params, 'parameter')}"
@@ -85,11 +91,16 @@ def summarize(graph: ArchGraph, options: SummaryOptions = _DEFAULTS) -> Summary:
         (used, rest), unused = (rows_by_stage(graph, structure), ()), unused_layers(graph)
     if options.depth is not None:
         used, unused = to_depth(used, graph, options.depth), to_depth(unused, graph, options.depth)
-    layers = (*_linked(used), *unused)
-    ordered = [_shown([row for row in layers if row.used is part], options) for part in (True, False)]
-    rows = _with_rest((*ordered[0], *ordered[1], *_sums(used, unused)), rest)
+    layers = _linked(used)
+
+    def arranged(layers: Sequence[Row]) -> tuple[Row, ...]:
+        ordered = (*_shown(layers, options), *_shown(unused, options))
+        rows = _with_rest((*ordered, *_sums(used, unused)), rest)
+        return tuple(_with_shares(rows, graph.traced_params))
+
+    shown = () if (folded := fold_parallel(graph, layers)) == layers else arranged(folded)
     totals = _totals(graph, _outside(rest, used))
-    return Summary(graph.model, graph.trace, tuple(_with_shares(rows, graph.traced_params)), totals, structure)
+    return Summary(graph.model, graph.trace, arranged(layers), totals, structure, shown)
 
 
 def _check_stages(options: SummaryOptions) -> None:

@@ -20,7 +20,7 @@ def tabulated(model: ModelInfo, trace: TraceInfo, rows: Sequence[Row], totals: T
         title(model, trace),
         (*(replace(column, format=_format(column, batch)) for column, _ in shown), remark_column),
         tuple(_lines(rows, trace, [of for _, of in shown])),
-        tuple(remarks(trace, totals, batch)),
+        tuple(remarks(trace, totals, batch, any(row.times > 1 for row in rows))),
         _facts(model, trace, totals),
     )
 
@@ -169,6 +169,8 @@ def remark(row: Row, trace: TraceInfo) -> str:
 def _remark(row: Row, trace: TraceInfo) -> Iterator[str]:
     if not row.used and not row.is_sum:
         yield _unused(trace)
+    if row.times > 1:
+        yield f"×{row.times} parallel"
     if (row.calls or 1) > 1:
         yield f"{row.calls} calls"
     if row.shared_with:
@@ -183,7 +185,7 @@ def _unused(trace: TraceInfo) -> str:
     return "not used" if trace.failure is None else "not reached"
 
 
-def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str]:
+def remarks(trace: TraceInfo, totals: Totals, batch: int | None, folded: bool = False) -> Iterator[str]:
     """Return sentences about the table as a whole."""
     if trace.failure is not None:
         where = trace.failure.path or trace.failure.class_name
@@ -201,6 +203,8 @@ def remarks(trace: TraceInfo, totals: Totals, batch: int | None) -> Iterator[str
         yield f"{_time(totals.time, totals.time_without_row)}, measured on {trace.device}."
     if batch is not None:
         yield f"Output shapes omit the batch dimension ({batch})."
+    if folded:
+        yield "Equal parts side by side are one row, which counts all of them; CSV and JSON list each."
     yield from trace.sentences
 
 

@@ -48,6 +48,7 @@ class Row:
         output: shape of the first tensor that its first call returns, batch included; None if unknown.
         used: whether the run uses it; the total covers both.
         share: share of the parameters that the run uses, between 0 and 1; None for unused rows.
+        times: the number of equal parts side by side that it stands for, all of which its sums count.
     """
 
     kind: RowKind
@@ -64,6 +65,7 @@ class Row:
     output: tuple[int, ...] | None = None
     used: bool = True
     share: float | None = None
+    times: int = 1
 
     @property
     def params(self) -> int:
