@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -437,6 +438,158 @@ def test_the_folder_of_the_user(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
         assert cache.directory() == platformdirs.user_cache_path("fxviz", appauthor=False) / "traces"
     monkeypatch.setenv("FXVIZ_CACHE", str(tmp_path))
     assert cache.directory() == tmp_path / "traces"
+
+
+# What other users can write
+
+
+def _given_away(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a file to another user; who may not do that becomes another user, who owns nothing here."""
+    if os.geteuid() == 0:
+        os.chown(path, 12345, 12345, follow_symlinks=False)
+    else:
+        other = os.geteuid() + 1
+        monkeypatch.setattr(os, "geteuid", lambda: other)
+
+
+def _open_to_a_group(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.chmod(path.stat().st_mode | 0o020)
+
+
+def _open_to_all(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path.chmod(0o777)
+
+
+def _linked(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = path.rename(path.with_name("elsewhere"))
+    path.symlink_to(elsewhere, target_is_directory=elsewhere.is_dir())
+
+
+SHARED: dict[str, tuple[Callable[[Path, pytest.MonkeyPatch], None], str]] = {
+    "another's": (_given_away, "belongs to another user"),
+    "a group's": (_open_to_a_group, "can be written by other users"),
+    "all users'": (_open_to_all, "can be written by other users"),
+    "a link": (_linked, "is a link"),
+}
+
+
+@posix_only
+@pytest.mark.parametrize(("share", "reason"), SHARED.values(), ids=SHARED)
+def test_a_folder_that_others_can_write_is_not_used(
+    fxviz: Call,
+    cached: Cached,
+    monkeypatch: pytest.MonkeyPatch,
+    share: Callable[[Path, pytest.MonkeyPatch], None],
+    reason: str,
+) -> None:
+    whole = fxviz("trace", "resnet18", "-o", "-")
+    entries = [path.read_bytes() for path in cached.entries]
+    share(cached.folder, monkeypatch)
+    said = f"the cache '{cached.folder}' is not used: it {reason}"
+    assert fxviz("trace", "resnet18", "-o", "-") == replace(whole, err=f"{said}\n")
+    assert fxviz("trace", "resnet18", "-q", "-o", "-") == whole
+    assert cached.traced == ["resnet18"] * 3
+    assert f"{said}\n" in fxviz("cache", "info").out
+    refused = fxviz("cache", "clear")
+    assert (refused.status, refused.err) == (
+        1,
+        f"fxviz: {said}; remove it yourself, or set FXVIZ_CACHE to use another folder\n",
+    )
+    assert [path.read_bytes() for path in cached.entries] == entries
+
+
+@posix_only
+@pytest.mark.parametrize(("share", "reason"), SHARED.values(), ids=SHARED)
+def test_an_entry_that_others_can_write_is_replaced(
+    fxviz: Call,
+    cached: Cached,
+    monkeypatch: pytest.MonkeyPatch,
+    share: Callable[[Path, pytest.MonkeyPatch], None],
+    reason: str,
+) -> None:
+    whole = fxviz("trace", "resnet18", "-o", "-")
+    [path] = cached.entries
+    before = path.read_bytes()
+    path.write_bytes(_of_another_model(before))
+    if share is _given_away and os.geteuid() != 0:
+        pytest.skip("only root may give a file away")
+    share(path, monkeypatch)
+    result = fxviz("trace", "resnet18", "-o", "-")
+    assert result == replace(whole, err=f"an entry of the cache is not used: '{path}' {reason}\n")
+    assert cached.traced == ["resnet18", "resnet18"]
+    assert not path.is_symlink() and path.read_bytes() == before
+    elsewhere = path.with_name("elsewhere")
+    assert not elsewhere.exists() or elsewhere.read_bytes() != before, "the link was followed"
+
+
+@contextmanager
+def _as_user(number: int) -> Iterator[None]:
+    os.seteuid(number)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@posix_only
+def test_two_users_at_one_folder(
+    fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """One plants an entry and then a link where all can write; the other believes neither."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can act as two users")
+    monkeypatch.setattr(installation, "loaded", list)  # the interpreter may lie where only root can read
+    whole = fxviz("trace", "resnet18", "--no-cache", "-o", "-")  # so that everything is imported
+    base = tmp_path_factory.getbasetemp()
+    place, planted_in = cached.folder.parent, cached.folder.with_name("planted")
+    for folder in (base.parent, base, place.parent):
+        folder.chmod(folder.stat().st_mode | 0o055)
+    place.mkdir()
+    place.chmod(0o1777)
+    with _as_user(12345):
+        assert fxviz("trace", "resnet18", "-o", "-") == whole
+        [path] = cached.entries
+        path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"models.Tiny", b"models.Else")))
+        assert fxviz("trace", "resnet18", "-o", "-").out == whole.out.replace("models.Tiny", "models.Else"), (
+            "it believes its own"
+        )
+        path.chmod(0o666)
+        cached.folder.chmod(0o777)
+    said = f"the cache '{cached.folder}' is not used: it "
+    with _as_user(23456):
+        assert fxviz("trace", "resnet18", "-o", "-") == replace(whole, err=f"{said}belongs to another user\n")
+    with _as_user(12345):
+        cached.folder.rename(planted_in)
+        cached.folder.symlink_to(planted_in)
+    with _as_user(23456):
+        assert fxviz("trace", "resnet18", "-o", "-") == replace(whole, err=f"{said}is a link\n")
+    assert cached.traced == ["resnet18"] * 4
+
+
+@posix_only
+def test_a_shared_place_for_the_folder(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = cached.folder.parent
+    place.mkdir()
+    place.chmod(0o777)
+    said = f"the cache '{cached.folder}' is not used: it is in '{place}', which other users can write\n"
+    for _ in range(2):
+        assert fxviz("trace", "resnet18", "-o", "-").err == said
+    assert not cached.folder.exists()
+    place.chmod(0o1777)
+    assert fxviz("trace", "resnet18", "-o", "-").err == "", "in a place like /tmp nobody removes what others made"
+    assert cached.traced == ["resnet18"] * 3 and len(cached.entries) == 1
+
+
+@posix_only
+def test_the_folder_is_this_users_alone(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FXVIZ_CACHE", "deep/in/cache")
+    before = os.umask(0)
+    try:
+        assert fxviz("trace", "resnet18", "-o", "-").status == 0
+    finally:
+        os.umask(before)
+    made = Path("deep"), Path("deep/in"), Path("deep/in/cache"), Path("deep/in/cache/traces")
+    assert [path.stat().st_mode & 0o777 for path in made] == [0o700] * 4
 
 
 # The installation

@@ -15,6 +15,7 @@ from fxviz._cli import cache
 from fxviz._cli.messages import (
     complain,
     report_written,
+    say,
     say_all,
     size_remarks,
     spinner,
@@ -104,7 +105,9 @@ def _traced(model: Reference, run: Run, reading: Reading, talk: Talk) -> ArchGra
         with spinner(f"tracing {model}", talk.quiet or model.is_graph):
             return _api.graph_of(model, inputs, None, run.trace)
 
-    return make() if run.no_cache else cache.graph(model, inputs, run.trace, make)
+    if run.no_cache:
+        return make()
+    return cache.graph(model, inputs, run.trace, make, lambda remark: say_all([remark], talk.quiet))
 
 
 def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
@@ -119,7 +122,7 @@ def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
         with spinner("loading names"):
             return all_names(library)
 
-    cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library))
+    cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library), say)
     return matching(library, pattern, cached)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 from fxviz._cli.cache import installation
 from fxviz._cli.cache.installation import NotCached, described
+from fxviz._cli.cache.trust import check_folder, opened
 from fxviz._graph.files import write_whole
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
@@ -53,9 +54,11 @@ class Entry:
 
         Raises:
             NotCached: this installation is not cached, or the entry's path is not a file.
+            Distrusted: another user can write the folder.
         """
         key = json.dumps({"asked": dict(question.asked), "installation": described(question.library)}, sort_keys=True)
         path = directory() / f"{hashlib.sha256(key.encode()).hexdigest()}{SUFFIX}"
+        check_folder(path.parent)
         if path.exists() and not path.is_file():
             raise NotCached(f"{path} is not a file")
         return cls(path, key)
@@ -68,8 +71,9 @@ class Entry:
             EOFError: it is truncated.
             zlib.error: it is damaged.
             ValueError: it answers something else, or a source file has changed.
+            Distrusted: another user can write it, or it is a link.
         """
-        with gzip.open(self.path) as file:
+        with opened(self.path) as raw, gzip.open(raw) as file:
             head, _, text = file.read(BOUND).decode().partition("\n")
         header = json.loads(head)
         if header["key"] != self.key or header["state"] != installation.state(header["sources"]):
@@ -90,6 +94,8 @@ class Entry:
         installation.check_unchanged(files)
         head = json.dumps({"key": self.key, "state": state, "sources": files})
         prepare(self.path.parent)
+        if self.path.is_symlink():
+            self.path.unlink()
         write_whole(self.path, gzip.compress(f"{head}\n{text}".encode(), compresslevel=6, mtime=0))
         trim(self.path.parent, BOUND)
 
@@ -159,12 +165,13 @@ def directory() -> Path:
 
 
 def prepare(folder: Path) -> None:
-    """Create the cache directory, marked as a cache.
+    """Create the cache directory, for this user alone, marked as a cache.
 
     Raises:
         OSError: it cannot be created.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    for missing in reversed([each for each in (folder, *folder.parents) if not each.exists()]):
+        missing.mkdir(mode=0o700, exist_ok=True)
     with suppress(FileExistsError), (folder / _TAG).open("x", encoding="utf-8") as tag:
         tag.write(_TAG_TEXT)
 

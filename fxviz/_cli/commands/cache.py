@@ -31,9 +31,12 @@ def manage_cache(
         folder = cache.directory()
         try:
             if action == "clear":
+                cache.check_folder(folder)
                 say(f"removed {_counted(cache.clear(folder))} from {folder}")
             else:
                 write_stdout("\n".join(_lines(folder)) + "\n")
+        except cache.Distrusted as error:
+            raise FxvizError(f"{error}; remove it yourself, or set {VARIABLE} to use another folder") from None
         except OSError as error:
             said = f"cannot {_ACTIONS[action]} the cache '{folder}': {error.strerror or error}"
             raise FxvizError(f"{said}; set {VARIABLE} to use another folder") from error
@@ -41,9 +44,21 @@ def manage_cache(
 
 def _lines(folder: Path) -> Iterator[str]:
     yield f"folder: {folder}"
+    if reason := _why_unused(folder):
+        yield reason
     yield f"content: {_counted(cache.files(folder))}, at most {memory(BOUND)}"
     for library, reason in cache.reasons().items():
         yield f"{library}: {f'not cached, as {reason}' if reason else 'cached'}"
+
+
+def _why_unused(folder: Path) -> str:
+    try:
+        cache.check_folder(folder)
+    except cache.Distrusted as error:
+        return str(error)
+    except OSError:  # which is said of its content
+        pass
+    return ""
 
 
 def _counted(files: list[File]) -> str:
