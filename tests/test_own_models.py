@@ -281,6 +281,27 @@ def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyP
         fxviz.trace(Descending().to("meta"), ROWS)
 
 
+class Searching(nn.Module):
+    """Looks at each of many candidates, of which it has none where the values are known."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for place in torch.nonzero(x > 2):
+            x = x + (x[place[0]] + 1).sum()
+        return self.fc(x)
+
+
+def test_a_loop_that_is_too_long_with_guesses_runs_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fxviz._trace.hooks._MOST_OPERATIONS", {True: 50, False: 70})
+    graph = fxviz.trace(Searching(), torch.ones(4, 8))
+    assert (graph.trace.method, ops(graph)) == ("real", ["x", "gt", "nonzero", "Linear", "output"])
+    with pytest.raises(TraceError, match=r"TooManySteps: 70 operations .*; give it smaller inputs, or"):
+        fxviz.trace(Searching(), torch.full((4, 8), 3.0))
+
+
 @pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated")
 def test_a_scripted_part_of_a_model_without_memory(in_tmp: Path) -> None:
     Path("scripted_net.py").write_text(

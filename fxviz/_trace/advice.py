@@ -162,6 +162,13 @@ def _moved(situation: Situation) -> str:
     return f"its code moves tensors to another device by name: {without}, and such moves are ignored"
 
 
+def _too_long(situation: Situation) -> str:
+    if not situation.stop.failure.message.startswith("TooManySteps"):
+        return ""
+    root = spelled("root='...'", "--root ...")
+    return f"give it smaller inputs, or record a part of the model with {root}"
+
+
 def _what_ran(situation: Situation) -> str:
     if situation.options.partial or not situation.began:
         return ""
@@ -180,5 +187,6 @@ _RULES: tuple[Callable[[Situation], str], ...] = (
     _one_example,
     _unrecordable,
     _moved,
+    _too_long,
     _what_ran,
 )

@@ -52,6 +52,17 @@ class EndlessGuess(RuntimeError):
         )
 
 
+_MOST_OPERATIONS = {True: 50_000, False: 200_000}
+"""Maximum number of operations of the code of one module in one call, if values were guessed in the run (True)."""
+
+
+class TooManySteps(RuntimeError):
+    """The code of one module loops so often that no figure can show it."""
+
+    def __init__(self, operations: int) -> None:
+        super().__init__(f"{operations:,} operations ran in this call: a loop does not end, or is too long to record")
+
+
 class FunctionMode(TorchFunctionMode):
     """Shows the tracer each call of Python code into torch, composite functions (interpolate, einsum) as one."""
 
@@ -192,6 +203,7 @@ class OperationMeter(TorchDispatchMode):
         self._stand_ins = stand_ins
         self._macs: int | None = 0
         self._unforeseen: set[str] = set()
+        self._operations: Counter[int] = Counter()
         self.routing = Routing(stand_ins.names)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -214,6 +226,7 @@ class OperationMeter(TorchDispatchMode):
                     error, step=Step("call_function", func, *shown, {"op": func.overloadpacket.__name__})
                 )
             raise
+        self._count()
         macs = macs_of(func, args, kwargs, result)
         self.add(macs)
         self.routing.follow(func, args, result)
@@ -228,6 +241,13 @@ class OperationMeter(TorchDispatchMode):
     def add(self, macs: int | None) -> None:
         """Add MACs to what is being measured; None: they are unknown."""
         self._macs = None if macs is None or self._macs is None else self._macs + macs
+
+    def _count(self) -> None:
+        """Count an operation of the module whose code runs."""
+        self._operations[self._tracer.current] += 1
+        most = _MOST_OPERATIONS[bool(self.guesses)]
+        if self._operations[self._tracer.current] > most:
+            raise TooManySteps(most)
 
     def _run(self, func: Any, args: Any, kwargs: Any) -> Any:
         try:

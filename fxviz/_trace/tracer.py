@@ -57,6 +57,7 @@ class ModelTracer(fx.Tracer):
 
     Attributes:
         scopes: the calls of modules with children, in the order they began.
+        current: the id of that whose code runs.
         constants: tensors that no step made and the model does not list, by their name in the graph.
         begun, finished: whether the root was called, and has returned.
     """
@@ -70,7 +71,7 @@ class ModelTracer(fx.Tracer):
         self._bindings = Bindings()
         self._calls: Counter[str] = Counter()
         self._steps: list[fx.Node] = []
-        self._current = 0
+        self.current = 0
         self._quiet = 1
         self._blame: Blame | None = None
         self.meter: Any = None
@@ -128,14 +129,14 @@ class ModelTracer(fx.Tracer):
     ) -> Blame:
         """Note the module and the step that an exception passes on its way out; the first of each counts."""
         if self._blame is None or self._blame.error is not error:
-            self._blame = Blame(error, self._current, own)
+            self._blame = Blame(error, self.current, own)
         self._blame.module = self._blame.module or module
         self._blame.step = self._blame.step or step
         return self._blame
 
     def stop(self, blame: Blame) -> str:
         """Record the step that the run ended in as the last node, and return its name."""
-        self._current = blame.scope
+        self.current = blame.scope
         step = blame.step or Step("call_function", stopped, (), {}, {"op": "raise"})
         node = self._record(
             step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
@@ -203,7 +204,7 @@ class ModelTracer(fx.Tracer):
     ) -> fx.Node:
         written_name = written_path(target) if kind in ("call_module", "get_attr") else target
         node = self.create_node(kind, target, args, kwargs, None if written_name == target else written_name)
-        scope = self.scopes[self._current]
+        scope = self.scopes[self.current]
         self._steps.append(node)
         node.meta = {
             "outputs": tuple(describe(tensor) for tensor in tensors_in(result)),
@@ -344,16 +345,16 @@ class ModelTracer(fx.Tracer):
         return self._call_scope(m, path, call, partial(forward, *args, **kwargs))
 
     def _call_scope(self, m: nn.Module, path: str, call: int, run: Callable[[], Any]) -> Any:
-        outer = self._current
+        outer = self.current
         self.scopes.append(Scope(len(self.scopes), path, class_name(m), call, outer, is_sequence(m)))
-        self._current = len(self.scopes) - 1
+        self.current = len(self.scopes) - 1
         try:
             return run()
         except FAILURES as error:
             self.blame(error, m)
             raise
         finally:
-            self._current = outer
+            self.current = outer
 
     def _call_childless(
         self, m: nn.Module, forward: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], call: int
