@@ -181,7 +181,9 @@ def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> 
 def size_remarks(figure: Figure) -> Iterator[str]:
     """Yield remarks on how the model ran, and on a figure that is larger than a page or drawn with straight lines."""
     yield from figure.view.graph.trace.notes
-    if advice := page_advice(figure):
+    if figure.left_out:
+        yield f"{', '.join(figure.left_out)} left out to fit; a larger --width or --height shows more"
+    elif advice := page_advice(figure):
         yield advice
     if figure.simplified:
         yield "the layout took too long, so its lines are drawn straight"
@@ -192,12 +194,12 @@ def page_advice(figure: Figure) -> str:
 
     >>> import fxviz
     >>> page_advice(fxviz.render("densenet121", depth=9, repeats=False))
-    'the figure has 186 rows, more than a page holds; --depth 2 without --no-fold fits'
+    'the figure has 185 rows, more than a page holds; --depth 2 without --no-fold fits'
     """
     from fxviz._view import BUDGET, deepest_fitting, fitting
 
     options, view = figure.options, figure.view
-    if not options.may_be_large or fitting(view.style, BUDGET)(view):
+    if options.is_for_print or not options.may_be_large or fitting(view.style, BUDGET)(view):
         return ""
     depth = deepest_fitting(view.graph)
     others = [flag for flag, used in (("--expand", options.expand), ("--no-fold", not options.repeats)) if used]

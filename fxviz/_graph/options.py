@@ -21,7 +21,9 @@ from fxviz._graph.errors import UsageError, choice, shown, spelled
 from fxviz._graph.metrics import METRICS
 
 Theme = Literal["auto", "light", "dark"]
-Style = Literal["auto", "ledger", "graph"]
+Style = Literal["auto", "ledger", "graph", "paper"]
+RowStyle = Literal["auto", "ledger", "graph"]
+"""The styles that show layers or blocks as rows or cards."""
 Direction = Literal["TB", "LR"]
 
 
@@ -188,8 +190,12 @@ class RenderOptions(Options):
 
     Attributes:
         theme: "light", "dark", or "auto", which follows the reader's setting.
-        style: "ledger" (a table with arcs), "graph" (a card for each layer, branches side by side), or "auto": the
-            graph where parallel branches are the point of the model.
+        style: "ledger" (a table with arcs), "graph" (a card for each layer, branches side by side), "paper" (stages,
+            one inset for each kind of block, a table), or "auto": with a width the style "paper", else the graph where
+            parallel branches are the point of the model, and the ledger for all others.
+        width: the figure's width (style "paper"): "column" (238 pt), "page" (505 pt), "slide" (16:9), or a length such
+            as "3.25in", "8.5cm", "238pt"; None: that of a page.
+        height: the greatest height as a length, for which details are left out; None: 340 pt in a column, 260 pt else.
         color_by: the metric of bars, colours and shares: "params", "macs", "activations" or "time".
         depth: modules nested this many levels deep are one row each; None: as deep as fits a page.
         expand: paths of modules to open, whatever the depth.
@@ -212,8 +218,13 @@ class RenderOptions(Options):
 
     theme: Theme = option("auto", "auto (follows the reader's setting), light, dark.", metavar="THEME")
     style: Style = option(
-        "auto", "ledger (a row for each layer), graph (a card for each), auto (by the model).", metavar="STYLE"
+        "auto", "ledger (a row for each layer), graph (a card for each), paper (stages and blocks), auto.",
+        metavar="STYLE",
+    )  # fmt: skip
+    width: str | None = option(
+        None, "Width in print (style paper): column, page, slide, or such as 3.25in, 8.5cm, 238pt.", metavar="WIDTH"
     )
+    height: str | None = option(None, "Greatest height in print, such as 4in (style paper).", metavar="LENGTH")
     color_by: str = option("params", f"The metric of bars and shares: {', '.join(METRICS)}.", metavar="METRIC")
     depth: int | None = option(None, "Draw modules nested N levels deep as one row.", metavar="N")
     expand: Sequence[str] = option((), "Open this module. Repeatable.", metavar="PATH")
@@ -233,12 +244,38 @@ class RenderOptions(Options):
         if self.direction == "LR" and self.style == "ledger":
             options = spelled("style='graph' for direction='LR'", "--style graph for --direction LR")
             raise UsageError(f"a ledger runs from top to bottom: choose {options}")
+        self._check_size()
         if self.engine is not None and shutil.which(self.engine) is None:
             engine = spelled("engine", "--engine")
             raise UsageError(
                 f"unknown layout engine '{shown(self.engine)}': "
                 f"must be the path of a 'dot' program, or leave out {engine}"
             )
+
+    def _check_size(self) -> None:
+        """Refuse a size that is no length, or that no style keeps."""
+        names = (spelled("width", "--width"), spelled("height", "--height"))
+        for name, size in zip(names, (self.width, self.height), strict=True):
+            if size is None:
+                continue
+            if self.style in ("ledger", "graph"):
+                paper = spelled("style='paper'", "--style paper")
+                raise UsageError(
+                    f"{name} holds for {paper}: a {self.style} is as wide as its rows; leave out one of them"
+                )
+            check_length(name, size, named=name == names[0])
+        if self.height is not None and self.width == "slide":
+            raise UsageError(f"a slide is 16:9: leave out {names[1]}")
+
+    @property
+    def is_for_print(self) -> bool:
+        """Return whether the figure is drawn for a width: stages and blocks instead of layers."""
+        return self.style == "paper" or (self.style == "auto" and (self.width or self.height) is not None)
+
+    @property
+    def row_style(self) -> RowStyle:
+        """Return the style of what shows rows: of a figure for print its Mermaid form."""
+        return "ledger" if self.style == "paper" or self.is_for_print else self.style
 
     @property
     def may_be_large(self) -> bool:
@@ -251,9 +288,45 @@ class RenderOptions(Options):
         Raises:
             UsageError: the style is not the ledger.
         """
-        if self.style == "graph" or self.direction == "LR":
-            options = spelled("style and direction", "--style and --direction")
+        if self.style in ("graph", "paper") or self.direction == "LR" or self.is_for_print:
+            options = spelled("style, direction, width and height", "--style, --direction, --width and --height")
             raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
+
+
+PLACES = {"column": 238.0, "page": 505.0, "slide": 720.0}
+"""Widths by name, in points: of a column and of a page of text on letter paper or A4, and of a slide of 10 x 5.6 in."""
+
+_UNITS = {"pt": 1.0, "in": 72.0, "cm": 72 / 2.54, "mm": 72 / 25.4}
+_LEAST, _MOST = 120.0, 2_000.0
+
+
+def points(size: str) -> float:
+    """Return a length in points.
+
+    >>> points("column"), points("3.25in"), round(points("8.5cm"), 2)
+    (238.0, 234.0, 240.94)
+    """
+    return PLACES.get(size) or float(size[:-2]) * _UNITS[size[-2:]]
+
+
+def check_length(name: str, size: str, named: bool) -> None:
+    """Refuse what is neither a length nor, if ``named``, the name of a place.
+
+    Raises:
+        UsageError: it is neither, or too small or large for a figure.
+
+    >>> check_length("width", "wide", named=True)
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: invalid width 'wide': choose column, page or slide, or give a length such as 3.25in or 8.5cm
+    """
+    if named and size in PLACES:
+        return
+    places = f"choose {choice(list(PLACES))}, or give" if named else "give"
+    if re.fullmatch(r"\d{1,6}(\.\d{1,6})?(pt|in|cm|mm)", size) is None:
+        raise UsageError(f"invalid {name} '{shown(size)}': {places} a length such as 3.25in or 8.5cm")
+    if not _LEAST <= points(size) <= _MOST:
+        raise UsageError(f"invalid {name} '{shown(size)}': must be {_LEAST:g}pt to {_MOST:g}pt")
 
 
 class RenderKeywords(TypedDict, total=False):
@@ -261,6 +334,8 @@ class RenderKeywords(TypedDict, total=False):
 
     theme: Theme
     style: Style
+    width: str | None
+    height: str | None
     color_by: str
     depth: int | None
     expand: str | Sequence[str]

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fxviz._analysis.difference import Difference
+from fxviz._analysis.structure import structure_of
 from fxviz._graph import ArchGraph, units
 from fxviz._graph.errors import printable, shown
 from fxviz._graph.files import check_target, write_whole
@@ -18,7 +19,10 @@ from fxviz._graph.options import RenderOptions, Theme, check_choice
 from fxviz._render import draw
 from fxviz._render.drawing import Drawing
 from fxviz._render.engine import Picture
-from fxviz._render.header import title
+from fxviz._render.header import describe, facts, notes, title
+from fxviz._render.paper.page import Words
+from fxviz._render.paper.picture import PrintPicture, scene_of
+from fxviz._render.paper.scene import Scene
 from fxviz._view import fold
 from fxviz._view.view import View
 
@@ -47,7 +51,8 @@ class Figure:
     def __repr__(self) -> str:
         name = shown(printable(title(self.view, _DEFAULTS)))
         rows = units.quantity(len(self.view.rows), "row")
-        return f"<Figure of {name}: {self.view.style}, {rows}, theme {self.options.theme}>"
+        drawn = f"paper, {self.options.width or 'page'}" if self.options.is_for_print else f"{self.view.style}, {rows}"
+        return f"<Figure of {name}: {drawn}, theme {self.options.theme}>"
 
     @cached_property
     def drawing(self) -> Drawing:
@@ -55,8 +60,19 @@ class Figure:
         return draw(self.view, self.options)
 
     @cached_property
-    def _picture(self) -> Picture:
+    def _picture(self) -> Picture | PrintPicture:
+        if self.options.is_for_print:
+            return PrintPicture(self._scene, self.options.theme)
         return Picture(self.drawing, self.options.theme, self.options.engine)
+
+    @cached_property
+    def _scene(self) -> Scene:
+        """Return the figure for print, in which every shape has its place."""
+        graph = self.view.graph
+        words = Words(
+            title(self.view, self.options), " · ".join(facts(graph)), tuple(notes(graph)), describe(self.view)
+        )
+        return scene_of(structure_of(graph), words, self.options)
 
     @property
     def dot(self) -> str:
@@ -83,6 +99,11 @@ class Figure:
     def simplified(self) -> bool:
         """Return whether lines were drawn straight because the full layout took too long."""
         return self._picture.simplified
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Return what a figure for print has no room for at its size; () for other figures."""
+        return self._scene.left_out if self.options.is_for_print else ()
 
     def png(self, scale: float = 2) -> bytes:
         """Return the figure as PNG on a transparent background, with ``scale`` pixels for each CSS pixel.
@@ -201,7 +222,7 @@ def figure_of(graph: ArchGraph, options: RenderOptions = _DEFAULTS, difference: 
         expand=options.expand,
         collapse=options.collapse,
         repeats=options.repeats,
-        style=options.style,
+        style=options.row_style,
         direction=options.direction,
         difference=difference,
         height=height,

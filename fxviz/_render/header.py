@@ -75,7 +75,7 @@ def describe(view: View) -> str:
     unused = sum(parameter.size for parameter in graph.untraced)
     return " ".join(
         (
-            f"{graph.model.name}: {' · '.join(_facts(graph))}.",
+            f"{graph.model.name}: {' · '.join(facts(graph))}.",
             *((f"Most of the {METRICS[view.metric].noun}: {shares}.",) if shares else ()),
             *((f"{units.count(unused)} parameters more are {_unread_reason(graph)} in this run.",) if unused else ()),
             *(() if _skips(graph) else ("No skip connections.",)),
@@ -84,7 +84,17 @@ def describe(view: View) -> str:
     )
 
 
-def _facts(graph: ArchGraph) -> Iterator[str]:
+def notes(graph: ArchGraph) -> Iterator[str]:
+    """Yield what stands below a figure for print: parameters that the run did not use, how it ran, where it stopped."""
+    if graph.untraced:
+        yield _unused(graph)
+    yield from _run_notes(graph.trace)
+    if failure := graph.trace.failure:
+        yield f"The run stopped at {wording.stop(failure)}."
+
+
+def facts(graph: ArchGraph) -> Iterator[str]:
+    """Yield the totals of a model: parameters, MACs, time, skips."""
     yield f"{units.count(graph.traced_params)} parameters"
     if graph.active_params is not None:
         yield f"{units.count(graph.active_params)} active per token"
@@ -115,12 +125,12 @@ def _skips(graph: ArchGraph) -> str:
 def _title(view: View, options: RenderOptions) -> Iterator[tuple[Cell, ...]]:
     """Yield name and totals, on one line if they fit; then what differs, and the parameters that were not used."""
     graph = view.graph
-    several = list(differences.totals(view.difference) if view.difference else _facts(graph))
-    facts = " · ".join(several)
+    several = list(differences.totals(view.difference) if view.difference else facts(graph))
+    said = " · ".join(several)
     name = _fit_title(view, options, SHEET - 8, 15)
     used = width(name, 15, bold=True) + 14
-    if used + width(facts, 10) <= SHEET:
-        yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {facts}", palette.MUTED, 10)), SHEET, 21),)
+    if used + width(said, 10) <= SHEET:
+        yield (Cell((Text(name, palette.INK, 15, bold=True), Text(f"   {said}", palette.MUTED, 10)), SHEET, 21),)
     else:
         yield (Cell((Text(name, palette.INK, 15, bold=True),), SHEET, 21),)
         for line in _lines(several):

@@ -14,7 +14,10 @@ from xml.etree.ElementTree import Element
 from fxviz._graph.errors import UsageError, optional_library
 
 _FONTS = Path(__file__).parent / "fonts"
-"""DejaVu Sans 2.37, as published, in which the layout is measured."""
+"""DejaVu Sans 2.37 and Arimo 1.341, in which layouts are measured."""
+_PDF = "1.5"
+"""The version of PDF files: pdfTeX warns of later ones when it includes them."""
+_FACES = ("Arimo", "DejaVu Sans")
 
 _PAGE = b"""
 #set document(title: sys.inputs.title, date: none)
@@ -29,7 +32,7 @@ def typeset(svg: str, form: str, ppi: float = 72) -> bytes:
 
     Args:
         svg: the text of a finished figure. Its title and description become those of the document; its fonts are
-            replaced by DejaVu Sans; a style that depends on the reader's setting has no effect.
+            replaced by the one in which it was measured; a style that depends on the reader's setting has no effect.
         form: "pdf" or "png".
         ppi: pixels of a PNG per inch of 72 points.
 
@@ -46,7 +49,10 @@ def typeset(svg: str, form: str, ppi: float = 72) -> bytes:
     title, description = _child_text(root, "title"), _child_text(root, "desc")
     texts = {"figure": _with_one_font(root), "title": title, "description": description}
     fonts = typst.Fonts(include_system_fonts=False, include_embedded_fonts=False, font_paths=[_FONTS])
-    document = typst.compile(_PAGE, root=_FONTS, font_paths=fonts, sys_inputs=texts, format=form, ppi=ppi)
+    standards = [_PDF] if form == "pdf" else []
+    document = typst.compile(
+        _PAGE, root=_FONTS, font_paths=fonts, sys_inputs=texts, format=form, ppi=ppi, pdf_standards=standards
+    )
     return bytes(document)
 
 
@@ -57,8 +63,10 @@ def _child_text(root: Element, tag: str) -> str:
 def _with_one_font(root: Element) -> str:
     """Set one font everywhere, because typst drops text in fonts that it does not have."""
     named = [element for element in root.iter() if "font-family" in element.attrib]
+    wanted = " ".join(element.get("font-family", "") for element in named)
+    face = next((face for face in _FACES if wanted.startswith(face)), "DejaVu Sans")
     for element in (root, *named):
-        element.set("font-family", "DejaVu Sans")
+        element.set("font-family", face)
     return ElementTree.tostring(root, encoding="unicode")
 
 

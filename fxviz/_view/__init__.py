@@ -8,7 +8,7 @@ from dataclasses import replace
 from fxviz._analysis.difference import Difference
 from fxviz._graph import ArchGraph
 from fxviz._graph.metrics import metric_for
-from fxviz._graph.options import Direction, Style
+from fxviz._graph.options import Direction, RowStyle
 from fxviz._view.collapse import level, overrides_for
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
 from fxviz._view.levels import BUDGET, MOST_FLOWS, at_depth, choose_view, fitting, lay_out, rows_of
@@ -31,7 +31,7 @@ def fold(
     expand: Sequence[str] = (),
     collapse: Sequence[str] = (),
     repeats: bool = True,
-    style: Style = "ledger",
+    style: RowStyle = "ledger",
     direction: Direction = "TB",
     difference: Difference | None = None,
     height: Callable[[View], float] | None = None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from fxviz._graph.options import Direction, Style
+from fxviz._graph.options import Direction, RowStyle
 from fxviz._view.assemble import assemble
 from fxviz._view.branches import Region, find_regions, lay_rails, merge_branches
 from fxviz._view.detail import GRAPH_LEVELS, LEVELS, MERGED, Detail
@@ -137,7 +137,7 @@ MANY_FLOWS = 4
 def choose_view(
     outline: Outline,
     overrides: Detail,
-    style: Style,
+    style: RowStyle,
     direction: Direction,
     budget: float,
     height: Callable[[View], float] | None,

@@ -1,0 +1,414 @@
+"""Draw one kind of block: its rows from top to bottom, branches side by side, and its skips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
+
+from fxviz._analysis.structure import Kind, Row
+from fxviz._render import palette
+from fxviz._render.paper.face import fit
+from fxviz._render.paper.scene import Area, Item, Piece, Point, Stroke
+from fxviz._render.paper.style import SMALL, TEXT, is_join, text, wide, widths
+
+ROW, JOIN, STEP = 13.0, 10.0, 7.0
+"""Heights of a row and of a join, and the space between them."""
+LANE = 9.0
+"""Between two skips side by side."""
+_PAD, _BETWEEN = 5.0, 8.0
+_LAYERS = ("Conv", "DW", "Linear", "UpConv")
+
+
+@dataclass(frozen=True)
+class Skip:
+    """A way from row ``start`` (-1 for what enters) to the join ``end``, past other rows, perhaps through a row."""
+
+    start: int
+    end: int
+    through: int | None = None
+
+
+@dataclass(frozen=True)
+class Net:
+    """The rows of a block as a net: who reads whom, and where each row stands."""
+
+    rows: tuple[Row, ...]
+
+    @cached_property
+    def order(self) -> list[int]:
+        """Return the rows in such an order that each stands behind those that it reads."""
+        before = {place: [read for read in row.reads if read >= 0] for place, row in enumerate(self.rows)}
+        try:
+            return list(TopologicalSorter(before).static_order())
+        except CycleError:
+            return list(range(len(self.rows)))
+
+    @cached_property
+    def levels(self) -> list[int]:
+        """Return how many rows stand above each row; rows on a shortcut stand beside."""
+        levels = [0] * len(self.rows)
+        for place in self.order:
+            reads = self.rows[place].reads
+            above = [levels[read] + 1 if read >= 0 else 0 for read in reads if not self._is_beside(read)]
+            levels[place] = max(above, default=0)
+        return levels
+
+    def _is_beside(self, row: int) -> bool:
+        return row >= 0 and self.rows[row].on_shortcut
+
+    @cached_property
+    def skips(self) -> list[Skip]:
+        """Return what joins read past other rows."""
+        found = []
+        for place, row in enumerate(self.rows):
+            if not is_join(row) or len(row.reads) < 2:
+                continue
+            for read in row.reads:
+                if self._is_beside(read):
+                    found.append(Skip(self._start(read), place, read))
+                elif any(read in self.above[other] for other in row.reads if other >= 0):
+                    found.append(Skip(read, place))
+        return sorted(found, key=lambda skip: self.levels[skip.end] - self.top(skip.start))
+
+    @cached_property
+    def above(self) -> list[set[int]]:
+        """Return what each row depends on."""
+        above: list[set[int]] = [set() for _ in self.rows]
+        for place in self.order:
+            reads = self.rows[place].reads
+            above[place] = set(reads).union(*(above[read] for read in reads if read >= 0))
+        return above
+
+    @cached_property
+    def lanes(self) -> dict[Skip, int]:
+        """Return the lane of each skip, from the rows outwards: no two in one lane pass the same rows."""
+        lanes: dict[Skip, int] = {}
+        for skip in self.skips:
+            taken = {lanes[other] for other in lanes if self._overlap(skip, other)}
+            lanes[skip] = next(lane for lane in range(len(taken) + 1) if lane not in taken)
+        return lanes
+
+    def _overlap(self, one: Skip, other: Skip) -> bool:
+        return self.top(one.start) < self.levels[other.end] and self.top(other.start) < self.levels[one.end]
+
+    def _start(self, row: int) -> int:
+        """Return where a shortcut begins."""
+        while self._is_beside(row):
+            row = self.rows[row].reads[0] if self.rows[row].reads else -1
+        return row
+
+    def top(self, row: int) -> int:
+        """Return the level of a row, -1 for what enters."""
+        return self.levels[row] if row >= 0 else -1
+
+    @cached_property
+    def flows(self) -> list[tuple[int, int]]:
+        """Return who reads whom, apart from skips."""
+        passed = {(skip.start, skip.end) for skip in self.skips}
+        return [
+            (read, place)
+            for place, row in enumerate(self.rows)
+            if not row.on_shortcut
+            for read in dict.fromkeys(row.reads)
+            if not self._is_beside(read) and (read, place) not in passed
+        ]
+
+    @cached_property
+    def columns(self) -> dict[int, float]:
+        """Return the column of each row and of what enters (-1): a row stands below what it reads, joins amid it."""
+        columns: dict[int, float] = {}
+        taken: dict[int, int] = {}
+        most = -1
+        for place in self.order:
+            if self.rows[place].on_shortcut:
+                continue
+            reads = [read for read, reader in self.flows if reader == place]
+            if len(reads) > 1:
+                columns[place] = sum(columns.get(read, 0.0) for read in reads) / len(reads)
+            elif reads and not taken.get(reads[0]):
+                columns[place] = columns.get(reads[0], 0.0)
+            else:
+                columns[place] = most + 1
+            for read in reads:
+                taken[read] = taken.get(read, 0) + 1
+            most = max(most, int(columns[place] + 0.999))
+        starts = [columns[place] for read, place in self.flows if read == -1]
+        return columns | {-1: sum(starts) / len(starts) if starts else 0.0}
+
+
+@dataclass(frozen=True)
+class Inset:
+    """A kind of block, and where its rows are drawn; ``compact`` tells norms and activations once, above them."""
+
+    kind: Kind
+    compact: bool = False
+
+    @cached_property
+    def net(self) -> Net:
+        return Net(self.kind.rows)
+
+    @cached_property
+    def count(self) -> int:
+        """Return the number of columns."""
+        return int(max(self.net.columns.values(), default=0.0)) + 1
+
+    @cached_property
+    def common(self) -> tuple[str, ...]:
+        """Return the marks of all layers of a block with branches, which are told once."""
+        layers = [row.marks for row in self.kind.rows if row.word.split(" ")[0] in _LAYERS and not row.on_shortcut]
+        marks = dict.fromkeys(mark for marks in layers for mark in marks if mark.isalpha())
+        if self.count == 1 or not layers:
+            return ()
+        return tuple(mark for mark in marks if self.compact or all(mark in marks for marks in layers))
+
+    def words(self, row: Row) -> tuple[str, str]:
+        """Return a row's name, in bold, and what stands behind it."""
+        name = f"{row.word} {widths(row)}" if len(row.channels) > 1 else row.word
+        if self.compact and name.startswith("Conv "):
+            name = name.removeprefix("Conv ")
+        times = [f"×{row.times}"] if row.times > 1 else []
+        strides = [mark for mark in row.marks if mark.startswith("/")]
+        others = [mark for mark in row.marks if mark not in strides and mark not in self.common]
+        beside = [widths(row)] if self.count > 1 and len(row.channels) == 1 else []
+        return " ".join([name, *strides, *times]), " ".join([*others, *beside])
+
+    def box(self, row: Row) -> float:
+        """Return the width of a row's box."""
+        name, beside = self.words(row)
+        return wide(name, bold=True) + (4 + wide(beside, size=SMALL) if beside else 0) + 8
+
+    @cached_property
+    def column(self) -> float:
+        """Return the width of a column."""
+        return max((self.box(row) for row in self.kind.rows if not is_join(row) and not row.on_shortcut), default=30.0)
+
+    @cached_property
+    def behind(self) -> float:
+        """Return the room for channels behind the only column."""
+        if self.count > 1:
+            return 0.0
+        said = (widths(row) for row in self.kind.rows if len(row.channels) == 1 and not row.on_shortcut)
+        return max((wide(words, size=SMALL) + 4 for words in said), default=0.0)
+
+    @cached_property
+    def side(self) -> float:
+        """Return the room for skips on the left, and for the rows on them."""
+        lanes = LANE * (max(self.net.lanes.values(), default=-1) + 1)
+        on_them = [self.box(self.kind.rows[skip.through]) for skip in self.net.skips if skip.through is not None]
+        return lanes + (max(on_them) if on_them else 0.0)
+
+    def left(self, column: float) -> float:
+        return _PAD + self.side + column * (self.column + _BETWEEN)
+
+    def middle(self, row: int) -> float:
+        return self.left(self.net.columns.get(row, 0.0)) + self.column / 2
+
+    @cached_property
+    def tops(self) -> list[float]:
+        """Return the top of each level."""
+        depth = max(self.net.levels, default=-1) + 1
+        tops, y = [], 0.0
+        for level in range(depth):
+            tops.append(y)
+            at = [row for row, place in zip(self.kind.rows, self.net.levels, strict=True) if place == level]
+            y += (JOIN if all(is_join(row) for row in at if not row.on_shortcut) else ROW) + STEP
+        return [*tops, y]
+
+    def rect(self, row: int) -> tuple[float, float, float, float]:
+        """Return left, top, width and height of a row on the main way."""
+        top = self.tops[self.net.levels[row]]
+        if is_join(self.kind.rows[row]):
+            return self.middle(row) - JOIN / 2, top, JOIN, JOIN
+        return self.middle(row) - self.column / 2, top, self.column, ROW
+
+    @cached_property
+    def collides(self) -> bool:
+        """Return whether two rows stand on each other: branches that join and part again need more than columns."""
+        spans = sorted(
+            (self.net.levels[row], self.rect(row)[0], self.rect(row)[0] + self.rect(row)[2])
+            for row in range(len(self.kind.rows))
+            if not self.kind.rows[row].on_shortcut
+        )
+        return any(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(spans))
+
+    def body(self) -> Piece:
+        """Return the block without its frame, from the arrow that enters it to the one that leaves."""
+        items = [
+            *self._flows(),
+            *self._skips(),
+            *(item for row in range(len(self.kind.rows)) for item in self._row(row)),
+        ]
+        wide_ = self.left(self.count - 1) + self.column + self.behind + _PAD
+        return Piece(wide_, self.tops[-1] + STEP, tuple(item.moved(0, STEP) for item in items))
+
+    def _row(self, place: int) -> Iterator[Item]:
+        row = self.kind.rows[place]
+        if row.on_shortcut:
+            return
+        left, top, width, height = self.rect(place)
+        middle = top + height / 2
+        if is_join(row):
+            is_skip = any(skip.end == place for skip in self.net.skips)
+            color = palette.SKIP if is_skip else palette.MUTED
+            sign = {"+": "+", "×": "×"}.get(row.word, "C")
+            yield Area(left, top, width, height, color, radius=JOIN / 2)
+            yield text(left + width / 2, middle, sign, palette.CARD, bold=True, anchor="middle", size=8)
+            if row.marks:
+                yield text(left + width + 4, middle, " ".join(row.marks), palette.MUTED, size=SMALL)
+            return
+        name, beside = self.words(row)
+        yield Area(left, top, width, height, palette.CARD, palette.BORDER, title=row.text)
+        yield text(left + 4, middle, name, bold=True)
+        if beside:
+            yield text(left + width - 4, middle, beside, palette.MUTED, anchor="end", size=SMALL)
+        if self.count == 1 and len(row.channels) == 1:
+            yield text(left + width + 3, middle, widths(row), palette.MUTED, size=SMALL)
+
+    def _ends(self, start: int) -> Point:
+        """Return the bottom middle of a row, or where the block is entered."""
+        if start < 0:
+            return self.middle(-1), -STEP
+        left, top, width, height = self.rect(start)
+        return left + width / 2, top + height
+
+    def _flows(self) -> Iterator[Item]:
+        for start, end in self.net.flows:
+            left, top, width, _ = self.rect(end)
+            tip = (left + width / 2, top)
+            tail = self._ends(start)
+            bend = tip[1] - STEP / 2
+            points: tuple[Point, ...] = (tail, tip)
+            if abs(tail[0] - tip[0]) >= 0.1:
+                points = (tail, (tail[0], bend), (tip[0], bend), tip)
+            if abs(tail[0] - tip[0]) >= 0.1 and is_join(self.kind.rows[end]) and start >= 0:
+                side = left if tail[0] < tip[0] else left + width
+                middle = top + JOIN / 2
+                points = (tail, (tail[0], middle), (side, middle))
+            yield Stroke(points, palette.FLOW, 0.9, 4)
+        last = len(self.kind.rows) - 1
+        if last >= 0:
+            x, y = self._ends(last)
+            yield Stroke(((x, y), (x, y + STEP)), palette.FLOW, 0.9, 4)
+
+    def _skips(self) -> Iterator[Item]:
+        for skip, lane in self.net.lanes.items():
+            x, y = self._ends(skip.start)
+            y += STEP / 2 - (0.5 if skip.start < 0 else 0)
+            left, top, _, height = self.rect(skip.end)
+            tip = (left, top + height / 2)
+            out = self.left(0) - LANE * (lane + 1) + LANE / 2
+            through = None if skip.through is None else self.kind.rows[skip.through]
+            out -= self.box(through) / 2 if through is not None else 0
+            if through is None:
+                yield Stroke(((x, y), (out, y), (out, tip[1]), tip), palette.SKIP, 1.4, 5, radius=3)
+                continue
+            middle = (y + tip[1]) / 2
+            yield Stroke(((x, y), (out, y), (out, middle - ROW / 2)), palette.SKIP, 1.4, dashed=True, radius=3)
+            yield Stroke(((out, middle + ROW / 2), (out, tip[1]), tip), palette.SKIP, 1.4, 5, dashed=True, radius=3)
+            yield from self._on_shortcut(through, out, middle)
+
+    def _on_shortcut(self, row: Row, x: float, y: float) -> Iterator[Item]:
+        width = self.box(row)
+        name, beside = self.words(row)
+        yield Area(x - width / 2, y - ROW / 2, width, ROW, palette.CARD, palette.SKIP, title=row.text)
+        yield text(x - width / 2 + 4, y, name, palette.SKIP, bold=True)
+        if beside:
+            yield text(x + width / 2 - 4, y, beside, palette.MUTED, anchor="end", size=SMALL)
+
+
+def inset(kind: Kind, variants: Sequence[Kind], room: float) -> Piece:
+    """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
+    body, common = fitted(kind, room - 2)
+    said = [words for words in (title(kind), common) if words]
+    others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
+    needed = max((wide(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
+    width = max(body.width, min(needed, room))
+    head = 14.0 + 9 * max(0, len(said) - 1)
+    foot = 9.0 * len(others) + 2
+    high = head + body.height + foot
+    items: list[Item] = [
+        Area(0, 0, width, high, palette.PALE, palette.BORDER, radius=4),
+        text(_PAD, 8, kind.letter, bold=True, size=8.5),
+    ]
+    behind = _PAD + wide(kind.letter, bold=True, size=8.5) + 5
+    for line, words in enumerate(said):
+        items.append(text(behind, 8 + 9 * line, fit(words, width - behind - 2, SMALL), palette.MUTED, size=SMALL))
+    for line, words in enumerate(others):
+        y = head + body.height + 4 + 9 * line
+        items.append(text(_PAD, y, fit(words, width - _PAD - 2, SMALL), palette.MUTED, size=SMALL))
+    return Piece(width, high, (*items, *body.at((width - body.width) / 2, head)))
+
+
+def fitted(kind: Kind, room: float) -> tuple[Piece, str]:
+    """Return a block as it fits into ``room`` points, and what is said above it of all its layers."""
+    for compact in (False, True):
+        drawn = Inset(kind, compact)
+        if drawn.body().width <= room and not drawn.collides:
+            return drawn.body(), f"with {', '.join(drawn.common)}" if drawn.common else ""
+    return _listed(kind, room), ""
+
+
+def _listed(kind: Kind, room: float) -> Piece:
+    """Return a block that is too wide to be drawn as a list of its branches, each from its first layer to its last."""
+    net = Net(kind.rows)
+    lines: list[str] = []
+    branches: dict[float, list[str]] = {}
+    for place, row in enumerate(kind.rows):
+        if row.on_shortcut or is_join(row):
+            continue
+        branches.setdefault(net.columns[place], []).append(row.word)
+    lines += [", ".join(_without_repeated_names(words)) for words in branches.values()]
+    items: list[Item] = []
+    for number, line in enumerate(lines):
+        top = number * (ROW + 2)
+        items.append(Area(_PAD + 9, top, room - 2 * _PAD - 9, ROW, palette.CARD, palette.BORDER, title=line))
+        items.append(text(_PAD + 13, top + ROW / 2, fit(line, room - 2 * _PAD - 18, TEXT, bold=True), bold=True))
+        items.append(Stroke(((_PAD + 3, top + ROW / 2), (_PAD + 9, top + ROW / 2)), palette.FLOW, 0.9, 3.5))
+    high = len(lines) * (ROW + 2)
+    items.append(Stroke(((_PAD + 3, 0), (_PAD + 3, high - ROW / 2 - 2)), palette.FLOW, 0.9))
+    return Piece(room, high + 2, tuple(items))
+
+
+def _without_repeated_names(words: Sequence[str]) -> Iterator[str]:
+    """Yield words, with the name of a layer only where it differs from the one before: "Conv 1×1, 3×3"."""
+    before = ""
+    for word in words:
+        name, _, sizes = word.partition(" ")
+        yield sizes if sizes and name == before else word
+        before = name
+
+
+def title(kind: Kind) -> str:
+    """Return what kind of block it is: the words for what its rows do not say, and its shortcut."""
+    return ", ".join(words for words in (_name(kind), _shortcut(kind)) if words)
+
+
+def _shortcut(kind: Kind) -> str:
+    return f"{kind.shortcut} shortcut" if kind.shortcut in ("identity", "projection", "resample") else ""
+
+
+def _name(kind: Kind) -> str:
+    """Return the name of a kind where it says more than its rows."""
+    name = kind.word.split(" ")[0].rstrip(",")
+    return "" if any(row.word.startswith(name) for row in kind.rows) or name == "Conv" else name
+
+
+def variant(kind: Kind, drawn: Kind) -> str | None:
+    """Return how a kind differs from one that is drawn, in a few words; None if it differs in more.
+
+    >>> from fxviz._analysis.structure import Kind
+    >>> rows = (Row("Attention", marks=("12×64",), reads=(-1,)), Row("+", reads=(-1, 0)))
+    >>> one = Kind("A", "Attention", (), rows, {}, "identity", (), 0, 0, 0.0)
+    >>> variant(Kind("A'", "Attention", (), rows[:1], {}, None, (), 0, 0, 0.0), one)
+    'without a shortcut'
+    """
+    if kind.letter.rstrip("'") == drawn.letter.rstrip("'"):
+        beside = ", ".join(row.text for row in kind.rows if row.on_shortcut)
+        return (f"{_shortcut(kind)}: {beside}" if beside else _shortcut(kind)) or "without a shortcut"
+    if [row.reads for row in kind.rows] != [row.reads for row in drawn.rows]:
+        return None
+    differing = [row.text for row, other in zip(kind.rows, drawn.rows, strict=True) if row.text != other.text]
+    return ", ".join(differing) if 0 < len(differing) <= 2 else None

@@ -1,0 +1,228 @@
+"""Draw tables: one line for each stage, or one for each run of blocks that are alike."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from fxviz._analysis.structure import Kind, Occurrence, Stage, Structure
+from fxviz._graph import units
+from fxviz._render import palette
+from fxviz._render.paper.face import fit
+from fxviz._render.paper.scene import Anchor, Area, Item, Piece, Stroke
+from fxviz._render.paper.style import SMALL, TEXT, condensed, extent, plain_word, text, wide
+
+LINE, BETWEEN = 11.5, 7.0
+
+
+LEAST = 0.01
+"""A line with a smaller share is not tinted."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line: the texts by column, the share of the parameters, and the kind of the blocks' shortcut."""
+
+    cells: dict[str, str]
+    share: float
+    shortcut: str | None = None
+    skips: int = field(default=0)
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column, and how soon it is left out where there is no room: the highest rank first, 0 never."""
+
+    key: str
+    title: str
+    anchor: Anchor = "start"
+    rank: int = 0
+    bold: bool = False
+
+
+STAGES = (
+    Column("stage", "stage", bold=True),
+    Column("blocks", "blocks", rank=1),
+    Column("widths", "in → out", "middle", rank=3),
+    Column("size", "size", "middle", rank=2),
+    Column("params", "params", "end"),
+    Column("share", "", "end", rank=4),
+)
+RUNS = (
+    Column("stage", "stage", rank=5, bold=True),
+    Column("operator", "operator", bold=True),
+    Column("k", "k", "middle", rank=2),
+    Column("t", "t", "middle", rank=3),
+    Column("widths", "in → out", "middle", rank=4),
+    Column("size", "size", "middle", rank=1),
+    Column("times", "×", "middle"),
+    Column("skip", "", "middle"),
+    Column("params", "params", "end"),
+)
+
+
+def by_stage(structure: Structure, room: float) -> Piece:
+    """Return a table with a line for each stage."""
+    return _table(STAGES, [_stage(stage) for stage in structure.stages], room)
+
+
+def by_run(structure: Structure, room: float) -> Piece:
+    """Return a table with a line for each run of blocks of one kind, kernel, expansion and width."""
+    return _table(RUNS, list(_lines(structure)), room)
+
+
+def _stage(stage: Stage) -> Line:
+    blocks = " ".join(run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs))
+    return Line(
+        {
+            "stage": stage.title,
+            "blocks": blocks,
+            "widths": f"{stage.entering}→{stage.channels}" if stage.entering and stage.channels else "",
+            "size": extent(stage.size),
+            "params": units.count(stage.params),
+            "share": units.percent(stage.share) if stage.params else "",
+        },
+        stage.share,
+    )
+
+
+def _lines(structure: Structure) -> Iterator[Line]:
+    whole = sum(stage.params for stage in structure.stages) or 1
+    found = [(kind, at, block) for kind in structure.kinds for at, block in enumerate(kind.occurrences)]
+    by_node = {block.nodes[0]: (kind, at, block) for kind, at, block in found}
+    for stage in structure.stages:
+        blocks = [by_node[node] for node in stage.nodes if node in by_node]
+        inside = {node for _, _, block in blocks for node in block.nodes}
+        left = stage.params - sum(block.params for _, _, block in blocks)
+        words = ", ".join(plain_word(run.text) for run in stage.runs if not run.lettered)
+        if words and (left or not blocks):
+            yield _lone(stage, words, left, whole)
+        name = stage.title if not words or not left else ""
+        for _, group in groupby(blocks, key=_alike):
+            yield _run(list(group), name, whole)
+            name = ""
+        del inside
+
+
+def _alike(block: tuple[Kind, int, Occurrence]) -> tuple[object, ...]:
+    kind, at, occurrence = block
+    return kind.letter.rstrip("'"), occurrence.channels, _fact(kind, "kernel", at, "DW"), _expansion(kind, at)
+
+
+def _fact(kind: Kind, name: str, at: int, prefer: str = "") -> str:
+    """Return a fact of one block as a word: of the row that begins so, else of the first that has it."""
+    rows = [row for row in kind.rows if name in row.facts and not row.on_shortcut]
+    rows = [row for row in rows if row.word.startswith(prefer)] or rows
+    if not rows:
+        return ""
+    value = rows[0].facts[name][at]
+    if isinstance(value, (tuple, list)):
+        return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _expansion(kind: Kind, at: int) -> str:
+    return _fact(kind, "expansion", at)
+
+
+def _run(blocks: Sequence[tuple[Kind, int, Occurrence]], name: str, whole: int) -> Line:
+    kind, at, first = blocks[0]
+    last, params = blocks[-1][2], sum(block.params for _, _, block in blocks)
+    skips = sum(other.shortcut is not None for other, _, _ in blocks)
+    cells = {
+        "stage": name,
+        "operator": kind.word.split(" ")[0].rstrip(",") or kind.letter,
+        "k": _fact(kind, "kernel", at, "DW"),
+        "t": _expansion(kind, at),
+        "widths": f"{first.entering}→{last.channels}",
+        "size": extent(last.size),
+        "times": str(len(blocks)),
+        "params": units.count(params),
+    }
+    return Line(
+        cells, params / whole, next((other.shortcut for other, _, _ in blocks[::-1] if other.shortcut), None), skips
+    )
+
+
+def _lone(stage: Stage, words: str, params: int, whole: int) -> Line:
+    first = words.split(", ")[0].split(" ")
+    kernel = next((word.split("×")[0] for word in first if "×" in word), "") if words.count(",") == 0 else ""
+    names = list(dict.fromkeys(part.split(" ")[0] for part in words.split(", ")))
+    operator = ", ".join([name for name in names if not name.endswith("Pool")] or names)
+    return Line(
+        {
+            "stage": stage.title,
+            "operator": operator,
+            "k": kernel,
+            "widths": f"{stage.entering}→{stage.channels}" if stage.entering and stage.channels else "",
+            "size": extent(stage.size),
+            "times": "1",
+            "params": units.count(params) if params else "",
+        },
+        params / whole,
+    )
+
+
+def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Piece:
+    kept = [column for column in columns if column.key == "skip" or any(line.cells.get(column.key) for line in lines)]
+    if not any(line.skips for line in lines):
+        kept = [column for column in kept if column.key != "skip"]
+    while sum(_width(column, lines) for column in kept) + BETWEEN * (len(kept) - 1) + 6 > room:
+        dropped = max(kept, key=lambda column: column.rank)
+        if not dropped.rank:
+            break
+        kept.remove(dropped)
+    widths = [_width(column, lines) for column in kept]
+    spare = max(0.0, room - sum(widths) - BETWEEN * (len(kept) - 1) - 6) / max(1, len(kept) - 1)
+    gap = BETWEEN + min(spare, 14.0)
+    width = sum(widths) + gap * (len(kept) - 1) + 6
+    lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
+    items: list[Item] = []
+    for column, left, wide_ in zip(kept, lefts, widths, strict=True):
+        items.append(
+            text(
+                _anchored(column, left, wide_), LINE / 2, column.title, palette.MUTED, anchor=column.anchor, size=SMALL
+            )
+        )
+    for number, line in enumerate(lines, 1):
+        items += _row(line, number * LINE, width, list(zip(kept, lefts, widths, strict=True)))
+    return Piece(width, LINE * (len(lines) + 1), tuple(items))
+
+
+def _row(line: Line, top: float, width: float, columns: Sequence[tuple[Column, float, float]]) -> Iterator[Item]:
+    if line.share >= LEAST:
+        yield Area(0, top + 0.5, width, LINE - 1, palette.bar(line.share), radius=1.5)
+    color = palette.on_bar(line.share) if line.share >= LEAST else palette.INK
+    for column, left, wide_ in columns:
+        if column.key == "skip":
+            yield from _hook(line, left, top)
+            continue
+        bold = column.bold or (column.key == "params" and line.share >= 0.1)
+        words = fit(line.cells.get(column.key, ""), wide_ + 1, TEXT, bold)
+        yield text(_anchored(column, left, wide_), top + LINE / 2, words, color, bold, column.anchor)
+
+
+def _hook(line: Line, left: float, top: float) -> Iterator[Item]:
+    """Draw the sign of a skip around the blocks of a line."""
+    if line.skips:
+        points = ((left + 1, top + 3), (left + 8, top + 3), (left + 8, top + 8.5), (left + 1, top + 8.5))
+        yield Stroke(points, palette.SKIP, 1.2, 4, dashed=line.shortcut != "identity", radius=1.5)
+
+
+def _anchored(column: Column, left: float, width: float) -> float:
+    places: dict[Anchor, Callable[[float, float], float]] = {
+        "start": lambda left, width: left,
+        "middle": lambda left, width: left + width / 2,
+        "end": lambda left, width: left + width,
+    }
+    return places[column.anchor](left, width)
+
+
+def _width(column: Column, lines: Sequence[Line]) -> float:
+    if column.key == "skip":
+        return 9.0
+    texts = [line.cells.get(column.key, "") for line in lines]
+    most = 110.0 if column.key in ("blocks", "operator") else 90.0
+    bold = column.bold or column.key == "params"
+    return min(most, max(wide(column.title, size=SMALL), *(wide(words, bold) for words in texts)))

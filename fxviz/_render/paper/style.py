@@ -1,0 +1,131 @@
+"""Name the sizes of a figure for print, in points, and write what its labels have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+from fxviz._analysis.structure import Row, Run, Stage
+from fxviz._render import palette
+from fxviz._render.drawing import Color
+from fxviz._render.paper.face import width
+from fxviz._render.paper.scene import Anchor, Area, Label
+
+TITLE, TEXT, SMALL = 10.5, 7.5, 7.0
+"""The sizes of the model's name, of what is read first, and of what stands beside it."""
+GAP = 6.0
+"""Between the parts of a figure."""
+
+
+def text(x: float, y: float, words: str, color: Color = palette.INK, bold: bool = False, anchor: Anchor = "start",
+         size: float = TEXT) -> Label:  # fmt: skip
+    """Return a label whose middle line is at ``y``: capital letters are 0.72 of the size high."""
+    return Label(x, y + 0.36 * size, words, color, size, bold, anchor)
+
+
+def filled(x: float, y: float, wide: float, high: float, share: float, title: str = "") -> Area:
+    """Return an area tinted by its share of the parameters."""
+    return Area(x, y, wide, high, palette.bar(share) if share >= LEAST else palette.PALE, palette.BORDER, title=title)
+
+
+def ink(share: float) -> Color:
+    """Return the colour of text on an area tinted by a share."""
+    return palette.on_bar(share) if share >= LEAST else palette.INK
+
+
+LEAST = 0.001
+"""A share below is not tinted."""
+
+
+def sizes(channels: int, size: tuple[int, ...]) -> str:
+    """Return the sizes of a feature map or of tokens, briefly.
+
+    >>> sizes(256, (56, 56)), sizes(64, (8, 28, 28)), sizes(768, (197,)), sizes(1000, ()), sizes(3, (480, 640))
+    ('256×56²', '64×8×28²', '197×768', '1000', '3×480×640')
+    """
+    if len(size) == 1:
+        return f"{size[0]}×{channels}"
+    return "×".join([str(channels), *_squared(size)])
+
+
+def extent(size: tuple[int, ...]) -> str:
+    """Return the sizes beside the channels, briefly.
+
+    >>> extent((56, 56)), extent((197,)), extent(())
+    ('56²', '197', '')
+    """
+    return "×".join(_squared(size))
+
+
+def _squared(size: tuple[int, ...]) -> list[str]:
+    if len(size) == 3 and len(set(size)) == 1:
+        return [f"{size[0]}³"]
+    if len(size) > 1 and size[-1] == size[-2]:
+        return [*map(str, size[:-2]), f"{size[-1]}²"]
+    return list(map(str, size))
+
+
+def widths(row: Row) -> str:
+    """Return the channels of a row in one word, "" where they are not told.
+
+    >>> widths(Row("MLP", "768", ("3072", "768"))), widths(Row("Conv 3×3", "C", ("4C",))), widths(Row("+"))
+    ('768→3072→768', '4C', '')
+    """
+    if len(row.channels) > 1:
+        return "→".join(filter(None, (row.entering, *row.channels)))
+    return row.channels[0] if row.channels else ""
+
+
+def is_join(row: Row) -> bool:
+    """Return whether a row is a sum, product or concatenation."""
+    return row.word in ("+", "×", "concat", "cat")
+
+
+def wide(words: str, bold: bool = False, size: float = TEXT) -> float:
+    return width(words, size, bold)
+
+
+def short(stage: Stage) -> str:
+    """Return what a stage without blocks consists of, without channels.
+
+    >>> from fxviz._analysis.structure import Run
+    >>> stage = Stage("stem", "", "stem", 0, 0, 3, 64, (8, 8), (Run(("Conv 7×7 3→64 /2",), 1, False),), 0, 0, 0, 1, ())
+    >>> short(stage)
+    'Conv 7×7 /2'
+    """
+    return ", ".join(plain_word(run.text) for run in stage.runs)
+
+
+def plain_word(words: str) -> str:
+    """Return the words for a layer without channels.
+
+    >>> plain_word("Conv 7×7 3→64 /2"), plain_word("Linear 2048→1000")
+    ('Conv 7×7 /2', 'Linear')
+    """
+    return " ".join(word for word in words.split() if "→" not in word)
+
+
+MOST_RUNS = 6
+"""A stage of more runs has its layers told together."""
+
+
+def condensed(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return the runs of a stage; layers in a row are one run if there are many.
+
+    >>> layers = [Run((f"Conv 3×3 {width}→{width}",), 1, False) for width in range(7)]
+    >>> condensed(layers)[0].text, len(condensed(layers[:3]))
+    ('7 layers: Conv', 3)
+    """
+    if len(runs) <= MOST_RUNS:
+        return tuple(runs)
+    found: list[Run] = []
+    for lettered, group in groupby(runs, key=lambda run: run.lettered):
+        inside = list(group)
+        if lettered or len(inside) < 3:
+            found += inside
+            continue
+        names = list(dict.fromkeys(name.split(" ")[0] for run in inside for name in run.names))
+        count = sum(len(run.names) * run.times for run in inside)
+        more = ", …" if len(names) > 3 else ""
+        found.append(Run((f"{count} layers: {', '.join(names[:3])}{more}",), 1, False))
+    return tuple(found)

@@ -1,0 +1,187 @@
+"""Draw a model whose resolution falls and rises again, with its skips across: a U, or a ladder with its heads."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from fxviz._analysis.structure import Link, Stage, Structure
+from fxviz._graph import SKIP_KINDS
+from fxviz._render import palette
+from fxviz._render.paper.scene import Area, Item, Piece, Stroke
+from fxviz._render.paper.stage_box import HIGH, box_width, stage_box
+from fxviz._render.paper.style import SMALL, sizes, text, wide
+
+STEP, STACK = 13.0, 8.0
+"""The space between two resolutions, and that between two stages of one resolution."""
+SIGN = 10.0
+
+
+@dataclass(frozen=True)
+class Valley:
+    """The stages on the left, which fall, and on the right, which rise; heads stand beside the right side."""
+
+    structure: Structure
+    room: float
+
+    @cached_property
+    def stages(self) -> tuple[Stage, ...]:
+        return self.structure.stages
+
+    @cached_property
+    def heads(self) -> list[int]:
+        """Return the heads that read several stages or leave the resolutions of the model: they stand apart."""
+        read = {place: sum(link.target == place for link in self.structure.links) for place in range(len(self.stages))}
+        return [place for place, stage in enumerate(self.stages) if stage.role == "head" and read[place] > 1]
+
+    @cached_property
+    def lowest(self) -> int:
+        """Return the last stage on the way down."""
+        on_the_way = [place for place in range(len(self.stages)) if place not in self.heads]
+        deepest = max(self.stages[place].level for place in on_the_way)
+        return next(place for place in on_the_way if self.stages[place].level == deepest)
+
+    def is_left(self, place: int) -> bool:
+        return place <= self.lowest
+
+    @cached_property
+    def levels(self) -> list[int]:
+        return sorted({stage.level for place, stage in enumerate(self.stages) if place not in self.heads})
+
+    @cached_property
+    def stacks(self) -> dict[tuple[int, bool], list[int]]:
+        """Return the stages of each resolution on each side, from top to bottom."""
+        stacks: dict[tuple[int, bool], list[int]] = defaultdict(list)
+        for place, stage in enumerate(self.stages):
+            if place not in self.heads:
+                stacks[stage.level, self.is_left(place)].append(place)
+        return {key: places if key[1] else places[::-1] for key, places in stacks.items()}
+
+    @cached_property
+    def tops(self) -> dict[int, float]:
+        """Return the top of each resolution."""
+        tops, y = {}, 0.0
+        for level in self.levels:
+            tops[level] = y
+            most = max(len(self.stacks.get((level, side), ())) for side in (True, False))
+            y += most * HIGH + (most - 1) * STACK + STEP
+        return tops
+
+    @cached_property
+    def side(self) -> float:
+        """Return the room that heads take on the right."""
+        return self.box + 22 if self.heads else 0.0
+
+    @cached_property
+    def box(self) -> float:
+        needed = max(box_width(stage) for stage in self.stages)
+        shares = 2.6 + (1 if self.heads else 0)
+        return max(48.0, min(needed, 110.0, self.room / shares))
+
+    @cached_property
+    def indent(self) -> float:
+        free = (self.room - self.side) / 2 - self.box - 16
+        return max(0.0, min(30.0, free / max(1, len(self.levels) - 1)))
+
+    def place(self, stage: int) -> tuple[float, float]:
+        """Return the top left corner of a stage."""
+        level = self.stages[stage].level
+        stack = self.stacks[level, self.is_left(stage)]
+        y = self.tops[level] + stack.index(stage) * (HIGH + STACK)
+        depth = self.levels.index(level) * self.indent
+        right = self.room - self.side
+        if stage == self.lowest and len(stack) == 1 and (level, False) not in self.stacks:
+            return (right - self.box) / 2, y
+        return (depth if self.is_left(stage) else right - self.box - depth), y
+
+    def piece(self) -> Piece:
+        height = max(self.tops.values()) + max(
+            (
+                len(stack) * (HIGH + STACK) - STACK
+                for (level, _), stack in self.stacks.items()
+                if level == self.levels[-1]
+            )
+        )
+        drawn = [place for place in range(len(self.stages)) if place not in self.heads]
+        items = [*self._flows(), *self._skips(), *self._heads(height)]
+        for place in drawn:
+            items += stage_box(self.stages[place], *self.place(place), self.box)
+        return Piece(self.room, height, tuple(items))
+
+    def _flows(self) -> Iterator[Item]:
+        for link in self.structure.links:
+            if link.kind != "flow" or {link.source, link.target} & set(self.heads):
+                continue
+            (x0, y0), (x1, y1) = self.place(link.source), self.place(link.target)
+            down = y1 > y0
+            start, end = (y0 + HIGH, y1) if down else (y0, y1 + HIGH)
+            left, right = max(x0, x1), min(x0, x1) + self.box
+            if right - left > 8:
+                middle = (left + right) / 2
+                yield Stroke(((middle, start), (middle, end)), palette.FLOW, 1, 4.5)
+            elif down:
+                yield Stroke(
+                    ((x0 + self.box / 2, start), (x0 + self.box / 2, y1 + HIGH / 2), (x1, y1 + HIGH / 2)),
+                    palette.FLOW,
+                    1,
+                    4.5,
+                )
+            else:
+                yield Stroke(
+                    ((x0 + self.box, y0 + HIGH / 2), (x1 + self.box / 2, y0 + HIGH / 2), (x1 + self.box / 2, end)),
+                    palette.FLOW,
+                    1,
+                    4.5,
+                )
+
+    def _skips(self) -> Iterator[Item]:
+        bundles: dict[tuple[int, int], list[Link]] = defaultdict(list)
+        for link in self.structure.links:
+            if link.kind in SKIP_KINDS and not {link.source, link.target} & set(self.heads):
+                bundles[link.source, link.target].append(link)
+        for (source, target), links in bundles.items():
+            yield from self._skip(source, target, links)
+
+    def _skip(self, source: int, target: int, links: list[Link]) -> Iterator[Item]:
+        (x0, y0), (x1, y1) = self.place(source), self.place(target)
+        if x1 <= x0:
+            return
+        start, end = y0 + HIGH / 2, y1 + HIGH / 2
+        link, tip = links[0], x1 - SIGN - 1
+        dashed = link.kind in ("projection", "resample")
+        points = [(x0 + self.box, start), (tip, end)]
+        if abs(start - end) > 0.5:
+            points[1:1] = [(tip - 10, start), (tip - 10, end)]
+        yield Stroke(tuple(points), palette.SKIP, 1.4, 5, dashed=dashed, radius=3)
+        said = sizes(link.channels, link.size) + (f" ×{len(links)}" if len(links) > 1 else "")
+        if wide(said, size=SMALL) < tip - x0 - self.box - 12:
+            yield text((x0 + self.box + tip) / 2, start - 5, said, palette.SKIP, anchor="middle", size=SMALL)
+        if any(
+            link.target == target and link.source > source for link in self.structure.links if link.kind in SKIP_KINDS
+        ):
+            return
+        yield Area(x1 - SIGN - 1, end - SIGN / 2, SIGN, SIGN, palette.SKIP, radius=SIGN / 2)
+        sign = "C" if link.kind == "concat" else "+"
+        yield text(x1 - SIGN / 2 - 1, end, sign, palette.CARD, bold=True, anchor="middle", size=7.5)
+
+    def _heads(self, height: float) -> Iterator[Item]:
+        x = self.room - self.box
+        for number, head in enumerate(self.heads):
+            y = min(number * (HIGH + STEP), max(0.0, height - HIGH))
+            rail = x - 11 + number * 4
+            sources = {link.source for link in self.structure.links if link.target == head} - set(self.heads)
+            ends = [self.place(source) for source in sources if not self.is_left(source)]
+            levels = [top + HIGH / 2 for _, top in ends]
+            for left, top in ends:
+                yield Stroke(((left + self.box, top + HIGH / 2), (rail, top + HIGH / 2)), palette.FLOW, 1)
+            yield Stroke(
+                ((rail, max(levels, default=y)), (rail, y + HIGH / 2), (x, y + HIGH / 2)), palette.FLOW, 1, 4.5
+            )
+            yield from stage_box(self.stages[head], x, y, self.box)
+
+
+def valley(structure: Structure, room: float) -> Piece:
+    """Return the stages of a U or a ladder, ``room`` points wide."""
+    return Valley(structure, room).piece()
