@@ -122,7 +122,7 @@ def test_an_unknown_keyword_gets_a_near_one() -> None:
     ("options", "said"),
     [
         ({"theme": "sepia"}, "invalid theme 'sepia': choose auto, light or dark"),
-        ({"style": "tree"}, "invalid style 'tree': choose auto, ledger or graph"),
+        ({"style": "tree"}, "invalid style 'tree': choose auto, ledger, graph or paper"),
         ({"color_by": "flops"}, "invalid color_by 'flops': choose params, macs, activations or time"),
         ({"direction": "UP"}, "invalid direction 'UP': choose TB or LR"),
         ({"depth": 0}, "invalid depth 0: must be a whole number, 1 or greater"),

@@ -49,6 +49,16 @@ class Options:
             value = _checked(name_in_messages(item), getattr(self, item.name), hints[item.name])
             object.__setattr__(self, item.name, value)
 
+    def __repr__(self) -> str:
+        """Show the options that differ from their defaults.
+
+        >>> RenderOptions(theme="dark"), RenderOptions()
+        (RenderOptions(theme='dark'), RenderOptions())
+        """
+        changed = (item for item in fields(self) if getattr(self, item.name) != item.default)  # type: ignore[arg-type]
+        said = (f"{item.name}={getattr(self, item.name)!r}" for item in changed)
+        return f"{type(self).__name__}({', '.join(said)})"
+
 
 def flag_of(item: Field[Any]) -> str:
     """Return the flag of an option on the command line."""
@@ -95,7 +105,7 @@ def _short(value: object) -> str:
     return shown(repr(value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TraceOptions(Options):
     """Options of building and running a model.
 
@@ -184,7 +194,7 @@ class TraceKeywords(TypedDict, total=False):
     download: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RenderOptions(Options):
     """Options of drawing a figure.
 

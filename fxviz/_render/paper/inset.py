@@ -11,7 +11,7 @@ from itertools import pairwise
 from fxviz._analysis.structure import Kind, Row
 from fxviz._render import palette
 from fxviz._render.paper.face import fit
-from fxviz._render.paper.scene import Area, Item, Piece, Point, Stroke
+from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
 from fxviz._render.paper.style import SMALL, TEXT, is_join, text, wide, widths
 
 ROW, JOIN, STEP = 13.0, 10.0, 7.0
@@ -227,11 +227,13 @@ class Inset:
     @cached_property
     def collides(self) -> bool:
         """Return whether two rows stand on each other: branches that join and part again need more than columns."""
-        spans = sorted(
-            (self.net.levels[row], self.rect(row)[0], self.rect(row)[0] + self.rect(row)[2])
-            for row in range(len(self.kind.rows))
-            if not self.kind.rows[row].on_shortcut
-        )
+        spans = []
+        for place, row in enumerate(self.kind.rows):
+            left, _, width, _ = self.rect(place)
+            said = wide(" ".join(row.marks), size=SMALL) + 4 if is_join(row) and row.marks else 0.0
+            if not row.on_shortcut:
+                spans.append((self.net.levels[place], left, left + width + said))
+        spans.sort()
         return any(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(spans))
 
     def body(self) -> Piece:
@@ -241,8 +243,9 @@ class Inset:
             *self._skips(),
             *(item for row in range(len(self.kind.rows)) for item in self._row(row)),
         ]
-        wide_ = self.left(self.count - 1) + self.column + self.behind + _PAD
-        return Piece(wide_, self.tops[-1] + STEP, tuple(item.moved(0, STEP) for item in items))
+        right = max((item.left + item.width for item in items if isinstance(item, Label)), default=0.0)
+        right = max(right, self.left(self.count - 1) + self.column + self.behind)
+        return Piece(right + _PAD, self.tops[-1] + STEP, tuple(item.moved(0, STEP) for item in items))
 
     def _row(self, place: int) -> Iterator[Item]:
         row = self.kind.rows[place]
