@@ -276,7 +276,7 @@ def submodule(model: nn.Module, path: str) -> nn.Module:
     """
     found = _at(model, path)
     if found is None:
-        near = _near(path, (name for name, _ in model.named_modules() if name))
+        near = _near(path, dict.fromkeys(written_path(name) for name, _ in model.named_modules() if name))
         raise UsageError(f"{class_label(model)} has no submodule '{shown(path)}'{near}")
     return unwrapped(found)
 
@@ -315,7 +315,7 @@ def _named(root: nn.Module, name: str) -> set[nn.Module]:
 def _unfit(root: nn.Module, name: str, fitting: Collection[nn.Module]) -> str:
     if fitting or not name:
         return f"{class_label(root)} cannot be one node as a whole: name modules inside it, by path or class"
-    inside = [(path, class_label(module)) for path, module in root.named_modules() if path]
+    inside = [(written_path(path), class_label(module)) for path, module in root.named_modules() if path]
     near = _near(name, dict.fromkeys([*(path for path, _ in inside), *(cls for _, cls in inside)]))
     return f"{class_label(root)} has no module with the path or class '{shown(name)}'{near}"
 
