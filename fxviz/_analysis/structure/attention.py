@@ -67,6 +67,11 @@ class Core:
     mixed: bool = False
     between: tuple[str, ...] = ()
 
+    @property
+    def in_windows(self) -> bool:
+        """Return whether positions attend within groups, also where a single group holds all of a small map."""
+        return self.groups > 1 or (self.group is not None and self.group.cut)
+
 
 def cores_of(tensors: Tensors) -> dict[str, Core]:
     """Return the attention of a graph by the node that makes its result."""

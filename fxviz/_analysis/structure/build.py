@@ -21,6 +21,9 @@ from fxviz._analysis.structure.way import Way
 from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
 from fxviz._graph import ArchGraph
 
+_FEW = 4
+"""More steps of pooling and resizing than this in one stage are not listed."""
+
 _LONGEST_PERIOD = 4
 """The most blocks that alternate."""
 
@@ -46,8 +49,7 @@ class Builder:
         """Return the structure."""
         stages = self._stages()
         kinds = tuple(self._kind(group) for group in self.groups if group.letter)
-        crossing = sum(core.cross for core in self.cores.values())
-        measures = measured(self.way, self.parts, self.groups, crossing)
+        measures = measured(self.way, self.parts, self.groups)
         layout, reason = layout_of(measures, stages, kinds, self.groups)
         return Structure(self.graph.model.name, layout, reason, stages, kinds, self._links())
 
@@ -108,8 +110,9 @@ class Builder:
         return part.units[-1].extent
 
     def _runs(self, units: Sequence[Unit]) -> tuple[Run, ...]:
-        """Return what units are. Pooling and resizing between calls of the same blocks is left out."""
+        """Return what units are. Pooling and resizing between calls of the same blocks, or much of it, is left out."""
         again = len({unit.path for unit in units if unit.is_block}) < sum(unit.is_block for unit in units)
+        again = again or sum(not unit.layers for unit in units) > _FEW
         named = [
             (letter, True) if (letter := self.letters.get(unit.place)) else (self._words(unit), False)
             for unit in units

@@ -62,6 +62,7 @@ class Sorter:
         self.joins = {skip.join: skip.kind for skip in residual}
         self.on_skips = frozenset(name for skip in residual for name in skip.through)
         self._steps: dict[int, tuple[Step, ...]] = {}
+        self._kernels: dict[Signature, dict[str, tuple[object, ...]]] = {}
 
     def steps(self, unit: Unit) -> tuple[Step, ...]:
         if unit.place not in self._steps:
@@ -79,6 +80,16 @@ class Sorter:
 
     def signature(self, unit: Unit) -> Signature:
         return tuple((step.word, step.reads) for step in self.steps(unit))
+
+    def _signature_of_class(self, unit: Unit, classes: dict[tuple[Signature, str], Signature]) -> Signature:
+        """Return the signature of a block, marked by its class if another class has the same with other kernels."""
+        signature = self.signature(unit)
+        kernels = tuple(step.facts.get("kernel") for step in self.steps(unit))
+        first = self._kernels.setdefault(signature, {unit.cls: kernels})
+        if unit.cls not in first and kernels not in first.values():
+            first[unit.cls] = kernels
+            classes[signature, unit.cls] = ((unit.cls, ()), *signature)
+        return classes.get((signature, unit.cls), signature)
 
     def core(self, unit: Unit) -> tuple[str, ...]:
         """Return the words of the steps without the shortcut, its join, and a leading concatenation."""
@@ -118,14 +129,16 @@ class Sorter:
         """Return the kinds of blocks in the order of appearance."""
         by_signature: dict[Signature, list[Unit]] = defaultdict(list)
         known: dict[str, Signature] = {}
+        classes: dict[tuple[Signature, str], Signature] = {}
         for unit in units:
             if unit.is_block:
-                signature = known.setdefault(unit.path, self.signature(unit))
+                signature = known.setdefault(unit.path, self._signature_of_class(unit, classes))
                 by_signature[signature].append(unit)
         cores: dict[tuple[str, ...], list[Signature]] = defaultdict(list)
         merged = self._merged(by_signature)
         for signature, members in merged.items():
-            cores[(members[0].cls, *self.core(members[0]))].append(signature)
+            key = (members[0].cls, *self.core(members[0]))
+            cores[key].append(signature)
         ends = _Ends(list(merged.values()), main, self._is_list)
         found, count = [], 0
         for signatures in cores.values():

@@ -10,7 +10,8 @@ from math import log
 
 from fxviz._analysis.structure.kinds import Group
 from fxviz._analysis.structure.parts import Part
-from fxviz._analysis.structure.units import Unit, resolutions
+from fxviz._analysis.structure.tensors import resolutions
+from fxviz._analysis.structure.units import Unit
 from fxviz._analysis.structure.values import Kind, Layout, Stage
 from fxviz._analysis.structure.way import Way
 
@@ -63,7 +64,7 @@ def _has_block(way: Way, fork: str, join: str) -> bool:
     if first is not None and first is last:
         return False
     start = first.place + 1 if first is not None else 0
-    stop = last.place if last is not None else len(way.units)
+    stop = last.place + (join in last.beside) if last is not None else len(way.units)
     return any(unit.layers > 1 for unit in way.units[start:stop])
 
 
@@ -92,8 +93,9 @@ class Measures:
         lanes: streams of several resolutions that meet in modules.
         fans: the most resolutions that one unit reads.
         beside: the share of lettered parameters that run side by side.
-        cross: computations of cross-attention.
-        off: lettered blocks beside the main way.
+        cross: units that attend to another one.
+        beside_pairs: pairs of blocks beside the main way of which one reads the other.
+        level_pairs: such pairs at one resolution.
         outputs: tensors that the model returns.
         inputs: inputs of the model.
     """
@@ -108,12 +110,13 @@ class Measures:
     fans: int
     beside: float
     cross: int
-    off: int
+    beside_pairs: int
+    level_pairs: int
     outputs: int
     inputs: int
 
 
-def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group], cross: int) -> Measures:
+def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group]) -> Measures:
     """Measure a model for the choice of its layout."""
     letters = {unit.place: group.letter for group in groups for unit in group.units}
     main = [part for part in parts if part.lane == 0]
@@ -121,6 +124,7 @@ def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group], cross: in
     maps = [part for part in main if part.role != "head" and part.positions > 1]
     arches = _nested(arches_of(way))
     pairs = list(pairwise(arches))
+    off, level = _off(way, letters)
     nodes = way.tensors.graph.nodes
     results = {source for node in nodes if node.kind == "output" for source in way.tensors.index.sources[node.id]}
     steps = list(pairwise(main))
@@ -134,11 +138,33 @@ def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group], cross: in
         lanes=len({part.lane for part in parts if any(unit.streams is not None for unit in part.units)}),
         fans=_fans(way),
         beside=_beside(way, letters),
-        cross=cross,
-        off=sum(bool(letters.get(unit.place)) and unit.place not in way.main for unit in way.units),
+        cross=way.cross,
+        beside_pairs=off,
+        level_pairs=level,
         outputs=len(results),
         inputs=sum(node.kind == "input" for node in nodes),
     )
+
+
+def _off(way: Way, letters: dict[int, str]) -> tuple[int, int]:
+    """Count the pairs of blocks beside the main way of which one reads the other: all, and those of one resolution."""
+    off = {unit.place for unit in way.units if letters.get(unit.place) and unit.place not in way.main}
+    pairs = [(one, other) for one in sorted(off) for other in sorted(off & _readers(way, one))]
+    positions = [(way.units[one].extent.positions, way.units[other].extent.positions) for one, other in pairs]
+    return len(pairs), sum(resolutions(pair) < 2 for pair in positions)
+
+
+def _readers(way: Way, place: int) -> set[int]:
+    """Return the units that read one, past pooling and resizing."""
+    found: set[int] = set()
+    waiting = [place]
+    while waiting:
+        for reader in way.readers[waiting.pop()]:
+            if way.units[reader].layers:
+                found.add(reader)
+            else:
+                waiting.append(reader)
+    return found
 
 
 def _nested(arches: Sequence[Arch]) -> list[Arch]:
@@ -190,10 +216,10 @@ def layout_of(
     if at.lanes > 1:
         return "lanes", f"{at.lanes} streams of different resolution meet again and again"
     if at.nested and at.rises and at.levels > 1:
-        if at.laterals >= at.levels - 1 and (at.outputs > 1 or at.fans > 2):
-            return "ladder", f"{at.levels} resolutions are joined from the coarsest up, and several are read"
-        if at.off > 2 and at.outputs == 1:
+        if at.level_pairs and at.outputs == 1:
             return "grid", f"skips across {at.levels} resolutions, with blocks on the skips"
+        if at.laterals >= at.levels - 1 and (at.outputs > 1 or at.fans > 2 or at.beside_pairs):
+            return "ladder", f"{at.levels} resolutions are joined from the coarsest up, and several are read"
         if at.rises > 1 or at.laterals < at.levels:
             return "U", f"skips across {at.levels} resolutions, which fall and rise again"
     if at.cross and at.beside > 0.5:

@@ -19,11 +19,15 @@ _VIEWS = ("view", "reshape", "flatten", "unflatten", "squeeze", "unsqueeze", "vi
 
 
 class Group(NamedTuple):
-    """The positions that stand in one group: their number, distance and shift by dimension of the map."""
+    """The positions that stand in one group: their number, distance and shift by dimension of the map.
+
+    ``cut`` is true if each dimension was cut into two on the way, also if one of these is 1.
+    """
 
     sizes: tuple[int, ...]
     steps: tuple[int, ...]
     shift: tuple[int, ...]
+    cut: bool
 
 
 @dataclass(frozen=True)
@@ -64,16 +68,19 @@ def group_of(tensors: Tensors, query: str) -> Group | None:
         layout = _moved(tensors, before, name, layout)
     if layout is None or len(layout.dimensions) < 2:
         return None
-    return _group(layout, layout.dimensions[-2])
+    most = max(len(tensors.shape(name)) for name in chain)
+    return _group(layout, layout.dimensions[-2], len(layout.axes) > 1 and most >= 2 * len(layout.axes) + 2)
 
 
-def _group(layout: _Layout, dimension: _Dimension) -> Group | None:
+def _group(layout: _Layout, dimension: _Dimension, cut: bool) -> Group | None:
     sizes, steps = [1] * len(layout.axes), [0] * len(layout.axes)
     for factor in dimension:
         if factor.axis >= 0 and factor.size > 1:
             sizes[factor.axis] *= factor.size
             steps[factor.axis] = min(steps[factor.axis] or factor.step, factor.step)
-    return Group(tuple(sizes), tuple(step or 1 for step in steps), layout.shift) if max(sizes, default=1) > 1 else None
+    if max(sizes, default=1) < 2:
+        return None
+    return Group(tuple(sizes), tuple(step or 1 for step in steps), layout.shift, cut)
 
 
 def _chain(tensors: Tensors, query: str) -> list[str]:

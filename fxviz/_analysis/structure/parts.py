@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 from fxviz._analysis.structure.kinds import Group
-from fxviz._analysis.structure.units import Unit, resolutions
+from fxviz._analysis.structure.tensors import resolutions
+from fxviz._analysis.structure.units import Unit
 from fxviz._analysis.structure.values import Role
 from fxviz._analysis.structure.way import Way
 
@@ -145,7 +146,7 @@ def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[
 def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
     """Return whether a block opens a stage at the same resolution: another list, and other widths or kinds."""
     blocks = [other for other in before if other.is_block]
-    if not unit.is_block or not blocks or not unit.list or blocks[-1].list == unit.list:
+    if not unit.is_block or not blocks or not unit.list or _are_nested(blocks[-1].list, unit.list):
         return False
     if lists[unit.list] < 2:
         return False
@@ -155,8 +156,13 @@ def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds:
     return lists[blocks[-1].list] > 1 and held.isdisjoint(kinds.get(unit.list, ()))
 
 
+def _are_nested(one: str, other: str) -> bool:
+    """Return whether a list is another one, or in it."""
+    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
+
+
 def _without_pools(parts: Sequence[Part]) -> list[Part]:
-    """Put what only pools or resizes to the stage that follows, or to the last one."""
+    """Put what only pools or resizes to the stage that follows; at the end it has its own."""
     found: list[Part] = []
     waiting: list[Unit] = []
     for part in parts:
@@ -165,9 +171,7 @@ def _without_pools(parts: Sequence[Part]) -> list[Part]:
             waiting = []
         else:
             waiting += part.units
-    if waiting and found:
-        found[-1].units += waiting
-    elif waiting:
+    if waiting:
         found.append(Part(waiting))
     return found
 
@@ -222,9 +226,11 @@ def _has_layers(units: Sequence[Unit]) -> bool:
 
 def _comes_back(parts: Sequence[Part], place: int) -> bool:
     """Return whether the resolution rises to that of an earlier stage."""
-    positions = parts[place].positions
+    positions, sizes = parts[place].positions, len(parts[place].units[-1].extent.size)
     rises = positions > _ALIKE * parts[place - 1].positions
-    return rises and any(is_near(part.positions, positions) for part in parts[: place - 1])
+    return rises and any(
+        is_near(part.positions, positions) and len(part.units[-1].extent.size) == sizes for part in parts[: place - 1]
+    )
 
 
 # -------------------------------------------------------------------- beside the main way

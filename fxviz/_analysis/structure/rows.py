@@ -219,6 +219,10 @@ class Drafter:
             if None in ways or behind is None or self.steps[behind[-1]].word not in _POINTS:
                 continue
             before = sorted({each for way in ways if way for each in way})
+            if any(
+                read in before for each in before if self.steps[each].role == "layer" for read in self.steps[each].reads
+            ):
+                continue
             steps = [*before, place, *behind]
             if any(each in self.taken for each in steps) or not self._has_activation(before):
                 continue

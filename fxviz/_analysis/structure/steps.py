@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from fxviz._analysis.facts import Geometry, Layer
 from fxviz._analysis.structure.attention import Core
-from fxviz._analysis.structure.tensors import Tensors
+from fxviz._analysis.structure.tensors import Tensors, resolutions
 from fxviz._graph import Node
 from fxviz._graph.operations import (
     computes,
@@ -21,6 +21,7 @@ from fxviz._graph.operations import (
     name_of,
     reduces,
     resamples,
+    role_of,
 )
 
 Role = Literal["layer", "attention", "norm", "activation", "join", "pool", "resize", "roll"]
@@ -64,6 +65,7 @@ class Reader:
     def __init__(self, tensors: Tensors, cores: Mapping[str, Core]) -> None:
         self.tensors = tensors
         self.cores = cores
+        self.windowed = {core.queries * core.groups for core in cores.values() if core.in_windows}
         self.inside = {name for core in cores.values() for name in (core.first, *core.between)} - cores.keys()
 
     def steps(self, nodes: Sequence[str]) -> tuple[Step, ...]:
@@ -92,15 +94,23 @@ class Reader:
                 found.append(step)
         return tuple(found)
 
+    def _is_beside_windows(self, core: Core) -> bool:
+        """Return whether attention is over all positions where other attention at this resolution is in windows."""
+        positions = core.queries * core.groups
+        return not core.in_windows and any(resolutions((positions, other)) < 2 for other in self.windowed)
+
     def _step(self, name: str, reads: tuple[int, ...]) -> Step | None:
         node, layer = self.tensors.node(name), self.tensors.layers.get(name)
         if name in self.inside:
             return None
         if name in self.cores:
             core = self.cores[name]
-            return Step(name, "attention", f"attention {core.attending}", reads, _facts_of_core(core))
+            word = f"attention {core.attending}{' of all' if self._is_beside_windows(core) else ''}"
+            return Step(name, "attention", word, reads, _facts_of_core(core))
         if is_norm(node):
             return Step(name, "norm", norm_word(node), reads)
+        if node.kind == "module" and role_of(node) == "scale":
+            return Step(name, "norm", "scale", reads)
         if layer is not None and name in self.tensors.heavy:
             word, facts = _layer(layer, self.tensors, name)
             return Step(name, "layer", word, reads, facts)
@@ -144,10 +154,9 @@ def _facts_of_core(core: Core) -> dict[str, Any]:
         "cross": core.cross,
         "mixed": core.mixed,
     }
-    sizes = core.group.sizes if core.group is not None else ()
-    if sizes and core.group is not None and core.groups >= 1:
+    if core.in_windows and core.group is not None:
         name = "grid" if max(core.group.steps) > 1 else "window"
-        facts |= {name: sizes, "shift": core.group.shift}
+        facts |= {name: core.group.sizes, "shift": core.group.shift}
     elif core.groups > 1:
         facts["window"] = (core.queries,)
     if core.groups == 1 and not core.cross and 1 < core.keys < core.queries:

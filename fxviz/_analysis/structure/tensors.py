@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -105,8 +106,9 @@ class Tensors:
             return rank - 1
         if any(word in op for word in _FIRST_NORMS) or (resamples(self.node(name)) and rank > 2):
             return 1
-        normalized = self.node(name).settings.get("normalized_shape")
-        is_last = op == "layernorm" and (not isinstance(normalized, tuple) or len(normalized) == 1)
+        settings = self.node(name).settings
+        normalized = settings.get("normalized_shape", settings.get("1"))
+        is_last = op == "layernorm" and isinstance(normalized, tuple) and len(normalized) == 1
         return rank - 1 if is_last or op in _LAST else None
 
     def _carried(self, name: str, shape: Sequence[int], before: Sequence[int], axis: int) -> int:
@@ -142,7 +144,7 @@ class Tensors:
         layer, node, op = self.layers.get(name), self.node(name), self.op(name)
         if (layer is not None and layer.kind == "convolution") or "batchnorm" in op or "groupnorm" in op:
             return 1
-        if layer is not None and layer.kind == "linear":
+        if (layer is not None and layer.kind == "linear") or self._told(name, 0) == -1:
             return -1
         keeps = is_activation(node) or is_passing(node) or op in _ELEMENTWISE or resamples(node)
         return sure.get(name) if keeps and layer is None else None
@@ -174,18 +176,27 @@ class Tensors:
         read = (source for name in nodes for source in self.sources.get(name, ()) if source not in inside)
         return next((source for source in read if self.flow.is_floating(source)), None)
 
-    def leaving(self, nodes: Sequence[str]) -> str | None:
-        """Return the node whose result leaves some nodes: the last of few, the largest of many."""
+    def results(self, nodes: Sequence[str]) -> list[str]:
+        """Return the feature tensors made by some nodes that are read elsewhere, in the order of the run."""
         inside = set(nodes)
         made = [name for name in nodes if name in self.sources]
         read = [
-            name for name in made if not self.users[name] or not inside.issuperset(self.users[name]) or self._ends(name)
+            name
+            for name in made
+            if name in self.needed and (not inside.issuperset(self.users[name]) or self._ends(name))
         ]
-        results = [name for name in read if self.node(name).outputs and self.flow.is_floating(name)] or made
+        return [name for name in read if self.node(name).outputs and self.flow.is_floating(name)] or made
+
+    def leaving(self, nodes: Sequence[str]) -> str | None:
+        """Return the node whose result leaves some nodes: of many the largest, else the last that is no lone token."""
+        results = self.results(nodes)
         is_many = len(results) > _MANY
-        return max(
-            results, key=lambda name: (prod(self.shape(name)) if is_many else 0, self.position[name]), default=None
-        )
+
+        def rank(name: str) -> tuple[int, int]:
+            size = prod(self.shape(name)) if is_many else int(self.extent(name).positions > 1)
+            return size, self.position[name]
+
+        return max(results, key=rank, default=None)
 
     def _ends(self, name: str) -> bool:
         return any(self.node(user).kind == "output" for user in self.index.users[name])
@@ -218,3 +229,13 @@ def _numbers(node: Node) -> tuple[int, ...]:
 
 
 _NAMED_DIMENSIONS = ("dim0", "axis0", "dim1", "axis1")
+
+
+def resolutions(positions: Iterable[int]) -> int:
+    """Count resolutions: those of about the same size once, and not that of a single position.
+
+    >>> resolutions({196, 197, 784}), resolutions({1})
+    (2, 0)
+    """
+    found = sorted(each for each in positions if each > 1)
+    return bool(found) + sum(other > 1.5 * one for one, other in pairwise(found))

@@ -6,12 +6,12 @@ A module call is opened or is a block. The rules are asked from the model down; 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
 
-from fxviz._analysis.structure.tensors import Extent, Tensors
+from fxviz._analysis.structure.tensors import Extent, Tensors, resolutions
 from fxviz._graph import RESIDUAL_KINDS, Node, Scope, Skip
 from fxviz._graph.operations import is_norm, reduces, resamples
 
@@ -19,8 +19,14 @@ _ALL = 0.9
 """A module that holds this share of the layers around it is what these wrap."""
 
 _HALF, _QUARTER = 0.5, 0.25
-_IN_SERIES = 0.6
+
+_THIRD = 1 / 3
+"""A module is no block for skips that pass over fewer of its layers than this."""
+
+_IN_SERIES = 0.5
 """The share of neighbours of which the second reads the first, in a chain of modules."""
+
+_MOST_RESULTS = 16
 
 _MUCH_SMALLER = 16
 """A module in which positions fall this much, twice by half in both directions, is never one block."""
@@ -84,7 +90,15 @@ def units_of(tensors: Tensors) -> tuple[Unit, ...]:
     joined = divider.with_ridden(divider.with_virtual_blocks(found))
     if found and not joined:
         joined = [divider.unit(None, [name for unit in found for name in unit.nodes])]
+    meetings = {(unit.streams, _within(unit)) for unit in joined if unit.streams is not None}
+    if len(meetings) < 2:
+        joined = [replace(unit, streams=None) for unit in joined]
     return tuple(replace(unit, place=place) for place, unit in enumerate(joined))
+
+
+def _within(unit: Unit) -> str:
+    """Return the name of the module in a list of meeting streams that a unit runs in."""
+    return unit.path.removeprefix(unit.streams or "").partition(".")[0]
 
 
 class _Divider:
@@ -95,7 +109,7 @@ class _Divider:
         self.index = tensors.index
         self.scopes = tensors.index.scopes
         self.total = max(1, tensors.graph.traced_params)
-        self._by_class: dict[str, bool | None] = {}
+        self._by_class: dict[str, bool] = {}
         self.long: set[Skip] = set()
 
     # ---------------------------------------------------------------- lookups
@@ -132,7 +146,10 @@ class _Divider:
 
     @cached_property
     def blocks(self) -> Counter[int]:
-        """Count for each module call the residual skips of which it is the smallest around body and join."""
+        """Count for each module call the residual skips of which it is the smallest around body and join.
+
+        Skips that pass over few of its layers make no block of it.
+        """
         spans = [
             (skip, body, self.index.around_all({self.tensors.node(name).scope for name in (skip.join, *body)}).id)
             for skip in self.tensors.graph.skips
@@ -141,12 +158,17 @@ class _Divider:
         ]
         around = {skip.join: scope for skip, _, scope in spans}
         count: Counter[int] = Counter()
+        covered: dict[int, set[str]] = defaultdict(set)
         for skip, body, scope in spans:
             inner = {around[name] for name in body & around.keys()} - {scope}
             if len(inner) >= 2 or self._returns(skip, body):
                 self.long.add(skip)
             else:
                 count[scope] += 1
+                covered[scope] |= body & self.tensors.heavy
+        for scope, layers in covered.items():
+            if len(layers) < _THIRD * self.layers[scope]:
+                del count[scope]
         return count
 
     def _falls(self, skip: Skip) -> bool:
@@ -190,11 +212,22 @@ class _Divider:
             self._leaving[scope] = self.tensors.leaving(self.index.inside[scope])
         return self._leaving[scope]
 
+    @cached_property
+    def _results(self) -> dict[int, list[str]]:
+        return {}
+
+    def results(self, scope: int) -> list[str]:
+        if scope not in self._results:
+            self._results[scope] = self.tensors.results(self.index.inside[scope])
+        return self._results[scope]
+
     def is_series(self, calls: Sequence[int]) -> bool:
-        """Return whether most of some module calls read the one before."""
-        pairs = [(self.leaving(one), self.leaving(other)) for one, other in pairwise(calls)]
+        """Return whether most of some module calls are made from what the one before made."""
+        pairs = [(self.results(one), self.leaving(other)) for one, other in pairwise(calls)]
+        flow = self.tensors.flow
         chained = sum(
-            bool(one and other and one != other and self.tensors.flow.is_ancestor(one, other)) for one, other in pairs
+            other is not None and any(one != other and flow.is_ancestor(one, other) for one in results[:_MOST_RESULTS])
+            for results, other in pairs
         )
         return len(calls) > 1 and chained >= _IN_SERIES * len(pairs)
 
@@ -206,13 +239,17 @@ class _Divider:
             return True
         cls = self.scopes[scope].cls
         if self.scopes[scope].sequential:
-            return self._opens(scope)
+            child = next(iter(self.children[scope]), None)
+            answer = self._opens(scope)
+            return answer if answer is not None else child is not None and self.blocks[child] > 0
         if cls not in self._by_class:
             self._by_class[cls] = False
-            self._by_class[cls] = all(self._opens(call) for call in self.calls_by_class[cls])
-        return bool(self._by_class[cls])
+            answers = {self._opens(call) for call in self.calls_by_class[cls]}
+            self._by_class[cls] = True in answers and False not in answers
+        return self._by_class[cls]
 
-    def _opens(self, scope: int) -> bool:
+    def _opens(self, scope: int) -> bool | None:
+        """Return whether a call would be opened by itself; None if it only wraps one block, as a stage of depth 1."""
         children, is_list = self.children[scope], self.scopes[scope].sequential
         if self.blocks[scope] and not self._is_body(scope, children):
             return False
@@ -222,7 +259,7 @@ class _Divider:
         if self._is_composite(scope, parts):
             return False
         if len(children) == 1 and self._wraps(scope, children[0]):
-            return self.opens(children[0])
+            return self.opens(children[0]) or (None if self._holds_one(children[0]) else False)
         if is_list and len(children) > 1 and all(self.blocks[child] for child in children):
             return True
         in_series = self.is_series(children)
@@ -231,7 +268,7 @@ class _Divider:
             return True
         return self._opens_unlike(scope, children, in_series)
 
-    def _opens_unlike(self, scope: int, children: Sequence[int], in_series: bool) -> bool:
+    def _opens_unlike(self, scope: int, children: Sequence[int], in_series: bool) -> bool | None:
         """Return whether a module call with unlike parts is opened."""
         is_list, repeated = self.scopes[scope].sequential, self._is_repeated(scope)
         share = self.params[scope] / self.total
@@ -246,9 +283,17 @@ class _Divider:
         if is_flat and (in_series or len(children) < 2):
             return True
         lists = [child for child in children if self.scopes[child].sequential and self.opens(child)]
+        if len(lists) == len(children) == 1:
+            return True if self.layers[lists[0]] >= _HALF * self.layers[scope] else None
         if is_list or not in_series:
             return False
-        return bool(lists) or (not repeated and any(self.blocks[child] for child in children))
+        holds = any(self.blocks[child] or self.opens(child) for child in children)
+        return bool(lists) or (not repeated and holds)
+
+    def _holds_one(self, scope: int) -> bool:
+        """Return whether a module call is a residual block, or a list of one module."""
+        children = self.children[scope]
+        return self.blocks[scope] > 0 or (len(children) == 1 and self.scopes[scope].sequential)
 
     def _is_meeting(self, scope: int) -> bool:
         """Return whether streams meet in a module, which then is opened. A repeated one without blocks is a block."""
@@ -282,11 +327,28 @@ class _Divider:
                 leaving[tensors.extent(name).positions] = origins[name]
         entering = frozenset().union(*leaving.values())
         mixes = any(resolutions(found) > 1 for found in leaving.values())
-        return mixes and resolutions(entering) > 1 and resolutions(leaving) > 1
+        several = resolutions(entering)
+        return mixes and several > 1 and (resolutions(leaving) > 1 or (several > 2 and self._enlarges(nodes)))
+
+    def _enlarges(self, nodes: Sequence[str]) -> bool:
+        """Return whether a module resizes maps to a higher resolution, as a decoder does."""
+        extent = self.tensors.extent
+        return any(
+            (resamples(self.tensors.node(name)) or name in self.tensors.heavy)
+            and extent(name).positions
+            > 1.5 * max((extent(one).positions for one in self.tensors.sources[name]), default=0)
+            for name in nodes
+            if self.tensors.sources.get(name)
+        )
 
     def _is_body(self, scope: int, children: Sequence[int]) -> bool:
         """Return whether a module with residual skips of its own is the body of the model, not a block."""
-        if self.params[scope] <= _QUARTER * self.total or self._is_repeated(scope):
+        if self._is_repeated(scope):
+            return False
+        classes = Counter(self.scopes[child].cls for child in children)
+        if max(classes.values(), default=0) > 2 and self.is_series(children):
+            return True
+        if self.params[scope] <= _QUARTER * self.total:
             return False
         return (self.blocks[scope] > 2 and len(children) > 2) or self._shrinks(scope) >= _MUCH_SMALLER
 
@@ -297,7 +359,8 @@ class _Divider:
     def _is_composite(self, scope: int, parts: Sequence[int]) -> bool:
         """Return whether a module of unlike parts follows one of its class at about the same resolution."""
         parent = self.scopes[scope].parent
-        if len(parts) < 2 or (len(parts) > 2 and len({self.scopes[part].cls for part in parts}) == 1):
+        is_alike = len({self.scopes[part].cls for part in parts}) == 1
+        if len(parts) < 2 or (is_alike and (len(parts) > 2 or self.is_series(parts))):
             return False
         if self.scopes[scope].sequential or parent is None or self.params[scope] >= _HALF * self.total:
             return False
@@ -346,9 +409,11 @@ class _Divider:
         """Put what is no residual block together by resolution."""
         levels: dict[int, list[Unit]] = {}
         lanes = resolutions({unit.extent.positions for unit in units if unit.is_block and unit.residual})
-        streams = f"{self.scopes[scope].path.rpartition('.')[0]}." if lanes > 1 else None
+        around = self.scopes[scope].path.rpartition(".")[0]
+        streams = f"{around}." if lanes > 1 and around else "" if lanes > 1 else None
         for unit in units:
-            if unit.streams is not None or (unit.is_block and unit.residual):
+            is_named = unit.scope is not None and not self.scopes[unit.scope].sequential
+            if unit.streams is not None or (unit.is_block and (unit.residual or is_named)):
                 yield replace(unit, streams=unit.streams or streams)
                 continue
             near = (level for level in levels if resolutions((level, unit.extent.positions)) < 2)
@@ -407,17 +472,23 @@ class _Divider:
         return self.unit(None, [name for part in parts for name in part.nodes], path, _RESIDUAL)
 
     def with_ridden(self, units: Sequence[Unit]) -> list[Unit]:
-        """Let norms, activations and views ride along with what stands before; pooling and resizing stand alone."""
+        """Let norms, activations and views ride along with what they read last; pooling and resizing stand alone."""
         found: list[Unit] = []
         ahead: tuple[str, ...] = ()
+        owner: dict[str, int] = {}
         for unit in units:
             if unit.layers or any(self._resizes(name) for name in unit.nodes):
+                place = len(found)
                 found.append(replace(unit, beside=ahead))
                 ahead = ()
             elif found:
-                found[-1] = self._with_behind(found[-1], unit)
+                read = [source for name in unit.nodes for source in self.tensors.sources.get(name, ())]
+                place = max((owner[source] for source in read if source in owner), default=len(found) - 1)
+                found[place] = self._with_behind(found[place], unit)
             else:
                 ahead += unit.nodes
+                continue
+            owner.update(dict.fromkeys(unit.nodes, place))
         return found
 
     def _with_behind(self, before: Unit, light: Unit) -> Unit:
@@ -442,16 +513,6 @@ class _Divider:
             return True
         before = max((self.tensors.extent(source).positions for source in self.tensors.sources[name]), default=0)
         return reduces(node) and self.tensors.extent(name).positions < before
-
-
-def resolutions(positions: Iterable[int]) -> int:
-    """Count resolutions: those of about the same size once, and not that of a single position.
-
-    >>> resolutions({196, 197, 784}), resolutions({1})
-    (2, 0)
-    """
-    found = sorted(each for each in positions if each > 1)
-    return bool(found) + sum(other > 1.5 * one for one, other in pairwise(found))
 
 
 _RESIDUAL = "residual block"

@@ -45,6 +45,12 @@ class Way:
                     cut.add((way[-2], skip.join))
         return frozenset(cut), skips
 
+    @cached_property
+    def cross(self) -> int:
+        """Count the edges by which keys of cross-attention come from another unit."""
+        places = ((self.unit_of.get(one), self.unit_of.get(other)) for one, other in self.crossing)
+        return len({other.place for one, other in places if one is not None and other is not None and one != other})
+
     def _mutual(self) -> set[tuple[str, str]]:
         """Return the edges by which streams attend to each other: each goes on along its own queries."""
         lists: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)

@@ -163,7 +163,7 @@ def is_grouped(facts: Mapping[str, tuple[Any, ...]]) -> bool:
 def _of_groups(common: Mapping[str, Any]) -> tuple[str, list[str]]:
     shift = common.get("shift")
     shifted = isinstance(shift, tuple) and any(shift)
-    for fact, plain, moved in (("window", "W-MSA", "SW-MSA"), ("grid", "Grid-MSA", "Grid-MSA")):
+    for fact, plain, moved in (("grid", "Grid-MSA", "Grid-MSA"), ("window", "W-MSA", "SW-MSA")):
         if fact in common:
             sizes = common[fact]
             if len(sizes) == 1:
