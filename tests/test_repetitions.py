@@ -246,10 +246,68 @@ def test_loops_in_code_are_drawn_once(model: nn.Module, shape: tuple[int, ...], 
         assert view.total == graph.traced_params == graph.total_params
 
 
-def test_steps_of_a_solver_are_drawn_once() -> None:
-    view = fold(traced(RungeKutta(), torch.zeros(2, 16)))
-    assert repeats(view)[0] == (10, "chain")
-    assert len(view.rows) < 20 and view.total == 17 * 32 + 33 * 16
+class Observed(nn.Module):
+    """Five steps of another solver, whose states are stacked. The stages read sums of all earlier ones."""
+
+    class Field(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 2))
+
+        def forward(self, t: float, y: Tensor) -> Tensor:
+            return self.net(y**3)  # type: ignore[no-any-return]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encode, self.field, self.drive, self.decode = (
+            nn.Linear(4, 2), self.Field(), nn.Linear(4, 2), nn.Linear(2, 3)
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y, drive, h = self.encode(x), self.drive(x), 0.1
+        states = [y]
+        for step in range(5):
+            one = self.field(step * h, y) + drive
+            two = self.field(step * h + h / 3, y + h * one / 3)
+            three = self.field(step * h + h / 3 * 2, y + h * (two - one / 3))
+            four = self.field(step * h + h, y + h * (one - two + three))
+            y = y + (one + 3 * (two + three) + four) * h / 8
+            states.append(y)
+        return self.decode(torch.stack(states))  # type: ignore[no-any-return]
+
+
+class Midpoint(RungeKutta):
+    """Two calls for each of three steps. The second sum adds to what the first call read."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        for _ in range(3):
+            x = x + 0.1 * self.field(x + 0.05 * self.field(x))
+        return x
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize(("model", "width", "calls"), [(RungeKutta(), 16, 40), (Midpoint(), 16, 6)])
+def test_steps_of_a_solver_are_calls_of_its_module(model: nn.Module, width: int, calls: int, style: Any) -> None:
+    graph = traced(model, torch.zeros(2, width))
+    view = fold(graph, style=style)
+    assert repeats(view) == [(calls, "calls")]
+    assert rows(view) == [("Linear 16→32", calls), ("Linear 32→16", calls)]
+    assert view.edges == {(-1, 0), (0, 1), (1, -2)}
+    assert not view.arcs and view.total == 17 * 32 + 33 * 16
+    closed = fold(graph, style=style, depth=1)
+    assert [(row.path, row.own_times, row.repeats) for row in closed.rows] == [("field", calls, "calls")]
+
+
+def test_what_a_solver_reads_enters_its_module() -> None:
+    view = fold(traced(Observed(), torch.zeros(2, 4)), depth=1)
+    places = {row.path or what(row): row.id for row in view.rows}
+    assert list(places) == ["encode", "drive", "field", "stack", "decode"]
+    encode, drive, field, stack, decode = places.values()
+    assert view.rows[field].times == 20
+    assert view.edges == {
+        (-1, encode), (-1, drive), (encode, field), (drive, field), (encode, stack), (field, stack), (stack, decode),
+        (decode, -2),
+    }  # fmt: skip
 
 
 def test_the_skips_of_a_tied_block_stay() -> None:

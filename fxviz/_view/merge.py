@@ -13,7 +13,7 @@ from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, removed_behind
 from fxviz._view.outline import Element, Outline
 from fxviz._view.rows import Draft, Drafts
-from fxviz._view.runs import holder_of
+from fxviz._view.signatures import holder_of
 from fxviz._view.view import Row, RowKind
 
 FEW_ALIKE = 3
@@ -169,7 +169,7 @@ class _Flow:
     def __init__(self, outline: Outline, drafts: Drafts) -> None:
         self.reads: dict[int, set[int]] = {row.id: set() for row in drafts.rows}
         for edge in outline.graph.edges:
-            tail, head = drafts.row(edge.source), drafts.row(edge.target)
+            tail, head = drafts.row(edge.source), drafts.reader(edge.target)
             if isinstance(tail, Draft) and isinstance(head, Draft) and not drafts.is_lent(edge.source):
                 self.reads[head.id] |= {tail.id} if tail.id < head.id else set()
 

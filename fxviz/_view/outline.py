@@ -47,6 +47,7 @@ class Run:
         kind: "chain" if each repetition reads the one before, "parallel" if none reads another, "calls" if all call the
             same modules.
         carrying: nodes of the first repetition of which counterparts read an earlier one.
+        calls: the places of all calls among the steps, if what stands between them is not drawn.
     """
 
     start: int
@@ -57,6 +58,7 @@ class Run:
     times: int
     kind: Repeats
     carrying: frozenset[str] = field(default=frozenset(), compare=False)
+    calls: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

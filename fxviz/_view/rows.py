@@ -94,17 +94,30 @@ class Drafts:
     """The rows in order, and for each node that is drawn the row it belongs to (or ``INPUT``, ``OUTPUT``).
 
     ``lent`` are the constants that are counted in the row that reads them first. Other rows that read them read nothing
-    of that row.
+    of that row. ``enters`` names for what stands between calls and is not drawn the node that reads in its place.
     """
 
     rows: list[Draft]
     row_of: dict[str, Draft | int]
     stands_for: dict[str, str]
     lent: set[str]
+    enters: dict[str, str]
 
     def row(self, node: str) -> Draft | int:
         """Return the row that shows a node, or its counterpart if the node is in a repetition that is not drawn."""
         return self.row_of[drawn_node(node, self.stands_for)]
+
+    def reader(self, node: str) -> Draft | int:
+        """Return the row that shows what a node reads."""
+        return self.row(self.entrance(node) or node)
+
+    def entrance(self, node: str) -> str | None:
+        """Return the node that reads in place of one that stands between calls; None for any other."""
+        while node in self.stands_for:
+            if node in self.enters:
+                return self.enters[node]
+            node = self.stands_for[node]
+        return None
 
     def is_lent(self, node: str) -> bool:
         """Return whether a node is a constant in a row that merely reads it."""
@@ -141,7 +154,7 @@ def draft_rows(outline: Outline, plan: Plan) -> Drafts:
     for step in plan.steps:
         fuser.add(step)
     fuser.attach_rest()
-    drafts = Drafts(fuser.rows, fuser.row_of, plan.stands_for, fuser.lent)
+    drafts = Drafts(fuser.rows, fuser.row_of, plan.stands_for, fuser.lent, plan.enters)
     drafts.number()
     return drafts
 

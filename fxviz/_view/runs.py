@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import accumulate, takewhile
+from itertools import accumulate, combinations
 
 from fxviz._graph.operations import is_commutative
 from fxviz._view.collapse import Collapsed
 from fxviz._view.detail import Detail
 from fxviz._view.outline import Element, Outline, Run, Source
-from fxviz._view.signatures import parameters_of, path_of, signature
+from fxviz._view.signatures import called_path, holder_of, parameters_of, path_of, signature
 from fxviz._view.view import Repeats
 
 SHORT_PERIODS = (1, 2, 3, 4)
@@ -58,60 +58,11 @@ def runs_in(outline: Outline, scope: int, collapsed: Collapsed, detail: Detail) 
     return outline.runs[key]
 
 
-def called_path(outline: Outline, element: Element) -> str:
-    """Return the path of the module that an element calls, "" for a function."""
-    is_call = element.scope is not None or outline.node(element.nodes[0]).kind == "module"
-    return path_of(outline, element) if is_call else ""
-
-
-def holder_of(path: str) -> str:
-    """Return the path of what holds a module, without numbers: that of a list, or of the module around it.
-
-    >>> holder_of("stages.0.blocks.3"), holder_of("stem")
-    ('stages..blocks', '')
-    """
-    return _NUMBER.sub("", path.rpartition(".")[0])
-
-
 def span_of(outline: Outline, scope: int, run: Run) -> tuple[str, str]:
     """Return the paths of the first and the last module in a run, "" if it calls none."""
     elements = outline.elements(scope)[run.start : run.stop]
     calls = [element for element in elements if called_path(outline, element)]
     return (path_of(outline, calls[0]), path_of(outline, calls[-1])) if calls else ("", "")
-
-
-def map_repetitions(outline: Outline, scope: int, run: Run, collapsed: Collection[int], to: dict[str, str]) -> None:
-    """Map each node of the repetitions that are not drawn to one that is drawn, or to one that leads there.
-
-    What makes no row is mapped to its counterpart, if what stands around it is the same; else to what it reads, or, if
-    that is no data, to the step that follows.
-    """
-    elements, steps = outline.elements(scope), outline.steps(scope)
-    for place in range(run.first + run.period, run.first + run.period * run.times):
-        twin = run.first + (place - run.first) % run.period
-        shown, hidden = elements[steps[twin]], elements[steps[place]]
-        if shown.scope in collapsed:
-            to.update(dict.fromkeys(hidden.nodes, shown.nodes[-1]))
-        else:
-            to.update(zip(hidden.nodes, shown.nodes, strict=True))
-        above, above_twin = steps[place - 1] + 1, steps[twin - 1] + 1 if twin else 0
-        beside = zip(
-            reversed(elements[above : steps[place]]), reversed(elements[above_twin : steps[twin]]), strict=False
-        )
-        for one, other in takewhile(lambda pair: _are_twins(outline, *pair), beside):
-            to.update(zip(one.nodes, other.nodes, strict=True))
-    following = elements[run.stop - 1].nodes[0]
-    for element in reversed(elements[run.shown : run.stop]):
-        for name in element.nodes:
-            if name not in to:
-                data = [source for source in outline.sources[name] if outline.origins[source]]
-                to[name] = max(data, key=outline.position.__getitem__) if outline.origins[name] else following
-        following = element.nodes[0]
-
-
-def _are_twins(outline: Outline, one: Element, other: Element) -> bool:
-    """Return whether two elements that make no row do the same."""
-    return [outline.node(name).op for name in one.nodes] == [outline.node(name).op for name in other.nodes]
 
 
 class _Finder:
@@ -139,14 +90,59 @@ class _Finder:
 
     def runs(self) -> list[Run]:
         found: list[Run] = []
-        waiting = [(0, len(self.elements))]
-        while waiting:
-            start, stop = waiting.pop()
-            for run in self._search(start, stop):
-                found.append(run)
-                if run.period > 2:
-                    waiting.append((run.first, run.first + run.period))
+        for run in self._search(0, len(self.elements)):
+            inner: list[Run] = []
+            waiting = [run]
+            while waiting:
+                outer = waiting.pop()
+                if outer.period > 2:
+                    inside = list(self._search(outer.first, outer.first + outer.period))
+                    inner += inside
+                    waiting += inside
+            solver = self._as_calls(run, inner)
+            found += [run, *inner] if solver is None else [solver]
         return sorted(found, key=lambda run: (run.start, -run.stop))
+
+    def _as_calls(self, run: Run, inner: Sequence[Run]) -> Run | None:
+        """Return the run as calls of its one module if it would be drawn in several places: the stages of a solver.
+
+        What stands between the calls is mere arithmetic, which is not drawn.
+        """
+        steps = range(run.first, run.first + run.period)
+        calls = [place for place in steps if self._holds(place)]
+        again = {place for other in inner for place in self._repeated(other)}
+        if len({self._called(place) for place in calls}) != 1 or not self._called(calls[0]) or not set(calls) - again:
+            return None
+        if len(set(calls) - again) < 2 or not all(self._is_arithmetic(place) for place in {*steps} - {*calls}):
+            return None
+        places = tuple(place + run.period * time for time in range(run.times) for place in calls)
+        start = self.places[places[0]]
+        return replace(
+            run,
+            start=start,
+            shown=start + 1,
+            first=places[0],
+            period=1,
+            times=len(places),
+            kind="calls",
+            carrying=frozenset(),
+            calls=places,
+        )
+
+    def _repeated(self, run: Run) -> range:
+        """Return the places of the steps that repeat those that are drawn."""
+        return range(run.first + run.period, run.first + run.period * run.times)
+
+    def _is_arithmetic(self, place: int) -> bool:
+        """Return whether a step is a function that neither reads parameters nor has MACs."""
+        nodes = [self.outline.node(name) for name in self.elements[place].nodes]
+        return self.elements[place].scope is None and all(
+            node.kind in ("function", "method") and node.macs == 0 and not self._reads_constants(node.id)
+            for node in nodes
+        )
+
+    def _reads_constants(self, name: str) -> bool:
+        return any(self.outline.constants[source] for source in self.outline.sources[name])
 
     def _search(self, start: int, stop: int) -> Iterator[Run]:
         periods = [*SHORT_PERIODS, *self._long_periods(start, stop)]
@@ -331,6 +327,8 @@ class _Finder:
         """Return whether repetition number ``times``, from 0, is wired like the one before."""
         start = at + (times - 1) * period
         is_free = kind == "calls" and self._joins(at, period) <= 1 and any(map(self._holds, range(at, at + period)))
+        if is_free and self._shared(at, period) != self._shared(start + period, period):
+            return False
         for place in range(start, start + period):
             one, other = self.reads[place], self.reads[place + period]
             inside = {(source + period, node) for source, node in one if source >= start}
@@ -341,6 +339,11 @@ class _Finder:
             if kind != "parallel" and not is_free and not self._is_chained(at, period, times, place):
                 return False
         return True
+
+    def _shared(self, at: int, period: int) -> set[tuple[int, int]]:
+        """Return which steps of a repetition read the same from outside."""
+        outside = [{source for source in self.reads[at + step] if source[0] < at} for step in range(period)]
+        return {(one, other) for one, other in combinations(range(period), 2) if outside[one] & outside[other]}
 
     def _joins(self, at: int, period: int) -> int:
         """Count the rows that are no calls of modules."""

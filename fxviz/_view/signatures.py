@@ -3,16 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 
 from fxviz._graph import Node
 from fxviz._graph.operations import cuts, is_commutative, is_passing, is_scaling, makes_constant, plain_name
 from fxviz._view.marks import changes_in, marks_in, removed_behind
 from fxviz._view.outline import Element, Outline
 
+_NUMBER = re.compile(r"\d+")
+
 
 def path_of(outline: Outline, element: Element) -> str:
     """Return the path of the module that an element calls, or whose code calls the function."""
     return outline.scopes[element.scope].path if element.scope is not None else outline.node(element.nodes[0]).path
+
+
+def called_path(outline: Outline, element: Element) -> str:
+    """Return the path of the module that an element calls, "" for a function."""
+    is_call = element.scope is not None or outline.node(element.nodes[0]).kind == "module"
+    return path_of(outline, element) if is_call else ""
+
+
+def holder_of(path: str) -> str:
+    """Return the path of what holds a module, without numbers: that of a list, or of the module around it.
+
+    >>> holder_of("stages.0.blocks.3"), holder_of("stem")
+    ('stages..blocks', '')
+    """
+    return _NUMBER.sub("", path.rpartition(".")[0])
 
 
 def parameters_of(outline: Outline, element: Element) -> tuple[tuple[int, ...], tuple[tuple[str, ...], ...]]:

@@ -44,7 +44,7 @@ def find_skips(outline: Outline, drafts: Drafts) -> list[tuple[Skip, Draft | int
         _keep_input(row, False)
     found = []
     for skip in outline.graph.skips:
-        if drafts.is_lent(skip.fork):
+        if drafts.is_lent(skip.fork) or drafts.entrance(skip.join):
             continue
         fork, join = drafts.row(skip.fork), drafts.row(skip.join)
         if not isinstance(join, Draft) or _is_inside(outline, drafts, skip, fork, join):
@@ -122,7 +122,7 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
 
 def _edges(outline: Outline, drafts: Drafts) -> set[tuple[int, int]]:
     read = (edge for edge in outline.graph.edges if not drafts.is_lent(edge.source))
-    ends = ((_id(drafts.row(edge.source)), _id(drafts.row(edge.target))) for edge in read)
+    ends = ((_id(drafts.row(edge.source)), _id(drafts.reader(edge.target))) for edge in read)
     return {edge for edge in ends if _runs_down(*edge)}
 
 
