@@ -237,3 +237,147 @@ def test_computed_weights_flow_into_their_layer() -> None:
         ("view", "weight"),
     }
     assert [parameter.name for parameter in graph.untraced] == ["body.weight"]
+
+
+# Skips of several kinds
+
+
+class Skip(nn.Identity):
+    pass
+
+
+class IdentityWithCost(nn.Identity):
+    cost = 0
+
+
+class MorePlanes(nn.Module):
+    """The shortcut of option A in arXiv:1512.03385: every second place, and empty channels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return nn.functional.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 4, 4))
+
+
+class Block(nn.Module):
+    def __init__(self, shortcut: nn.Module, width: int = 8, stride: int = 1, bordered: bool = False) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(8, width, 3, stride, 1), nn.Conv2d(width, width, 3, 1, 1)
+        self.shortcut, self.border = shortcut, (0, 1, 0, 1) if bordered else (0, 0, 0, 0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        body, shortcut = self.two(self.one(x).relu()), self.shortcut(x)
+        return nn.functional.pad(body, self.border) + nn.functional.pad(shortcut, self.border)
+
+
+def skips_of(model: nn.Module, *inputs: Tensor) -> dict[str, int]:
+    return skips(fxviz.trace(model.eval(), inputs or torch.zeros(1, 8, 8, 8)))
+
+
+@pytest.mark.parametrize("shortcut", [Skip(), IdentityWithCost()], ids=lambda module: type(module).__name__)
+def test_a_subclass_of_the_identity_is_one(shortcut: nn.Module) -> None:
+    assert skips_of(Block(shortcut)) == {"identity": 1}
+
+
+def test_a_shortcut_with_empty_channels_changes_the_shape() -> None:
+    assert skips_of(Block(MorePlanes(), 16, 2)) == {"resample": 1}
+    assert skips_of(Block(nn.ConstantPad3d((0, 0, 0, 0, 4, 4), 0.0), 16)) == {"resample": 1}
+
+
+class Mixed(nn.Module):
+    """All candidates of a search, the identity among them, are summed one by one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.ops = nn.ModuleList(
+            [
+                Skip(),
+                nn.Sequential(nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1)),
+                nn.Sequential(nn.ReLU(), nn.Conv2d(8, 8, 1)),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor | float = 0.0
+        for op in self.ops:
+            out = out + op(x)
+        assert isinstance(out, Tensor)
+        return out
+
+
+def test_an_identity_among_candidates_is_one_skip() -> None:
+    assert skips_of(Mixed()) == {"identity": 1}
+
+
+class Decoder(nn.Module):
+    """A block that enlarges, with a projection; its result is only added to what the encoder kept."""
+
+    def __init__(self, bordered: bool) -> None:
+        super().__init__()
+        self.down = nn.Conv2d(8, 8, 3, 2, 1)
+        self.up = Block(nn.ConvTranspose2d(8, 8, 1, 2, output_padding=1), bordered=bordered)
+        self.up.one = nn.ConvTranspose2d(8, 8, 3, 2, 1, output_padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.up(self.down(x).relu()) + x
+
+
+class Pyramid(nn.Module):
+    """What all stages return is projected and summed: branches, no shortcuts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU()) for _ in range(3))
+        self.sides = nn.ModuleList(nn.Conv2d(8, 8, 1) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = torch.zeros(1)
+        for stage, side in zip(self.stages, self.sides, strict=True):
+            x = stage(x)
+            total = total + side(x)
+        return total
+
+
+@pytest.mark.parametrize("bordered", [False, True])
+def test_a_projection_may_go_into_another_sum_if_its_body_ends_there(bordered: bool) -> None:
+    model = Decoder(bordered)
+    if bordered:
+        model.up.shortcut = nn.ConvTranspose2d(8, 8, 1, 2)
+        model.up.one = nn.ConvTranspose2d(8, 8, 3, 2, 1)
+    assert skips_of(model) == {"identity": 1, "projection": 1}
+
+
+def test_a_running_sum_of_stages_has_no_projections() -> None:
+    assert "projection" not in skips_of(Pyramid())
+
+
+class TwoGates(nn.Module):
+    def __init__(self, bounded: bool) -> None:
+        super().__init__()
+        self.one, self.two, self.bounded = nn.Linear(8, 8), nn.Linear(8, 8), bounded
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        other = self.two(y).sigmoid() if self.bounded else self.two(y)
+        return x * (self.one(x).relu().sigmoid() + other)
+
+
+def test_a_sum_of_two_sigmoids_is_a_gate() -> None:
+    vectors = torch.zeros(1, 8), torch.zeros(1, 8)
+    assert (skips_of(TwoGates(True), *vectors), skips_of(TwoGates(False), *vectors)) == ({"gate": 1}, {})
+
+
+class Mixing(nn.Module):
+    """Fourier transforms in place of attention (arXiv:2105.03824); ``filtered``: the spectrum is filtered."""
+
+    def __init__(self, filtered: bool) -> None:
+        super().__init__()
+        self.norm, self.filter = nn.LayerNorm(8), nn.Parameter(torch.ones(8, 5, dtype=torch.complex64))
+        self.filtered = filtered
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.filtered:
+            return x + torch.fft.irfft2(torch.fft.rfft2(x) * self.filter, s=x.shape[-2:])
+        return self.norm(x + torch.fft.fft(torch.fft.fft(x, dim=-1), dim=-2).real)
+
+
+@pytest.mark.parametrize("filtered", [False, True])
+def test_a_skip_past_a_fourier_transform(filtered: bool) -> None:
+    assert skips_of(Mixing(filtered)) == {"identity": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from fxviz._analysis.flow import Activations, Path
@@ -87,8 +88,8 @@ def _kind(flow: Activations, path: Path, join: str, body: Term) -> ResidualKind 
     computes = passes(flow, path.start, body.name, "compute") or flow.role(join) == "compute"
     if set(path.roles) <= {"view", "scale"}:
         changes = body.sign > 0 and passes(flow, path.start, body.name, "norm", "resample")
-        return "identity" if computes or changes else None
-    if not computes or _is_partial(flow, join) or not _is_nonlinear(flow, path, body.name):
+        return _kind_of_copy(flow, path, join) if computes or changes else None
+    if not computes or _is_partial(flow, path, join, body.name) or not _is_nonlinear(flow, path, body.name):
         return None
     if any(flow.is_sum(name) or reduces(flow.node[name]) for name in path.through):
         return None
@@ -109,10 +110,24 @@ def _kind_without_layers(flow: Activations, path: Path) -> ResidualKind:
     return "projection" if changes else "resample"
 
 
-def _is_partial(flow: Activations, join: str) -> bool:
-    """Return whether a sum only goes on into another one, like a running sum of the outputs of many blocks."""
+def _kind_of_copy(flow: Activations, path: Path, join: str) -> ResidualKind:
+    """Return the kind of a path on which nothing is computed: one that adds empty channels is no identity."""
+    nodes = (flow.node[name] for name in path.through)
+    steps = (plain_name(step) for node in nodes for step in node.steps or (node.op,))
+    fills = any(re.search(r"pad(nd|[123]d)?$", step) for step in steps)
+    return "resample" if fills and flow.shape(path.start) != flow.shape(join) else "identity"
+
+
+def _is_partial(flow: Activations, path: Path, join: str, body_end: str) -> bool:
+    """Return whether a sum only goes on into another one, like a running sum of the outputs of many blocks.
+
+    The body of such a sum goes on elsewhere, into the next block.
+    """
     users = flow.users[join]
-    return len(users) == 1 and flow.is_sum(users[0])
+    if len(users) != 1 or not flow.is_sum(users[0]):
+        return False
+    body = set(flow.between(path.start, body_end))
+    return any(not body.issuperset(flow.users[name]) for name in body - {body_end}) or len(flow.users[body_end]) > 1
 
 
 def _is_nonlinear(flow: Activations, path: Path, body_end: str) -> bool:

@@ -26,7 +26,7 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
 
     - **identity**: only views, dropout and scaling by constants, while the body computes, normalizes or pools; in a
       difference ``x - f(x)`` the body computes;
-    - **resample**: pooling, interpolation, or other copies without weights, while the body computes;
+    - **resample**: pooling, interpolation, added channels, or other copies without weights, while the body computes;
     - **projection**: one convolution or linear layer, while the body has at least two in a row (with one each they are
       equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal
       matrix. Neither the mean nor the sum of a tensor stands on a skip.
@@ -36,14 +36,14 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     attention bias), the sum inside a gate, a difference that only measures a distance, an earlier tensor added to a
     stream that is also used elsewhere (a re-injected position or prompt), parts of one tensor other than those that the
     body starts at (steps of a sequence), what is looked up by an index that was computed from the tensor, what is
-    subtracted again (a straight-through estimator), and a projection or resampling in a running sum, or where neither
-    way has a nonlinearity: the two are one linear map (an adapter beside its layer).
+    subtracted again (a straight-through estimator), and a projection or resampling in a running sum of what goes on
+    elsewhere, or where neither way has a nonlinearity: the two are one linear map (an adapter beside its layer).
 
-    A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other. A
-    concatenation is a **concat** skip if one input is the fork of another, possibly rearranged, with compute between
-    them; also if it passes layers, a gate or a resize, while the body comes back from smaller maps and has no fewer
-    layers in a row, or holds several residual blocks and three times as many. The node at which a run failed joins
-    none.
+    A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other,
+    or in a sum of such steps. A concatenation is a **concat** skip if one input is the fork of another, possibly
+    rearranged, with compute between them; also if it passes layers, a gate or a resize, while the body comes back from
+    smaller maps and has no fewer layers in a row, or holds several residual blocks and three times as many. The node at
+    which a run failed joins none.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -104,11 +104,16 @@ def _gate(flow: Activations, join: str) -> Skip | None:
 
 
 def _squashing_end(flow: Activations, weight: str) -> str | None:
-    """Return the sigmoid-like node before ``weight``, past views, resampling and scaling; also ``relu6(...) / 6``."""
+    """Return the sigmoid-like node before ``weight``, past views, resampling and scaling; also ``relu6(...) / 6``.
+
+    So is a sum of such nodes, whose weights are bounded, too.
+    """
     scaled = False
     for path in flow.paths_back(weight, most_compute=0):
         node = flow.node[path.start]
         if squashes(node) or (scaled and plain_name(node.op) == "relu6"):
+            return path.start
+        if flow.is_sum(path.start) and all(_squashing_end(flow, term) for term in flow.sources[path.start]):
             return path.start
         if flow.role(path.start) not in ("view", "resample", "scale"):
             return None

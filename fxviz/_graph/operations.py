@@ -139,7 +139,8 @@ def tells(cls: str, function: str) -> bool:
     if _activates(name):
         return _activates(own) and "activation" not in own
     kinds = ("norm", "embedding", "conv", "pool", "dropout")
-    return next((kind for kind in kinds if kind in name), "linear" if weight_slots(name) else name) in own
+    kind = next((kind for kind in kinds if kind in name), "linear" if weight_slots(name) else "")
+    return kind in own if kind else name == own
 
 
 def computes(node: Node) -> str:
@@ -395,7 +396,7 @@ def is_linear(node: Node, arguments: int = 1) -> bool:
         return all(_has(name, ("batchnorm", "affine")) for name in names)
     if role == "resample":
         return not any("max" in name for name in names)
-    return role in ("view", "scale") or all(name in _SUMS for name in names)
+    return role in ("view", "scale") or all(name in _SUMS | _COPIES for name in names)
 
 
 def makes_constant(op: str) -> bool:
