@@ -23,6 +23,7 @@ from fxviz._render.header import describe, facts, notes, title
 from fxviz._render.paper.page import Words
 from fxviz._render.paper.picture import PrintPicture, scene_of
 from fxviz._render.paper.scene import Scene
+from fxviz._render.paper.style import sizes
 from fxviz._view import fold
 from fxviz._view.view import View
 
@@ -70,7 +71,11 @@ class Figure:
         """Return the figure for print, in which every shape has its place."""
         graph = self.view.graph
         words = Words(
-            title(self.view, self.options), " · ".join(facts(graph)), tuple(notes(graph)), describe(self.view)
+            title(self.view, self.options),
+            " · ".join(facts(graph)),
+            tuple(notes(graph)),
+            describe(self.view),
+            _entering(graph),
         )
         return scene_of(structure_of(graph), words, self.options)
 
@@ -205,6 +210,12 @@ class Figure:
 
     def _repr_svg_(self) -> str:
         return self.svg
+
+
+def _entering(graph: ArchGraph) -> str:
+    """Return the sizes of the only input without the batch; "" if there are several."""
+    shapes = [tensor.shape for tensor in graph.trace.inputs.values()]
+    return sizes(shapes[0][1], shapes[0][2:]) if len(shapes) == 1 and len(shapes[0]) > 2 else ""
 
 
 def figure_of(graph: ArchGraph, options: RenderOptions = _DEFAULTS, difference: Difference | None = None) -> Figure:

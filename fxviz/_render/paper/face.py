@@ -6,6 +6,8 @@ in ``fonts`` are its weights 400 and 700, cut by fontTools to Latin, Greek, Cyri
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 _REGULAR = (
     278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556,
     556, 556, 556, 278, 278, 584, 584, 584, 556, 1015, 667, 667, 722, 722, 667, 611, 778, 722, 278, 500, 667, 556, 833,
@@ -48,3 +50,19 @@ def fit(text: str, room: float, size: float, bold: bool = False) -> str:
     while text and width(f"{text}…", size, bold) > room:
         text = text[:-1].rstrip(" .·,")
     return f"{text}…"
+
+
+def wrapped(words: Sequence[str], between: str, room: float, size: float) -> list[str]:
+    """Return words in as few lines as ``room`` points allow; a word that is too long by itself is cut.
+
+    >>> wrapped(["11.69M parameters", "1.8 GMACs", "8 skips"], " · ", 100, 7)
+    ['11.69M parameters · 1.8 GMACs', '8 skips']
+    """
+    lines: list[str] = []
+    for word in words:
+        longer = f"{lines[-1]}{between}{word}" if lines else word
+        if lines and width(longer, size) <= room:
+            lines[-1] = longer
+        else:
+            lines.append(fit(word, room, size))
+    return lines

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
-from itertools import pairwise
+from itertools import combinations, pairwise
 
 from fxviz._analysis.structure import Kind, Row
 from fxviz._render import palette
@@ -87,11 +87,12 @@ class Net:
         """Return the lane of each skip, from the rows outwards: no two in one lane pass the same rows."""
         lanes: dict[Skip, int] = {}
         for skip in self.skips:
-            taken = {lanes[other] for other in lanes if self._overlap(skip, other)}
+            taken = {lanes[other] for other in lanes if self.overlap(skip, other)}
             lanes[skip] = next(lane for lane in range(len(taken) + 1) if lane not in taken)
         return lanes
 
-    def _overlap(self, one: Skip, other: Skip) -> bool:
+    def overlap(self, one: Skip, other: Skip) -> bool:
+        """Return whether two skips pass the same rows."""
         return self.top(one.start) < self.levels[other.end] and self.top(other.start) < self.levels[one.end]
 
     def _start(self, row: int) -> int:
@@ -234,6 +235,9 @@ class Inset:
             if not row.on_shortcut:
                 spans.append((self.net.levels[place], left, left + width + said))
         spans.sort()
+        beside = [skip for skip in self.net.skips if skip.through is not None]
+        if any(self.net.overlap(one, other) for one, other in combinations(beside, 2)):
+            return True
         return any(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(spans))
 
     def body(self) -> Piece:
@@ -357,13 +361,8 @@ def fitted(kind: Kind, room: float) -> tuple[Piece, str]:
 def _listed(kind: Kind, room: float) -> Piece:
     """Return a block that is too wide to be drawn as a list of its branches, each from its first layer to its last."""
     net = Net(kind.rows)
-    lines: list[str] = []
-    branches: dict[float, list[str]] = {}
-    for place, row in enumerate(kind.rows):
-        if row.on_shortcut or is_join(row):
-            continue
-        branches.setdefault(net.columns[place], []).append(row.word)
-    lines += [", ".join(_without_repeated_names(words)) for words in branches.values()]
+    starts = [end for start, end in net.flows if start == -1 and not is_join(kind.rows[end])]
+    lines = [_way(net, start) for start in starts] or [row.text for row in kind.rows if not is_join(row)]
     items: list[Item] = []
     for number, line in enumerate(lines):
         top = number * (ROW + 2)
@@ -375,13 +374,21 @@ def _listed(kind: Kind, room: float) -> Piece:
     return Piece(room, high + 2, tuple(items))
 
 
-def _without_repeated_names(words: Sequence[str]) -> Iterator[str]:
-    """Yield words, with the name of a layer only where it differs from the one before: "Conv 1×1, 3×3"."""
-    before = ""
-    for word in words:
-        name, _, sizes = word.partition(" ")
-        yield sizes if sizes and name == before else word
+def _way(net: Net, start: int) -> str:
+    """Return the layers from one to the next join; where ways part, in brackets: "Conv 1×1, [1×3 | 3×1]"."""
+    words, before = [], ""
+    place: int | None = start
+    while place is not None and not is_join(net.rows[place]) and len(words) < len(net.rows):
+        name, _, sizes = net.rows[place].word.partition(" ")
+        words.append(sizes if sizes and name == before else net.rows[place].word)
         before = name
+        following = [end for tail, end in net.flows if tail == place and net.levels[end] > net.levels[place]]
+        if len(following) > 1:
+            parts = [_way(net, end).removeprefix(f"{name} ") for end in following if not is_join(net.rows[end])]
+            words += [f"[{' | '.join(parts)}]"] if parts else []
+            break
+        place = following[0] if following else None
+    return ", ".join(words)
 
 
 def title(kind: Kind) -> str:

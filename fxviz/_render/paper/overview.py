@@ -31,10 +31,13 @@ class Chip:
         return max(CHIP, *(wide(line, self.lettered, size) + pad for line in self.lines))
 
 
-def overview(structure: Structure, room: float) -> Piece:
-    """Return the main way, as few chips as it takes to fit into ``room`` points, in more rows if that is not enough."""
+def overview(structure: Structure, entering: str, room: float) -> Piece:
+    """Return the main way, as few chips as it takes to fit into ``room`` points, in more rows if that is not enough.
+
+    ``entering``: the sizes of the input.
+    """
     first = structure.main[0] if structure.main else None
-    pieces = [_input(first, TALLEST)] if first is not None and first.entering else []
+    pieces = [_input(entering or str(first.entering))] if first is not None and (entering or first.entering) else []
     left = room - sum(piece.width for piece in pieces)
     for most, whole in ((24, True), (8, True), (3, True), (1, True), (1, False)):
         stages = [Box(structure, stage, tuple(_chips(structure, stage, most, whole))) for stage in structure.main]
@@ -44,9 +47,8 @@ def overview(structure: Structure, room: float) -> Piece:
     return flowed(pieces, room, 0)
 
 
-def _input(first: Stage, height: float) -> Piece:
-    said = str(first.entering)
-    width = max(12.0, wide("input", bold=True))
+def _input(said: str) -> Piece:
+    width, height = max(wide(said, size=SMALL), wide("input", bold=True)), TALLEST
     items: list[Item] = [
         Area((width - 9) / 2, 0, 9, height, palette.PILL, palette.BORDER),
         text(width / 2, TALLEST + 8, "input", bold=True, anchor="middle"),

@@ -9,7 +9,7 @@ from fxviz._analysis.structure import Kind, Structure
 from fxviz._render import palette
 from fxviz._render.paper import stage_table
 from fxviz._render.paper.column import BESIDE, column
-from fxviz._render.paper.face import fit
+from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.inset import inset, variant
 from fxviz._render.paper.lanes import lanes
 from fxviz._render.paper.overview import overview
@@ -33,12 +33,14 @@ class Words:
         facts: totals, in one line.
         notes: remarks below the figure.
         description: what readers hear who cannot see it.
+        entering: the sizes of its input, if it is one.
     """
 
     name: str
     facts: str
     notes: tuple[str, ...]
     description: str
+    entering: str = ""
 
 
 @dataclass(frozen=True)
@@ -85,9 +87,10 @@ def paper(structure: Structure, words: Words, width: float, height: float | None
     room = width - 2 * MARGIN
     most = height or HEIGHTS[room > NARROW]
     for detail in DETAILS:
-        parts = [header(words, room), *body(structure, room, detail), *notes(words, structure, room, detail)]
+        parts = [header(words, room), *body(structure, words, room, detail), *notes(words, room)]
         whole = below([part for part in parts if part.height], GAP)
-        if whole.height + 2 * MARGIN <= most:
+        # Without being asked, a figure is rather a little higher than without any block.
+        if whole.height + 2 * MARGIN <= most * (1 if detail.insets != 1 or detail.table or height else 1.2):
             break
     return Scene(
         words.name,
@@ -110,13 +113,16 @@ def header(words: Words, room: float) -> Piece:
     """Return the model's name, and behind or below it what it amounts to."""
     named = fit(words.name, room, TITLE, bold=True)
     used = wide(named, bold=True, size=TITLE) + 8
-    beside = wide(words.facts, size=SMALL) <= room - used
-    x, y = (used, TITLE / 2 + 0.8) if beside else (0.0, TITLE / 2 + 11)
-    facts = text(x, y, fit(words.facts, room - x, SMALL), palette.MUTED, size=SMALL)
-    return Piece(room, TITLE + (2 if beside else 12), (text(0, TITLE / 2, named, bold=True, size=TITLE), facts))
+    title = text(0, TITLE / 2, named, bold=True, size=TITLE)
+    if wide(words.facts, size=SMALL) <= room - used:
+        beside = text(used, TITLE / 2 + 0.8, words.facts, palette.MUTED, size=SMALL)
+        return Piece(room, TITLE + 2, (title, beside))
+    lines = wrapped(words.facts.split(" · "), " · ", room, SMALL)
+    below_it = (text(0, TITLE + 5.5 + 9 * at, line, palette.MUTED, size=SMALL) for at, line in enumerate(lines))
+    return Piece(room, TITLE + 3 + 9 * len(lines), (title, *below_it))
 
 
-def notes(words: Words, structure: Structure, room: float, detail: Detail) -> Iterator[Piece]:
+def notes(words: Words, room: float) -> Iterator[Piece]:
     """Yield the remarks below the figure, one line each."""
     lines = [fit(note, room, SMALL) for note in words.notes]
     items: list[Item] = [text(0, 4 + 9 * place, line, palette.MUTED, size=SMALL) for place, line in enumerate(lines)]
@@ -124,7 +130,7 @@ def notes(words: Words, structure: Structure, room: float, detail: Detail) -> It
         yield Piece(room, 9.0 * len(lines), tuple(items))
 
 
-def body(structure: Structure, room: float, detail: Detail) -> Iterator[Piece]:
+def body(structure: Structure, words: Words, room: float, detail: Detail) -> Iterator[Piece]:
     """Yield the parts below the header: the layout, insets of what it does not open, and the table."""
     insets = [inset(kind, others, room) for kind, others in shown(structure, detail)]
     tabled = stage_table.by_run if structure.layout == "table" else stage_table.by_stage
@@ -153,7 +159,7 @@ def body(structure: Structure, room: float, detail: Detail) -> Iterator[Piece]:
     elif structure.layout == "table" and not detail.overview:
         yield _with_table(insets, table, room)
     else:
-        yield overview(structure, room)
+        yield overview(structure, words.entering, room)
         yield _with_table(insets, table, room) if detail.table else flowed(insets, room, GAP)
 
 

@@ -117,6 +117,8 @@ def _fact(kind: Kind, name: str, at: int, prefer: str = "") -> str:
     if not rows:
         return ""
     value = rows[0].facts[name][at]
+    if value is None:
+        return ""
     if isinstance(value, (tuple, list)):
         return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -110,22 +110,37 @@ MOST_RUNS = 6
 
 
 def condensed(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the runs of a stage; layers in a row are one run if there are many.
+    """Return the runs of a stage: layers that differ in width alone are one run, and so are many layers in a row.
 
-    >>> layers = [Run((f"Conv 3×3 {width}→{width}",), 1, False) for width in range(7)]
-    >>> condensed(layers)[0].text, len(condensed(layers[:3]))
+    >>> layers = [Run((f"Conv 3×3 {width}→{2 * width}",), 1, False) for width in range(7)]
+    >>> condensed(layers)[0].text
+    'Conv 3×3 ×7'
+    >>> others = [Run((f"Conv {size}×{size}",), 1, False) for size in range(7)]
+    >>> condensed(others)[0].text, len(condensed(others[:3]))
     ('7 layers: Conv', 3)
     """
-    if len(runs) <= MOST_RUNS:
-        return tuple(runs)
+    alike = [
+        Run(next(iter(group)).names if lettered else (words,), sum(run.times for run in group), lettered)
+        for (lettered, words), group in (
+            (key, list(found)) for key, found in groupby(runs, key=lambda run: (run.lettered, _words(run)))
+        )
+    ]
+    if len(alike) <= MOST_RUNS:
+        return tuple(alike)
     found: list[Run] = []
-    for lettered, group in groupby(runs, key=lambda run: run.lettered):
+    for lettered, group in groupby(alike, key=lambda run: run.lettered):
         inside = list(group)
-        if lettered or len(inside) < 3:
-            found += inside
-            continue
-        names = list(dict.fromkeys(name.split(" ")[0] for run in inside for name in run.names))
-        count = sum(len(run.names) * run.times for run in inside)
-        more = ", …" if len(names) > 3 else ""
-        found.append(Run((f"{count} layers: {', '.join(names[:3])}{more}",), 1, False))
+        found += inside if lettered or len(inside) < 3 else [_told_together(inside)]
     return tuple(found)
+
+
+def _words(run: Run) -> str:
+    """Return the words of a run by which others are like it: all of a run of blocks, a layer's without channels."""
+    return run.text if run.lettered else " ".join(map(plain_word, run.names))
+
+
+def _told_together(runs: Sequence[Run]) -> Run:
+    names = list(dict.fromkeys(name.split(" ")[0] for run in runs for name in run.names))
+    count = sum(len(run.names) * run.times for run in runs)
+    more = ", …" if len(names) > 3 else ""
+    return Run((f"{count} layers: {', '.join(names[:3])}{more}",), 1, False)

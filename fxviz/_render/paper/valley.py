@@ -31,17 +31,25 @@ class Valley:
         return self.structure.stages
 
     @cached_property
+    def across(self) -> list[Link]:
+        """Return the skips from the left to the right."""
+        return [link for link in self.structure.links if link.kind in SKIP_KINDS and link.source < link.target]
+
+    @cached_property
     def heads(self) -> list[int]:
-        """Return the heads that read several stages or leave the resolutions of the model: they stand apart."""
-        read = {place: sum(link.target == place for link in self.structure.links) for place in range(len(self.stages))}
-        return [place for place, stage in enumerate(self.stages) if stage.role == "head" and read[place] > 1]
+        """Return the stages that stand apart: all behind a ladder, and heads of a U that read several of its stages."""
+        last = max((link.target for link in self.across), default=len(self.stages))
+        behind = range(last + 1, len(self.stages))
+        if self.structure.layout == "ladder":
+            return list(behind)
+        read = [link.target for link in self.structure.links]
+        return [place for place in behind if self.stages[place].role == "head" and read.count(place) > 1]
 
     @cached_property
     def lowest(self) -> int:
-        """Return the last stage on the way down."""
-        on_the_way = [place for place in range(len(self.stages)) if place not in self.heads]
-        deepest = max(self.stages[place].level for place in on_the_way)
-        return next(place for place in on_the_way if self.stages[place].level == deepest)
+        """Return the last stage on the way down: the first of the lowest resolution before skips arrive."""
+        first = min((link.target for link in self.across), default=len(self.stages))
+        return max(range(first), key=lambda place: (self.stages[place].level, -place), default=0)
 
     def is_left(self, place: int) -> bool:
         return place <= self.lowest
@@ -104,8 +112,9 @@ class Valley:
                 if level == self.levels[-1]
             )
         )
+        height = max(height, len(self.heads) * (HIGH + STEP) - STEP)
         drawn = [place for place in range(len(self.stages)) if place not in self.heads]
-        items = [*self._flows(), *self._skips(), *self._heads(height)]
+        items = [*self._flows(), *self._skips(), *self._heads()]
         for place in drawn:
             items += stage_box(self.stages[place], *self.place(place), self.box)
         return Piece(self.room, height, tuple(items))
@@ -166,19 +175,23 @@ class Valley:
         sign = "C" if link.kind == "concat" else "+"
         yield text(x1 - SIGN / 2 - 1, end, sign, palette.CARD, bold=True, anchor="middle", size=7.5)
 
-    def _heads(self, height: float) -> Iterator[Item]:
+    def _heads(self) -> Iterator[Item]:
+        """Draw the heads on the right, each with a rail to the stages that it reads."""
         x = self.room - self.box
-        for number, head in enumerate(self.heads):
-            y = min(number * (HIGH + STEP), max(0.0, height - HIGH))
+        tops = {head: number * (HIGH + STEP) for number, head in enumerate(self.heads)}
+        for number, (head, y) in enumerate(tops.items()):
+            read = {link.source for link in self.structure.links if link.target == head}
+            ends = [self.place(source) for source in read - set(self.heads) if not self.is_left(source)]
             rail = x - 11 + number * 4
-            sources = {link.source for link in self.structure.links if link.target == head} - set(self.heads)
-            ends = [self.place(source) for source in sources if not self.is_left(source)]
-            levels = [top + HIGH / 2 for _, top in ends]
             for left, top in ends:
                 yield Stroke(((left + self.box, top + HIGH / 2), (rail, top + HIGH / 2)), palette.FLOW, 1)
-            yield Stroke(
-                ((rail, max(levels, default=y)), (rail, y + HIGH / 2), (x, y + HIGH / 2)), palette.FLOW, 1, 4.5
-            )
+            if ends:
+                far = max((top + HIGH / 2 for _, top in ends), key=lambda level: abs(level - y - HIGH / 2))
+                yield Stroke(((rail, far), (rail, y + HIGH / 2), (x, y + HIGH / 2)), palette.FLOW, 1, 4.5)
+            above = [source for source in read & set(self.heads) if tops[source] < y]
+            if above and max(tops[source] for source in above) == y - HIGH - STEP:
+                middle = x + self.box / 2
+                yield Stroke(((middle, y - STEP), (middle, y)), palette.FLOW, 1, 4.5)
             yield from stage_box(self.stages[head], x, y, self.box)
 
 
