@@ -144,6 +144,8 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
         yield flowed(insets, room, GAP)
     elif sides:
         yield _side_by_side(structure, sides, [kind for kind, _ in shown(structure, detail)], room)
+    elif structure.layout in ("U", "ladder"):
+        yield from _with_insets(structure, insets, room)
     elif len(structure.main) < len(structure.stages) or structure.layout == "lanes":
         drawn = lanes(structure, room)
         yield drawn or table(room)
@@ -151,8 +153,6 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
     elif structure.layout in ("column", "encoder-decoder"):
         drawn = column(structure, structure.main, [kind for kind, _ in shown(structure, detail)], room)
         yield _with_table([drawn], table, room) if detail.table and room >= NARROW else drawn
-    elif structure.layout in ("U", "ladder"):
-        yield from _with_insets(structure, insets, room)
     elif room < NARROW:
         yield table(room)
         yield flowed(insets, room, GAP)

@@ -16,6 +16,9 @@ from fxviz._render.paper.style import SMALL, TEXT, condensed, extent, plain_word
 LINE, BETWEEN = 11.5, 7.0
 
 
+MOST_WORDS = 120.0
+"""Longer words for a stage are told without pooling, and then cut."""
+
 LEAST = 0.01
 """A line with a smaller share is not tinted."""
 
@@ -73,7 +76,10 @@ def by_run(structure: Structure, room: float) -> Piece:
 
 
 def _stage(stage: Stage) -> Line:
-    blocks = " ".join(run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs))
+    words = [run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs)]
+    blocks = " ".join(words)
+    if wide(blocks) > MOST_WORDS:
+        blocks = " ".join([word for word in words if "Pool" not in word] or words)
     return Line(
         {
             "stage": stage.title,
@@ -225,6 +231,6 @@ def _width(column: Column, lines: Sequence[Line]) -> float:
     if column.key == "skip":
         return 9.0
     texts = [line.cells.get(column.key, "") for line in lines]
-    most = 110.0 if column.key in ("blocks", "operator") else 90.0
+    most = MOST_WORDS if column.key in ("blocks", "operator") else 90.0
     bold = column.bold or column.key == "params"
     return min(most, max(wide(column.title, size=SMALL), *(wide(words, bold) for words in texts)))
