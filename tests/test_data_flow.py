@@ -381,3 +381,48 @@ class Mixing(nn.Module):
 @pytest.mark.parametrize("filtered", [False, True])
 def test_a_skip_past_a_fourier_transform(filtered: bool) -> None:
     assert skips_of(Mixing(filtered)) == {"identity": 1}
+
+
+# Shared weights
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.up, self.down = nn.LayerNorm(8), nn.Linear(8, 16), nn.Linear(16, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.down(self.up(self.norm(x)).relu())
+
+
+class Repeated(nn.Module):
+    """Calls one block again and again, or blocks with the weights of the first."""
+
+    def __init__(self, called: bool) -> None:
+        super().__init__()
+        one = Plain()
+        self.blocks = nn.ModuleList([one] * 6 if called else [one, *(Plain() for _ in range(5))])
+        for block in self.blocks[1:]:
+            for name in ("norm", "up", "down"):
+                getattr(block, name)._parameters.update(getattr(one, name)._parameters)
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        return self.head(x)
+
+
+@pytest.mark.parametrize(
+    ("called", "heading", "said"),
+    [
+        (True, "×6 calls", "1 residual block (Plain), called 6 times with the same weights."),
+        (False, "×6 shared", "6 residual blocks (Plain)."),
+    ],
+)
+def test_repetitions_with_the_same_weights_say_so(called: bool, heading: str, said: str) -> None:
+    graph = fxviz.trace(Repeated(called), torch.zeros(1, 8))
+    for style in ("ledger", "graph"):
+        assert f">{heading}<" in fxviz.render(graph, style=style).svg
+    assert said in str(fxviz.explain(graph))
+    assert ("（以相同权重共运行 6 次）" in str(fxviz.explain(graph, lang="zh"))) == called

@@ -36,11 +36,24 @@ def blocks_of(graph: ArchGraph) -> tuple[Blocks, ...]:
         if len(blocks) == 1:
             held[scope] += held[blocks[0]]
     parts = {blocks[0] for blocks in inner.values() if len(blocks) == 1}
-    by_class: dict[str, list[Counter[SkipKind]]] = defaultdict(list)
-    for scope, skips in sorted(held.items()):
+    by_class: dict[str, list[Scope]] = defaultdict(list)
+    for scope in sorted(held):
         if scope not in parts and len(inner[scope]) < 2:
-            by_class[index.scopes[scope].class_name].append(skips)
-    return tuple(Blocks(name, len(found), dict(sum(found, Counter()))) for name, found in by_class.items())
+            by_class[index.scopes[scope].class_name].append(index.scopes[scope])
+    return tuple(
+        Blocks(
+            name,
+            len({_module(scope) for scope in found}),
+            dict(sum((held[scope.id] for scope in found), Counter())),
+            len(found),
+        )
+        for name, found in by_class.items()
+    )
+
+
+def _module(scope: Scope) -> str | int:
+    """Return what distinguishes modules: the path, or the call where that is no path but a class."""
+    return scope.id if scope.path.startswith("<") else scope.path
 
 
 def _inside(blocks: Collection[int], index: Index) -> dict[int, list[int]]:
@@ -70,7 +83,7 @@ def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | Non
     cores = list(_cores(graph, layers))
     if not cores:
         return None
-    blocks: dict[str, set[int]] = defaultdict(set)
+    blocks: dict[str, set[str | int]] = defaultdict(set)
     siblings = Counter((scope.parent, scope.cls) for scope in graph.scopes)
     for core, _ in cores:
         repeated = (
@@ -79,7 +92,7 @@ def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | Non
             if siblings[scope.parent, scope.cls] > 1 and not scope.sequential
         )
         if (block := next(repeated, None)) is not None:
-            blocks[block.class_name].add(block.id)
+            blocks[block.class_name].add(_module(block))
     entered = {call: width for layer in layers if (width := _width_entered(layer)) for call in layer.calls}
     sizes = [_sizes(core, heads, entered, graph.index) for core, heads in cores]
     heads = dict.fromkeys(heads for heads, _ in sizes if heads)

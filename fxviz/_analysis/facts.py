@@ -107,11 +107,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Blocks:
-    """Residual blocks of one class: the number of times that one ran, and their shortcuts by kind."""
+    """Residual blocks of one class: their number, their shortcuts by kind, and the number of times that one ran."""
 
     name: str
     count: int
     skips: Mapping[SkipKind, int]
+    calls: int
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,7 @@ class Attention:
         count: the number of times that attention is computed.
         heads: the numbers of heads that occur, in order; empty if they are unknown.
         widths: the widths that occur, in order: the last size of the result.
-        blocks: the number of repeated modules that hold it, by class.
+        blocks: the number of modules that hold it, of those that are repeated or called repeatedly, by class.
     """
 
     count: int

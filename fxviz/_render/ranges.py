@@ -50,8 +50,8 @@ def short_span(first: str, last: str, base: str) -> str:
 def times(count: int, kind: Repeats) -> str:
     """Write how often something is repeated, and how if not in a chain.
 
-    >>> times(12, "chain"), times(64, "parallel"), times(40, "calls")
-    ('×12', '×64 parallel', '×40 calls')
+    >>> times(12, "chain"), times(64, "parallel"), times(40, "calls"), times(6, "shared")
+    ('×12', '×64 parallel', '×40 calls', '×6 shared')
     """
     return f"×{count}" if kind == "chain" else f"×{count} {kind}"
 

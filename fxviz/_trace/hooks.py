@@ -272,7 +272,8 @@ class OperationMeter(TorchDispatchMode):
             result = None if mode is None else on_zeros(func, args, kwargs, mode)
             if result is None:
                 raise
-            self.notes[f"torch refuses {func.overloadpacket} without data, so it was run on zeros"] = None
+            name = str(func.overloadpacket).removeprefix("aten.")
+            self.notes[f"torch refuses {name} without data, so it was run on zeros"] = None
             return result
 
     @contextmanager

@@ -44,8 +44,8 @@ class Run:
         first: the place of the first among the steps (see :meth:`Outline.steps`).
         period: the number of steps that are repeated.
         times: the number of repetitions.
-        kind: "chain" if each repetition reads the one before, "parallel" if none reads another, "calls" if all call the
-            same modules.
+        kind: "chain" if each repetition reads the one before, "shared" if those also have the weights of the first,
+            "parallel" if none reads another, "calls" if all call the same modules.
         carrying: nodes of the first repetition of which counterparts read an earlier one.
         calls: the places of all calls among the steps, if what stands between them is not drawn.
     """

@@ -269,6 +269,9 @@ class _Finder:
             return None
         start, shown = self.places[at], self.places[at + period - 1] + 1
         stop = self.places[at + period * times - 1] + 1
+        own = [sum(self._parameters(place)[0]) for place in range(at, at + period * times)]
+        if kind == "chain" and any(own[:period]) and not any(own[period:]):
+            kind = "shared"
         return Run(start, shown, stop, at, period, times, kind)
 
     def _kind_of_run(self, at: int, period: int) -> Repeats:

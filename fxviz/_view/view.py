@@ -25,7 +25,7 @@ RowKind = Literal[
 
 Rail = Literal["", "branch", "branch on"]
 
-Repeats = Literal["chain", "parallel", "calls"]
+Repeats = Literal["chain", "shared", "parallel", "calls"]
 """Kinds of repetition: each reads the one before, all read the same, or all call the same modules."""
 
 Mark = Literal[ChangeKind, "mixed"]
@@ -184,7 +184,7 @@ class Stage:
 class Repeat:
     """A frame around one repetition of ``times`` identical ones; ``span``: paths of the first and the last module.
 
-    ``kind``: "chain", "parallel" or "calls".
+    ``kind``: "chain", "shared", "parallel" or "calls".
     """
 
     times: int

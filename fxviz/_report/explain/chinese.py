@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from fxviz._analysis.facts import Facts, Kind, Layer, Step
+from fxviz._analysis.facts import Blocks, Facts, Kind, Layer, Step
 from fxviz._graph import ArchGraph, units
 from fxviz._graph.values import PACKED, MacsBound, ResidualKind
 from fxviz._report.explain import formats, select
@@ -216,10 +216,13 @@ def blocks(facts: Facts) -> list[str]:
     sentences = []
     if facts.blocks:
         total = sum(block.count for block in facts.blocks)
-        sentences.append(
-            f"共 {total} 个残差块：{listed(f'{b.count} 个 {formats.name(b.name)}' for b in facts.blocks)}。"
-        )
+        sentences.append(f"共 {total} 个残差块：{listed(map(_blocks_of_a_class, facts.blocks))}。")
     return [*sentences, *_shortcuts(facts), *_other_skips(facts)]
+
+
+def _blocks_of_a_class(blocks: Blocks) -> str:
+    again = "" if blocks.calls == blocks.count else f"（以相同权重共运行 {blocks.calls} 次）"
+    return f"{blocks.count} 个 {formats.name(blocks.name)}{again}"
 
 
 def _shortcuts(facts: Facts) -> list[str]:

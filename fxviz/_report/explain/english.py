@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fxviz._analysis.facts import Facts, Layer, Step
+from fxviz._analysis.facts import Blocks, Facts, Layer, Step
 from fxviz._graph import SKIP_NOUNS, ArchGraph, units
 from fxviz._graph.errors import printable
 from fxviz._graph.values import MacsBound
@@ -313,9 +313,17 @@ def blocks(facts: Facts) -> list[str]:
 def _residual_blocks(facts: Facts) -> list[str]:
     total = number(sum(block.count for block in facts.blocks), "residual block")
     if len(facts.blocks) == 1:
-        return [f"{total} ({formats.name(facts.blocks[0].name)})."]
-    each = listed(f"{block.count} {formats.name(block.name)}" for block in facts.blocks)
+        return [f"{total} ({formats.name(facts.blocks[0].name)}){_runs(facts.blocks[0])}."]
+    each = listed(f"{block.count} {formats.name(block.name)}{_runs(block)}" for block in facts.blocks)
     return [f"{total}: {each}."] if each else []
+
+
+def _runs(blocks: Blocks) -> str:
+    """Say how often blocks run that are called again with the same weights."""
+    if blocks.calls == blocks.count:
+        return ""
+    all_together = " all together" if blocks.count > 1 else ""
+    return f", called {blocks.calls} times{all_together} with the same weights"
 
 
 def _shortcuts(facts: Facts) -> list[str]:
