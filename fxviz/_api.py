@@ -161,9 +161,9 @@ def render(
         model_or_graph: a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
         inputs, kwargs: the arguments of forward, as for :func:`trace`; for a model only.
         options: how the figure is drawn, as one value; keywords come on top.
-        keywords: the fields of :class:`RenderOptions` (theme, style, width, height, color_by, depth, expand, collapse,
-            repeats, direction, title, header, legend, engine), and for a model also those of :func:`trace` (device,
-            batch, weights, ...).
+        keywords: the fields of :class:`RenderOptions` (theme, style, width, height, layout, palette, color_by, depth,
+            expand, collapse, repeats, direction, title, header, legend, engine), and for a model also those of
+            :func:`trace` (device, batch, weights, ...).
 
     Raises:
         UsageError: there is no such model, the file holds no graph, or an option has an invalid value.

@@ -24,6 +24,8 @@ Theme = Literal["auto", "light", "dark"]
 Style = Literal["auto", "ledger", "graph", "paper"]
 RowStyle = Literal["auto", "ledger", "graph"]
 """The styles that show layers or blocks as rows or cards."""
+Palette = Literal["color", "gray"]
+Arrangement = Literal["auto", "stages", "column", "table", "U", "ladder", "lanes", "encoder-decoder", "grid"]
 Direction = Literal["TB", "LR"]
 
 
@@ -206,6 +208,8 @@ class RenderOptions(Options):
         width: the figure's width (style "paper"): "column" (238 pt), "page" (505 pt), "slide" (16:9), or a length such
             as "3.25in", "8.5cm", "238pt"; None: that of a page.
         height: the greatest height as a length, for which details are left out; None: 340 pt in a column, 260 pt else.
+        layout: how a figure for print is arranged, one of those of ``fxviz.structure``; "auto": what suits the model.
+        palette: "color", or "gray" for printers without colour.
         color_by: the metric of bars, colours and shares: "params", "macs", "activations" or "time".
         depth: modules nested this many levels deep are one row each; None: as deep as fits a page.
         expand: paths of modules to open, whatever the depth.
@@ -235,6 +239,10 @@ class RenderOptions(Options):
         None, "Width in print (style paper): column, page, slide, or such as 3.25in, 8.5cm, 238pt.", metavar="WIDTH"
     )
     height: str | None = option(None, "Greatest height in print, such as 4in (style paper).", metavar="LENGTH")
+    layout: Arrangement = option(
+        "auto", "Arrangement in print: stages, column, table, U, ladder, lanes, encoder-decoder.", metavar="LAYOUT"
+    )
+    palette: Palette = option("color", "color, or gray for printers without colour.", metavar="PALETTE")
     color_by: str = option("params", f"The metric of bars and shares: {', '.join(METRICS)}.", metavar="METRIC")
     depth: int | None = option(None, "Draw modules nested N levels deep as one row.", metavar="N")
     expand: Sequence[str] = option((), "Open this module. Repeatable.", metavar="PATH")
@@ -265,6 +273,9 @@ class RenderOptions(Options):
     def _check_size(self) -> None:
         """Refuse a size that is no length, or that no style keeps."""
         names = (spelled("width", "--width"), spelled("height", "--height"))
+        if self.layout != "auto" and self.style in ("ledger", "graph"):
+            options = spelled("style and layout", "--style and --layout")
+            raise UsageError(f"a {self.style} has one layout: leave out one of {options}")
         for name, size in zip(names, (self.width, self.height), strict=True):
             if size is None:
                 continue
@@ -280,7 +291,8 @@ class RenderOptions(Options):
     @property
     def is_for_print(self) -> bool:
         """Return whether the figure is drawn for a width: stages and blocks instead of layers."""
-        return self.style == "paper" or (self.style == "auto" and (self.width or self.height) is not None)
+        asked = self.width is not None or self.height is not None or self.layout != "auto"
+        return self.style == "paper" or (self.style == "auto" and asked)
 
     @property
     def row_style(self) -> RowStyle:
@@ -299,7 +311,9 @@ class RenderOptions(Options):
             UsageError: the style is not the ledger.
         """
         if self.style in ("graph", "paper") or self.direction == "LR" or self.is_for_print:
-            options = spelled("style, direction, width and height", "--style, --direction, --width and --height")
+            options = spelled(
+                "style, direction, width, height, layout", "--style, --direction, --width, --height, --layout"
+            )
             raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
 
 
@@ -346,6 +360,8 @@ class RenderKeywords(TypedDict, total=False):
     style: Style
     width: str | None
     height: str | None
+    layout: Arrangement
+    palette: Palette
     color_by: str
     depth: int | None
     expand: str | Sequence[str]

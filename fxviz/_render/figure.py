@@ -82,7 +82,7 @@ class Figure:
     @property
     def dot(self) -> str:
         """Return the figure as DOT text, in light colours for the theme "auto"."""
-        return self._picture.dot
+        return self._colored(self._picture.dot)
 
     @property
     def svg(self) -> str:
@@ -91,7 +91,12 @@ class Figure:
         Raises:
             EngineError: the layout engine is missing, failed or took too long.
         """
-        return self._picture.svg
+        return self._colored(self._picture.svg)
+
+    def _colored(self, text: str) -> str:
+        from fxviz._render.gray import gray
+
+        return gray(text) if self.options.palette == "gray" else text
 
     @property
     def height(self) -> float:

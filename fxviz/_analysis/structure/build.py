@@ -149,6 +149,10 @@ class Builder:
         entering = [unit.entering.channels for unit in group.units]
         leaving = [unit.extent.channels for unit in group.units]
         rows, symbols = rows_of(drafts, entering, leaving)
+        held = [self._params(unit, each) for unit, each in zip(group.units, drafts, strict=True)]
+        if all(amounts is not None and len(amounts) == len(rows) for amounts in held):
+            sums = [sum(column) for column in zip(*(amounts for amounts in held if amounts is not None), strict=True)]
+            rows = tuple(replace(row, params=amount) for row, amount in zip(rows, sums, strict=True))
         occurrences = tuple(self._occurrence(unit) for unit in group.units)
         params = sum(occurrence.params for occurrence in occurrences)
         members = tuple(dict.fromkeys(unit.cls for unit in group.units))
@@ -165,6 +169,25 @@ class Builder:
             macs=sum(occurrence.macs for occurrence in occurrences),
             share=params / self.total,
         )
+
+    def _params(self, unit: Unit, drafts: Sequence[Draft]) -> list[int] | None:
+        """Return the parameters of each row of a block; None if some belong to no row.
+
+        A node that is in no row counts in the first row that reads it.
+        """
+        steps = self.sorter.steps(unit)
+        row_of = {steps[place].node: row for row, draft in enumerate(drafts) for place in draft.steps}
+        inside, amounts = set(unit.nodes), [0] * len(drafts)
+        for name in unit.nodes:
+            if not (params := self.graph.by_id[name].params):
+                continue
+            at: str | None = name
+            while at is not None and at not in row_of:
+                at = next((user for user in self.graph.index.users[at] if user in inside), None)
+            if at is None:
+                return None
+            amounts[row_of[at]] += params
+        return amounts
 
     def _occurrence(self, unit: Unit) -> Occurrence:
         stage = self.home[next(name for name in unit.nodes if name in self.home)]

@@ -129,6 +129,7 @@ class Row:
         on_shortcut: true if it stands on the block's shortcut.
         times: the number of equal rows side by side that it stands for, as of experts.
         parts: the rows of a block inside a large block, or of a branch, which is one row.
+        params: scalars in the parameters of all occurrences; None if some parameter of the block belongs to no row.
     """
 
     word: str
@@ -140,6 +141,7 @@ class Row:
     on_shortcut: bool = False
     times: int = 1
     parts: tuple[Row, ...] = ()
+    params: int | None = None
 
     @property
     def text(self) -> str:

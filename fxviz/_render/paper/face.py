@@ -56,7 +56,7 @@ def wrapped(words: Sequence[str], between: str, room: float, size: float) -> lis
     """Return words in as few lines as ``room`` points allow; a word that is too long by itself is cut.
 
     >>> wrapped(["11.69M parameters", "1.8 GMACs", "8 skips"], " · ", 100, 7)
-    ['11.69M parameters · 1.8 GMACs', '8 skips']
+    ['11.69M parameters', '1.8 GMACs · 8 skips']
     """
     lines: list[str] = []
     for word in words:

@@ -9,10 +9,11 @@ from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, pairwise
 
 from fxviz._analysis.structure import Kind, Row
+from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, is_join, text, wide, widths
+from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, text, wide, widths
 
 ROW, JOIN, STEP = 13.0, 10.0, 7.0
 """Heights of a row and of a join, and the space between them."""
@@ -142,10 +143,23 @@ class Net:
 
 @dataclass(frozen=True)
 class Inset:
-    """A kind of block, and where its rows are drawn; ``compact`` tells norms and activations once, above them."""
+    """A kind of block, and where its rows are drawn.
+
+    Attributes:
+        kind: the kind.
+        whole: the parameters of the whole model, by which rows are tinted.
+        compact: tell norms and activations once, above the rows.
+        percent: say the share of each row.
+    """
 
     kind: Kind
+    whole: int
     compact: bool = False
+    percent: bool = False
+
+    def share(self, row: Row) -> float:
+        """Return the share of a row in all its occurrences; 0 if that is unknown."""
+        return (row.params or 0) / self.whole if self.whole else 0.0
 
     @cached_property
     def net(self) -> Net:
@@ -174,7 +188,10 @@ class Inset:
         strides = [mark for mark in row.marks if mark.startswith("/")]
         others = [mark for mark in row.marks if mark not in strides and mark not in self.common]
         beside = [widths(row)] if self.count > 1 and len(row.channels) == 1 else []
-        return " ".join([name, *strides, *times]), " ".join([*others, *beside])
+        share = self.share(row) if self.percent else 0.0
+        shares = [units.percent(share)] if share >= TINTED else []
+        behind = " · ".join(words for words in (" ".join([*others, *beside]), *shares) if words)
+        return " ".join([name, *strides, *times]), behind
 
     def box(self, row: Row) -> float:
         """Return the width of a row's box."""
@@ -267,10 +284,14 @@ class Inset:
                 yield text(left + width + 4, middle, " ".join(row.marks), palette.MUTED, size=SMALL)
             return
         name, beside = self.words(row)
-        yield Area(left, top, width, height, palette.CARD, palette.BORDER, title=row.text)
-        yield text(left + 4, middle, name, bold=True)
+        share = self.share(row)
+        is_tinted = share >= TINTED
+        fill = palette.bar(share) if is_tinted else palette.CARD
+        yield Area(left, top, width, height, fill, palette.BORDER, title=row.text)
+        yield text(left + 4, middle, name, palette.on_bar(share) if is_tinted else palette.INK, bold=True)
         if beside:
-            yield text(left + width - 4, middle, beside, palette.MUTED, anchor="end", size=SMALL)
+            color = palette.on_bar(share) if is_tinted else palette.MUTED
+            yield text(left + width - 4, middle, beside, color, anchor="end", size=SMALL)
         if self.count == 1 and len(row.channels) == 1:
             yield text(left + width + 3, middle, widths(row), palette.MUTED, size=SMALL)
 
@@ -326,9 +347,9 @@ class Inset:
             yield text(x + width / 2 - 4, y, beside, palette.MUTED, anchor="end", size=SMALL)
 
 
-def inset(kind: Kind, variants: Sequence[Kind], room: float) -> Piece:
+def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piece:
     """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
-    body, common = fitted(kind, room - 2)
+    body, common = fitted(kind, whole, room - 2)
     said = [words for words in (title(kind), common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
     needed = max((wide(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
@@ -349,13 +370,26 @@ def inset(kind: Kind, variants: Sequence[Kind], room: float) -> Piece:
     return Piece(width, high, (*items, *body.at((width - body.width) / 2, head)))
 
 
-def fitted(kind: Kind, room: float) -> tuple[Piece, str]:
+def fitted(kind: Kind, whole: int, room: float, percent: bool = False) -> tuple[Piece, str]:
     """Return a block as it fits into ``room`` points, and what is said above it of all its layers."""
-    for compact in (False, True):
-        drawn = Inset(kind, compact)
+    drawn = _drawn(kind, whole, room, percent)
+    if drawn is None:
+        return _listed(kind, room), ""
+    return drawn.body(), f"with {', '.join(drawn.common)}" if drawn.common else ""
+
+
+def _drawn(kind: Kind, whole: int, room: float, percent: bool) -> Inset | None:
+    """Return a block with as many words as fit, None if it cannot be drawn in ``room`` points."""
+    for compact, shares in dict.fromkeys([(False, percent), (True, percent), (True, False)]):
+        drawn = Inset(kind, whole, compact, shares)
         if drawn.body().width <= room and not drawn.collides:
-            return drawn.body(), f"with {', '.join(drawn.common)}" if drawn.common else ""
-    return _listed(kind, room), ""
+            return drawn
+    return None
+
+
+def is_drawn(kind: Kind, whole: int, room: float) -> bool:
+    """Return whether a block can be drawn in ``room`` points, and need not be told as a list."""
+    return _drawn(kind, whole, room, percent=True) is not None
 
 
 def _listed(kind: Kind, room: float) -> Piece:
@@ -376,7 +410,8 @@ def _listed(kind: Kind, room: float) -> Piece:
 
 def _way(net: Net, start: int) -> str:
     """Return the layers from one to the next join; where ways part, in brackets: "Conv 1×1, [1×3 | 3×1]"."""
-    words, before = [], ""
+    words: list[str] = []
+    before = ""
     place: int | None = start
     while place is not None and not is_join(net.rows[place]) and len(words) < len(net.rows):
         name, _, sizes = net.rows[place].word.partition(" ")

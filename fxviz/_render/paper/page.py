@@ -132,7 +132,8 @@ def notes(words: Words, room: float) -> Iterator[Piece]:
 
 def body(structure: Structure, words: Words, room: float, detail: Detail) -> Iterator[Piece]:
     """Yield the parts below the header: the layout, insets of what it does not open, and the table."""
-    insets = [inset(kind, others, room) for kind, others in shown(structure, detail)]
+    whole = sum(stage.params for stage in structure.stages)
+    insets = [inset(kind, others, whole, room) for kind, others in shown(structure, detail)]
     tabled = stage_table.by_run if structure.layout == "table" else stage_table.by_stage
 
     def table(left: float) -> Piece:
@@ -144,7 +145,7 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
         yield flowed(insets, room, GAP)
     elif sides:
         yield _side_by_side(structure, sides, [kind for kind, _ in shown(structure, detail)], room)
-    elif structure.layout in ("U", "ladder"):
+    elif structure.layout == "ladder" or (structure.layout == "U" and len(structure.main) == len(structure.stages)):
         yield from _with_insets(structure, insets, room)
     elif len(structure.main) < len(structure.stages) or structure.layout == "lanes":
         drawn = lanes(structure, room)

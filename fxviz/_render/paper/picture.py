@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fxviz._analysis.structure import Structure
+from fxviz._analysis.structure import LAYOUTS, Layout, Structure
+from fxviz._graph import SKIP_KINDS
+from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.options import PLACES, points
 from fxviz._render.paper.dot import to_dot
 from fxviz._render.paper.page import Words, paper
@@ -21,12 +23,45 @@ _SLIDE = (480.0, 270.0)
 
 
 def scene_of(structure: Structure, words: Words, options: RenderOptions) -> Scene:
-    """Return the figure at the width that the options ask for."""
+    """Return the figure at the width and in the layout that the options ask for.
+
+    Raises:
+        UsageError: the model has not what the layout shows.
+    """
+    if options.layout != "auto":
+        structure = arranged(structure, options.layout)
     if options.width == "slide":
         drawn = paper(structure, words, *_SLIDE)
         return replace(drawn, height=max(_SLIDE[1], drawn.height), zoom=PLACES["slide"] / _SLIDE[0])
     height = None if options.height is None else points(options.height)
     return paper(structure, words, points(options.width or "page"), height)
+
+
+_NEEDED: dict[Layout, tuple[frozenset[str], str]] = {
+    "U": (frozenset(SKIP_KINDS), "skips between stages"),
+    "ladder": (frozenset(SKIP_KINDS), "skips between stages"),
+    "encoder-decoder": (frozenset({"cross"}), "stack that attends to another one"),
+}
+"""The links without which a layout shows nothing, by name."""
+
+
+def arranged(structure: Structure, layout: Layout) -> Structure:
+    """Return a structure in another layout.
+
+    Raises:
+        UsageError: the model has not what the layout shows.
+
+    >>> arranged(Structure("net", "stages", "", (), (), ()), "U")
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: net cannot be drawn as U: it has no skips between stages; choose stages, column, table or lanes
+    """
+    kinds, noun = _NEEDED.get(layout, (None, ""))
+    if kinds is not None and not any(link.kind in kinds and link.source < link.target for link in structure.links):
+        always = choice([name for name in LAYOUTS if name not in _NEEDED and name != "grid"])
+        name = shown(structure.name)
+        raise UsageError(f"{name} cannot be drawn as {layout}: it has no {noun}; choose {always}")
+    return replace(structure, layout=layout)
 
 
 @dataclass(frozen=True)

@@ -11,16 +11,13 @@ from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Anchor, Area, Item, Piece, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, condensed, extent, plain_word, text, wide
+from fxviz._render.paper.style import SMALL, TEXT, TINTED, condensed, extent, plain_word, text, wide
 
 LINE, BETWEEN = 11.5, 7.0
 
 
 MOST_WORDS = 120.0
 """Longer words for a stage are told without pooling, and then cut."""
-
-LEAST = 0.01
-"""A line with a smaller share is not tinted."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +196,9 @@ def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Pie
 
 
 def _row(line: Line, top: float, width: float, columns: Sequence[tuple[Column, float, float]]) -> Iterator[Item]:
-    if line.share >= LEAST:
+    if line.share >= TINTED:
         yield Area(0, top + 0.5, width, LINE - 1, palette.bar(line.share), radius=1.5)
-    color = palette.on_bar(line.share) if line.share >= LEAST else palette.INK
+    color = palette.on_bar(line.share) if line.share >= TINTED else palette.INK
     for column, left, wide_ in columns:
         if column.key == "skip":
             yield from _hook(line, left, top)

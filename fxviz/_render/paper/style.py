@@ -34,7 +34,9 @@ def ink(share: float) -> Color:
 
 
 LEAST = 0.001
-"""A share below is not tinted."""
+"""A stage with a smaller share is not tinted."""
+TINTED = 0.01
+"""A row of a block or of a table with a smaller share is not tinted."""
 
 
 def sizes(channels: int, size: tuple[int, ...]) -> str:
