@@ -169,7 +169,7 @@ def test_a_network_of_stages() -> None:
 
 def test_one_repeated_block() -> None:
     said = texts("vit_b_16", "column")
-    for words in ("Attention", "12×64", "MLP 768→3072→768", "×12", "98.3%", "197×768"):
+    for words in ("Attention", "12×64 · 32.7%", "MLP 768→3072→768", "GELU · 65.5%", "×12", "98.3%", "197×768"):
         assert words in said
 
 
@@ -197,6 +197,25 @@ def test_themes_differ_in_colours_alone() -> None:
     plain = [re.sub(r"#[0-9a-f]{6}|fx[0-9a-f]{8}|\{.*\}", "", svg) for svg in (light, dark)]
     assert plain[0].replace("<style></style>\n", "") == plain[1].replace("<style>#</style>\n", "")
     assert "prefers-color-scheme:dark" in auto and "prefers-color-scheme" not in light
+
+
+def test_gray_figures_have_no_colour() -> None:
+    for options in ({"width": "page"}, {"style": "ledger"}, {"style": "graph"}):
+        svg = package.render(traced("resnet18"), palette="gray", **options).svg  # type: ignore[arg-type]
+        colors = set(re.findall(r"#([0-9a-f]{6})\b", svg))
+        assert len(colors) > 5 and all(len({color[at : at + 2] for at in (0, 2, 4)}) == 1 for color in colors)
+
+
+@pytest.mark.parametrize("layout", ["stages", "column", "table", "lanes"])
+def test_a_layout_can_be_asked_for(layout: str) -> None:
+    drawn = package.render(traced("resnet18"), layout=layout, width="page")  # type: ignore[arg-type]
+    check(drawn._scene, 505)
+    assert drawn.svg != figure("vgg16").svg
+
+
+def test_a_layout_of_what_is_not_there_is_refused() -> None:
+    with pytest.raises(UsageError, match="resnet18 cannot be drawn as U: it has no skips between stages; choose"):
+        _ = package.render(traced("resnet18"), layout="U").svg
 
 
 def test_the_same_bytes_twice() -> None:

@@ -311,9 +311,7 @@ class RenderOptions(Options):
             UsageError: the style is not the ledger.
         """
         if self.style in ("graph", "paper") or self.direction == "LR" or self.is_for_print:
-            options = spelled(
-                "style, direction, width, height, layout", "--style, --direction, --width, --height, --layout"
-            )
+            options = spelled("style, direction and sizes", "--style, --direction, --width, --height and --layout")
             raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
 
 
