@@ -10,7 +10,7 @@ from fxviz._render import palette
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.inset import fitted, is_drawn, title
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Stroke, below
-from fxviz._render.paper.style import SMALL, condensed, filled, ink, sizes, text, wide
+from fxviz._render.paper.style import SMALL, condensed, filled, ink, length, sizes, text
 
 HIGH, STEP = 15.0, 8.0
 BESIDE = 46.0
@@ -38,7 +38,7 @@ def column(structure: Structure, stages: tuple[Stage, ...], opened: Collection[K
 
 
 def _needed(stage: Stage) -> float:
-    return max((wide(run.text, bold=True) + 40 for run in stage.runs), default=0.0)
+    return max((length(run.text, bold=True) + 40 for run in stage.runs), default=0.0)
 
 
 def _stage(structure: Structure, stage: Stage, width: float, left: set[str], whole: int) -> Iterator[Piece]:
@@ -68,7 +68,7 @@ def _box(words: str, share: float, size: str, width: float) -> Piece:
     color = ink(share) if share else palette.INK
     items: list[Item] = [
         filled(0, 0, width, HIGH, share, words) if share else Area(0, 0, width, HIGH, palette.PALE, palette.BORDER),
-        text(6, HIGH / 2, fit(words, width - 14 - wide(percent, size=SMALL), 7.5, bold=True), color, bold=True),
+        text(6, HIGH / 2, fit(words, width - 14 - length(percent, size=SMALL), 7.5, bold=True), color, bold=True),
         text(width - 6, HIGH / 2, percent, color, anchor="end", size=SMALL),
         text(width + 5, HIGH / 2, size, palette.MUTED, size=SMALL),
     ]

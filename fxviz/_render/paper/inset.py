@@ -13,7 +13,7 @@ from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, text, wide, widths
+from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, widths
 
 ROW, JOIN, STEP = 13.0, 10.0, 7.0
 """Heights of a row and of a join, and the space between them."""
@@ -196,7 +196,7 @@ class Inset:
     def box(self, row: Row) -> float:
         """Return the width of a row's box."""
         name, beside = self.words(row)
-        return wide(name, bold=True) + (4 + wide(beside, size=SMALL) if beside else 0) + 8
+        return length(name, bold=True) + (4 + length(beside, size=SMALL) if beside else 0) + 8
 
     @cached_property
     def column(self) -> float:
@@ -209,7 +209,7 @@ class Inset:
         if self.count > 1:
             return 0.0
         said = (widths(row) for row in self.kind.rows if len(row.channels) == 1 and not row.on_shortcut)
-        return max((wide(words, size=SMALL) + 4 for words in said), default=0.0)
+        return max((length(words, size=SMALL) + 4 for words in said), default=0.0)
 
     @cached_property
     def side(self) -> float:
@@ -248,7 +248,7 @@ class Inset:
         spans = []
         for place, row in enumerate(self.kind.rows):
             left, _, width, _ = self.rect(place)
-            said = wide(" ".join(row.marks), size=SMALL) + 4 if is_join(row) and row.marks else 0.0
+            said = length(" ".join(row.marks), size=SMALL) + 4 if is_join(row) and row.marks else 0.0
             if not row.on_shortcut:
                 spans.append((self.net.levels[place], left, left + width + said))
         spans.sort()
@@ -352,7 +352,7 @@ def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piec
     body, common = fitted(kind, whole, room - 2)
     said = [words for words in (title(kind), common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
-    needed = max((wide(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
+    needed = max((length(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
     width = max(body.width, min(needed, room))
     head = 14.0 + 9 * max(0, len(said) - 1)
     foot = 9.0 * len(others) + 2
@@ -361,7 +361,7 @@ def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piec
         Area(0, 0, width, high, palette.PALE, palette.BORDER, radius=4),
         text(_PAD, 8, kind.letter, bold=True, size=8.5),
     ]
-    behind = _PAD + wide(kind.letter, bold=True, size=8.5) + 5
+    behind = _PAD + length(kind.letter, bold=True, size=8.5) + 5
     for line, words in enumerate(said):
         items.append(text(behind, 8 + 9 * line, fit(words, width - behind - 2, SMALL), palette.MUTED, size=SMALL))
     for line, words in enumerate(others):

@@ -10,7 +10,7 @@ from fxviz._analysis.structure import Run, Stage, Structure
 from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.scene import Area, Item, Piece, Stroke, flowed
-from fxviz._render.paper.style import MOST_RUNS, SMALL, condensed, filled, plain_word, sizes, text, wide
+from fxviz._render.paper.style import MOST_RUNS, SMALL, condensed, filled, length, plain_word, sizes, text
 
 TALLEST, LOWEST = 62.0, 27.0
 CHIP, ARROW = 13.0, 11.0
@@ -28,7 +28,7 @@ class Chip:
     @property
     def width(self) -> float:
         size, pad = (8.0, 5.0) if self.lettered else (SMALL, 5.0)
-        return max(CHIP, *(wide(line, self.lettered, size) + pad for line in self.lines))
+        return max(CHIP, *(length(line, self.lettered, size) + pad for line in self.lines))
 
 
 def overview(structure: Structure, entering: str, room: float) -> Piece:
@@ -48,7 +48,7 @@ def overview(structure: Structure, entering: str, room: float) -> Piece:
 
 
 def _input(said: str) -> Piece:
-    width, height = max(wide(said, size=SMALL), wide("input", bold=True)), TALLEST
+    width, height = max(length(said, size=SMALL), length("input", bold=True)), TALLEST
     items: list[Item] = [
         Area((width - 9) / 2, 0, 9, height, palette.PILL, palette.BORDER),
         text(width / 2, TALLEST + 8, "input", bold=True, anchor="middle"),
@@ -102,7 +102,7 @@ class Box:
     @property
     def width(self) -> float:
         title, *others = self.said
-        return max(self.inner, wide(title, bold=True), *(wide(words, size=SMALL) for words in others))
+        return max(self.inner, length(title, bold=True), *(length(words, size=SMALL) for words in others))
 
     def height(self) -> float:
         """Return the height: the fourth root of the positions, scaled to the first stage's."""

@@ -14,7 +14,7 @@ from fxviz._render.paper.inset import inset, variant
 from fxviz._render.paper.lanes import lanes
 from fxviz._render.paper.overview import overview
 from fxviz._render.paper.scene import Item, Piece, Scene, Stroke, below, flowed
-from fxviz._render.paper.style import GAP, SMALL, TITLE, text, wide
+from fxviz._render.paper.style import GAP, SMALL, TITLE, length, text
 from fxviz._render.paper.valley import valley
 
 MARGIN = 4.0
@@ -112,9 +112,9 @@ def _left_out(structure: Structure, detail: Detail) -> Iterator[str]:
 def header(words: Words, room: float) -> Piece:
     """Return the model's name, and behind or below it what it amounts to."""
     named = fit(words.name, room, TITLE, bold=True)
-    used = wide(named, bold=True, size=TITLE) + 8
+    used = length(named, bold=True, size=TITLE) + 8
     title = text(0, TITLE / 2, named, bold=True, size=TITLE)
-    if wide(words.facts, size=SMALL) <= room - used:
+    if length(words.facts, size=SMALL) <= room - used:
         beside = text(used, TITLE / 2 + 0.8, words.facts, palette.MUTED, size=SMALL)
         return Piece(room, TITLE + 2, (title, beside))
     lines = wrapped(words.facts.split(" · "), " · ", room, SMALL)

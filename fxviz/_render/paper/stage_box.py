@@ -8,7 +8,7 @@ from fxviz._analysis.structure import Stage
 from fxviz._graph import units
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Item
-from fxviz._render.paper.style import SMALL, TEXT, filled, ink, plain_word, sizes, text, wide
+from fxviz._render.paper.style import SMALL, TEXT, filled, ink, length, plain_word, sizes, text
 
 HIGH = 24.0
 _PAD = 4.0
@@ -18,13 +18,13 @@ def stage_box(stage: Stage, x: float, y: float, width: float) -> Iterator[Item]:
     """Yield the box of a stage with its top left corner at a point."""
     color, percent = ink(stage.share), units.percent(stage.share)
     yield filled(x, y, width, HIGH, stage.share, f"{stage.path}: {stage.text}")
-    left = width - 3 * _PAD - wide(percent, size=SMALL)
+    left = width - 3 * _PAD - length(percent, size=SMALL)
     yield text(x + _PAD, y + 7.5, fit(name(stage), left, TEXT, bold=True), color, bold=True)
     yield text(x + width - _PAD, y + 7.5, percent, color, anchor="end", size=SMALL)
     size = sizes(stage.channels, stage.size) if stage.channels else ""
-    if wide(size, size=SMALL) + 2 * _PAD > width:
+    if length(size, size=SMALL) + 2 * _PAD > width:
         size = ""
-    words = fit(blocks(stage), width - 3 * _PAD - wide(size, size=SMALL), SMALL)
+    words = fit(blocks(stage), width - 3 * _PAD - length(size, size=SMALL), SMALL)
     yield text(x + _PAD, y + 16.5, words, color, size=SMALL)
     yield text(x + width - _PAD, y + 16.5, size, color, anchor="end", size=SMALL)
 
@@ -45,5 +45,5 @@ def blocks(stage: Stage) -> str:
 def box_width(stage: Stage) -> float:
     """Return the width at which all words of a stage's box are shown."""
     size = sizes(stage.channels, stage.size) if stage.channels else ""
-    first = wide(name(stage), bold=True) + wide(units.percent(stage.share), size=SMALL)
-    return max(first, wide(blocks(stage), size=SMALL) + wide(size, size=SMALL)) + 3 * _PAD + 2
+    first = length(name(stage), bold=True) + length(units.percent(stage.share), size=SMALL)
+    return max(first, length(blocks(stage), size=SMALL) + length(size, size=SMALL)) + 3 * _PAD + 2

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
 from fxviz._analysis.structure import Kind, Occurrence, Stage, Structure
 from fxviz._graph import units
 from fxviz._render import palette
+from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit
-from fxviz._render.paper.scene import Anchor, Area, Item, Piece, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, TINTED, condensed, extent, plain_word, text, wide
+from fxviz._render.paper.scene import Anchor, Area, Item, Label, Piece, Stroke
+from fxviz._render.paper.style import SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text
 
 LINE, BETWEEN = 11.5, 7.0
 
@@ -75,7 +76,7 @@ def by_run(structure: Structure, room: float) -> Piece:
 def _stage(stage: Stage) -> Line:
     words = [run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs)]
     blocks = " ".join(words)
-    if wide(blocks) > MOST_WORDS:
+    if length(blocks) > MOST_WORDS:
         blocks = " ".join([word for word in words if "Pool" not in word] or words)
     return Line(
         {
@@ -96,7 +97,6 @@ def _lines(structure: Structure) -> Iterator[Line]:
     by_node = {block.nodes[0]: (kind, at, block) for kind, at, block in found}
     for stage in structure.stages:
         blocks = [by_node[node] for node in stage.nodes if node in by_node]
-        inside = {node for _, _, block in blocks for node in block.nodes}
         left = stage.params - sum(block.params for _, _, block in blocks)
         words = ", ".join(plain_word(run.text) for run in stage.runs if not run.lettered)
         if words and (left or not blocks):
@@ -105,7 +105,6 @@ def _lines(structure: Structure) -> Iterator[Line]:
         for _, group in groupby(blocks, key=_alike):
             yield _run(list(group), name, whole)
             name = ""
-        del inside
 
 
 def _alike(block: tuple[Kind, int, Occurrence]) -> tuple[object, ...]:
@@ -169,43 +168,58 @@ def _lone(stage: Stage, words: str, params: int, whole: int) -> Line:
     )
 
 
+@dataclass(frozen=True)
+class Placed:
+    """A column in its place."""
+
+    column: Column
+    left: float
+    width: float
+
+    def text(self, words: str, middle: float, color: Color, bold: bool = False, size: float = TEXT) -> Label:
+        """Return words in this column."""
+        at = {"start": 0.0, "middle": 0.5, "end": 1.0}[self.column.anchor]
+        return text(self.left + at * self.width, middle, words, color, bold, self.column.anchor, size)
+
+
 def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Piece:
-    kept = [column for column in columns if column.key == "skip" or any(line.cells.get(column.key) for line in lines)]
-    if not any(line.skips for line in lines):
-        kept = [column for column in kept if column.key != "skip"]
+    kept = _kept(columns, lines, room)
+    widths = [_width(column, lines) for column in kept]
+    spare = max(0.0, room - sum(widths) - BETWEEN * (len(kept) - 1) - 6) / max(1, len(kept) - 1)
+    gap = BETWEEN + min(spare, 14.0)
+    lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
+    placed = [Placed(*each) for each in zip(kept, lefts, widths, strict=True)]
+    across = sum(widths) + gap * (len(kept) - 1) + 6
+    items: list[Item] = [each.text(each.column.title, LINE / 2, palette.MUTED, size=SMALL) for each in placed]
+    for number, line in enumerate(lines, 1):
+        items += _row(line, number * LINE, across, placed)
+    return Piece(across, LINE * (len(lines) + 1), tuple(items))
+
+
+def _kept(columns: Sequence[Column], lines: Sequence[Line], room: float) -> list[Column]:
+    """Return the columns that say something and have room: those of the highest rank go first."""
+    said = {key for line in lines for key, words in line.cells.items() if words}
+    said |= {"skip"} if any(line.skips for line in lines) else set()
+    kept = [column for column in columns if column.key in said]
     while sum(_width(column, lines) for column in kept) + BETWEEN * (len(kept) - 1) + 6 > room:
         dropped = max(kept, key=lambda column: column.rank)
         if not dropped.rank:
             break
         kept.remove(dropped)
-    widths = [_width(column, lines) for column in kept]
-    spare = max(0.0, room - sum(widths) - BETWEEN * (len(kept) - 1) - 6) / max(1, len(kept) - 1)
-    gap = BETWEEN + min(spare, 14.0)
-    width = sum(widths) + gap * (len(kept) - 1) + 6
-    lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
-    items: list[Item] = []
-    for column, left, wide_ in zip(kept, lefts, widths, strict=True):
-        items.append(
-            text(
-                _anchored(column, left, wide_), LINE / 2, column.title, palette.MUTED, anchor=column.anchor, size=SMALL
-            )
-        )
-    for number, line in enumerate(lines, 1):
-        items += _row(line, number * LINE, width, list(zip(kept, lefts, widths, strict=True)))
-    return Piece(width, LINE * (len(lines) + 1), tuple(items))
+    return kept
 
 
-def _row(line: Line, top: float, width: float, columns: Sequence[tuple[Column, float, float]]) -> Iterator[Item]:
+def _row(line: Line, top: float, across: float, columns: Sequence[Placed]) -> Iterator[Item]:
     if line.share >= TINTED:
-        yield Area(0, top + 0.5, width, LINE - 1, palette.bar(line.share), radius=1.5)
+        yield Area(0, top + 0.5, across, LINE - 1, palette.bar(line.share), radius=1.5)
     color = palette.on_bar(line.share) if line.share >= TINTED else palette.INK
-    for column, left, wide_ in columns:
-        if column.key == "skip":
-            yield from _hook(line, left, top)
+    for placed in columns:
+        if placed.column.key == "skip":
+            yield from _hook(line, placed.left, top)
             continue
-        bold = column.bold or (column.key == "params" and line.share >= 0.1)
-        words = fit(line.cells.get(column.key, ""), wide_ + 1, TEXT, bold)
-        yield text(_anchored(column, left, wide_), top + LINE / 2, words, color, bold, column.anchor)
+        bold = placed.column.bold or (placed.column.key == "params" and line.share >= 0.1)
+        words = fit(line.cells.get(placed.column.key, ""), placed.width + 1, TEXT, bold)
+        yield placed.text(words, top + LINE / 2, color, bold)
 
 
 def _hook(line: Line, left: float, top: float) -> Iterator[Item]:
@@ -215,19 +229,10 @@ def _hook(line: Line, left: float, top: float) -> Iterator[Item]:
         yield Stroke(points, palette.SKIP, 1.2, 4, dashed=line.shortcut != "identity", radius=1.5)
 
 
-def _anchored(column: Column, left: float, width: float) -> float:
-    places: dict[Anchor, Callable[[float, float], float]] = {
-        "start": lambda left, width: left,
-        "middle": lambda left, width: left + width / 2,
-        "end": lambda left, width: left + width,
-    }
-    return places[column.anchor](left, width)
-
-
 def _width(column: Column, lines: Sequence[Line]) -> float:
     if column.key == "skip":
         return 9.0
     texts = [line.cells.get(column.key, "") for line in lines]
     most = MOST_WORDS if column.key in ("blocks", "operator") else 90.0
     bold = column.bold or column.key == "params"
-    return min(most, max(wide(column.title, size=SMALL), *(wide(words, bold) for words in texts)))
+    return min(most, max(length(column.title, size=SMALL), *(length(words, bold) for words in texts)))

@@ -23,9 +23,11 @@ def text(x: float, y: float, words: str, color: Color = palette.INK, bold: bool 
     return Label(x, y + 0.36 * size, words, color, size, bold, anchor)
 
 
-def filled(x: float, y: float, wide: float, high: float, share: float, title: str = "") -> Area:
+def filled(x: float, y: float, width: float, height: float, share: float, title: str = "") -> Area:
     """Return an area tinted by its share of the parameters."""
-    return Area(x, y, wide, high, palette.bar(share) if share >= LEAST else palette.PALE, palette.BORDER, title=title)
+    return Area(
+        x, y, width, height, palette.bar(share) if share >= LEAST else palette.PALE, palette.BORDER, title=title
+    )
 
 
 def ink(share: float) -> Color:
@@ -83,7 +85,8 @@ def is_join(row: Row) -> bool:
     return row.word in ("+", "×", "concat", "cat")
 
 
-def wide(words: str, bold: bool = False, size: float = TEXT) -> float:
+def length(words: str, bold: bool = False, size: float = TEXT) -> float:
+    """Return the length of a text in points."""
     return width(words, size, bold)
 
 

@@ -12,7 +12,7 @@ from fxviz._graph import SKIP_KINDS
 from fxviz._render import palette
 from fxviz._render.paper.scene import Area, Item, Piece, Stroke
 from fxviz._render.paper.stage_box import HIGH, box_width, stage_box
-from fxviz._render.paper.style import SMALL, sizes, text, wide
+from fxviz._render.paper.style import SMALL, length, sizes, text
 
 STEP, STACK = 13.0, 8.0
 """The space between two resolutions, and that between two stages of one resolution."""
@@ -165,7 +165,7 @@ class Valley:
             points[1:1] = [(tip - 10, start), (tip - 10, end)]
         yield Stroke(tuple(points), palette.SKIP, 1.4, 5, dashed=dashed, radius=3)
         said = sizes(link.channels, link.size) + (f" ×{len(links)}" if len(links) > 1 else "")
-        if wide(said, size=SMALL) < tip - x0 - self.box - 12:
+        if length(said, size=SMALL) < tip - x0 - self.box - 12:
             yield text((x0 + self.box + tip) / 2, start - 5, said, palette.SKIP, anchor="middle", size=SMALL)
         if any(
             link.target == target and link.source > source for link in self.structure.links if link.kind in SKIP_KINDS
