@@ -110,9 +110,9 @@ def test_a_style_for_dark_readers_leaves_a_picture_light() -> None:
     assert auto.tobytes() == light.tobytes()
 
 
-@pytest.mark.parametrize("scale", [0, -1, float("nan"), float("inf"), True, "2"])
-def test_a_scale_is_a_number_above_0(scale: Any) -> None:
-    with pytest.raises(UsageError, match=r"^invalid scale .*: must be a number above 0, such as 2$"):
+@pytest.mark.parametrize("scale", [0, -1, 0.001, 1e9, float("nan"), float("inf"), True, "2"])
+def test_a_scale_is_a_number_in_a_range(scale: Any) -> None:
+    with pytest.raises(UsageError, match=r"^invalid scale .*: must be a number from 0\.01 to 100, such as 2$"):
         png(PAINTED.format(8, 8, ""), scale)
 
 

@@ -50,7 +50,7 @@ def test_each_form_is_what_it_claims_to_be(figure: Figure, tiny: ArchGraph, tmp_
 def test_the_scale_is_that_of_the_pixels(figure: Figure, tmp_path: Path) -> None:
     wide = [int.from_bytes(figure.save(tmp_path / "net.png", scale).read_bytes()[16:20], "big") for scale in (1, 2)]
     assert abs(wide[1] - 2 * wide[0]) <= 1
-    with pytest.raises(UsageError, match="invalid scale 0: must be a number above 0"):
+    with pytest.raises(UsageError, match=r"invalid scale 0: must be a number from 0\.01 to 100"):
         figure.save(tmp_path / "net.png", 0)
 
 

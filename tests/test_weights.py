@@ -633,7 +633,7 @@ def test_what_is_no_file(folder: Path) -> None:
         == f"cannot load 'notes.txt': it is not a file of weights; name a file: {one_of}"
     )
     os.mkfifo("pipe.pt")
-    reason = "it is a pipe, not a file; save its content to a file"
+    reason = "it is a pipe or a device, not a file; save its content to a file"
     assert refused("net.py:Net", "pipe.pt") == f"cannot load 'pipe.pt': {reason}"
     assert refused("net.py:Net", "nowhere/a.pt") == "cannot load 'nowhere/a.pt': No such file or directory"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +13,16 @@ from typing import Annotated, Any, get_args
 import typer
 
 from fxviz._graph.errors import UsageError, choice
-from fxviz._graph.options import RenderOptions, Theme, TraceOptions, check_choice, check_count, choices_of, flag_of
+from fxviz._graph.options import (
+    RenderOptions,
+    Theme,
+    TraceOptions,
+    check_choice,
+    check_count,
+    check_scale,
+    choices_of,
+    flag_of,
+)
 from fxviz._render.figure import PAIRED, SUFFIXES
 from fxviz._sources import inputs
 from fxviz._sources.reference import Reference
@@ -188,8 +196,7 @@ class Draw:
 
     def __post_init__(self) -> None:
         check_choice("--theme", self.theme, (*get_args(Theme), PAIR))
-        if not 0 < self.scale < math.inf:
-            raise UsageError(f"invalid --scale {self.scale:g}: must be greater than 0, for example 2")
+        check_scale(self.scale)
         theme: Any = "light" if self.is_pair else self.theme
         object.__setattr__(self, "render", dataclasses.replace(self.render, theme=theme))
 

@@ -1,4 +1,4 @@
-"""Handle Ctrl-C and SIGTERM: when they take effect, and what is reported."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: when they take effect, and what is reported."""
 
 from __future__ import annotations
 
@@ -26,24 +26,26 @@ def _handled_by(handler: Handler, *, only_for: tuple[object, ...] = ()) -> Itera
         signal.signal(signal.SIGINT, before)
 
 
+_ENDING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""Signals that end a process: the second is sent when its terminal is closed."""
+
+
 @contextmanager
 def _terminated_by(handler: Handler) -> Iterator[None]:
-    """Handle SIGTERM with ``handler``, in the main thread, unless there is another handler."""
-    if (
-        threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL
-    ):
-        yield
-        return
-    signal.signal(signal.SIGTERM, handler)
+    """Handle signals that end the process with ``handler``, in the main thread, unless they are handled or ignored."""
+    is_main = threading.current_thread() is threading.main_thread()
+    open_to_us = [number for number in _ENDING if is_main and signal.getsignal(number) is signal.SIG_DFL]
+    for number in open_to_us:
+        signal.signal(number, handler)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in open_to_us:
+            signal.signal(number, signal.SIG_DFL)
 
 
 class Interruption:
-    """Work that Ctrl-C or SIGTERM interrupts, even if the code that is running swallows the exception.
+    """Work that Ctrl-C, SIGTERM or SIGHUP interrupts, even if the code that is running swallows the exception.
 
     Args:
         words: returns the line to print if the process ends at once.
@@ -79,7 +81,7 @@ class Interruption:
         raise KeyboardInterrupt
 
     def _terminate(self, *_: object) -> None:
-        """Handle SIGTERM like Ctrl-C at this moment, even where that is ignored."""
+        """Handle SIGTERM and SIGHUP like Ctrl-C at this moment, even where that is ignored."""
         answer = signal.getsignal(signal.SIGINT)
         (answer if callable(answer) else self.interrupt)(signal.SIGINT, None)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph.errors import BadGraphFile, printable, shown, spelled
-from fxviz._graph.files import check_target, write_whole
+from fxviz._graph.files import check_target, read_whole, write_whole
 from fxviz._graph.index import Index
 from fxviz._graph.saved import graph_attributes, node_attributes, parse, read
 from fxviz._graph.units import quantity
@@ -31,6 +31,9 @@ from fxviz._graph.values import (
 
 if TYPE_CHECKING:
     import networkx as nx
+
+_MAX_BYTES = 200_000_000
+"""Maximum size of a saved graph; one of 10,000 steps has about 10 MB."""
 
 _MAX_PATH = 300
 """Maximum length of a path in a message."""
@@ -218,7 +221,7 @@ class ArchGraph:
             BadGraphFile: the file is missing or truncated, or holds no graph of this schema.
         """
         try:
-            return cls(**parse(Path(path).read_bytes()))
+            return cls(**parse(read_whole(path, _MAX_BYTES)))
         except OSError as error:
             raise BadGraphFile(f"cannot read '{shown(str(path), _MAX_PATH)}': {error.strerror or error}") from error
         except (ValueError, RecursionError) as error:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import secrets
+import stat
+import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from fxviz._graph.errors import BadOutput, choice, shown
+
+_PREFIX, _SUFFIX = ".fxviz.", ".part"
+"""Parts of the name of a file that is being written, beside that which it replaces."""
 
 _MAX_PATH = 300
 """Maximum length of a path in a message."""
@@ -74,6 +82,45 @@ def _check_folder(path: Path) -> None:
         raise BadOutput(f"cannot write {_named(path)}: cannot create a file in its folder ({reason})") from error
 
 
+def read_whole(path: str | os.PathLike[str], most: int) -> bytes:
+    """Return the content of a file, which must be one: a pipe or a device might never end.
+
+    Args:
+        path: the file.
+        most: maximum number of bytes.
+
+    Raises:
+        OSError: it cannot be read, is no regular file, or has more bytes.
+
+    >>> read_whole(os.devnull, 10)
+    Traceback (most recent call last):
+    ...
+    OSError: [Errno 22] it is a pipe or a device, not a file; save its content to a file
+    """
+    check_regular(path)
+    with Path(path).open("rb") as file:
+        content = file.read(most + 1)
+    if len(content) > most:
+        raise OSError(errno.EFBIG, f"it is larger than {most / 1e6:g} MB")
+    return content
+
+
+def check_regular(path: str | os.PathLike[str]) -> None:
+    """Refuse what is no regular file, without opening it.
+
+    Raises:
+        OSError: there is no such file, or it is a folder, a pipe or a device.
+    """
+    try:
+        mode = Path(path).stat().st_mode
+    except ValueError as error:  # a null byte in the name
+        raise OSError(errno.EINVAL, str(error)) from None
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is a pipe or a device, not a file; save its content to a file")
+
+
 def write_whole(path: Path, content: str | bytes) -> Path:
     """Write ``content`` to ``path`` in one step: readers see the old file or the new one, never half of either.
 
@@ -113,15 +160,54 @@ def write_whole(path: Path, content: str | bytes) -> Path:
 def _replace(path: Path, data: bytes) -> None:
     if path.exists() and not os.access(path, os.W_OK):
         raise PermissionError(13, "the file is read-only")
-    handle, name = tempfile.mkstemp(prefix=".fxviz.", suffix=".part", dir=path.parent)
+    mode = path.stat().st_mode if path.exists() else 0o666 & ~_umask()
+    if _linked(path, data, mode):
+        return
+    handle, name = tempfile.mkstemp(prefix=_PREFIX, suffix=_SUFFIX, dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
-        Path(name).chmod(path.stat().st_mode if path.exists() else 0o666 & ~_umask())
+        Path(name).chmod(mode)
         Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+
+
+def _linked(path: Path, data: bytes, mode: int) -> bool:
+    """Write a file without a name, which gets its name once it is whole: a killed process leaves nothing (Linux).
+
+    Returns:
+        False if the file system or the system cannot do that.
+    """
+    if sys.platform != "linux":
+        return False
+    try:
+        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o600)
+    except OSError:
+        return False
+    with os.fdopen(handle, "wb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fchmod(handle, mode)
+        with suppress(OSError):
+            _give_name(handle, path)
+            return True
+    return False
+
+
+def _give_name(handle: int, path: Path) -> None:
+    """Give an open file a name, which another one may have until then."""
+    source, between = f"/proc/self/fd/{handle}", path.with_name(f"{_PREFIX}{secrets.token_hex(4)}{_SUFFIX}")
+    try:
+        os.link(source, path, src_dir_fd=handle)  # with a folder, which an absolute source ignores, it follows links
+    except FileExistsError:
+        os.link(source, between, src_dir_fd=handle)
+        try:
+            between.replace(path)
+        except BaseException:
+            between.unlink()
+            raise
 
 
 def _umask() -> int:

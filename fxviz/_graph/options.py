@@ -408,6 +408,27 @@ def check_choice(what: str, given: object, allowed: Sequence[str]) -> None:
         raise UsageError(f"invalid {what} {_short(given)}: choose {choice(list(allowed))}")
 
 
+_SCALES = (0.01, 100)
+"""The least and the largest scale."""
+
+
+def check_scale(scale: float) -> None:
+    """Refuse a scale that is no number or out of range, whatever the form of the file.
+
+    Raises:
+        UsageError: it is not.
+
+    >>> check_scale(0)
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: invalid scale 0: must be a number from 0.01 to 100, such as 2
+    """
+    least, most = _SCALES
+    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not least <= scale <= most:
+        name, given = spelled("scale", "--scale"), shown(repr(scale))
+        raise UsageError(f"invalid {name} {given}: must be a number from {least:g} to {most:g}, such as 2")
+
+
 def check_count(what: str, given: object) -> None:
     """Refuse anything but a whole number, 1 or greater, or None.
 

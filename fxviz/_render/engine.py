@@ -107,16 +107,52 @@ def _packaged_program(name: str) -> str | None:
 
 
 def _run(command: list[str], dot: str, timeout: float) -> tuple[int, str, str]:
-    try:
-        # A session of its own, so that an engine started by a shell script is stopped together with the script.
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
-        )
-    except OSError as error:
-        raise EngineError(f"cannot run the layout engine '{command[0]}': {error.strerror or error}") from error
-    with process:
+    with contextlib.ExitStack() as held:
+        try:
+            process = held.enter_context(_started(command, held))
+        except OSError as error:
+            raise EngineError(f"cannot run the layout engine '{command[0]}': {error.strerror or error}") from error
         output, messages = _communicate(process, dot, timeout)
     return process.returncode, output.decode("utf-8", "replace"), messages.decode("utf-8", "replace")
+
+
+def _started(command: list[str], held: contextlib.ExitStack) -> subprocess.Popen[bytes]:
+    """Start the engine; on Linux the kernel ends it when this process does not live to close what it holds.
+
+    The engine has a session of its own, so that what a shell script starts is stopped together with the script. It
+    inherits one end of a pipe. When the other end, which this process alone holds, is closed, the kernel signals the
+    owner of the first (``man 2 fcntl``, F_SETOWN and F_SETSIG): all processes of that session.
+    """
+    inherited: list[int] = []
+    if sys.platform == "linux":
+        ours, kept = os.pipe()
+        inherited.append(ours)
+        held.callback(os.close, kept)
+    try:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            pass_fds=inherited,
+        )
+        if sys.platform == "linux":
+            _end_session_with(ours, process.pid)
+    finally:
+        for end in inherited:
+            os.close(end)
+    return process
+
+
+def _end_session_with(end: int, session: int) -> None:
+    """Have the kernel kill a session when the other end of a pipe is closed."""
+    import fcntl
+
+    with contextlib.suppress(OSError):  # a sandbox may forbid it
+        fcntl.fcntl(end, fcntl.F_SETOWN, -session)
+        fcntl.fcntl(end, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(end, fcntl.F_SETFL, os.O_RDONLY | fcntl.FASYNC)
 
 
 def _communicate(process: subprocess.Popen[bytes], dot: str, timeout: float) -> tuple[bytes, bytes]:

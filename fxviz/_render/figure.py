@@ -15,7 +15,7 @@ from fxviz._analysis.structure import structure_of
 from fxviz._graph import ArchGraph, units
 from fxviz._graph.errors import printable, shown
 from fxviz._graph.files import check_target, write_whole
-from fxviz._graph.options import RenderOptions, Theme, check_choice
+from fxviz._graph.options import RenderOptions, Theme, check_choice, check_scale
 from fxviz._render import draw
 from fxviz._render.drawing import Drawing
 from fxviz._render.engine import Picture
@@ -185,8 +185,6 @@ class Figure:
     def content(self, suffix: str, scale: float = 2) -> bytes:
         """Return the content of a file with this suffix, one of ``SUFFIXES``."""
         suffix = suffix.lower()
-        from fxviz._render.typeset import check_scale
-
         check_choice("suffix", suffix, SUFFIXES)
         check_scale(scale)
         content: str | bytes = self.png(scale) if suffix == ".png" else _FORMS[suffix](self)

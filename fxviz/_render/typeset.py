@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from fxviz._graph.errors import UsageError, optional_library
+from fxviz._graph.options import check_scale
 
 _FONTS = Path(__file__).parent / "fonts"
 """DejaVu Sans 2.37 and Arimo 1.341, in which layouts are measured."""
@@ -105,21 +106,6 @@ def _area(svg: str) -> float:
     """Return the figure's area in CSS pixels."""
     _, _, width, height = map(float, ElementTree.fromstring(svg).get("viewBox", "").split())
     return width * height * (_PPI / 72) ** 2
-
-
-def check_scale(scale: float) -> None:
-    """Refuse a scale that is not a number above 0.
-
-    Raises:
-        UsageError: it is not.
-
-    >>> check_scale(0)
-    Traceback (most recent call last):
-    ...
-    fxviz.UsageError: invalid scale 0: must be a number above 0, such as 2
-    """
-    if isinstance(scale, bool) or not isinstance(scale, (int, float)) or not (math.isfinite(scale) and scale > 0):
-        raise UsageError(f"invalid scale {scale}: must be a number above 0, such as 2")
 
 
 def _check_size(scale: float, area: float) -> None:

@@ -22,6 +22,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from fxviz._graph.files import check_regular
+
 _CODE = re.compile(r"(?:.*/)?(?:opaque_obj|custom_obj).*|(?:.*/)?aotinductor/.*|.*\.(?:so|pyd|dll|dylib)", re.DOTALL)
 """Members of the archive that would be unpickled or loaded as a library, in lower case."""
 
@@ -48,6 +50,7 @@ def check_data_only(path: str) -> None:
         Unsafe: it contains pickled objects, compiled code, or code in place of a size, a name or an operation.
         zipfile.BadZipFile, ValueError, OSError: it is not the archive of a program.
     """
+    check_regular(path)
     with zipfile.ZipFile(path) as archive:
         _check_members(archive.namelist(), archive.read)
     if reader := torchs_reader(path):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from math import prod
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fxviz._graph import ModelInfo, TensorInfo, WeightsInfo
@@ -215,6 +214,20 @@ def _emptied(param: nn.Parameter) -> nn.Parameter:
     return known
 
 
+def _is_large(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Return whether an operation makes a large tensor from nothing; its size is found out without memory."""
+    from torch import Tensor
+
+    from fxviz._sources.torch_private import argument_names
+
+    if "device" not in argument_names(func):
+        return False
+    with suppress(RuntimeError, NotImplementedError, TypeError):
+        made = func(*args, **kwargs | {"device": "meta"})
+        return isinstance(made, Tensor) and made.numel() >= _LARGE
+    return False
+
+
 def _meta_wins() -> Any:
     """Return a mode in which an operation on a parameter without memory treats its other tensors as having none.
 
@@ -228,16 +241,16 @@ def _meta_wins() -> Any:
 
     aten = torch.ops.aten
     fillers = (aten.zero_.default, aten.fill_.Scalar, aten.uniform_.default, aten.normal_.default)
-    makers = (aten.empty.memory_format, aten.zeros.default, aten.ones.default, aten.randn.default, aten.rand.default)
 
     class MetaWins(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             if func in fillers and args[0].is_meta:
                 return args[0]
             kwargs = kwargs or {}
-            if func in makers:
-                kwargs = kwargs | ({"device": "meta"} if prod(args[0]) >= _LARGE else {})
-            elif len({leaf.is_meta for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)}) > 1:
+            tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+            if not tensors and _is_large(func, args, kwargs):
+                kwargs = kwargs | {"device": "meta"}
+            elif len({tensor.is_meta for tensor in tensors}) > 1:
                 args, kwargs = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), (args, kwargs))
             return func(*args, **kwargs)
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import TensorInfo
-from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, shown, text_of
+from fxviz._graph.errors import FxvizError, TraceError, UnknownModel, UsageError, shown, text_of
+from fxviz._graph.files import read_whole
 from fxviz._graph.values import Published
 from fxviz._sources import hub
 from fxviz._sources.offline import NotHere, missing, not_here
@@ -62,6 +63,12 @@ _MOST_LAYERS = 10_000
 _TYPE = re.compile(r"""\(\s*"([\w-]+)",\s*"\w+Config"\s*\)|"([\w-]+)":\s*"\w+Config\"""")
 """A model type in the code of transformers, with the class of its configuration."""
 
+_MAX_BYTES = 10_000_000
+"""Maximum size of a configuration."""
+
+_MAX_NESTING = 50
+"""Maximum depth of the values of a configuration, one in the other."""
+
 _MAX_SAID = 300
 """Maximum length of the library's own words in a message."""
 
@@ -96,7 +103,7 @@ def source(name: str) -> Source:
         name,
         NAME,
         lambda allocate: _built(name, config, inputs, allocate),
-        running=lambda: _silenced(library),
+        running=lambda: _running(name, library),
         maker=cls,
     )
 
@@ -133,7 +140,9 @@ def _values(path: Path) -> tuple[str, dict[str, Any]]:
     """Read the model type and the settings of a configuration, without the remote code that it may name."""
     where = shown(str(path), _MAX_SAID)
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(read_whole(path, _MAX_BYTES).decode("utf-8"), object_pairs_hook=_once)
+        if _is_nested(values, _MAX_NESTING):
+            raise ValueError(f"it is nested more than {_MAX_NESTING} levels deep")
     except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or f"it is not valid JSON ({error})"
         raise UsageError(f"cannot read the configuration '{where}': {reason}") from None
@@ -143,6 +152,22 @@ def _values(path: Path) -> tuple[str, dict[str, Any]]:
     for ignored in ("auto_map", "quantization_config"):
         values.pop(ignored, None)
     return kind, values
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a name that stands twice in one object, of which only one value could count."""
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f'"{shown(twice)}" stands in it twice')
+    return values
+
+
+def _is_nested(value: Any, levels: int) -> bool:
+    """Return whether it is nested more than this many levels deep."""
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return levels == 0 or any(_is_nested(each, levels - 1) for each in inner)
 
 
 def _check_sizes(name: str, values: dict[str, Any]) -> None:
@@ -270,6 +295,19 @@ def _silenced(library: Any) -> Iterator[None]:
         log.setLevel(level)
 
 
+@contextmanager
+def _running(name: str, library: Any) -> Iterator[None]:
+    """Silence the library; a run that fails with the settings of a file is blamed on the file."""
+    try:
+        with _silenced(library):
+            yield
+    except TraceError as error:
+        if is_configuration(name):
+            error.args = (f"{error.args[0]}; perhaps settings in '{shown(name, _MAX_SAID)}' do not fit together",)
+            error.exit_status = UsageError.exit_status
+        raise
+
+
 def _library() -> Any:
     """Import transformers.
 
@@ -344,7 +382,7 @@ def _source(name: str, repository: str) -> Source:
 def _kind(path: Path) -> str:
     """Return the model type of a configuration, "" if it has none."""
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        values = json.loads(read_whole(path, _MAX_BYTES).decode("utf-8"))
+    except (OSError, ValueError, RecursionError):
         return ""
     return str(values.get("model_type") or "") if isinstance(values, dict) else ""

@@ -21,11 +21,15 @@ from pathlib import Path
 from types import ModuleType
 
 from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
+from fxviz._graph.files import read_whole
 from fxviz._sources.own_thread import printing_to_stderr
 from fxviz._sources.reference import LIBRARIES, Reference
 
 _MAX_LISTED = 8
 """Maximum number of modules that a message lists."""
+
+_MAX_BYTES = 10_000_000
+"""Maximum size of a file of code."""
 
 _INSTALLED = {"site-packages", "dist-packages"}
 """Folders of installed libraries."""
@@ -186,7 +190,7 @@ def code_in(path: str) -> str:
         UsageError: there is no such file, or it is not text.
     """
     try:
-        return importlib.util.decode_source(Path(path).read_bytes())
+        return importlib.util.decode_source(read_whole(path, _MAX_BYTES))
     except OSError as error:
         raise UsageError(f"cannot read '{shown(path)}': {error.strerror or error}") from None
     except (UnicodeDecodeError, SyntaxError):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fxviz._graph.errors import UsageError, choice, shown
+from fxviz._graph.files import check_regular, read_whole
 from fxviz._sources.checkpoints import pickled, safetensors
 from fxviz._sources.reference import CHECKPOINTS
 
@@ -18,6 +19,9 @@ State = dict[str, Any]
 
 _INDEX = ".index.json"
 """Suffix of a file that lists the shards of weights, ``model.safetensors.index.json``."""
+
+_MAX_INDEX = 32_000_000
+"""Maximum size of such a file in bytes."""
 
 _READERS: dict[str, Callable[[str, bool], State]] = {
     suffix: safetensors.read if suffix == ".safetensors" else pickled.read for suffix in CHECKPOINTS
@@ -52,8 +56,7 @@ def check_file(path: str) -> None:
     if not path.lower().endswith(SUFFIXES):
         raise UsageError(f"cannot load '{shown(path)}': the suffix must be {choice(SUFFIXES)}")
     try:
-        if Path(path).is_fifo():
-            raise UsageError(f"cannot load '{shown(path)}': it is a pipe, not a file; save its content to a file")
+        check_regular(path)
         with Path(path).open("rb"):
             pass
     except (OSError, ValueError) as error:
@@ -92,7 +95,7 @@ def parts(index: Path) -> list[Path]:
         UsageError: the index cannot be read, or lists a file that is not beside it.
     """
     try:
-        names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        names = sorted(set(json.loads(read_whole(index, _MAX_INDEX).decode("utf-8"))["weight_map"].values()))
         beside = all(Path(name).name == name and name.lower().endswith(tuple(_READERS)) for name in names)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         beside = False
