@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
@@ -426,3 +427,76 @@ def test_repetitions_with_the_same_weights_say_so(called: bool, heading: str, sa
         assert f">{heading}<" in fxviz.render(graph, style=style).svg
     assert said in str(fxviz.explain(graph))
     assert ("（以相同权重共运行 6 次）" in str(fxviz.explain(graph, lang="zh"))) == called
+
+
+# Sums
+
+
+class Summing(nn.Module):
+    """Adds what two layers in a row compute and the tensor that they start from."""
+
+    def __init__(self, add: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.body, self.add = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)), add
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.add(self.body(x), x)
+
+
+@pytest.mark.parametrize(
+    ("add", "kinds"),
+    [
+        (lambda body, x: torch.add(body, x, alpha=0.5), {"identity": 1}),
+        (lambda body, x: torch.add(body, x, alpha=0), {}),
+        (lambda body, x: torch.sub(body + x, x), {}),
+        (lambda body, x: torch.sub(body + x, x, alpha=0.5), {"identity": 1}),
+        (lambda body, x: torch.sub(torch.sub(body + x, x, alpha=0.5), x, alpha=0.5), {}),
+        (lambda body, x: torch.addcmul(x, body, body), {"identity": 1}),
+        (lambda body, x: torch.addcmul(x, body, body, value=0), {}),
+        (lambda body, x: torch.addmm(x, body, torch.eye(8)), {"identity": 1}),
+        (lambda body, x: torch.addmm(x, body, torch.eye(8), beta=0), {}),
+    ],
+)
+def test_factors_of_terms_count(add: Callable[[Tensor, Tensor], Tensor], kinds: dict[str, int]) -> None:
+    assert skips(fxviz.trace(Summing(add), torch.zeros(2, 8))) == kinds
+
+
+@pytest.mark.parametrize(
+    "count",
+    [
+        lambda ids: (ids != 0).sum(1, dtype=torch.float32),
+        lambda ids: torch.mean(ids, dim=1, dtype=torch.float32),
+        lambda ids: torch.sum(ids > 2, 1, dtype=torch.float64).float(),
+    ],
+)
+def test_a_masked_mean(count: Callable[[Tensor], Tensor]) -> None:
+    class Mean(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Embedding(10, 8)
+
+        def forward(self, ids: Tensor) -> Tensor:
+            return self.table(ids).sum(1) / count(ids)[:, None]
+
+    graph = fxviz.trace(Mean(), torch.zeros(2, 5, dtype=torch.int64))
+    assert ("ids", "output") not in {(edge.source, edge.target) for edge in graph.edges} and not graph.skips
+
+
+def test_arguments_may_have_any_name() -> None:
+    class Inner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(8, 8)
+
+        def forward(self, func: Tensor, module: Tensor) -> Tensor:
+            return torch.ops.aten.relu.default(self=self.layer(func)) + module
+
+    class Outer(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = Inner()
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.inner(func=x, module=x)
+
+    assert skips(fxviz.trace(Outer(), torch.zeros(2, 8))) == {"identity": 1}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -180,6 +182,85 @@ def test_active_parameters_are_not_said_where_they_are_not_certain() -> None:
 
     assert [traced(kind()).active_params for kind in (Alike, All, Values, Codes)] == [None] * 4
     assert traced(Values()).trace.bound == "most"
+
+
+class Masked(nn.Module):
+    """Sends rows to one layer by a mask that is made from the numbers of the chosen experts."""
+
+    def __init__(self, mask: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.router, self.layer, self.mask = nn.Linear(WIDTH, EXPERTS), nn.Linear(WIDTH, WIDTH), mask
+
+    def forward(self, x: Tensor) -> Tensor:
+        token = torch.where(self.mask(self.router(x).topk(CHOSEN)[1]))[0]
+        return torch.zeros_like(x).index_add(0, token, self.layer(x[token]))
+
+
+def zeros(chosen: Tensor) -> Tensor:
+    return torch.zeros(TOKENS, EXPERTS)
+
+
+MASKS: dict[str, tuple[Callable[[Tensor], Tensor], int | None]] = {
+    "written": (lambda chosen: zeros(chosen).scatter(1, chosen, 1.0) > 0, TOKENS * CHOSEN),
+    "written to full": (lambda chosen: torch.full((TOKENS, EXPERTS), 0).scatter_(1, chosen, 1) != 0, TOKENS * CHOSEN),
+    "last one": (lambda chosen: F.one_hot(chosen, EXPERTS).sum(1)[:, -1], TOKENS * CHOSEN // EXPERTS),
+    "slice of all": (lambda chosen: F.one_hot(chosen, EXPERTS).sum(1)[:, :EXPERTS] > 0, TOKENS * CHOSEN),
+    "some": (lambda chosen: F.one_hot(chosen, EXPERTS).sum(1)[:, :4] > 0, None),
+    "some, compared": (lambda chosen: (chosen[..., None] == torch.arange(4)).any(1), None),
+    "not chosen": (lambda chosen: torch.ones(TOKENS, EXPERTS).scatter(1, chosen, 0.0).bool(), None),
+    "erased": (lambda chosen: zeros(chosen).scatter(1, chosen, 0.0).bool(), None),
+    "into ones": (lambda chosen: torch.ones(TOKENS, EXPERTS).scatter(1, chosen, 2.0).bool(), None),
+    "other than one": (lambda chosen: zeros(chosen).scatter(1, chosen, 1.0) != 1, None),
+    "twice": (lambda chosen: F.one_hot(chosen, EXPERTS).sum(1) > 1, None),
+    "other experts": (lambda chosen: chosen != 3, None),
+    "later experts": (lambda chosen: chosen > 3, None),
+    "some tokens": (lambda chosen: zeros(chosen).scatter(1, chosen[:5], 1.0) > 0, None),
+}
+"""Masks, with the rows that they select whatever the router chooses; None where that is not certain."""
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_rows_by_a_mask(name: str) -> None:
+    mask, rows = MASKS[name]
+    graph = traced(Masked(mask))
+    (layer,) = (node for node in graph.nodes if node.path == "layer")
+    if rows is None:
+        assert graph.trace.bound == "most" and "spread" not in str(fxviz.explain(graph))
+    else:
+        assert layer.outputs[0].shape == (rows, WIDTH)
+
+
+UNUSUAL: dict[str, Callable[[Tensor], Tensor]] = {
+    "no dimensions": lambda scores: scores.argmax(-1).squeeze(-1),
+    "any of one": lambda scores: (scores.argmax(-1) == 2).any(0),
+    "sum of one": lambda scores: (scores.argmax(-1) == 2).sum(-1),
+    "one index": lambda scores: torch.zeros(EXPERTS).scatter(-1, scores.argmax(-1), 1.0),
+    "infinite": lambda scores: scores.argmax(-1) == float("inf"),
+    "no number": lambda scores: scores.argmax(-1) == float("nan"),
+    "over no axes": lambda scores: F.one_hot(scores.topk(2)[1], EXPERTS).sum([]).amax(-1),
+    "keywords": lambda scores: torch.ops.aten.topk.default(self=scores, k=2)[1],
+}
+
+
+@pytest.mark.parametrize("name", UNUSUAL)
+def test_unusual_calls_after_a_choice_are_traced(name: str) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.router = nn.Linear(WIDTH, EXPERTS)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return UNUSUAL[name](self.router(x)) * x.sum()
+
+    assert fxviz.trace(Net(), torch.zeros(WIDTH)).total_macs == WIDTH * EXPERTS
+
+
+def test_an_expert_that_all_tokens_meet_before_the_router_is_not_idle() -> None:
+    class Shared(Experts):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(self.experts[0](x))
+
+    assert traced(Shared()).active_params is None
 
 
 @pytest.mark.slow

@@ -36,7 +36,7 @@ def shortcut_of(flow: Activations, added: Sum) -> Skip | None:
     found = [
         (skip, body.name)
         for side in added.terms
-        if side.sign > 0 and side.whole
+        if side.factor > 0 and side.whole
         for skip, body in _past(flow, join, side, [term for term in added.terms if term is not side])
     ]
     if not found:
@@ -87,7 +87,7 @@ def _is_another_part(flow: Activations, path: Path, body_end: str) -> bool:
 def _kind(flow: Activations, path: Path, join: str, body: Term) -> ResidualKind | None:
     computes = passes(flow, path.start, body.name, "compute") or flow.role(join) == "compute"
     if set(path.roles) <= {"view", "scale"}:
-        changes = body.sign > 0 and passes(flow, path.start, body.name, "norm", "resample")
+        changes = body.factor > 0 and passes(flow, path.start, body.name, "norm", "resample")
         return _kind_of_copy(flow, path, join) if computes or changes else None
     if not computes or _is_partial(flow, path, join, body.name) or not _is_nonlinear(flow, path, body.name):
         return None
@@ -156,7 +156,7 @@ def _is_no_feature(flow: Activations, added: Sum) -> bool:
     join = added.join
     users = flow.users[join]
     is_distance = (
-        any(term.sign < 0 for term in added.terms)
+        any(term.factor < 0 for term in added.terms)
         and bool(users)
         and all(plain_name(flow.node[user].op) in _DISTANCES for user in users)
     )

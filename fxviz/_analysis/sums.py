@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +23,12 @@ class Term:
 
     Attributes:
         name: the node.
-        sign: 1 or -1.
+        factor: the number that it is multiplied by as it is added: -1 if it is subtracted.
         whole: whether it is added itself, not as a factor of a product in the same operation.
     """
 
     name: str
-    sign: int = 1
+    factor: float = 1
     whole: bool = True
 
 
@@ -48,7 +48,7 @@ def sums_of(flow: Activations) -> list[Sum]:
     >>> edges = Edge("x", "relu", "0"), Edge("relu", "sub", "0"), Edge("x", "sub", "1")
     >>> trace, scopes = TraceInfo("meta", "fake", {}, "2.4.0", None), (Scope(0, "", "Net", 0, None),)
     >>> graph = ArchGraph(ModelInfo("net", "python", "Net"), trace, nodes, edges, scopes, ())
-    >>> [(each.join, [(term.name, term.sign) for term in each.terms]) for each in sums_of(Activations(graph))]
+    >>> [(each.join, [(term.name, term.factor) for term in each.terms]) for each in sums_of(Activations(graph))]
     [('sub', [('x', -1), ('relu', 1)])]
     """
     found: list[Sum] = []
@@ -78,7 +78,7 @@ def _expanded(flow: Activations, join: str) -> tuple[list[Term], set[str]]:
         operands = _operands(flow, term.name) or _unchanged(flow, term.name)
         if operands and term.whole and (term.name == join or len(flow.users[term.name]) == 1):
             inside.add(term.name)
-            waiting += [Term(part.name, part.sign * term.sign, part.whole) for part in reversed(operands)]
+            waiting += [Term(part.name, part.factor * term.factor, part.whole) for part in reversed(operands)]
         else:
             terms.append(term)
     return terms, inside
@@ -87,20 +87,20 @@ def _expanded(flow: Activations, join: str) -> tuple[list[Term], set[str]]:
 def _left(flow: Activations, terms: Iterable[Term]) -> Iterator[Term]:
     """Yield the terms whose value is not subtracted again."""
     terms = list(terms)
-    balance: Counter[str] = Counter()
+    balance: dict[str, float] = defaultdict(float)
     for term in terms:
-        balance[_origin(flow, term)] += term.sign
+        balance[_origin(flow, term)] += term.factor
     for term in terms:
         origin = _origin(flow, term)
-        if balance[origin] * term.sign > 0:
-            balance[origin] -= term.sign
+        if balance[origin] * term.factor > 0:
+            balance[origin] -= term.factor
             yield term
 
 
 def _origin(flow: Activations, term: Term) -> str:
     """Return the node whose value a term has."""
     name = term.name
-    while term.whole and (unchanged := _unchanged(flow, name)) and unchanged[0].sign == 1:
+    while term.whole and (unchanged := _unchanged(flow, name)) and unchanged[0].factor == 1:
         name = unchanged[0].name
     return name if term.whole else f"a product with {name}"
 
@@ -126,8 +126,11 @@ def _operands(flow: Activations, name: str) -> list[Term]:
         return _added(node, read) if len(read) > 1 else []
     if plain in ("sum", "mean"):
         return _stacked(flow, name)
-    whole = [Term(source) for slot, source in read if slot in _WHOLE.get(plain, ())]
-    return whole + [Term(source, whole=False) for slot, source in read if slot in _FACTORS.get(plain, ())]
+    alpha, beta = _number(node, "alpha"), _number(node, "beta")
+    added = [(slot, source) for slot, source in read if slot in _WHOLE.get(plain, ())]
+    whole = [Term(source, beta if slot in ("0", "input") else alpha) for slot, source in added]
+    product = _FACTORS.get(plain, ()) if alpha and _number(node, "value") else ()
+    return _counted(whole) + [Term(source, whole=False) for slot, source in read if slot in product]
 
 
 _WHOLE: dict[str, tuple[str, ...]] = {
@@ -147,19 +150,30 @@ _FACTORS: dict[str, tuple[str, ...]] = {
 
 
 def _added(node: Node, read: list[tuple[str, str]]) -> list[Term]:
-    alpha = node.settings.get("alpha", 1)
-    second = -1 if isinstance(alpha, (int, float)) and alpha < 0 else 1
-    signs = (1, second)
+    alpha = _number(node, "alpha")
+    factors = (1.0, alpha)
     if plain_name(node.op) == "sub":
-        signs = (-second, 1) if node.op.strip("_") == "rsub" else (1, -second)
-    return [Term(source, signs[slot not in ("0", "input")]) for slot, source in read]
+        factors = (-alpha, 1) if node.op.strip("_") == "rsub" else (1, -alpha)
+    return _counted(Term(source, factors[slot not in ("0", "input")]) for slot, source in read)
+
+
+def _number(node: Node, name: str) -> float:
+    """Return a number that an operation multiplies by: 1 unless it was given."""
+    value = node.settings.get(name, 1)
+    return value if isinstance(value, (int, float)) else 1
+
+
+def _counted(terms: Iterable[Term]) -> list[Term]:
+    return [term for term in terms if term.factor]
 
 
 def _stacked(flow: Activations, name: str) -> list[Term]:
     """Return what was stacked, if a node sums a stack along its new axis and alone reads it."""
-    (source, *others) = flow.sources[name]
+    if len(flow.sources[name]) != 1:  # none where whole numbers are added as real ones
+        return []
+    (source,) = flow.sources[name]
     shape = flow.shape(source)
-    if others or plain_name(flow.node[source].op) != "stack" or flow.users[source] != (name,) or shape is None:
+    if plain_name(flow.node[source].op) != "stack" or flow.users[source] != (name,) or shape is None:
         return []
     along, stacked = (_axis(flow.node[each], len(shape), default) for each, default in ((name, None), (source, 0)))
     return [Term(each) for _, each in flow.arguments(source) if each in flow.sources] if along == stacked else []

@@ -83,7 +83,7 @@ class FunctionMode(TorchFunctionMode):
             return self._tracer.call_function(func, run, args, kwargs or {})
         return run(func, *args, **(kwargs or {}))
 
-    def _call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def _call(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
         result = self._stand_ins.call(func, *args, **kwargs)
         self._tracer.meter.add(macs_of_call(getattr(func, "__name__", ""), args, kwargs, result))
         return result
@@ -126,7 +126,7 @@ class StandIns:
             self.strays.stands_for(known[1], tensor)
         return known[1]
 
-    def call(self, func: Any, *args: Any, **kwargs: Any) -> Any:
+    def call(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call into torch. Where torch inspects a tensor before it dispatches, replace real ones by their stand-ins.
 
         It does so in an accessor (``x.data``, ``x.device``), and with a tensor without memory among the arguments:
@@ -320,7 +320,7 @@ def module_calls(tracer: ModelTracer, strays: Strays, enter: Callable[..., Any])
     """
     call = nn.Module.__call__
 
-    def traced_call(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+    def traced_call(module: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
         def forward(*args: Any, **kwargs: Any) -> Any:
             written = wrapped_in(module)
             return call(module, *args, **kwargs) if written is None else written(*args, **kwargs)

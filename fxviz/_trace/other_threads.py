@@ -64,7 +64,7 @@ class OtherThreads:
     def called(self, call: Callable[..., Any]) -> Callable[..., Any]:
         """Return what replaces ``nn.Module.__call__`` there: it notes modules of this model that run on its tensors."""
 
-        def noted(module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def noted(module: nn.Module, /, *args: Any, **kwargs: Any) -> Any:
             path, tensors = self._paths.get(module), list(tensors_in((args, kwargs)))
             ours = threading.get_ident() in self._threads or any(map(self._step_of, tensors))
             if path is not None and ours:

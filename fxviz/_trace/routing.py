@@ -94,15 +94,16 @@ class Fact:
 
     Attributes:
         kind: "chosen": numbers of experts; "numbers": all of them in order; "marks": not zero where an expert was
-            chosen; "counts": rows of each expert; "rows": rows selected for an expert; "weights": made of parameters.
-        choice: the choice; None for weights and numbers.
+            chosen, and only there; "counts": rows of each expert; "rows": rows selected for an expert; "weights": made
+            of parameters; "zeros": zeros, in which marks may be written.
+        choice: the choice; None for weights, numbers and zeros.
         labels: of chosen numbers and marks.
         share: the share of the entries that is marked.
         expert: the expert that is marked, or that the rows go to.
         sizes: the scalars of each parameter that a tensor is made of.
     """
 
-    kind: Literal["chosen", "numbers", "marks", "counts", "rows", "weights"]
+    kind: Literal["chosen", "numbers", "marks", "counts", "rows", "weights", "zeros"]
     choice: Choice | None = None
     labels: Labels = ()
     share: Fraction = Fraction(1)
@@ -124,14 +125,17 @@ class Routing:
         self._elsewhere: set[str] = set()
 
     def follow(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
-        """Note what is known of the result of an operation."""
+        """Note what is known of the result of an operation: nothing where it is called in a way not known here."""
         name = func.overloadpacket.__name__
-        if name in _CHOICES:
-            self._choose(name, args, result)
-        elif self._choices:
-            read = [(tensor, fact) for tensor in tensors_in(args) for fact in [self._of(tensor)]]
-            self._meet(read)
-            self._note(result[0] if name == "sort" else result, _passed_on(name, args, read, result))
+        try:
+            if name in _CHOICES:
+                self._choose(name, args, result)
+            else:
+                read = [(tensor, self._of(tensor)) for tensor in tensors_in(args)]
+                self._meet(read)
+                self._note(result[0] if name == "sort" else result, _passed_on(name, args, read, result))
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            self._note(result, None)
 
     def rows(self, marks: Tensor) -> int | None:
         """Return how many entries of a mask are true if experts get equally many; None if it marks no experts."""
@@ -189,7 +193,9 @@ class Routing:
     def _choose(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         """Begin to follow the numbers that a router returns, where it chooses along a dimension."""
         scores, chosen = args[0], result[1] if isinstance(result, (tuple, list)) else result
-        dim = args[_CHOICES[name]] if len(args) > _CHOICES[name] else -1 if name in ("topk", "multinomial") else None
+        place, dim = _CHOICES[name]
+        if place is not None and len(args) > place:
+            dim = args[place]
         if not isinstance(dim, int) or scores.dim() == 0:
             return
         dim, kept = dim % scores.dim(), chosen.dim() == scores.dim()
@@ -217,11 +223,17 @@ class Routing:
                 self._elsewhere.update(fact.sizes)
 
 
-_CHOICES = {"topk": 2, "argmax": 1, "max": 1, "multinomial": 9}
-"""Operations that choose along a dimension, with the place of that argument."""
+_CHOICES: dict[str, tuple[int | None, int | None]] = {
+    "topk": (2, -1),
+    "argmax": (1, None),
+    "max": (1, None),
+    "multinomial": (None, -1),
+}
+"""Operations that choose along a dimension, with the place of that argument and its default."""
 
 _WRITES = ("index_add", "index_put", "_index_put_impl", "index_copy", "scatter", "scatter_add", "scatter_reduce")
-_SAME = ("clone", "_to_copy", "alias", "detach", "contiguous", "lift_fresh", "expand", "gt", "ne", "slice")
+_ZEROS = ("zeros", "zeros_like", "new_zeros", "zero", "full", "full_like", "new_full", "fill")
+_SAME = ("clone", "_to_copy", "alias", "detach", "contiguous", "lift_fresh", "expand")
 _CUTS = ("select", "slice", "unbind", "split", "split_with_sizes", "chunk")
 _RESHAPES = ("view", "_unsafe_view", "reshape", "flatten")
 
@@ -233,13 +245,15 @@ def _only(facts: Any) -> Fact | None:
 
 def _passed_on(name: str, args: tuple[Any, ...], read: list[tuple[Tensor, Fact | None]], result: Any) -> Fact | None:
     """Return what is known of the result of an operation."""
-    plain, facts = name.rstrip("_"), [fact for _, fact in read if fact is not None]
+    plain, facts = name.rstrip("_"), [fact for _, fact in read if fact is not None and fact.kind != "zeros"]
     if plain in _WRITES:
         return _after_write(plain, args, read)
-    if name == "arange" and (len(args) == 1 or args[0] == 0):
+    if name == "arange" and (len(args) == 1 or (args[0] == 0 and args[2:] in ((), (1,)))):
         return Fact("numbers")
+    if plain in _ZEROS and ("zero" in plain or number_in(args[-1]) == 0):
+        return Fact("zeros")
     if not facts:
-        return None
+        return read[0][1] if len(read) == 1 and plain in (*_SAME, *_RESHAPES) else None
     if len(facts) == len(read) and all(fact.kind == "weights" for fact in facts):
         return _made_of(plain, facts, result)
     rows = {(id(fact.choice), fact.expert): fact for fact in facts if fact.kind == "rows"}
@@ -263,13 +277,19 @@ def _passed_on(name: str, args: tuple[Any, ...], read: list[tuple[Tensor, Fact |
 def _after_write(name: str, args: tuple[Any, ...], read: list[tuple[Tensor, Fact | None]]) -> Fact | None:
     """Return what is known of a tensor after a write at some positions: marks, if these are chosen numbers."""
     before, index = read[0][1], read[1][1] if len(read) > 1 else None
-    if before is not None or index is None or index.kind != "chosen" or not name.startswith("scatter"):
+    if index is None or index.kind != "chosen" or not name.startswith("scatter"):
+        return None if before is None or before.kind == "zeros" else before
+    if before is None or before.kind != "zeros":
         return before
     if name != "scatter":
         return replace(index, kind="counts", labels=())
-    dim = args[1] % len(index.labels)
-    labels = tuple("expert" if place == dim else label for place, label in enumerate(index.labels))
-    return replace(index, kind="marks", labels=labels, share=index.share * args[2].shape[dim])
+    labels = index.labels or ("",)
+    dim = args[1] % len(labels)
+    sizes, whole = tuple(args[2].shape) or (1,), tuple(args[0].shape)
+    if number_in(args[3]) == 0 or sizes[:dim] + sizes[dim + 1 :] != whole[:dim] + whole[dim + 1 :]:
+        return None
+    labels = tuple("expert" if place == dim else label for place, label in enumerate(labels))
+    return replace(index, kind="marks", labels=labels, share=index.share * sizes[dim])
 
 
 def _made_of(name: str, facts: list[Fact], result: Any) -> Fact:
@@ -285,7 +305,7 @@ def _of_chosen(name: str, fact: Fact, args: tuple[Any, ...], result: Any) -> Fac
     """Return what is known of a tensor that an operation makes from chosen numbers."""
     if name == "eq":
         expert = number_in(args[1])
-        if expert is None or expert != int(expert):
+        if expert is None or not float(expert).is_integer():
             return None
         present = fact.choice is not None and 0 <= expert < fact.choice.experts
         return replace(fact, kind="marks", expert=int(expert), share=fact.share * present)
@@ -301,12 +321,15 @@ def _of_marks(name: str, fact: Fact, args: tuple[Any, ...], result: Any) -> Fact
     """Return what is known of a tensor that an operation makes from marks."""
     if name in ("any", "sum", "amax"):
         return _reduced(fact, args, result)
+    if name in ("gt", "ne"):
+        return fact if number_in(args[1]) == 0 else None
     labels = _moved(name, fact.labels, args, result)
     if labels is None or (fact.expert is None and "expert" not in labels and name != "select"):
         return None
     if name == "select" and fact.expert is None and fact.labels[args[1]] == "expert":
-        present = fact.choice is not None and 0 <= args[2] < fact.choice.experts
-        return replace(fact, labels=labels, expert=int(args[2]), share=fact.share * present)
+        expert = int(args[2]) % args[0].shape[args[1]]
+        present = fact.choice is not None and expert < fact.choice.experts
+        return replace(fact, labels=labels, expert=expert, share=fact.share * present)
     return replace(fact, labels=labels) if fact.expert is not None or "expert" in labels else None
 
 
@@ -315,15 +338,17 @@ def _compared(fact: Fact, before: Any, after: Any) -> Fact | None:
     added = len(after) - len(before)
     labels, sizes = ("",) * added + fact.labels, (1,) * added + tuple(before)
     grown = [place for place, (size, now) in enumerate(zip(sizes, after, strict=True)) if size != now]
-    if len(grown) != 1:
+    if len(grown) != 1 or fact.choice is None or after[grown[0]] < fact.choice.experts:
         return None
     return replace(fact, kind="marks", labels=(*labels[: grown[0]], "expert", *labels[grown[0] + 1 :]))
 
 
 def _reduced(fact: Fact, args: tuple[Any, ...], result: Any) -> Fact | None:
     """Reduce over the experts chosen for one token, of which at most one is marked; or count over all tokens."""
-    if len(args) < 2 or args[1] is None:
+    if len(args) < 2 or args[1] is None or args[1] == []:
         return replace(fact, kind="counts", labels=())
+    if not fact.labels:
+        return fact
     dims = {dim % len(fact.labels) for dim in (args[1] if isinstance(args[1], (list, tuple)) else [args[1]])}
     labels = tuple(label for place, label in enumerate(fact.labels) if place not in dims)
     if result.dim() == len(fact.labels):
@@ -338,6 +363,11 @@ def _moved(name: str, labels: Labels, args: tuple[Any, ...], result: Any) -> Lab
     places = list(labels)
     if name in _SAME:
         return labels if result.dim() == len(labels) else None
+    if name == "slice":
+        cuts_experts = any(
+            label == "expert" and args[0].shape[place] != result.shape[place] for place, label in enumerate(labels)
+        )
+        return None if cuts_experts else labels
     if name in ("permute", "t", "transpose"):
         order = list(range(len(labels)))
         if name == "permute":
@@ -351,7 +381,7 @@ def _moved(name: str, labels: Labels, args: tuple[Any, ...], result: Any) -> Lab
         return tuple(places)
     if name == "squeeze":
         dims = args[1] if len(args) > 1 else range(len(labels))
-        removed = {dim % len(labels) for dim in ([dims] if isinstance(dims, int) else dims)}
+        removed = {dim % max(len(labels), 1) for dim in ([dims] if isinstance(dims, int) else dims)}
         return tuple(label for place, label in enumerate(labels) if place not in removed or args[0].shape[place] != 1)
     if name == "select":
         del places[args[1]]
