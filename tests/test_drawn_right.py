@@ -11,14 +11,18 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 import fxviz
-from conftest import CASES
+from conftest import CASES, examples
+from fxviz._analysis import annotate
 from fxviz._graph import ArchGraph
 from fxviz._render import wording
 from fxviz._view import fold
 from fxviz._view.view import Card, Item, Repeat, Row, View
+from random_graphs import graphs, staged_nets
 
 STYLES = "ledger", "graph"
 
@@ -312,6 +316,13 @@ def test_many_ways_side_by_side_are_never_one_row(style: Any, budget: float) -> 
     assert all(is_one_way(shown.graph, row) for row in shown.rows if row.heads)
 
 
+@given(st.one_of(graphs(30), staged_nets()).map(annotate), st.sampled_from(STYLES), st.integers(1, 30))
+@settings(max_examples=examples(40))
+def test_layers_that_are_one_row_follow_from_the_first(graph: ArchGraph, style: Any, budget: int) -> None:
+    shown = fold(graph, budget=budget, style=style)
+    assert all(is_one_way(graph, row) for row in shown.rows if row.kind in ("layers", "blocks") and row.heads)
+
+
 class Laterals(nn.Module):
     """A list of layers that read different stages."""
 
@@ -375,6 +386,33 @@ def test_calls_of_one_module_are_one_row_with_a_line_for_each(style: str) -> Non
     assert figure.view.ways == {(pool.id, join.id): 3}
     box, from_pool = ("row3", "row2") if style == "graph" else ("card3", "card2")
     assert len(re.findall(rf"{from_pool}\S* -> {box}", figure.dot)) == 3
+
+
+class Collected(nn.Module):
+    """A block is called three times; what it reads first and all its results are concatenated."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.out = conv(3, 8), conv(32, 4)
+        self.block = nn.Sequential(conv(8, 8), nn.ReLU(), conv(8, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = [self.stem(x)]
+        for _ in range(3):
+            found.append(self.block(found[-1]))
+        return self.out(torch.cat(found, 1))
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("options", [{}, {"collapse": ("block",)}])
+def test_each_result_of_a_loop_has_one_line_to_what_reads_all(style: str, options: dict[str, Any]) -> None:
+    figure = fxviz.render(traced(Collected(), (1, 3, 8, 8)), style=style, **options)
+    join = next(row for row in figure.view.rows if wording.what(row) == "concat")
+    assert figure.view.ways == {(join.id - 1, join.id): 3}
+    box, last = (f"row{join.id}", f"row{join.id - 1}") if style == "graph" else (f"card{join.id}", r"card\d+")
+    drawn = [line for line in figure.dot.splitlines() if re.search(rf"\b{last}\S* -> {box}\b", line)]
+    from_stem = 0 if style == "graph" else 1
+    assert len([line for line in drawn if "style=invis" not in line]) == 3 + from_stem
 
 
 class Again(nn.Module):

@@ -42,8 +42,10 @@ def lines(view: View, box_of: Mapping[int, str], above: Sequence[str], below: Se
             yield _fade_unchanged(view, row.id, _loop(row, box_of))
     for flow in view.flows:
         yield _flow_past(flow, box_of)
-    for edge, ways in view.ways.items():
-        yield from itertools.repeat(_flow_past(Flow(*edge), box_of), ways - 1)
+    arcs = {(arc.tail, arc.head) for arc in view.arcs}
+    for (tail, head), ways in view.ways.items():
+        drawn = 2 if (tail, head) in arcs and head == tail + 1 else 1
+        yield from itertools.repeat(_flow_past(Flow(tail, head), box_of), ways - drawn)
 
 
 def _trunk(view: View, box_of: Mapping[int, str]) -> Iterator[Line]:
