@@ -283,6 +283,15 @@ def test_a_shortcut_with_empty_channels_changes_the_shape() -> None:
     assert skips_of(Block(nn.ConstantPad3d((0, 0, 0, 0, 4, 4), 0.0), 16)) == {"resample": 1}
 
 
+class Copies(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return x.repeat_interleave(2, dim=1)
+
+
+def test_a_shortcut_that_copies_is_no_projection() -> None:
+    assert skips_of(Block(Copies(), 16)) == {"resample": 1}
+
+
 class Mixed(nn.Module):
     """All candidates of a search, the identity among them, are summed one by one."""
 

@@ -287,6 +287,25 @@ def test_a_parameter_that_is_reshaped_first_scales_in_every_repetition() -> None
     assert rows_of(traced(stages)) == ["Conv 1×1", "Conv 1×1", "Conv 3×3", "scale", "cumsum"]
 
 
+class Posterior(nn.Module):
+    """Computes what nothing reads, and adds numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.unread = nn.Linear(8, 16), nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mean, spread = self.one(x + 1).chunk(2, -1)
+        spread.clamp(-30, 20).exp().sqrt()
+        self.unread(mean.cumsum(0))
+        return self.two(mean) * (1 + mean.cos())
+
+
+def test_what_nothing_reads_and_sums_with_numbers_are_no_rows() -> None:
+    shown = rows_of(traced(Posterior(), torch.zeros(4, 8)))
+    assert shown == ["Linear 8→16", "cumsum", "Linear 8→2", "Linear 8→8", "cos", "× mul"]
+
+
 def test_a_norm_with_a_weight_of_its_own_is_no_weight() -> None:
     class Net(nn.Module):
         def __init__(self) -> None:

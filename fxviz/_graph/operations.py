@@ -53,7 +53,7 @@ _TURNS = _words(
     """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice
     getitem split splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
 )
-_COPIES = _words("repeat tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
+_COPIES = _words("repeat repeatinterleave tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
     f"{border}pad{dims}d"
     for border in ("zero", "constant", "reflection", "replication", "circular")
     for dims in (1, 2, 3)

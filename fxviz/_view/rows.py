@@ -271,13 +271,17 @@ class _Fuser:
                     row.nodes.append(name)
 
     def _is_hidden(self, node: Node, sources: list[Draft | int]) -> bool:
-        """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling by a constant."""
+        """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling, what nothing reads."""
+        if node.id in self.outline.unused:
+            return True
         if flattens(node):
             return False
         if is_view(node) or is_passing(node) or not any(tensor.is_floating for tensor in node.outputs):
             return True
         if node.id in self.joins or node.kind == "module":
             return False
+        if plain_name(node.op) == "add" and len(self.outline.sources[node.id]) == 1:
+            return node.id not in self.carrying
         if is_scaling(node):
             is_alone = len(sources) < 2 and not self._joins_repetitions(node)
             return len(self.outline.sources[node.id]) == 1 or (is_alone and not self._reads_parameters(node))
