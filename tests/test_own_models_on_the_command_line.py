@@ -133,6 +133,32 @@ def test_a_call_names_the_objects_of_a_module_its_package_and_its_folder(fxviz: 
 
 
 @pytest.mark.parametrize(
+    ("argument", "write"),
+    [
+        ("num", "num=..."),
+        ("y", "y=..."),
+        ("anchors: Tensor", "anchors=..."),
+        ("sizes: OrderedDict", "sizes=..."),
+        ("config: Any", "config=..."),
+        ("sizes: Sizes", "sizes=Sizes(...)"),
+        ("model_args", "model_args=ModelArgs(...)"),
+        ("args", "args=ModelArgs(...)"),
+        ("gs", "gs=..."),
+    ],
+)
+def test_only_a_class_of_ones_own_is_offered_for_an_argument(
+    fxviz: Call, in_tmp: Path, argument: str, write: str
+) -> None:
+    (in_tmp / "odd.py").write_text(
+        "from collections import OrderedDict\nfrom enum import Enum\nfrom typing import Any\n"
+        "from torch import Tensor, nn\nclass Sizes(OrderedDict):\n    pass\nclass ModelArgs:\n    pass\n"
+        f"class Net(nn.Module):\n    def __init__(self, {argument}):\n        super().__init__()\n"
+    )
+    name = argument.partition(":")[0]
+    assert f"'odd.py:Net' needs {name}: write 'odd.py:Net({write})'" in fxviz("trace", "odd.py:Net").err
+
+
+@pytest.mark.parametrize(
     ("name", "message"),
     [
         (

@@ -271,12 +271,35 @@ def test_macs_of_operations_that_python_does_not_announce() -> None:
     assert macs(torch.jit.script(nn.Sequential(nn.Linear(8, 3))), (2, 8)) == 48
 
 
-def test_macs_of_a_product_without_formula_are_unknown() -> None:
-    class Distances(nn.Module):
-        def forward(self, x: Tensor) -> Tensor:
-            return torch.cdist(x, x)
+class Applied(nn.Module):
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
 
-    assert only(traced(Distances(), (torch.rand(2, 8),)), "cdist").macs is None
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+@pytest.mark.parametrize(
+    ("function", "count"),
+    [
+        (lambda x: x.clone().addmm_(x, x), 6**3),
+        (lambda x: x[None].clone().baddbmm_(x[None], x[None]), 6**3),
+        (lambda x: x.clone().addbmm_(x[None], x[None]), 6**3),
+        (lambda x: x[0].clone().addmv_(x, x[0]), 6**2),
+        (lambda x: x.clone().addr_(x[0], x[0]), 6**2),
+    ],
+)
+def test_products_added_in_place_count(function: Callable[[Tensor], Tensor], count: int) -> None:
+    assert macs(Applied(function), (6, 6)) == count
+
+
+@pytest.mark.parametrize("rows", [2, 30])
+@pytest.mark.parametrize(
+    "function", [lambda x: torch.cdist(x, x), lambda x: torch.cdist(x, x, p=1), nn.functional.pdist, torch.linalg.pinv]
+)
+def test_macs_of_a_product_without_formula_are_unknown(function: Callable[[Tensor], Tensor], rows: int) -> None:
+    assert fxviz.trace(Applied(function), torch.rand(rows, 8)).unknown_macs == 1
 
 
 def test_macs_of_a_bilinear_layer_are_those_of_its_two_products() -> None:

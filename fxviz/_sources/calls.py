@@ -6,6 +6,7 @@ import ast
 import difflib
 import importlib
 import inspect
+import re
 import textwrap
 from collections.abc import Iterator
 from contextlib import suppress
@@ -23,6 +24,12 @@ _ALWAYS = ("torch", "types")
 
 _NAMESPACE = "types.SimpleNamespace"
 """The object to pass where code reads attributes and there is no class for them."""
+
+_WORD = re.compile("[A-Z]+(?![a-z])|[A-Z]?[a-z0-9]+")
+"""A word in the name of a class."""
+
+_SHORTEST = 3
+"""Minimum number of letters of a parameter that a class is named after."""
 
 _MAX_SHOWN = 8
 """Maximum number of attributes that a message shows."""
@@ -92,6 +99,15 @@ class Names:
             hint = f"a string needs quotes: '{shown(name)}'"
         hints = "; ".join(filter(None, (near(name, self.module), hint)))
         raise UsageError(f"'{shown(self.place)}' has no '{shown(name)}'; {hints}")
+
+    def own_classes(self) -> list[type]:
+        """Return the classes of the user's own that are no modules, among the names of the user's module."""
+        from torch import nn
+
+        found = [value for value in vars(self.module).values() if isinstance(value, type)]
+        package = self.module.__name__.partition(".")[0]
+        homes = [(cls, cls.__module__.partition(".")[0]) for cls in found if not issubclass(cls, nn.Module)]
+        return [cls for cls, home in homes if home == package or self._is_beside(home)]
 
     def _is_beside(self, name: str) -> bool:
         """Return whether a module lies in the folder of the user's module."""
@@ -181,7 +197,7 @@ def check_call(target: Any, call: Call, name: str, names: Names) -> None:
     missing = [parameter for name, parameter in required.items() if name not in bound.arguments]
     if missing:
         needed = ", ".join(parameter.name for parameter in missing)
-        objects = {each.name: found for each in missing if (found := _object_for(each, target, names.module))}
+        objects = {each.name: found for each in missing if (found := _object_for(each, target, names))}
         write, where = f"{names.place}:{name}{_completed(call, missing, objects)}", _classes(objects)
         raise UsageError(f"'{names.place}:{name}' needs {needed}: write '{write}'{where}")
 
@@ -198,28 +214,39 @@ def _completed(call: Call, missing: list[inspect.Parameter], objects: dict[str, 
 
 def _classes(objects: dict[str, str | type]) -> str:
     """Say what the classes that stand in a call take."""
-    classes = [made for made in objects.values() if isinstance(made, type)]
-    taken = [f"{made.__name__} takes {parameters(inspect.signature(made))}" for made in classes]
+    taken = []
+    for made in objects.values():
+        if isinstance(made, type):
+            with suppress(TypeError, ValueError):  # code in C has no signature
+                taken.append(f"{made.__name__} takes {parameters(inspect.signature(made))}")
     return f", where {' and '.join(taken)}" if taken else ""
 
 
-def _object_for(parameter: inspect.Parameter, target: Any, module: ModuleType) -> str | type | None:
+def _object_for(parameter: inspect.Parameter, target: Any, names: Names) -> str | type | None:
     """Return the class for a parameter that takes an object, or the text that makes one; None for any other parameter.
 
-    The class is the one that the parameter is annotated with, or one of the module that is named after the parameter
-    (``config`` and ``GPTConfig``). If there is none, the code of ``target`` says which attributes it reads.
+    The class is one of the user's own: the one that the parameter is annotated with, or one that is named after the
+    parameter (``config`` and ``GPTConfig``). If there is none, the code of ``target`` says which attributes it reads.
     """
-    from torch import nn
-
-    own = [value for value in vars(module).values() if isinstance(value, type) and not issubclass(value, nn.Module)]
+    own = names.own_classes()
     wanted = parameter.annotation
     for cls in own:
         if wanted is cls or str(wanted).strip("'\"") == cls.__name__:
             return cls
     if wanted is not parameter.empty:
         return None
-    named = [cls for cls in own if cls.__name__.lower().endswith(parameter.name.lower().strip("_"))]
+    named = [cls for cls in own if _is_named_after(cls.__name__, parameter.name)]
     return named[0] if named else _namespace(target, parameter.name)
+
+
+def _is_named_after(cls: str, parameter: str) -> bool:
+    """Return whether the last words of a class's name are those of a parameter.
+
+    >>> [_is_named_after(cls, name) for cls, name in (("GPTConfig", "config"), ("Enum", "num"), ("ModelArgs", "args"))]
+    [True, False, True]
+    """
+    words, wanted = [word.lower() for word in _WORD.findall(cls)], parameter.lower().strip("_").split("_")
+    return words[-len(wanted) :] == wanted and len(parameter) >= _SHORTEST
 
 
 def _namespace(target: Any, name: str) -> str | None:

@@ -103,7 +103,6 @@ _FORMULAS: dict[str, Callable[..., int]] = {
     "aten.dot": _matrix_vector,
     "aten.vdot": _matrix_vector,
     "aten.addmv": _add_matrix_vector,
-    "aten.addmv_": _add_matrix_vector,
     "aten._grouped_mm": _grouped_matrix_product,
     "aten.addbmm": _add_matrices,
     "aten.addr": _outer,
@@ -122,6 +121,12 @@ _FORMULAS: dict[str, Callable[..., int]] = {
 _CONVOLUTIONS = frozenset(
     ["torchvision.deform_conv2d"]
     + [f"quantized.conv{dims}d{after}" for dims in (1, 2, 3) for after in ("", "_relu", "_dynamic")]
+    + [
+        f"aten.{name}"
+        for name in """_conv_depthwise2d conv_depthwise3d slow_conv3d_forward slow_conv_dilated2d slow_conv_dilated3d
+        cudnn_convolution_relu cudnn_convolution_add_relu miopen_convolution miopen_convolution_relu
+        miopen_convolution_add_relu miopen_depthwise_convolution mkldnn_convolution""".split()
+    ]
 )
 """Convolutions without a formula in torch: each result is a product with one filter, the second argument."""
 
@@ -130,8 +135,14 @@ _PRODUCTS = ("aten.mm", "aten.mv", "aten.addmm", "aten.addmv", "aten._sparse_add
 
 _WITHOUT_FORMULA = frozenset(
     "aten." + name
-    for name in """_cdist_forward _sparse_sparse_matmul sparse_sampled_addmm grid_sampler_2d grid_sampler_3d
-    quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int4pack_mm
+    for name in """_cdist_forward _euclidean_dist _pdist_forward _sparse_sparse_matmul
+    sparse_sampled_addmm grid_sampler_2d grid_sampler_3d
+    quantized_lstm quantized_gru miopen_rnn mkldnn_linear _weight_int4pack_mm _weight_int4pack_mm_for_cpu
+    _weight_int4pack_mm_with_scales_and_zeros _dyn_quant_matmul_4bit _mixed_dtypes_linear _scaled_grouped_mm
+    _scaled_grouped_mm_v2 _foreach_mm _cslt_sparse_mm _sparse_semi_structured_linear _sparse_semi_structured_mm
+    _sparse_semi_structured_addmm hspmm sspaddmm _sparse_mm_reduce_impl _compute_linear_combination
+    linalg_pinv linalg_eigvals linalg_polar linalg_matrix_sqrth _spsolve
+    cudnn_convolution_transpose miopen_convolution_transpose slow_conv_transpose2d slow_conv_transpose3d
     _transformer_encoder_layer_fwd _native_multi_head_attention _fft_r2c _fft_c2c _fft_c2r linalg_inv_ex _linalg_svd
     _linalg_eigh _linalg_eigvals linalg_eig linalg_qr linalg_cholesky_ex linalg_lu linalg_lu_factor_ex linalg_lu_solve
     _linalg_solve_ex linalg_solve_triangular linalg_lstsq linalg_ldl_factor_ex linalg_ldl_solve
@@ -157,7 +168,8 @@ def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
     >>> macs_of(torch.ops.aten.mm.default, (a, b), {}, a @ b)
     30
     """
-    packet, name = func.overloadpacket, str(func.overloadpacket)
+    packet = _functional(func.overloadpacket)
+    name = str(packet)
     if name in _PRODUCTS and any(_is_sparse(factor) for factor in args):
         return _sparse_product(*args[-2:])
     if name in _CONVOLUTIONS:
@@ -169,6 +181,12 @@ def macs_of(func: Any, args: Any, kwargs: Any, result: Any) -> int | None:
     if name in _WITHOUT_FORMULA:
         return None
     return 0 if func.namespace in ("aten", "prim", "prims") else None
+
+
+def _functional(packet: Any) -> Any:
+    """Return the operation that computes the same as one of torch's that works in place (``addmm_``)."""
+    name = str(packet)
+    return getattr(torch.ops.aten, name.partition(".")[2].rstrip("_"), packet) if name.startswith("aten.") else packet
 
 
 def macs_of_call(name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> int | None:
