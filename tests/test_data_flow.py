@@ -509,3 +509,26 @@ def test_arguments_may_have_any_name() -> None:
             return self.inner(func=x, module=x)
 
     assert skips(fxviz.trace(Outer(), torch.zeros(2, 8))) == {"identity": 1}
+
+
+# Rows that read what stands in another row
+
+
+class Chosen(nn.Module):
+    """A router chooses rows of what a norm made; its own row shows the views that it and the experts read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.router = nn.LayerNorm(8), nn.Linear(8, 4)
+        self.expert, self.head = nn.Linear(8, 8), nn.Linear(8, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = self.norm(x).view(-1, 8)
+        place = self.router(flat).argmax(-1) // 2
+        return self.head(self.expert(flat[place]))
+
+
+def test_experts_read_what_was_normed_and_what_the_router_chose() -> None:
+    view = fxviz.render(fxviz.trace(Chosen(), torch.zeros(2, 3, 8))).view
+    place = {row.path: row.id for row in view.rows}
+    assert {(place["norm"], place["router"]), (place["norm"], place["expert"])} <= set(view.edges)

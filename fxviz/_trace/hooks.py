@@ -52,7 +52,7 @@ class EndlessGuess(RuntimeError):
         )
 
 
-_MOST_OPERATIONS = {True: 50_000, False: 200_000}
+_MOST_OPERATIONS = {True: 20_000, False: 100_000}
 """Maximum number of operations of the code of one module in one call, if values were guessed in the run (True)."""
 
 

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from fxviz._graph import SKIP_KINDS, Skip
 from fxviz._graph.index import immediate_dominators
+from fxviz._graph.operations import is_view
 from fxviz._view.outline import Outline
 from fxviz._view.rows import Draft, Drafts
 from fxviz._view.view import INPUT, OUTPUT, Arc
@@ -122,8 +123,20 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
 
 def _edges(outline: Outline, drafts: Drafts) -> set[tuple[int, int]]:
     read = (edge for edge in outline.graph.edges if not drafts.is_lent(edge.source))
-    ends = ((_id(drafts.row(edge.source)), _id(drafts.reader(edge.target))) for edge in read)
+    ends = (
+        (_id(drafts.row(shown)), _id(drafts.reader(edge.target)))
+        for edge in read
+        for shown in (edge.source, _made_by(outline, edge.source))
+    )
     return {edge for edge in ends if _runs_down(*edge)}
+
+
+def _made_by(outline: Outline, name: str) -> str:
+    """Return the node that made what a view shows: it may stand in the row of one of its readers, and have others."""
+    index, node = outline.graph.index, outline.node(name)
+    while not outline.shows(node.id) and is_view(node) and (source := index.main_argument(node)) is not None:
+        node = source
+    return node.id if outline.shows(node.id) else name
 
 
 def _ways(outline: Outline, drafts: Drafts) -> dict[tuple[int, int], int]:
