@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from graphlib import CycleError, TopologicalSorter
 from itertools import combinations, pairwise
 
 from fxviz._analysis.structure import Kind, Row
 from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.face import fit
+from fxviz._render.paper.net import Net
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
 from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, widths
 
@@ -21,124 +21,6 @@ LANE = 9.0
 """Between two skips side by side."""
 _PAD, _BETWEEN = 5.0, 8.0
 _LAYERS = ("Conv", "DW", "Linear", "UpConv")
-
-
-@dataclass(frozen=True)
-class Skip:
-    """A way from row ``start`` (-1 for what enters) to the join ``end``, past other rows, perhaps through a row."""
-
-    start: int
-    end: int
-    through: int | None = None
-
-
-@dataclass(frozen=True)
-class Net:
-    """The rows of a block as a net: who reads whom, and where each row stands."""
-
-    rows: tuple[Row, ...]
-
-    @cached_property
-    def order(self) -> list[int]:
-        """Return the rows in such an order that each stands behind those that it reads."""
-        before = {place: [read for read in row.reads if read >= 0] for place, row in enumerate(self.rows)}
-        try:
-            return list(TopologicalSorter(before).static_order())
-        except CycleError:
-            return list(range(len(self.rows)))
-
-    @cached_property
-    def levels(self) -> list[int]:
-        """Return how many rows stand above each row; rows on a shortcut stand beside."""
-        levels = [0] * len(self.rows)
-        for place in self.order:
-            reads = self.rows[place].reads
-            above = [levels[read] + 1 if read >= 0 else 0 for read in reads if not self._is_beside(read)]
-            levels[place] = max(above, default=0)
-        return levels
-
-    def _is_beside(self, row: int) -> bool:
-        return row >= 0 and self.rows[row].on_shortcut
-
-    @cached_property
-    def skips(self) -> list[Skip]:
-        """Return what joins read past other rows."""
-        found = []
-        for place, row in enumerate(self.rows):
-            if not is_join(row) or len(row.reads) < 2:
-                continue
-            for read in row.reads:
-                if self._is_beside(read):
-                    found.append(Skip(self._start(read), place, read))
-                elif any(read in self.above[other] for other in row.reads if other >= 0):
-                    found.append(Skip(read, place))
-        return sorted(found, key=lambda skip: self.levels[skip.end] - self.top(skip.start))
-
-    @cached_property
-    def above(self) -> list[set[int]]:
-        """Return what each row depends on."""
-        above: list[set[int]] = [set() for _ in self.rows]
-        for place in self.order:
-            reads = self.rows[place].reads
-            above[place] = set(reads).union(*(above[read] for read in reads if read >= 0))
-        return above
-
-    @cached_property
-    def lanes(self) -> dict[Skip, int]:
-        """Return the lane of each skip, from the rows outwards: no two in one lane pass the same rows."""
-        lanes: dict[Skip, int] = {}
-        for skip in self.skips:
-            taken = {lanes[other] for other in lanes if self.overlap(skip, other)}
-            lanes[skip] = next(lane for lane in range(len(taken) + 1) if lane not in taken)
-        return lanes
-
-    def overlap(self, one: Skip, other: Skip) -> bool:
-        """Return whether two skips pass the same rows."""
-        return self.top(one.start) < self.levels[other.end] and self.top(other.start) < self.levels[one.end]
-
-    def _start(self, row: int) -> int:
-        """Return where a shortcut begins."""
-        while self._is_beside(row):
-            row = self.rows[row].reads[0] if self.rows[row].reads else -1
-        return row
-
-    def top(self, row: int) -> int:
-        """Return the level of a row, -1 for what enters."""
-        return self.levels[row] if row >= 0 else -1
-
-    @cached_property
-    def flows(self) -> list[tuple[int, int]]:
-        """Return who reads whom, apart from skips."""
-        passed = {(skip.start, skip.end) for skip in self.skips}
-        return [
-            (read, place)
-            for place, row in enumerate(self.rows)
-            if not row.on_shortcut
-            for read in dict.fromkeys(row.reads)
-            if not self._is_beside(read) and (read, place) not in passed
-        ]
-
-    @cached_property
-    def columns(self) -> dict[int, float]:
-        """Return the column of each row and of what enters (-1): a row stands below what it reads, joins amid it."""
-        columns: dict[int, float] = {}
-        taken: dict[int, int] = {}
-        most = -1
-        for place in self.order:
-            if self.rows[place].on_shortcut:
-                continue
-            reads = [read for read, reader in self.flows if reader == place]
-            if len(reads) > 1:
-                columns[place] = sum(columns.get(read, 0.0) for read in reads) / len(reads)
-            elif reads and not taken.get(reads[0]):
-                columns[place] = columns.get(reads[0], 0.0)
-            else:
-                columns[place] = most + 1
-            for read in reads:
-                taken[read] = taken.get(read, 0) + 1
-            most = max(most, int(columns[place] + 0.999))
-        starts = [columns[place] for read, place in self.flows if read == -1]
-        return columns | {-1: sum(starts) / len(starts) if starts else 0.0}
 
 
 @dataclass(frozen=True)
