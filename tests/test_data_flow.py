@@ -532,3 +532,45 @@ def test_experts_read_what_was_normed_and_what_the_router_chose() -> None:
     view = fxviz.render(fxviz.trace(Chosen(), torch.zeros(2, 3, 8))).view
     place = {row.path: row.id for row in view.rows}
     assert {(place["norm"], place["router"]), (place["norm"], place["expert"])} <= set(view.edges)
+
+
+# Modules without children that do more than one step on what they are given
+
+
+class Stored(nn.Module):
+    """Reads what another module left there, not an argument."""
+
+    kept: Tensor
+
+    def forward(self) -> Tensor:
+        return self.kept.relu()
+
+
+class Parts(nn.Module):
+    """Returns its input, beside what it computes from that."""
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return x, x.relu()
+
+
+class WithHelper(nn.Module):
+    def __init__(self, helper: nn.Module) -> None:
+        super().__init__()
+        self.first, self.helper, self.last = nn.Linear(8, 8), helper, nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if isinstance(self.helper, Stored):
+            self.helper.kept = x
+            return self.last(self.helper())
+        kept, changed = self.helper(x)
+        return kept + self.last(changed)
+
+
+def test_a_module_reads_what_it_was_not_given() -> None:
+    graph = fxviz.trace(WithHelper(Stored()), torch.zeros(2, 8))
+    assert {("first", "relu"), ("relu", "last")} <= {(edge.source, edge.target) for edge in graph.edges}
+
+
+def test_a_module_that_returns_its_input_too_hides_no_skip() -> None:
+    assert skips(fxviz.trace(WithHelper(Parts()), torch.zeros(2, 8))) == {"identity": 1}

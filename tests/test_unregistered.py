@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +15,7 @@ from torch import Tensor, nn
 import fxviz
 from conftest import CASES, Result
 from fxviz._graph.values import Unregistered
+from fxviz._trace.unregistered import Strays
 
 
 class Inner(nn.Module):
@@ -69,9 +72,55 @@ def test_a_layer_that_forward_makes() -> None:
     graph = fxviz.trace(Forgetful(), torch.zeros(2, 4))
     (found,) = graph.trace.unregistered
     assert found.sentence == (
-        "Linear, which is no attribute of a module, uses 10 weights that are no parameters of the model: "
-        "make them once, in __init__"
+        "Linear, which was found in no attribute of a module, uses 10 weights that are no parameters of the model: "
+        "make it once, in __init__, as an attribute"
     )
+
+
+class Called:
+    def __init__(self) -> None:
+        self.layer = nn.Linear(4, 4)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return self.layer(x)
+
+
+class Holder(nn.Module):
+    """Calls what it holds one after the other."""
+
+    def __init__(self, *held: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.held = list(held)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for each in self.held:
+            x = each(x)
+        return x
+
+
+@pytest.mark.parametrize(
+    ("held", "found"),
+    [
+        (Holder(Holder(nn.Linear(4, 4))), Unregistered("Linear", "held.0.held.0.held", 1, 20, "nn.ModuleList")),
+        (
+            Holder(nn.Sequential(Holder(nn.Linear(4, 4)))),
+            Unregistered("Linear", "held.0.held.0.0.held", 1, 20, "nn.ModuleList"),
+        ),
+        (Called(), Unregistered("Linear", "Holder.held", 1, 20, "add_module")),
+        (Called().__call__, Unregistered("Linear", "Holder.held", 1, 20, "add_module")),
+        (partial(nn.Linear(4, 4)), Unregistered("Linear", "Holder.held", 1, 20, "add_module")),
+    ],
+)
+def test_what_is_kept_in_what_is_kept(held: Callable[[Tensor], Tensor], found: Unregistered) -> None:
+    assert fxviz.trace(Holder(held), torch.zeros(2, 4)).trace.unregistered == (found,)
+
+
+def test_large_tables_of_numbers_are_not_searched() -> None:
+    net = nn.Sequential(nn.Linear(4, 4))
+    net.table = [[0.0] * 1000] * 1000 + [[float(place)] * 1000 for place in range(1000)]
+    start = time.process_time()
+    Strays(net)
+    assert time.process_time() - start < 1
 
 
 def test_registered_models_say_nothing() -> None:

@@ -268,12 +268,12 @@ class Unregistered:
             return (
                 f"{self.cls} ({self.place}{more}) uses {weights} of the model: torch keeps {them} quantised and packed"
             )
-        advice = f"register {them} with {self.remedy}" if self.remedy else f"make {them} once, in __init__"
+        advice = f"register {them} with {self.remedy}" if self.remedy else "make it once, in __init__, as an attribute"
         holder = (
             f"{self.count} {self.cls} in {self.place} use" if self.count > 1 else f"{self.cls} in {self.place} uses"
         )
         if not self.place:
-            holder = f"{self.cls}, which is no attribute of a module, uses"
+            holder = f"{self.cls}, which was found in no attribute of a module, uses"
         elif not self.cls:
             holder = f"the run uses, in {self.place},"
         return f"{holder} {weights} of the model: {advice}"

@@ -42,14 +42,18 @@ def read_for_values(node: fx.Node, op: str) -> frozenset[fx.Node]:
     return sources & {node.args[0]} if takes_shape_of(op) and node.args else sources
 
 
-def acts_as_one_step(inside: Sequence[fx.Node], results: Collection[fx.Node], scope: int) -> bool:
+def acts_as_one_step(
+    inside: Sequence[fx.Node], given: Collection[fx.Node | None], results: Collection[fx.Node], scope: int
+) -> bool:
     """Return whether all that a module without children does is one step on one activation.
 
-    It reads at most one activation, all of which passes each layer in it, and at most one of these layers has weights.
-    What two layers, or a path past one, do is recorded as steps of their own: it may be a skip connection.
+    It reads at most one activation, which it was given, all of which passes each layer in it, and at most one of these
+    layers has weights. What two layers, or a path past one, do is recorded as steps of their own: it may be a skip
+    connection. So is what it does to a part of its input, while it returns another part as it was.
 
     Args:
         inside: the nodes recorded in its call.
+        given: the nodes among its arguments.
         results: the nodes that its results came from, in or outside of the call.
         scope: the id of its call.
     """
@@ -57,13 +61,14 @@ def acts_as_one_step(inside: Sequence[fx.Node], results: Collection[fx.Node], sc
     if any(node.op == "call_module" or node.meta["scope"] != scope for node in varying):
         return False
     read = {source for node in varying for source in node.meta["reads"] if source.meta["varies"]}
-    if len(read.difference(varying)) > 1:
+    outside = read.difference(varying)
+    if len(outside) > 1 or not outside.issubset(given):
         return False
     layers = [node for node in varying if node.meta["macs"] != 0]
-    if not layers:
-        return not (any(map(_joins, varying)) and any(_resizes_or_norms(node) for node in varying))
+    if not layers and any(map(_joins, varying)) and any(_resizes_or_norms(node) for node in varying):
+        return False
     weighted = [node for node in layers if any(not source.meta["varies"] for source in node.meta["reads"])]
-    return len(weighted) < 2 and all(_passes_all(layer, varying, results) for layer in layers)
+    return len(weighted) < 2 and _pass_all(layers, varying, results)
 
 
 def _joins(node: fx.Node) -> bool:
@@ -79,22 +84,21 @@ def _as_step(node: fx.Node) -> Node:
     return Node(node.name, "function", node.meta["op"], "")
 
 
-def _passes_all(layer: fx.Node, varying: Sequence[fx.Node], results: Collection[fx.Node]) -> bool:
-    """Return whether all results depend on the module's input through one layer alone."""
-    inside = set(varying)
-    past: set[fx.Node] = set()
+def _pass_all(layers: Collection[fx.Node], varying: Sequence[fx.Node], results: Collection[fx.Node]) -> bool:
+    """Return whether all results are made here, and depend on the module's input through every layer alone."""
+    fewest: dict[fx.Node, int] = {}  # layers on a way from the input
+    passed = set(layers)
     for node in varying:
-        sources = [source for source in node.meta["reads"] if source.meta["varies"]]
-        if node is not layer and any(source in past or source not in inside for source in sources):
-            past.add(node)
-    return past.isdisjoint(results) and inside.issuperset(node for node in results if node.meta["varies"])
+        sources = (source for source in node.meta["reads"] if source.meta["varies"])
+        fewest[node] = min((fewest.get(source, 0) for source in sources), default=0) + (node in passed)
+    return all(fewest.get(node) == len(passed) for node in results if node.meta["varies"])
 
 
 def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dict[str, Any]:
     """Return the facts of the one node that takes the place of several."""
     macs = [node.meta["macs"] for node in inside]
-    sources = dict.fromkeys(source for node in inside for source in node.meta["reads"])
-    outside = [source for source in (*sources, *results) if source not in set(inside)]
+    sources = {source for node in inside for source in node.meta["reads"]}
+    outside = sources.union(results).difference(inside)
     steps = (node.meta["op"] for node in inside if node.meta["varies"])
     return {
         "steps": tuple(dict.fromkeys(steps)),

@@ -14,8 +14,12 @@ from torch import Tensor, fx, nn
 from fxviz._graph import TensorInfo
 from fxviz._sources.torch_private import innermost, storage_of, version_of
 
-_PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
-_OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
+PLAIN = (int, float, complex, bool, str, bytes, type(None), torch.dtype, torch.device, torch.Size, type)
+"""What has no parts."""
+
+OPAQUE = (nn.Module, types.FunctionType, types.ModuleType, types.BuiltinFunctionType)
+"""What holds no tensors that a value brings along."""
+
 _HOLDERS = (Tensor, TensorInfo, list, tuple, dict)
 _DEPTH = 8
 
@@ -28,7 +32,7 @@ def tensors_in(value: Any, depth: int = 0) -> Iterator[Tensor]:
     """
     if isinstance(value, Tensor):
         yield value
-    elif not isinstance(value, _PLAIN) and depth < _DEPTH:
+    elif not isinstance(value, PLAIN) and depth < _DEPTH:
         for part in _parts(value):
             yield from tensors_in(part, depth + 1)
 
@@ -49,7 +53,7 @@ def with_parts(value: Any, change: Callable[[Any], Any]) -> Any:
     >>> with_parts({"a": [1]}, lambda part: part + [2])
     {'a': [1, 2]}
     """
-    if isinstance(value, _PLAIN):
+    if isinstance(value, PLAIN):
         return value
     if type(value) is tuple or hasattr(value, "_fields"):
         parts = [change(part) for part in value]
@@ -91,7 +95,7 @@ def _with_attributes(value: Any, change: Callable[[Any], Any]) -> Any:
 
 def _attributes(value: Any) -> list[str]:
     """Return the attributes in which a dataclass or a plain object of the user may hold tensors."""
-    if isinstance(value, _OPAQUE) or type(value).__module__.partition(".")[0] in ("torch", "builtins"):
+    if isinstance(value, OPAQUE) or type(value).__module__.partition(".")[0] in ("torch", "builtins"):
         return []
     if dataclasses.is_dataclass(value):
         return [field.name for field in dataclasses.fields(value) if hasattr(value, field.name)]

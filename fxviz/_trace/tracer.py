@@ -186,8 +186,9 @@ class ModelTracer(fx.Tracer):
 
     def _read(self, tensor: Tensor) -> fx.Node:
         """Record a tensor that no recorded step made: a parameter, a buffer, or a constant."""
-        late = self.meter.late_name(tensor)
-        name, op = self._tensor_names.get(id(tensor), (late, "Parameter" if late else "Constant"))
+        known = self._tensor_names.get(id(tensor))
+        late = "" if known else self.meter.late_name(tensor)
+        name, op = known or (late, "Parameter" if late else "Constant")
         if op == "Constant" and (maker := self.elsewhere.maker(tensor, self)) is not None:
             self._bindings.bind(tensor, maker)
             return maker
@@ -365,12 +366,13 @@ class ModelTracer(fx.Tracer):
             inputs = list(tensors_in((args, kwargs)))
             versions = [version_of(tensor) for tensor in inputs]
             graph_args, graph_kwargs = self.create_arg(args), self.create_arg(kwargs)
+            given = {self._bindings.node_of(tensor) for tensor in inputs}
         scopes, steps, bound = len(self.scopes), len(self._steps), len(self._bindings)
         result = self._call_scope(m, path, call, partial(forward, *args, **kwargs))
         with self.quiet():
             inside = self._steps[steps:]
             results = {node for tensor in tensors_in(result) if (node := self._bindings.node_of(tensor)) is not None}
-            if not inside or not acts_as_one_step(inside, results, scopes):
+            if not inside or not acts_as_one_step(inside, given, results, scopes):
                 return result
             del self.scopes[scopes:], self._steps[steps:]
             facts = {"op": class_name(m).rpartition(".")[2], "path": path, "call": call, "module": m}

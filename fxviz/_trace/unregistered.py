@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from types import MethodType
 from typing import Any
 
 from torch import Tensor, nn
 
 from fxviz._graph.values import Unregistered
 from fxviz._sources.torch_private import class_label
+from fxviz._trace.tensors import OPAQUE, PLAIN
 
 _DEPTH = 4
 _MOST_ITEMS = 1000
@@ -50,9 +53,14 @@ class Strays:
         self._used: dict[int, None] = {}
         self.paths: dict[nn.Module, str] = {}
         known = set(root.modules())
-        for path, module in root.named_modules():
+        waiting = list(root.named_modules())
+        for path, module in waiting:
             for found in _kept(module, path, class_label(module), known):
                 self._add(found)
+                if isinstance(found.value, nn.Module):
+                    inner = {each: name for each, name in self.paths.items() if each not in known}
+                    known |= inner.keys()
+                    waiting += [(name, each) for each, name in inner.items()]
 
     def _add(self, found: _Found) -> None:
         tensors = found.value.parameters() if isinstance(found.value, nn.Module) else [found.value]
@@ -75,8 +83,8 @@ class Strays:
         if not isinstance(tensor, nn.Parameter) or id(tensor) in self._homes:
             return ""
         if id(tensor) not in self._late:
-            names = (name for name, parameter in self._root.named_parameters() if parameter is tensor)
-            self._late[id(tensor)] = (next(names, ""), tensor)
+            self._late |= {id(parameter): (name, parameter) for name, parameter in self._root.named_parameters()}
+            self._late.setdefault(id(tensor), ("", tensor))
         return self._late[id(tensor)][0]
 
     def stands_for(self, stand_in: Tensor, tensor: Tensor) -> None:
@@ -130,10 +138,17 @@ def _inside(
 
 
 def _parts(value: Any) -> Iterator[tuple[Any, Any, type]]:
-    """Yield the parts of a container or of a plain object, each with its key and the kind of container."""
+    """Yield what may hold weights in a container or an object, each with its key and the kind of container."""
+    kind: type = object
+    items: Iterable[tuple[Any, Any]] = ()
     if isinstance(value, dict):
-        yield from ((key, part, dict) for key, part in islice(list(value.items()), _MOST_ITEMS))
+        kind, items = dict, list(value.items())
     elif isinstance(value, (list, tuple, set)):
-        yield from ((key, part, list) for key, part in enumerate(islice(value, _MOST_ITEMS)))
-    elif hasattr(value, "__dict__") and not isinstance(value, type) and not callable(value):
-        yield from ((key, part, object) for key, part in islice(list(vars(value).items()), _MOST_ITEMS))
+        kind, items = list, enumerate(value)
+    elif isinstance(value, MethodType):
+        items = [("__self__", value.__self__)]
+    elif isinstance(value, partial):
+        items = [("func", value.func), ("args", value.args), ("keywords", value.keywords)]
+    elif hasattr(value, "__dict__") and not isinstance(value, OPAQUE):
+        items = list(vars(value).items())
+    yield from ((key, part, kind) for key, part in islice(items, _MOST_ITEMS) if not isinstance(part, PLAIN))
