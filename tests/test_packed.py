@@ -62,6 +62,31 @@ class Hidden(nn.Module):
         return x * self.codes.float()
 
 
+class Pruned(nn.Module):
+    """A layer with all its weights, some of which a mask removes, in another order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(8, 8))
+        self.register_buffer("mask", torch.ones(8, 8, dtype=torch.uint8))
+        self.register_buffer("order", torch.arange(8, dtype=torch.int32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(F.linear(x, self.weight * self.mask).relu(), self.weight[self.order])
+
+
+class Codes(nn.Module):
+    """A layer whose weights are looked up in a table of 16 numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(16))
+        self.register_buffer("codes", torch.zeros(8, 8, dtype=torch.uint8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(F.linear(x, self.table[self.codes.int()]), torch.eye(8))
+
+
 MODELS = {
     "parameters": (Halves(), 8, ("'packed' holds 32 weights of 4 bits each in 16 values of uint8",
                                  "with each weight counted, the model has 36 parameters")),
@@ -71,6 +96,8 @@ MODELS = {
     "one for one": (Bytes(), 8, ()),
     "uncertain": (Hidden(), 8,
                   ("'codes' holds 8 whole numbers, which are counted as stored: each may stand for several weights",)),
+    "masks and orders": (Pruned(), 8, ()),
+    "codes": (Codes(), 8, ("'codes' holds 64 weights of 8 bits each in 64 values of uint8, which are no parameters",)),
     "none": (nn.Sequential(nn.Embedding(4, 8), nn.Linear(8, 4)), 0, ()),
 }  # fmt: skip
 

@@ -50,14 +50,19 @@ def weights_computed(nodes: Collection[fx.Node]) -> dict[str, frozenset[int]]:
 def _narrow_source(weight: fx.Node) -> str:
     """Return the largest parameter or buffer of narrow whole numbers from which a tensor is computed; "" for none.
 
-    The others are zero points and the distances by which values are shifted.
+    The others are zero points and the distances by which values are shifted. Where there are as many real numbers as
+    the tensor has, these are the weights, and the whole numbers mask them or give their order.
     """
     stack, seen, sizes = [weight], {weight}, {"": 0}
+    weights = prod(weight.meta["outputs"][0].shape)
     while stack:
         node = stack.pop()
-        if node.op == "get_attr" and node.meta["op"] in ("Parameter", "Buffer"):
+        if node.op == "get_attr":
             stored = node.meta["outputs"][0]
-            sizes |= {str(node.target): prod(stored.shape)} if stored.dtype in _NARROW else {}
+            if stored.is_floating and prod(stored.shape) >= weights:
+                return ""
+            is_held = node.meta["op"] in ("Parameter", "Buffer")
+            sizes |= {str(node.target): prod(stored.shape)} if is_held and stored.dtype in _NARROW else {}
         new = [source for source in node.meta["reads"] if source not in seen]
         seen.update(new)
         stack += new
