@@ -63,8 +63,11 @@ def symbols_for(vectors: Sequence[Widths], entering: Widths, leaving: Widths) ->
     for bases in ([min(vector) for vector in vectors], leaving):
         if _factors(vectors, bases) is not None:
             return Symbols({"C": tuple(bases)})
-    two = Symbols({"C": tuple(entering), "D": tuple(leaving)})
-    return two if all(two.text(column) for column in zip(*vectors, strict=True)) else Symbols(fits=False)
+    for bases in (entering, [min(vector) for vector in vectors]):
+        two = Symbols({"C": tuple(bases), "D": tuple(leaving)})
+        if all(two.text(column) for column in zip(*vectors, strict=True)):
+            return two
+    return Symbols(fits=False)
 
 
 def _factors(vectors: Sequence[Widths], bases: Widths) -> tuple[float, ...] | None:

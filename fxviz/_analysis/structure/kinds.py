@@ -22,11 +22,18 @@ class _Ends:
     def __init__(self, groups: Sequence[Sequence[Unit]], main: Iterable[Unit], is_list: Callable[[Unit], bool]) -> None:
         repeated = [unit for group in groups if len(group) > 1 for unit in group]
         layers = [unit.place for unit in main if unit.layers]
-        self.tops = {unit.path.partition(".")[0] for unit in repeated}
+        self.around = _common([unit.path.split(".") for unit in repeated])
+        self.tops = {self._top(unit) for unit in repeated}
         self.classes = Counter(unit.cls for group in groups for unit in group if not is_list(unit))
         self.first = min((unit.place for unit in repeated), default=0)
         self.last = max((unit.place for unit in repeated), default=0)
         self.outermost = {*layers[:2], *layers[-2:]}
+
+    def _top(self, unit: Unit) -> str:
+        """Return the first part of a path behind what holds all repeated blocks; the whole path outside of that."""
+        names = unit.path.split(".")
+        depth = len(self.around)
+        return ".".join(names[: depth + 1]) if names[:depth] == self.around else unit.path
 
     def holds(self, group: Sequence[Unit]) -> bool:
         """Return whether a kind is a lone part of stem or head: of a class and under a name of its own."""
@@ -36,7 +43,8 @@ class _Ends:
         if not self.tops:
             return not unit.residual and unit.place in self.outermost
         is_outside = not self.first < unit.place < self.last
-        return is_outside and (not unit.residual or unit.path.partition(".")[0] not in self.tops)
+        is_apart = unit.path.split(".")[: len(self.around)] != self.around if self.around else True
+        return is_outside and is_apart and self._top(unit) not in self.tops
 
 
 @dataclass(frozen=True)
@@ -50,6 +58,20 @@ class Group:
     @property
     def base(self) -> str:
         return self.letter.rstrip(_PRIME)
+
+
+def _common(paths: Sequence[Sequence[str]]) -> list[str]:
+    """Return the names with which all paths begin.
+
+    >>> _common([["body", "layer1", "0"], ["body", "layer2", "0"]]), _common([["a"], ["b"]])
+    (['body'], [])
+    """
+    found = []
+    for names in zip(*paths, strict=False):
+        if len(set(names)) > 1:
+            break
+        found.append(names[0])
+    return found
 
 
 class Sorter:

@@ -89,6 +89,7 @@ class Measures:
         nested: true if forks ascend while joins descend.
         laterals: levels whose shorter way has layers of its own.
         falls, rises: how often resolution falls before the head, and rises among all stages.
+        steps: how often it falls from a stage with blocks to one with blocks.
         widths: the numbers of channels of stages with blocks.
         lanes: streams of several resolutions that meet in modules.
         fans: the most resolutions that one unit reads.
@@ -104,6 +105,7 @@ class Measures:
     nested: bool
     laterals: int
     falls: int
+    steps: int
     rises: int
     widths: int
     lanes: int
@@ -133,6 +135,9 @@ def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group]) -> Measur
         nested=len(arches) > 1 and all(one.join > other.join for one, other in pairs),
         laterals=sum(arch.layers > 0 for arch in arches),
         falls=sum(other.positions < _LOWER * one.positions for one, other in pairwise(maps)),
+        steps=sum(
+            other.positions < _LOWER * one.positions and other.positions > 1 for one, other in pairwise(lettered)
+        ),
         rises=sum(other.positions > _HIGHER * one.positions for one, other in steps),
         widths=len({part.units[-1].extent.channels for part in lettered}),
         lanes=len({part.lane for part in parts if any(unit.streams is not None for unit in part.units)}),
@@ -242,17 +247,19 @@ def _plain(at: Measures, kinds: Sequence[Kind], groups: Sequence[Group]) -> tupl
             return "table", f"blocks of kind {varying[0]} differ in kernel or expansion"
         if len(letters) > 3 and len(families) <= 0.75 * len(letters):
             return "table", f"{len(letters)} kinds of blocks differ in small ways"
-    if at.falls > 1 or at.widths > 2:
-        return "stages", f"resolution falls {at.falls} times, {at.widths} widths"
+    if at.falls > 1 or at.widths > 2 or at.steps:
+        times = "once" if at.falls == 1 else f"{at.falls} times"
+        return "stages", f"resolution falls {times}, {at.widths} widths"
     return "column", "one resolution throughout" if not at.falls else "the resolution falls once"
 
 
 def _varies(kind: Kind) -> bool:
-    """Return whether the occurrences differ in kernels, or in widths that no rule serves."""
-    kernels = any(len(set(filter(None, row.facts.get("kernel", ())))) > 1 for row in kind.rows)
-    layers = [row for row in kind.rows if "width" in row.facts and "heads" not in row.facts and not row.parts]
-    has_rule = all(row.channels for row in layers)
-    return kernels or (not has_rule and len(kind.occurrences) > 3)
+    """Return whether the occurrences differ in depthwise kernels, or in widths of convolutions that no rule serves."""
+    if any(len(set(filter(None, row.facts.get("kernel", ())))) > 1 for row in kind.of("DW")):
+        return True
+    is_plain = not any("heads" in row.facts or row.word in ("MLP", "GLU") for row in kind.rows)
+    without_rule = any("kernel" in row.facts and "width" in row.facts and not row.channels for row in kind.rows)
+    return is_plain and without_rule and len(kind.occurrences) > 3
 
 
 def levels_of(positions: Sequence[int]) -> list[int]:

@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
+from math import prod
 
 from fxviz._analysis.structure.kinds import Group
 from fxviz._analysis.structure.tensors import resolutions
@@ -100,13 +101,25 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
         elif parts and parts[-1].role != "head" and _stays(parts[-1], unit, lists, kinds):
             parts[-1].units.append(unit)
         else:
-            laterals: list[Unit] = []
-            while parts and len(parts[-1].units) > 1 and parts[-1].units[-1].place not in way.main:
-                laterals.insert(0, parts[-1].units.pop())
-            parts.append(Part([*laterals, unit]))
+            ahead = _taken_ahead(parts[-1], unit, way) if parts else []
+            parts.append(Part([*ahead, unit]))
         if unit.is_block:
             called[unit.path] = parts[-1]
     return parts
+
+
+def _taken_ahead(part: Part, unit: Unit, way: Way) -> list[Unit]:
+    """Take from the end of a stage what belongs to the next: what only a unit there reads, and projections to it."""
+    ahead: list[Unit] = []
+    blocks = [each.path.partition(".")[0] for each in part.units if each.is_block]
+    near = is_near(part.positions, unit.extent.positions)
+    while len(part.units) > 1:
+        last = part.units[-1]
+        is_between = near and blocks and not last.is_block and last.path.partition(".")[0] not in blocks
+        if last.place in way.main and not is_between:
+            break
+        ahead.insert(0, part.units.pop())
+    return ahead
 
 
 def _with_laterals(way: Way) -> list[Unit]:
@@ -148,7 +161,8 @@ def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds:
     blocks = [other for other in before if other.is_block]
     if not unit.is_block or not blocks or not unit.list or _are_nested(blocks[-1].list, unit.list):
         return False
-    if lists[unit.list] < 2:
+    are_siblings = blocks[-1].list.rpartition(".")[0] == unit.list.rpartition(".")[0] != ""
+    if lists[unit.list] < 2 and not (are_siblings and lists[blocks[-1].list] > 1):
         return False
     if blocks[-1].extent.channels != unit.extent.channels:
         return True
@@ -186,11 +200,14 @@ def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
     for place in range(first, last + 1):
         units = parts[place].units
         blocks = [number for number, unit in enumerate(units) if unit.place in letters]
-        if parts[place].role == "head":
+        if parts[place].role == "head" or not blocks:
             found.append(parts[place])
             continue
         start = blocks[0] if place == first and _has_layers(units[: blocks[0]]) else 0
-        stop = blocks[-1] + 1 if place == last and _has_layers(units[blocks[-1] + 1 :]) else len(units)
+        behind = blocks[-1] + 1
+        while behind < len(units) and _is_within(units[behind], units[blocks[-1]], parts[first]):
+            behind += 1
+        stop = behind if place == last and _has_layers(units[behind:]) else len(units)
         ends: tuple[tuple[Sequence[Unit], Role], ...] = (
             (units[:start], "stem"), (units[start:stop], "stage"), (units[stop:], "head"),
         )  # fmt: skip
@@ -206,6 +223,17 @@ def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
         for part in found[:until]:
             part.role = "stage" if part.role == "head" else part.role
     return found
+
+
+def _is_within(unit: Unit, block: Unit, first: Part) -> bool:
+    """Return whether a unit runs in a module around the last block that holds no block of the first stage."""
+    around = f"{unit.list}."
+    return (
+        unit.list != ""
+        and f"{block.list}.".startswith(around)
+        and unit.list != block.list
+        and not any(each.path.startswith(around) for each in first.units)
+    )
 
 
 _MOST_STEMS = 2
@@ -227,7 +255,7 @@ def _has_layers(units: Sequence[Unit]) -> bool:
 def _comes_back(parts: Sequence[Part], place: int) -> bool:
     """Return whether the resolution rises to that of an earlier stage."""
     positions, sizes = parts[place].positions, len(parts[place].units[-1].extent.size)
-    rises = positions > _ALIKE * parts[place - 1].positions
+    rises = positions > _ALIKE * parts[place - 1].positions and positions == prod(parts[place].units[-1].extent.size)
     return rises and any(
         is_near(part.positions, positions) and len(part.units[-1].extent.size) == sizes for part in parts[: place - 1]
     )

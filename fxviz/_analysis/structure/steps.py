@@ -162,7 +162,7 @@ def _facts_of_core(core: Core) -> dict[str, Any]:
     if core.groups == 1 and not core.cross and 1 < core.keys < core.queries:
         ratio = core.queries / core.keys
         facts["reduction"] = round(ratio) if abs(ratio - round(ratio)) < 0.02 * ratio else round(ratio, 2)
-    return {**facts, "groups": core.groups}
+    return {**facts, "windows": core.groups}
 
 
 def _layer(layer: Layer, tensors: Tensors, name: str) -> tuple[str, dict[str, Any]]:

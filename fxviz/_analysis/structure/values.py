@@ -163,6 +163,7 @@ FACTS: Mapping[str, str] = {
     "queries": "positions that attend, in one group",
     "keys": "positions that are attended to, in one group",
     "window": "sizes of the windows within which positions attend (arXiv:2103.14030)",
+    "windows": "windows or grids in one example; 1 where all positions attend to each other",
     "grid": "sizes of the grids of positions at equal distances that attend to each other (arXiv:2204.01697)",
     "shift": "the shift of the windows by dimension",
     "reduction": "how many positions there are for one key (arXiv:2102.12122)",

@@ -23,13 +23,11 @@ Occurring = Sequence[Sequence[Draft] | None]
 """The rows of each occurrence; None for one whose rows differ from those of the others."""
 
 
-def rows_of(
-    occurring: Sequence[Sequence[Draft]], entering: Sequence[int], leaving: Sequence[int]
-) -> tuple[tuple[Row, ...], Symbols]:
+def rows_of(occurring: Occurring, entering: Sequence[int], leaving: Sequence[int]) -> tuple[tuple[Row, ...], Symbols]:
     """Return the rows of a kind, and the symbols in which their widths are written.
 
     Args:
-        occurring: the rows of each occurrence.
+        occurring: the rows of each occurrence; None for one without any.
         entering, leaving: for each occurrence the channels that enter and leave.
     """
     aligned = _aligned(occurring)
@@ -47,10 +45,10 @@ def rows_of(
     return tuple(rows), symbols
 
 
-def _aligned(occurring: Sequence[Sequence[Draft]]) -> list[Sequence[Draft] | None]:
+def _aligned(occurring: Occurring) -> list[Sequence[Draft] | None]:
     """Return the rows of each occurrence, None in place of those that differ from most."""
-    words = [tuple(draft.word for draft in drafts) for drafts in occurring]
-    most = Counter(words).most_common(1)[0][0]
+    words = [tuple(draft.word for draft in drafts) if drafts is not None else None for drafts in occurring]
+    most = Counter(word for word in words if word is not None).most_common(1)[0][0]
     return [drafts if word == most else None for drafts, word in zip(occurring, words, strict=True)]
 
 
@@ -64,7 +62,7 @@ def _row(draft: Draft, column: Sequence[Draft | None], symbols: Symbols) -> Row:
     names = dict.fromkeys(name for each in told for name in each.facts)
     facts = {name: tuple(each.facts.get(name) if each else None for each in column) for name in names}
     if draft.parts:
-        return _part(draft, told, facts)
+        return _part(draft, column, facts)
     common = {name: value for name, values in facts.items() if (value := _common(values)) is not None}
     word, marks = _word(draft, facts, common)
     channels: tuple[str, ...] = ()
@@ -77,11 +75,11 @@ def _row(draft: Draft, column: Sequence[Draft | None], symbols: Symbols) -> Row:
     return Row(word, entering, channels, (*marks, *draft.marks), draft.reads, facts, draft.on_shortcut, draft.times)
 
 
-def _part(draft: Draft, told: Sequence[Draft], facts: Mapping[str, tuple[Any, ...]]) -> Row:
+def _part(draft: Draft, column: Sequence[Draft | None], facts: Mapping[str, tuple[Any, ...]]) -> Row:
     """Return the row for a block inside a block, or a branch: its name is that of a kind of its own."""
-    entering = [each.facts["entering"] for each in told]
-    leaving = [each.facts["width"] for each in told]
-    rows, _ = rows_of([each.parts for each in told], entering, leaving)
+    entering = [each.facts["entering"] if each else 0 for each in column]
+    leaving = [each.facts["width"] if each else 0 for each in column]
+    rows, _ = rows_of([each.parts if each else None for each in column], entering, leaving)
     is_residual = any(row.word == "+" for row in rows)
     word = kind_word(rows, (), is_residual)
     return Row(word, reads=draft.reads, facts=facts, on_shortcut=draft.on_shortcut, parts=rows)
@@ -129,7 +127,7 @@ def attention_words(facts: Mapping[str, tuple[Any, ...]], common: Mapping[str, A
 
     >>> attention_words({}, {"heads": 12, "head_width": 64, "kv_heads": 12, "attention": "softmax"})
     ('Attention', ['12×64'])
-    >>> attention_words({"groups": (4,), "window": ((7, 7),)}, {"window": (7, 7), "shift": (3, 3), "head_width": 32})
+    >>> attention_words({"windows": (4,), "window": ((7, 7),)}, {"window": (7, 7), "shift": (3, 3), "head_width": 32})
     ('SW-MSA 7×7', ['heads×32', 'shift 3'])
     """
     heads, width = common.get("heads"), common.get("head_width")
@@ -157,7 +155,7 @@ def attention_words(facts: Mapping[str, tuple[Any, ...]], common: Mapping[str, A
 
 def is_grouped(facts: Mapping[str, tuple[Any, ...]]) -> bool:
     """Return whether attention is within groups of positions in any occurrence."""
-    return any(groups and groups > 1 for groups in facts.get("groups", ()))
+    return any(windows and windows > 1 for windows in facts.get("windows", ()))
 
 
 def _of_groups(common: Mapping[str, Any]) -> tuple[str, list[str]]:
