@@ -18,6 +18,7 @@ import json
 import os
 import subprocess
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
@@ -30,6 +31,15 @@ from hypothesis import settings
 from browser import Browser, browser
 from fxviz._cli import main
 from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, Parameter, Scope, Skip, TensorInfo, TraceInfo
+
+
+class Notes(list[Any]):
+    """What a model's code writes down by calling ``reference``: what it reaches in other ways is restored."""
+
+    @property
+    def reference(self) -> Callable[[], Any]:
+        return weakref.ref(self)
+
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = Path(__file__).parent / "golden"

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatch_mode
 
 import fxviz
-from conftest import Result
+from conftest import Notes, Result
 from fxviz._graph import ArchGraph, ModelInfo
 from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
@@ -50,11 +50,10 @@ class Slow(nn.Module):
 
     def __init__(self, seconds: list[float]) -> None:
         super().__init__()
-        self.call = lambda: seconds.pop(0)
-        self.left = lambda: len(seconds)
+        self.waits = iter(seconds)  # how far an iterator went is not restored
 
     def forward(self, x: Tensor) -> Tensor:
-        time.sleep(self.call())
+        time.sleep(next(self.waits))
         return x + 1
 
 
@@ -65,7 +64,7 @@ def test_the_median_of_the_timed_runs_counts() -> None:
     seconds = [0.02, 0.5, 0.06, 0.03, 0.04]
     slow = Slow([0.3, 0.3, *seconds])  # the trace, the warm-up, the timed runs
     graph = timed(nn.Sequential(slow, nn.ReLU()), rows())
-    assert (RUNS, slow.left()) == (len(seconds), 0)
+    assert (RUNS, list(slow.waits)) == (len(seconds), [])
     found = {node.op: node.time for node in graph.nodes}
     assert median(seconds) <= found["Slow"] < 0.1  # their mean is 0.13
     assert 0 < found["ReLU"] < 0.02
@@ -96,11 +95,14 @@ def test_taking_a_part_out_of_a_tuple_costs_nothing_but_indexing_does() -> None:
 
 
 def test_no_hook_is_active_while_the_clock_runs() -> None:
-    seen: list[Any] = []
+    seen = Notes()
+    notes = seen.reference
 
     class Looking(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            seen.append((_get_current_dispatch_mode(), torch._C._len_torch_function_stack(), torch.is_grad_enabled()))
+            notes().append(
+                (_get_current_dispatch_mode(), torch._C._len_torch_function_stack(), torch.is_grad_enabled())
+            )
             return x + 1
 
     call = nn.Module.__call__
@@ -110,7 +112,8 @@ def test_no_hook_is_active_while_the_clock_runs() -> None:
 
 
 def test_every_run_starts_from_the_same_inputs_buffers_and_random_numbers() -> None:
-    seen: list[tuple[float, ...]] = []
+    seen = Notes()
+    notes = seen.reference
 
     class Counting(nn.Module):
         def __init__(self) -> None:
@@ -120,7 +123,7 @@ def test_every_run_starts_from_the_same_inputs_buffers_and_random_numbers() -> N
         def forward(self, x: Tensor) -> Tensor:
             self.steps += 1
             x += self.steps
-            seen.append((float(self.steps), float(x.sum()), float(torch.rand(1))))
+            notes().append((float(self.steps), float(x.sum()), float(torch.rand(1))))
             return x * 1
 
     timed(nn.Sequential(Counting()), rows())
@@ -199,12 +202,10 @@ def test_hooks_of_others_stay_when_a_step_fails() -> None:
     class Once(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.note = (calls := []).append
-            self.seen = lambda: len(calls)
+            self.calls = iter(range(1, 9))
 
         def forward(self, x: Tensor) -> Tensor:
-            self.note(1)
-            if self.seen() == 4:
+            if next(self.calls) == 4:
                 raise ValueError("enough\nof this")
             return x + 1
 
@@ -312,7 +313,7 @@ def test_a_step_that_gives_another_shape_is_refused() -> None:
     model = nn.Sequential(nn.Linear(8, 3))
     recording = record(model, rows(), CPU)
     with pytest.raises(TraceError, match=r"'_0' returns 5×3 float32 by itself, 2×3 float32 in the model"):
-        time_nodes(model, replace(recording, inputs={"x": torch.rand(5, 8)}), CPU)
+        time_nodes(model, replace(recording, values={"x": torch.rand(5, 8)}), CPU)
 
 
 def test_a_replay_is_an_interpreter() -> None:

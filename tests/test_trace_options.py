@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import fxviz
+from conftest import Notes
 from fxviz._graph import ArchGraph, ModelInfo, TensorInfo
 from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
@@ -78,11 +79,12 @@ def test_a_model_is_as_before_after_a_run_in_training_mode(device: str, training
 
 
 def test_times_are_taken_in_training_mode() -> None:
-    seen: list[bool] = []
+    seen = Notes()
+    noted = seen.reference
 
     class Noting(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            seen.append(self.training)
+            noted().append(self.training)
             return x + 1
 
     graph = fxviz.trace(nn.Sequential(Noting(), Dropping()), torch.rand(2, 8), device="cpu", time=True, train=True)
@@ -321,7 +323,8 @@ def test_each_timed_run_of_a_submodule_gets_what_the_model_gave_it() -> None:
 
 
 def test_nothing_but_a_bare_except_sees_the_end_of_the_run() -> None:
-    seen: list[str] = []
+    seen = Notes()
+    noted = seen.reference
 
     class Greedy(nn.Module):
         def __init__(self) -> None:
@@ -332,7 +335,7 @@ def test_nothing_but_a_bare_except_sees_the_end_of_the_run() -> None:
             try:
                 self.part(x)
             except:  # noqa: E722
-                seen.append("bare")
+                noted().append("bare")
             return self.part(torch.zeros(7, 7))
 
     graph = fxviz.trace(Greedy(), ROWS, root="part")

@@ -15,7 +15,7 @@ from torch.utils._pytree import tree_map_only
 
 import fxviz
 import models
-from conftest import slow
+from conftest import Notes, slow
 from fxviz._graph import ArchGraph, ModelInfo, Node, TensorInfo
 from fxviz._graph.errors import FxvizError, TraceError, UsageError
 from fxviz._graph.options import TraceOptions
@@ -517,11 +517,12 @@ def test_a_failure_names_the_model_and_its_error() -> None:
 
 
 def test_a_failure_of_the_models_own_is_not_tried_again() -> None:
-    calls: list[int] = []
+    calls = Notes()
+    noted = calls.reference
 
     class Failing(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
-            calls.append(1)
+            noted().append(1)
             raise ValueError("no")
 
     with pytest.raises(TraceError, match=r"cannot trace Failing: at .*: ValueError: no$"):

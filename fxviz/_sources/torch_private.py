@@ -1,6 +1,6 @@
 """Every private name of torch that fxviz uses, with what replaces it in a torch that does not have it.
 
-No other file of fxviz names them; ``tests/test_architecture.py`` checks that.
+No other file of fxviz names them, but ``torch_state.py``; ``tests/test_architecture.py`` checks that.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def unknown_torch(name: str) -> FxvizError:
     )
 
 
-def _optional(path: str) -> Any:
+def optional(path: str) -> Any:
     """Return what a dotted path below torch names, None if this torch does not have it."""
     found: Any = torch
     for name in path.split("."):
@@ -72,7 +72,7 @@ def fake_strided(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> 
 
     This is ten times as fast as ``mode.from_tensor``, which is used where dispatch modes cannot be bypassed.
     """
-    without_dispatch = _optional("_C._DisableTorchDispatch")
+    without_dispatch = optional("_C._DisableTorchDispatch")
     if without_dispatch is None:
         return mode.from_tensor(tensor.detach()).to(device)
     with without_dispatch():
@@ -112,7 +112,7 @@ except ImportError as error:
 
 def without_function_modes() -> AbstractContextManager[Any]:
     """Hide torch calls from function modes, which would record them; there is no public way to do so."""
-    context = _optional("_C.DisableTorchFunction")
+    context = optional("_C.DisableTorchFunction")
     if context is None:
         raise unknown_torch("torch._C.DisableTorchFunction")
     entered: AbstractContextManager[Any] = context()
@@ -121,7 +121,7 @@ def without_function_modes() -> AbstractContextManager[Any]:
 
 def without_modes() -> AbstractContextManager[Any]:
     """Switch off all dispatch modes, which slow down what is timed; they stay on where torch cannot do that."""
-    context = _optional("utils._python_dispatch._disable_current_modes") or nullcontext
+    context = optional("utils._python_dispatch._disable_current_modes") or nullcontext
     entered: AbstractContextManager[Any] = context()
     return entered
 
@@ -130,7 +130,7 @@ def _no_interpreter() -> None:
     return None
 
 
-_interpreter: Callable[[], Any] = _optional("_C._functorch.peek_interpreter_stack") or _no_interpreter
+_interpreter: Callable[[], Any] = optional("_C._functorch.peek_interpreter_stack") or _no_interpreter
 
 
 def in_function_transform() -> bool:
@@ -138,8 +138,8 @@ def in_function_transform() -> bool:
     return _interpreter() is not None
 
 
-_is_wrapped: Callable[[Tensor], bool] | None = _optional("_C._functorch.is_functorch_wrapped_tensor")
-_unwrap: Callable[[Tensor], Tensor] = _optional("_C._functorch.get_unwrapped")
+_is_wrapped: Callable[[Tensor], bool] | None = optional("_C._functorch.is_functorch_wrapped_tensor")
+_unwrap: Callable[[Tensor], Tensor] = optional("_C._functorch.get_unwrapped")
 
 
 def innermost(tensor: Tensor) -> Tensor:
@@ -151,7 +151,7 @@ def innermost(tensor: Tensor) -> Tensor:
 
 # ------------------------------------------------------------------ operators that take functions
 
-HigherOrderOperator: type = _optional("_ops.HigherOrderOperator") or type(None)
+HigherOrderOperator: type = optional("_ops.HigherOrderOperator") or type(None)
 """The class of operators such as ``torch.cond``; where torch has none of that name they cannot be told apart."""
 
 CURRENT_MODE = "_get_current_dispatch_mode"
@@ -160,7 +160,7 @@ CURRENT_MODE = "_get_current_dispatch_mode"
 
 def plain_kernel(func: Any) -> Callable[..., Any] | None:
     """Return the kernel that computes such an operator in Python, on any tensors; None if there is none."""
-    key = _optional("_C.DispatchKey.CompositeExplicitAutograd")
+    key = optional("_C.DispatchKey.CompositeExplicitAutograd")
     kernel: Callable[..., Any] | None = getattr(func, "py_kernels", {}).get(key)
     return kernel
 
@@ -187,16 +187,16 @@ def _leaves(value: Any) -> list[Any]:
     return _leaves(tuple(value.values())) if type(value) is dict else [value]
 
 
-tree_map_only: Callable[[Any, Callable[[Any], Any], Any], Any] = _optional("utils._pytree.tree_map_only") or _map_only
+tree_map_only: Callable[[Any, Callable[[Any], Any], Any], Any] = optional("utils._pytree.tree_map_only") or _map_only
 """Replace the parts of a nested container that are of one class."""
 
-tree_leaves: Callable[[Any], list[Any]] = _optional("utils._pytree.tree_leaves") or _leaves
+tree_leaves: Callable[[Any], list[Any]] = optional("utils._pytree.tree_leaves") or _leaves
 """List the parts of a nested container."""
 
 
 def unflattened(leaves: list[Any], structure: Any) -> Any:
     """Put leaves into a structure that an exported program declares; only torch can read that."""
-    unflatten = _optional("utils._pytree.tree_unflatten")
+    unflatten = optional("utils._pytree.tree_unflatten")
     if unflatten is None:
         raise unknown_torch("torch.utils._pytree.tree_unflatten")
     return unflatten(leaves, structure)
@@ -204,7 +204,7 @@ def unflattened(leaves: list[Any], structure: Any) -> Any:
 
 def structure_of(value: Any) -> Any:
     """Return the structure of a nested container, to compare it with one that an exported program declares."""
-    structure = _optional("utils._pytree.tree_structure")
+    structure = optional("utils._pytree.tree_structure")
     if structure is None:
         raise unknown_torch("torch.utils._pytree.tree_structure")
     return structure(value)
@@ -389,13 +389,13 @@ def sharded_parameters(model: nn.Module) -> list[Any]:
 
 def gathers() -> list[tuple[type, str]]:
     """Return the methods, each by its class and name, in which a sharded model gathers parameters and drops them."""
-    group = _optional("distributed.fsdp._fully_shard._fsdp_param_group.FSDPParamGroup")
+    group = optional("distributed.fsdp._fully_shard._fsdp_param_group.FSDPParamGroup")
     return [] if group is None else [(group, "pre_forward"), (group, "post_forward")]
 
 
 def gathered(model: nn.Module) -> AbstractContextManager[Any]:
     """Give all modules of an older sharded model (``FullyShardedDataParallel``) their whole parameters in a block."""
-    cls = _optional("distributed.fsdp.FullyShardedDataParallel")
+    cls = optional("distributed.fsdp.FullyShardedDataParallel")
     sharded = isinstance(cls, type) and any(isinstance(module, cls) for module in model.modules())
     entered: AbstractContextManager[Any] = cls.summon_full_params(model, writeback=False) if sharded else nullcontext()
     return entered
@@ -431,7 +431,7 @@ def archive_reader(file: Any) -> Any:
     Raises:
         RuntimeError: the file is not an archive of torch's layout.
     """
-    reader = _optional("_C.PyTorchFileReader")
+    reader = optional("_C.PyTorchFileReader")
     if reader is None:
         raise unknown_torch("torch._C.PyTorchFileReader")
     return reader(file)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, fx, nn
 
 from fxviz._graph import Failure, TensorInfo
-from fxviz._graph.errors import Line, blamed_line, first_line
+from fxviz._graph.errors import Line, blamed_line, first_line, text_of
 from fxviz._sources.inputs import describe
 from fxviz._sources.torch_private import class_label, class_name, written_path
 from fxviz._trace.calls import getitem, stopped
@@ -16,6 +16,19 @@ from fxviz._trace.tracer import Blame, ModelTracer
 
 _MOST_TENSORS = 4
 """Maximum number of inputs of the failed step that a message lists."""
+
+
+_TOUCHES_MEMORY = (
+    "data pointer",
+    "not allocated yet",
+    "tensor subclasses",
+    "FakeTensor",
+    "no storage",
+    "Couldn't swap",  # a module that is made in the forward is moved there
+    "QuantizedMeta",  # torch cannot unpack weights that it has quantised beside fake tensors
+    "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
+)
+"""Parts of the errors where the model's code asks a tensor for memory that it does not have."""
 
 
 @dataclass(frozen=True)
@@ -96,3 +109,12 @@ def _inputs(inputs: tuple[TensorInfo, ...]) -> str:
         return ""
     more = f" and {len(inputs) - _MOST_TENSORS} more" if len(inputs) > _MOST_TENSORS else ""
     return f"; it was given {listed(inputs[:_MOST_TENSORS])}{more}"
+
+
+def asks_for_memory(error: BaseException) -> bool:
+    """Return whether a run failed because fake tensors have no memory.
+
+    >>> asks_for_memory(RuntimeError("Cannot access data pointer of Tensor")), asks_for_memory(ValueError())
+    (True, False)
+    """
+    return any(words in text_of(error) for words in _TOUCHES_MEMORY)

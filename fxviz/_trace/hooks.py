@@ -30,6 +30,7 @@ from fxviz._trace.higher_order import BRANCH_ASSUMED, CAPTURED, captured_by, is_
 from fxviz._trace.macs import macs_of, macs_of_call
 from fxviz._trace.other_threads import WatchedFakeMode
 from fxviz._trace.routing import Routing
+from fxviz._trace.survivors import RunTensors
 from fxviz._trace.tensors import swapped, tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer, Step
 from fxviz._trace.unregistered import Strays
@@ -126,6 +127,12 @@ class StandIns:
             self.strays.stands_for(known[1], tensor)
         return known[1]
 
+    def release(self, made: RunTensors) -> None:
+        """Let go of all stand-ins, which are tensors that the run has made."""
+        made.note([stand_in for _, stand_in in self.seen.values()])
+        self.seen.clear()
+        self.strays.release()
+
     def call(self, func: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Call into torch. Where torch inspects a tensor before it dispatches, replace real ones by their stand-ins.
 
@@ -193,8 +200,9 @@ class OperationMeter(TorchDispatchMode):
         notes: sentences on what was done beyond running the model, or assumed.
     """
 
-    def __init__(self, tracer: ModelTracer, stand_ins: StandIns, guessing: bool = False) -> None:
+    def __init__(self, tracer: ModelTracer, stand_ins: StandIns, made: RunTensors, guessing: bool = False) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._made = made
         self.beyond: list[str] = []
         self.guesses: Counter[str] = Counter()
         self.notes: dict[str, None] = {}
@@ -227,12 +235,18 @@ class OperationMeter(TorchDispatchMode):
                 )
             raise
         self._count()
+        self._made.note(result, (args, kwargs))
         macs = macs_of(func, args, kwargs, result)
         self.add(macs)
         self.routing.follow(func, args, result)
         if self._tracer.recording:
             self._tracer.operation(func, *shown, result, macs)
         return result
+
+    @property
+    def went_beyond(self) -> bool:
+        """Return whether the run asked for what fake tensors cannot give, or got a guess in its place."""
+        return bool(self.beyond or self.guesses)
 
     def late_name(self, tensor: Tensor) -> str:
         """Return the name of a parameter that took the place of another one meanwhile; "" for any other tensor."""

@@ -2,42 +2,60 @@
 
 from __future__ import annotations
 
-import random
-import sys
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
+from torch.overrides import TorchFunctionMode
 
-from fxviz._graph.errors import first_line
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import patched, printing_to_stderr
-from fxviz._sources.torch_private import GATHERED, TorchDispatchMode, sharded_parameters, storage_of, writes
+from fxviz._sources.torch_private import (
+    GATHERED,
+    FakeTensor,
+    TorchDispatchMode,
+    argument_names,
+    sharded_parameters,
+    storage_of,
+    without_function_modes,
+    without_modes,
+    writes,
+)
+from fxviz._sources.torch_state import hooks_of, modes_restored
 from fxviz._trace.arguments import materialized
+from fxviz._trace.places import put_hooks, unrestored
+from fxviz._trace.process import random_state, settings
+from fxviz._trace.snapshot import Snapshot
 from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES
 
-_CONTAINERS: tuple[type, ...] = (OrderedDict, dict, list, set)
-"""Containers whose items are restored, a class before its base class: subclasses may refuse changes, these do not."""
-
 
 @contextmanager
-def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients: bool = False) -> Iterator[list[str]]:
-    """Run ``model`` in one mode in here, and restore the attributes, mode and buffers of every module afterwards.
+def undisturbed(
+    model: nn.Module,
+    real: bool,
+    training: bool = False,
+    gradients: bool = False,
+    method: str = "",
+    sentences: list[str] | None = None,
+) -> Iterator[list[str]]:
+    """Run ``model`` in one mode in here, and put back afterwards what its code can change.
 
-    Its code prints to standard error. Random numbers are shared by all threads: those that another thread draws
-    meanwhile are drawn again afterwards. Yield a list to which is added, in the end, a sentence on each attribute that
-    could not be restored.
+    That is what :class:`~fxviz._trace.snapshot.Snapshot` finds, the memory of tensors that operations write to or hand
+    out, flags and gradients of tensors, random numbers, and settings of torch, numpy and the process. Its code prints
+    to standard error. Random numbers are shared by all threads: those that another thread draws meanwhile are drawn
+    again afterwards. Yield a list to which is added, in the end, a sentence on each place that could not be restored.
 
     Args:
         model: the model.
-        real: whether its code writes to real tensors; then the values of all tensors that it holds are restored, too.
+        real: whether its operations write to real tensors; then these are restored, too.
         training: whether it runs in training mode, not in eval mode.
         gradients: whether its code may ask for gradients.
+        method: the method that runs in place of forward.
+        sentences: the list to yield, if not a new one.
 
     >>> model = nn.BatchNorm1d(4)
     >>> with undisturbed(model, real=True):
@@ -45,20 +63,25 @@ def undisturbed(model: nn.Module, real: bool, training: bool = False, gradients:
     >>> inside, model.training
     (False, True)
     """
-    kept = _Unrestored()
+    sentences = [] if sentences is None else sentences
     with ExitStack() as stack:
-        stack.enter_context(_random_state(real))
+        stack.enter_context(modes_restored())
+        stack.enter_context(random_state(real))
+        stack.enter_context(settings(sentences))
         stack.enter_context(torch.set_grad_enabled(gradients))
         stack.enter_context(patched(torch.backends.mha, "get_fastpath_enabled", _no_fast_path))
-        stack.enter_context(_gradients(model, kept))
+        snapshot, memory = Snapshot(model, method), _Memory()
+        stack.enter_context(_tensors(snapshot.tensors, sentences))
+        stack.enter_context(memory.restored(sentences))
         if real:
-            stack.enter_context(_buffer_values(model, kept))
-            stack.enter_context(_CopyOnWrite(model))
+            stack.enter_context(_buffer_values(snapshot.modules, sentences))
+            stack.enter_context(_Writes(memory))
+        stack.enter_context(_Exposures(memory))
         stack.enter_context(_sharding(model))
-        stack.enter_context(_attributes(model, kept))
+        stack.callback(lambda: sentences.extend(snapshot.put_back()))
         stack.enter_context(_mode(model, training))
         stack.enter_context(printing_to_stderr())
-        yield kept.sentences
+        yield sentences
 
 
 @contextmanager
@@ -72,35 +95,13 @@ def no_gpu_to_wait_for() -> Iterator[None]:
         yield
 
 
-class _Unrestored:
-    """What could not be restored, one sentence each: a run that is over does not fail because of it."""
-
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
-    @contextmanager
-    def unless(self, name: str) -> Iterator[None]:
-        """Restore the attribute of this name in here."""
-        try:
-            yield
-        except Exception as error:
-            self.sentences.append(f"'{name}' of the model could not be put back as it was: {first_line(error)}")
-
-
 @contextmanager
-def _random_state(real: bool) -> Iterator[None]:
-    """Restore the random state of torch, of Python, and of numpy if that is imported."""
-    devices = range(torch.cuda.device_count()) if real and torch.cuda.is_available() else ()
-    state = random.getstate()
-    numpy = sys.modules.get("numpy.random")
-    numbers = numpy.get_state() if numpy else None
+def _noting(name: str, sentences: list[str]) -> Iterator[None]:
+    """Add a sentence if something cannot be put back in here: a run that is over does not fail because of it."""
     try:
-        with torch.random.fork_rng(devices=list(devices)):
-            yield
-    finally:
-        random.setstate(state)
-        if numpy:
-            numpy.set_state(numbers)
+        yield
+    except Exception as error:
+        sentences.append(unrestored(name, error))
 
 
 def _no_fast_path() -> bool:
@@ -109,31 +110,43 @@ def _no_fast_path() -> bool:
 
 
 @contextmanager
-def _gradients(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
-    """Restore the parameters' gradients, and which of them require one."""
+def _tensors(tensors: Mapping[str, Tensor], sentences: list[str]) -> Iterator[None]:
+    """Restore which memory tensors refer to, which of them require a gradient, their gradients and hooks."""
     saved = [
-        (name, tensor, tensor.requires_grad, tensor.grad)
-        for name, tensor in model.named_parameters()
+        (name, tensor, tensor.detach(), tensor.requires_grad, tensor.grad if tensor.is_leaf else None, hooks_of(tensor))
+        for name, tensor in tensors.items()
         if not is_lazy(tensor)
     ]
     try:
         yield
     finally:
-        for name, tensor, required, gradient in saved:
-            with kept.unless(name):
-                tensor.requires_grad_(required)
-                tensor.grad = gradient
+        for name, tensor, memory, required, gradient, hooks in saved:
+            with _noting(name, sentences):
+                if _refers(tensor) != _refers(memory):
+                    tensor.data = memory
+                if tensor.is_leaf:
+                    tensor.requires_grad_(required)
+                    tensor.grad = gradient
+                for now, before in zip(hooks_of(tensor), hooks, strict=True):
+                    put_hooks(now, before)
+
+
+def _refers(tensor: Tensor) -> Any:
+    """Return the memory that a tensor refers to, and how."""
+    place = storage_of(tensor)
+    return (place, tensor.dtype, tensor.shape, *(() if place is None else (tensor.stride(), tensor.storage_offset())))
 
 
 @contextmanager
-def _buffer_values(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
+def _buffer_values(modules: list[nn.Module], sentences: list[str]) -> Iterator[None]:
     """Copy buffers beforehand and restore them: batch normalisation writes to them, and its schema does not tell."""
-    saved = [(name, buffer, buffer.clone()) for name, buffer in model.named_buffers() if not is_lazy(buffer)]
+    buffers = {id(each): (name, each) for module in modules for name, each in module.named_buffers(recurse=False)}
+    saved = [(name, buffer, buffer.clone()) for name, buffer in buffers.values() if not is_lazy(buffer)]
     try:
         yield
     finally:
         for name, buffer, value in saved:
-            with kept.unless(name):
+            with _noting(name, sentences):
                 _write_back(buffer, value)
 
 
@@ -144,48 +157,81 @@ def _write_back(buffer: Tensor, value: Tensor) -> None:
         buffer.copy_(value)
 
 
-class _CopyOnWrite(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Copies memory that the model holds before an operation writes to it, and restores it in the end."""
+class _Memory:
+    """Copies of memory that was there before a run and that the run may write to."""
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        tensors = [tensor for module in model.modules() for tensor in tensors_in(vars(module))]
-        gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-        self._held = {storage_of(tensor) for tensor in (*tensors, *gradients) if not is_lazy(tensor)} - {None}
+    def __init__(self) -> None:
         self._copies: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        self._new: set[int] = set()
+
+    def keep(self, tensor: Tensor) -> None:
+        """Copy the memory of a tensor, unless the run itself has made it."""
+        place = None if isinstance(tensor, FakeTensor) or is_lazy(tensor) or tensor.is_meta else storage_of(tensor)
+        if place is not None and place not in self._new and place not in self._copies:
+            storage = tensor.untyped_storage()
+            with without_modes(), without_function_modes():
+                self._copies[place] = (storage, storage.clone())  # type: ignore[no-untyped-call]
+
+    def made(self, result: Any, arguments: Any) -> None:
+        """Note the memory of a result that is no view of an argument."""
+        given = {storage_of(tensor) for tensor in tensors_in(arguments)}
+        self._new.update({storage_of(tensor) or 0 for tensor in tensors_in(result)}.difference(given))
+
+    @contextmanager
+    def restored(self, sentences: list[str]) -> Iterator[None]:
+        """Write the copies back in the end."""
+        try:
+            yield
+        finally:
+            for storage, copy in self._copies.values():
+                with _noting("the memory of a tensor", sentences):
+                    if storage.nbytes() != copy.nbytes():
+                        storage.resize_(copy.nbytes())
+                    storage.copy_(copy)
+
+
+_STATISTICS = ("running_mean", "running_var")
+"""Arguments that batch normalisation writes to, and its schema does not tell."""
+
+
+class _Writes(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """Keeps memory before an operation writes to it."""
+
+    def __init__(self, memory: _Memory) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._memory = memory
+        self._statistics: dict[Any, list[int]] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if writes(func):
-            for tensor in tensors_in((args, kwargs)):
-                self._keep(tensor)
+        arguments = (args, kwargs or {})
+        if func not in self._statistics:
+            self._statistics[func] = [place for place, name in enumerate(argument_names(func)) if name in _STATISTICS]
+        written = arguments if writes(func) else [args[place] for place in self._statistics[func] if place < len(args)]
+        for tensor in tensors_in(written):
+            self._memory.keep(tensor)
+        result = func(*args, **(kwargs or {}))
+        self._memory.made(result, arguments)
+        return result
+
+
+_HANDS_OUT_MEMORY = frozenset(
+    "numpy __array__ data_ptr const_data_ptr untyped_storage _typed_storage storage __dlpack__ share_memory_".split()
+)
+"""Methods of a tensor after which others than torch can write to its memory."""
+
+
+class _Exposures(TorchFunctionMode):
+    """Keeps memory before it is handed out: numpy, for example, writes to it unseen."""
+
+    def __init__(self, memory: _Memory) -> None:
+        super().__init__()
+        self._memory = memory
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if getattr(func, "__name__", "") in _HANDS_OUT_MEMORY:
+            for tensor in tensors_in(args[:1]):
+                self._memory.keep(tensor)
         return func(*args, **(kwargs or {}))
-
-    def _keep(self, tensor: Tensor) -> None:
-        place = storage_of(tensor)
-        if place is not None and place in self._held and place not in self._copies:
-            storage = tensor.untyped_storage()
-            self._copies[place] = (storage, storage.clone())  # type: ignore[no-untyped-call]
-
-    def __exit__(self, *error: Any) -> None:
-        super().__exit__(*error)  # type: ignore[no-untyped-call]
-        for storage, copy in self._copies.values():
-            if storage.nbytes() != copy.nbytes():
-                storage.resize_(copy.nbytes())
-            storage.copy_(copy)
-
-
-@contextmanager
-def _attributes(model: nn.Module, kept: _Unrestored) -> Iterator[None]:
-    """Restore each module's attributes, and the items of dicts, lists and sets among them (parameters, caches)."""
-    held: list[tuple[str, Any, Any]] = []
-    for path, module in model.named_modules():
-        _hold(path, module.__dict__, held, set())
-    try:
-        yield
-    finally:
-        for name, container, items in held:
-            with kept.unless(name):
-                _restore(container, items)
 
 
 @contextmanager
@@ -205,52 +251,6 @@ def _sharding(model: nn.Module) -> Iterator[None]:
             for name in GATHERED:
                 vars(each).pop(name, None)
             vars(each).update({"all_gather_outputs": [], **gathered})
-
-
-def _base(container: Any) -> Any:
-    """Return the plain class of a container, whose methods a subclass cannot forbid."""
-    return next(base for base in _CONTAINERS if isinstance(container, base))
-
-
-def _hold(name: str, container: Any, held: list[tuple[str, Any, Any]], seen: set[int]) -> None:
-    """Note a container, and the containers in it, with their present items."""
-    seen.add(id(container))
-    base = _base(container)
-    items = dict(base.items(container)) if issubclass(base, dict) else list(base.__iter__(container))
-    held.append((name, container, items))
-    for key, part in items.items() if isinstance(items, dict) else enumerate(items):
-        if isinstance(part, _CONTAINERS) and id(part) not in seen:
-            _hold(f"{name}.{key}".strip("."), part, held, seen)
-
-
-def _restore(container: Any, items: Any) -> None:
-    """Put back what differs, so that a container that is as it was is not touched."""
-    base = _base(container)
-    if isinstance(items, dict):
-        _restore_items(base, container, items)
-    elif issubclass(base, set):
-        base.intersection_update(container, items)
-        base.update(container, items)
-    elif not _same(base.__iter__(container), items):
-        base.__setitem__(container, slice(None), items)
-
-
-def _restore_items(base: Any, container: Any, items: dict[Any, Any]) -> None:
-    for key in [key for key in base.keys(container) if key not in items]:
-        base.__delitem__(container, key)
-    for key, value in items.items():
-        if base.get(container, key, items) is not value:
-            base.__setitem__(container, key, value)
-    if not _same(base.keys(container), items):  # what was deleted meanwhile stands at the end now
-        for key, value in items.items():
-            base.__delitem__(container, key)
-            base.__setitem__(container, key, value)
-
-
-def _same(one: Iterable[Any], other: Iterable[Any]) -> bool:
-    """Return whether both are these very items in this order."""
-    now, before = list(one), list(other)
-    return len(now) == len(before) and all(left is right for left, right in zip(now, before, strict=True))
 
 
 @contextmanager

@@ -129,6 +129,7 @@ class WatchedFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
 
     Attributes:
         watch: is called there with the arguments of each operation, and returns those to use.
+        made: is called there with the result.
     """
 
     def __init__(self) -> None:
@@ -137,6 +138,7 @@ class WatchedFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
         self._owner = threading.get_ident()
         self._lock = threading.RLock()  # torch's mode is for one thread at a time
         self.watch: Callable[[Any, Any], tuple[Any, Any]] = _unwatched
+        self.made: Callable[[Any], None] = _ignored
 
     @property
     def in_kernel_invocation(self) -> bool:
@@ -148,10 +150,18 @@ class WatchedFakeMode(FakeTensorMode):  # type: ignore[no-untyped-call]
         self._kernels.inside = inside
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if threading.get_ident() != self._owner:
+        elsewhere = threading.get_ident() != self._owner
+        if elsewhere:
             args, kwargs = self.watch(args, kwargs or {})
         with self._lock:
-            return super().__torch_dispatch__(func, types, args, kwargs)
+            result = super().__torch_dispatch__(func, types, args, kwargs)
+        if elsewhere:
+            self.made(result)
+        return result
+
+
+def _ignored(result: Any) -> None:
+    pass
 
 
 def _unwatched(args: Any, kwargs: Any) -> tuple[Any, Any]:

@@ -5,14 +5,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, nullcontext
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.nn.parameter import is_lazy
 
-from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TraceInfo
+from fxviz._graph import ArchGraph, Edge, ModelInfo, Node, NodeKind, Parameter, TensorInfo, TraceInfo
 from fxviz._graph.errors import UsageError, shown, spelled, text_of
 from fxviz._graph.operations import RUNS, tells
 from fxviz._graph.options import TraceOptions
@@ -22,26 +24,15 @@ from fxviz._sources.own_thread import running_forward
 from fxviz._sources.torch_private import class_label, class_name, unwrapped, written_path
 from fxviz._trace.arguments import materialized, method_of, named_inputs
 from fxviz._trace.calls import is_plain, plain, plain_arguments
-from fxviz._trace.failures import Stop, stop_of
+from fxviz._trace.failures import Stop, asks_for_memory, stop_of
 from fxviz._trace.higher_order import nothing_compiled
 from fxviz._trace.hooks import FunctionMode, OperationMeter, StandIns, module_calls
 from fxviz._trace.isolation import no_gpu_to_wait_for, undisturbed
 from fxviz._trace.other_threads import OtherThreads, WatchedFakeMode
+from fxviz._trace.survivors import RunTensors, forget_values, nothing_survives
 from fxviz._trace.tensors import tensors_in
 from fxviz._trace.tracer import FAILURES, ModelTracer
 from fxviz._trace.unregistered import Strays
-
-_TOUCHES_MEMORY = (
-    "data pointer",
-    "not allocated yet",
-    "tensor subclasses",
-    "FakeTensor",
-    "no storage",
-    "Couldn't swap",  # a module that is made in the forward is moved there
-    "QuantizedMeta",  # torch cannot unpack weights that it has quantised beside fake tensors
-    "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
-)
-"""Parts of the errors where the model's code asks a tensor for memory that it does not have."""
 
 _NEEDS_GRADIENTS = "does not require grad"
 """Part of the error where the model's code asks for a gradient."""
@@ -56,7 +47,8 @@ class Recording:
     Attributes:
         graph: the steps; each node's ``meta`` is as :class:`~fxviz._trace.tracer.ModelTracer` describes it.
         tracer: the tracer that recorded them.
-        inputs: the tensors that the recorded module was called with, by name, with the values that they had then.
+        inputs: the tensors that the recorded module was called with, by name.
+        values: these tensors with the values that they had then; {} for fake ones, which have none.
         guessed: operations whose result was guessed, and how often.
         bound: what the MACs are that follow from guessed results.
         idle: scalars in parameters of experts that a token does not use.
@@ -65,11 +57,13 @@ class Recording:
         lacked_values: whether it failed because fake tensors do not have values.
         notes: sentences on what was done beyond running the model, or assumed.
         late: names of the parameters that the model did not have before the run.
+        left: those of the notes that are on what could not be put back.
     """
 
     graph: fx.Graph
     tracer: ModelTracer
-    inputs: Mapping[str, Tensor]
+    inputs: Mapping[str, TensorInfo]
+    values: Mapping[str, Tensor]
     guessed: Mapping[str, int]
     bound: MacsBound = "about"
     idle: int = 0
@@ -78,6 +72,7 @@ class Recording:
     lacked_values: bool = False
     notes: tuple[str, ...] = ()
     late: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 def record(model: nn.Module, inputs: Any, options: TraceOptions = _DEFAULTS, guessing: bool = False) -> Recording:
@@ -101,21 +96,21 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     fake_mode = None if _runs_for_real(model, options.device) else WatchedFakeMode()
     home = home_of(model) if fake_mode else options.device
     names = {id(parameter): name for name, parameter in root.named_parameters()}
-    strays = Strays(root)
+    strays, made = Strays(root), RunTensors()
     stand_ins = StandIns(fake_mode, torch.device(home), names, strays)
     tracer = ModelTracer()
     tracer.start(root, leaves(root, options.leaf), *strays.paths.items())
-    _watch_other_threads(tracer.elsewhere, stand_ins)
-    tracer.meter = meter = OperationMeter(tracer, stand_ins, guessing)
-    given = Arguments.of(inputs)
-    function = method_of(model, options.method)
-    args, kwargs = materialized((given.args, given.kwargs), fake_mode, home)
+    _watch_other_threads(tracer.elsewhere, stand_ins, made)
+    tracer.meter = meter = OperationMeter(tracer, stand_ins, made, guessing)
+    given, function = Arguments.of(inputs), method_of(model, options.method)
     call = _RootCall(tracer, function, real=fake_mode is None)
     with ExitStack() as stack:
+        kept = stack.enter_context(nothing_survives(made))
+        stack.callback(_released, tracer, stand_ins, made, call)
         stack.enter_context(running_forward())
-        unrestored = stack.enter_context(
-            undisturbed(model, real=fake_mode is None, training=options.train, gradients=gradients)
-        )
+        call.given = materialized((given.args, given.kwargs), fake_mode, home)
+        made.note(call.given)
+        stack.enter_context(undisturbed(model, call.real, options.train, gradients, options.method, kept))
         stack.enter_context(nothing_compiled())
         stack.enter_context(no_gpu_to_wait_for() if fake_mode else nullcontext())
         stack.enter_context(fake_mode or nullcontext())
@@ -123,30 +118,46 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         stack.enter_context(module_calls(tracer, strays, call.ending))
         stack.enter_context(tracer.elsewhere.starting())
         stack.enter_context(FunctionMode(tracer, stand_ins))
-        error = call.within(model, function if options.method else model, args, kwargs)
+        error = copy_context().run(call.within, model, function if options.method else model)
         late = tuple(name for name, _ in root.named_parameters() if name not in names.values())
-    idle = meter.routing.idle({name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)})
-    notes = (*meter.notes, *filter(None, (tracer.elsewhere.note(),)), *unrestored)
-    recording = Recording(
+        sizes = {name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)}
+        idle = meter.routing.idle(sizes)
+        stop = None if error is None else stop_of(error, tracer, model)
+        unregistered = strays.used()
+    if error is None and not tracer.finished:
+        raise UsageError(_never_called(model, root, options))
+    return Recording(
         tracer.graph,
         tracer,
+        call.described,
         call.inputs,
         dict(meter.guesses),
         meter.bound,
         idle,
-        strays.used(),
-        notes=notes,
+        unregistered,
+        stop=stop,
+        left=tuple(kept),
+        lacked_values=bool(
+            fake_mode and error and (gradients or meter.beyond or meter.guesses or asks_for_memory(error))
+        ),
+        notes=(*meter.notes, *filter(None, (tracer.elsewhere.note(),)), *kept),
         late=late,
     )
-    if error is not None:
-        beyond = meter.beyond or meter.guesses or gradients or any(words in text_of(error) for words in _TOUCHES_MEMORY)
-        return replace(recording, stop=stop_of(error, tracer, model), lacked_values=bool(fake_mode and beyond))
-    if not tracer.finished:
-        raise UsageError(_never_called(model, root, options))
-    return recording
 
 
-def _watch_other_threads(elsewhere: OtherThreads, stand_ins: StandIns) -> None:
+def _released(tracer: ModelTracer, stand_ins: StandIns, made: RunTensors, call: _RootCall) -> None:
+    """Let go of the tensors of a run that is over, except those that its steps can be timed with."""
+    stand_ins.release(made)
+    tracer.release()
+    tracer.meter.routing.release()
+    call.given = ((), {})
+    forget_values(call.error)
+    if not call.real:
+        tracer.constants.clear()
+    made.keep([*call.inputs.values(), *tracer.constants.values()])
+
+
+def _watch_other_threads(elsewhere: OtherThreads, stand_ins: StandIns, made: RunTensors) -> None:
     """Tell of operations on fake tensors in other threads, and replace the parameters among their arguments."""
 
     def watch(args: Any, kwargs: Any) -> tuple[Any, Any]:
@@ -154,7 +165,7 @@ def _watch_other_threads(elsewhere: OtherThreads, stand_ins: StandIns) -> None:
         return stand_ins.given_elsewhere(args, kwargs)
 
     if stand_ins.fake_mode is not None:
-        elsewhere.real, stand_ins.fake_mode.watch = False, watch
+        elsewhere.real, stand_ins.fake_mode.watch, stand_ins.fake_mode.made = False, watch, made.note
 
 
 class _RootReturned(BaseException):
@@ -167,20 +178,23 @@ class _RootCall:
 
     Attributes:
         function: the model's forward, or the method that runs in its place.
-        inputs: the tensors among its arguments.
-        error: the exception that it raised.
+        given: the arguments of the model.
+        described: the tensors among the arguments of the call to record.
+        inputs: these tensors with their values, if they have any.
+        error: the exception that was raised.
     """
 
     tracer: ModelTracer
     function: Callable[..., Any]
     real: bool
+    given: tuple[tuple[Any, ...], dict[str, Any]] = ((), {})
+    described: dict[str, TensorInfo] = field(default_factory=dict)
     inputs: dict[str, Tensor] = field(default_factory=dict)
     error: BaseException | None = None
 
-    def within(
-        self, model: nn.Module, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> BaseException | None:
+    def within(self, model: nn.Module, call: Callable[..., Any]) -> BaseException | None:
         """Call the model until the call to record is over, and return the exception that was raised."""
+        args, kwargs = self.given
         try:
             if self.tracer.root is model:
                 self._make(call, self.function, args, kwargs)
@@ -190,7 +204,7 @@ class _RootCall:
             pass
         except FAILURES as error:
             if not self.tracer.begun:
-                return error
+                self.error = error
         return self.error
 
     def ending(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -202,17 +216,18 @@ class _RootCall:
         self, call: Callable[..., Any], declared: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> None:
         named = named_inputs(declared, args, kwargs)
-        self.inputs = {name: tensor.clone() if self.real else tensor for name, tensor in named.items()}
-
-        def called() -> Any:
-            result = call(*args, **kwargs)
-            self.tracer.elsewhere.finish(self.tracer)
-            return result
+        self.described = {name: describe(tensor) for name, tensor in named.items()}
+        self.inputs = {name: tensor.clone() for name, tensor in named.items()} if self.real else {}
 
         try:
-            self.tracer.record(named, called)
+            self.tracer.record(named, partial(self._finish, call, args, kwargs))
         except FAILURES as error:
             self.error = error
+
+    def _finish(self, call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        result = call(*args, **kwargs)
+        self.tracer.elsewhere.finish(self.tracer)
+        return result
 
 
 def home_of(model: nn.Module) -> str:

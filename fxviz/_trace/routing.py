@@ -154,6 +154,10 @@ class Routing:
         told = ("marks", "counts") if masks[0].dtype is torch.bool else ("marks",)
         return all(fact is not None and fact.kind in told for fact in facts)
 
+    def release(self) -> None:
+        """Let go of the tensors of which something is known."""
+        self._facts.clear()
+
     @property
     def bound(self) -> MacsBound:
         """Return what the rows that were counted add up to, whatever the router chooses: "about" if not to all."""

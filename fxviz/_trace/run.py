@@ -15,7 +15,7 @@ from torch import nn
 from fxviz._graph import ArchGraph, ModelInfo, TraceInfo, TraceMethod
 from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
-from fxviz._sources.inputs import Arguments, describe
+from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
 from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_label, class_name, gathered, unwrapped
 from fxviz._trace import packed
@@ -24,6 +24,7 @@ from fxviz._trace.arguments import method_of
 from fxviz._trace.failures import sentence
 from fxviz._trace.isolation import called_once, made_late, memory_needed, note_on, unsized
 from fxviz._trace.record import Recording, home_of, record, to_archgraph
+from fxviz._trace.survivors import tell
 from fxviz._trace.timing import time_nodes
 
 _DEFAULTS = TraceOptions()
@@ -149,6 +150,7 @@ def _finished(attempt: _Attempt, wanted: _Wanted, *notes: str) -> ArchGraph:
     if stop is not None:
         situation = Situation(attempt.model, wanted.given, wanted.assumed, wanted.options, stop)
         if not (wanted.options.partial and situation.began) or unsized(attempt.model):
+            tell(attempt.recording.left)
             raise _error(situation, attempt.obstacle) from stop.error
     return _described(attempt, wanted.info, notes)
 
@@ -211,7 +213,7 @@ def _described(attempt: _Attempt, info: ModelInfo, notes: tuple[str, ...]) -> Ar
     trace = TraceInfo(
         device=options.device,
         method=attempt.method,
-        inputs={name: describe(tensor) for name, tensor in recording.inputs.items()},
+        inputs=recording.inputs,
         torch=str(torch.__version__),
         torchvision=_torchvision_version(),
         guessed=recording.guessed,

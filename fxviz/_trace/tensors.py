@@ -137,6 +137,10 @@ class Bindings:
         """Return how often a tensor was bound so far."""
         return len(self._changed)
 
+    def clear(self) -> None:
+        """Forget all tensors."""
+        self._bindings.clear()
+
     def bind(self, tensor: Tensor, node: fx.Node) -> None:
         """Remember that ``tensor`` is the result of ``node`` from now on."""
         tensor = innermost(tensor)

@@ -57,7 +57,7 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
 
     def once(replay: _Replay) -> dict[str, float]:
         """Run once, from the same state as all other runs: inputs, buffers, random numbers."""
-        inputs = [tensor.clone() for tensor in recording.inputs.values()]
+        inputs = [tensor.clone() for tensor in recording.values.values()]
         with undisturbed(model, True, options.train), nullcontext() if replay.watched else without_modes():
             return replay.timed(inputs)
 

@@ -76,8 +76,6 @@ class ModelTracer(fx.Tracer):
         self._blame: Blame | None = None
         self.meter: Any = None
 
-    # ---------------------------------------------------------------- the run
-
     def start(self, root: nn.Module, leaves: Collection[nn.Module] = (), *others: tuple[nn.Module, str]) -> None:
         """Prepare to record one call of ``root``; ``leaves`` are one node each, ``others`` have these paths."""
         self.root = root
@@ -134,6 +132,11 @@ class ModelTracer(fx.Tracer):
         self._blame.step = self._blame.step or step
         return self._blame
 
+    def release(self) -> None:
+        """Let go of the tensors that the steps were recorded with."""
+        self._bindings.clear()
+        self._blame = None
+
     def stop(self, blame: Blame) -> str:
         """Record the step that the run ended in as the last node, and return its name."""
         self.current = blame.scope
@@ -151,8 +154,6 @@ class ModelTracer(fx.Tracer):
     def record_unseen(self, given: tuple[Tensor, ...], uses: tuple[str, ...]) -> fx.Node:
         args = (self.create_arg(given),)
         return self._record("call_function", unseen, args, {}, None, op="other threads", uses=uses, macs=None, path="")
-
-    # ---------------------------------------------------------------- nodes
 
     def create_arg(self, a: Any) -> Any:
         """Convert an argument for the graph: tensors become nodes, containers are kept, the rest stays as it is."""
@@ -220,8 +221,6 @@ class ModelTracer(fx.Tracer):
         node.meta["varies"] = kind == "placeholder" or any(source.meta["varies"] for source in node.meta["reads"])
         return node
 
-    # ---------------------------------------------------------------- functions
-
     def call_function(
         self, func: Callable[..., Any], run: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Any:
@@ -281,8 +280,6 @@ class ModelTracer(fx.Tracer):
         arguments = {name for source in node.all_input_nodes for name in source.meta["uses"] if source.op == "get_attr"}
         node.meta["uses"] = tuple(name for name in measured.parameters if name not in arguments)
 
-    # ---------------------------------------------------------------- results
-
     def _bind_result(self, node: fx.Node, result: Any, inputs: list[Tensor], changed: list[Tensor]) -> Any:
         """Bind every tensor of a result to ``node``; replace an input that was returned untouched by a new view."""
         untouched = {id(tensor) for tensor in inputs} - {id(tensor) for tensor in changed}
@@ -313,8 +310,6 @@ class ModelTracer(fx.Tracer):
         if not any(True for _ in tensors_in(part)):
             return part
         return self._bind(self._record("call_function", getitem, (node, key), {}, part, op="getitem"), part, untouched)
-
-    # ---------------------------------------------------------------- modules
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Return whether a module is one node: an operation of torch's own, or a subclass with the same ``forward``."""

@@ -97,6 +97,11 @@ class Strays:
         if id(tensor) in self._homes:
             self._used[id(self._homes[id(tensor)][1])] = None
 
+    def release(self) -> None:
+        """Let go of the tensors that were met."""
+        self._late.clear()
+        self._homes.clear()
+
     def used(self) -> tuple[Unregistered, ...]:
         """Return what the run used, by the attribute that holds it."""
         scalars: Counter[tuple[str, str, str]] = Counter()

@@ -1,0 +1,60 @@
+"""The private names of torch by which its state is read and restored: modes that are active, hooks, how it prints.
+
+Where torch does not have one of them, that part of its state is left alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from torch import Tensor
+
+from fxviz._sources.torch_private import optional
+
+
+@contextmanager
+def modes_restored() -> Iterator[None]:
+    """Restore torch's stack of function modes, and the default device, which is one of them.
+
+    Code that sets the default device pushes a mode; those who leave a block afterwards then pop another than theirs.
+    """
+    read, push, pop = (optional(f"overrides.{name}") for name in _STACK)
+    holder = optional("_GLOBAL_DEVICE_CONTEXT")
+    before, device = read() if read else [], getattr(holder, "device_context", None)
+    try:
+        yield
+    finally:
+        if holder is not None and getattr(holder, "device_context", None) is not device:
+            holder.device_context = device
+        if read and push and pop and [*map(id, read())] != [*map(id, before)]:
+            for _ in read():
+                pop()
+            for mode in before:
+                push(mode)
+
+
+_STACK = ("_get_current_function_mode_stack", "_push_mode", "_pop_mode")
+
+
+def hooks_of(tensor: Tensor) -> tuple[dict[int, Any], ...]:
+    """Return the containers of the hooks of a tensor's gradient; an empty one for each that it does not have.
+
+    >>> [len(hooks) for hooks in hooks_of(Tensor())]
+    [0, 0]
+    """
+    names = ("_backward_hooks", "_post_accumulate_grad_hooks")
+    return tuple({} if (held := getattr(tensor, name, None)) is None else held for name in names)
+
+
+def global_hooks() -> list[dict[int, Any]]:
+    """Return the containers of the hooks that are called for all modules."""
+    home = optional("nn.modules.module")
+    found = [value for name, value in vars(home).items() if name.startswith("_global_") and name.endswith("_hooks")]
+    return [value for value in found if isinstance(value, dict)]
+
+
+def print_options() -> dict[str, Any]:
+    """Return the settings with which torch prints tensors; {} where they cannot be found."""
+    return getattr(optional("_tensor_str.PRINT_OPTS"), "__dict__", {})
