@@ -5,7 +5,7 @@ Where torch does not have one of them, that part of its state is left alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -36,6 +36,22 @@ def modes_restored() -> Iterator[None]:
 
 
 _STACK = ("_get_current_function_mode_stack", "_push_mode", "_pop_mode")
+
+
+@contextmanager
+def suspended(is_suspended: Callable[[Any], bool]) -> Iterator[None]:
+    """Take those function modes off torch's stack for which the function returns True."""
+    read, push, pop = (optional(f"overrides.{name}") for name in _STACK)
+    if not (read and push and pop):
+        yield
+        return
+    with modes_restored():
+        kept = [mode for mode in read() if not is_suspended(mode)]
+        for _ in read():
+            pop()
+        for mode in kept:
+            push(mode)
+        yield
 
 
 def hooks_of(tensor: Tensor) -> tuple[dict[int, Any], ...]:

@@ -76,7 +76,7 @@ def undisturbed(
         if real:
             stack.enter_context(_buffer_values(snapshot.modules, sentences))
             stack.enter_context(_Writes(memory))
-        stack.enter_context(_Exposures(memory))
+        stack.enter_context(Exposures(memory))
         stack.enter_context(_sharding(model))
         stack.callback(lambda: sentences.extend(snapshot.put_back()))
         stack.enter_context(_mode(model, training))
@@ -220,7 +220,7 @@ _HANDS_OUT_MEMORY = frozenset(
 """Methods of a tensor after which others than torch can write to its memory."""
 
 
-class _Exposures(TorchFunctionMode):
+class Exposures(TorchFunctionMode):
     """Keeps memory before it is handed out: numpy, for example, writes to it unseen."""
 
     def __init__(self, memory: _Memory) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from contextlib import ExitStack, nullcontext
+from contextlib import ExitStack
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -112,16 +112,15 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         made.note(call.given)
         stack.enter_context(undisturbed(model, call.real, options.train, gradients, options.method, kept))
         stack.enter_context(nothing_compiled())
-        stack.enter_context(no_gpu_to_wait_for() if fake_mode else nullcontext())
-        stack.enter_context(fake_mode or nullcontext())
-        stack.enter_context(meter)
-        stack.enter_context(module_calls(tracer, strays, call.ending))
-        stack.enter_context(tracer.elsewhere.starting())
+        if fake_mode is not None:
+            stack.enter_context(no_gpu_to_wait_for())
+            stack.enter_context(fake_mode)
+        for hook in (meter, module_calls(tracer, strays, call.ending), tracer.elsewhere.starting()):
+            stack.enter_context(hook)
         stack.enter_context(FunctionMode(tracer, stand_ins))
         error = copy_context().run(call.within, model, function if options.method else model)
         late = tuple(name for name, _ in root.named_parameters() if name not in names.values())
-        sizes = {name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)}
-        idle = meter.routing.idle(sizes)
+        idle = meter.routing.idle(_sizes(root))
         stop = None if error is None else stop_of(error, tracer, model)
         unregistered = strays.used()
     if error is None and not tracer.finished:
@@ -137,12 +136,14 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
         unregistered,
         stop=stop,
         left=tuple(kept),
-        lacked_values=bool(
-            fake_mode and error and (gradients or meter.beyond or meter.guesses or asks_for_memory(error))
-        ),
+        lacked_values=bool(fake_mode and error and (gradients or meter.went_beyond or asks_for_memory(error))),
         notes=(*meter.notes, *filter(None, (tracer.elsewhere.note(),)), *kept),
         late=late,
     )
+
+
+def _sizes(root: nn.Module) -> dict[str, int]:
+    return {name: tensor.numel() for name, tensor in root.named_parameters() if not is_lazy(tensor)}
 
 
 def _released(tracer: ModelTracer, stand_ins: StandIns, made: RunTensors, call: _RootCall) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from statistics import median
 from typing import Any, Protocol
@@ -17,8 +17,9 @@ from fxviz._graph.errors import TimingError, first_line, spelled
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import describe
 from fxviz._sources.torch_private import class_label, tree_leaves, without_modes
+from fxviz._sources.torch_state import suspended
 from fxviz._trace.calls import getitem, read_after_write
-from fxviz._trace.isolation import undisturbed
+from fxviz._trace.isolation import Exposures, undisturbed
 from fxviz._trace.record import Recording
 from fxviz._trace.tensors import listed, tensors_in
 
@@ -58,13 +59,20 @@ def time_nodes(model: nn.Module, recording: Recording, options: TraceOptions) ->
     def once(replay: _Replay) -> dict[str, float]:
         """Run once, from the same state as all other runs: inputs, buffers, random numbers."""
         inputs = [tensor.clone() for tensor in recording.values.values()]
-        with undisturbed(model, True, options.train), nullcontext() if replay.watched else without_modes():
+        with undisturbed(model, True, options.train), nullcontext() if replay.watched else _unwatched():
             return replay.timed(inputs)
 
     with undisturbed(model, True, options.train):  # restores in the end what the first run writes to
         once(_Rehearsal(model, recording, _CpuClock()))
         runs = [once(_Replay(model, recording, _clock(options.device))) for _ in range(RUNS)]
     return {node.name: round(median(times.get(node.name, 0.0) for times in runs), 9) for node in recording.graph.nodes}
+
+
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """Switch off what slows down operations and calls; the first run has shown what is to be restored."""
+    with without_modes(), suspended(lambda mode: isinstance(mode, Exposures)):
+        yield
 
 
 # -------------------------------------------------------------------- clocks
