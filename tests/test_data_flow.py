@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
@@ -54,6 +54,46 @@ def test_blocks_that_read_one_table_fold() -> None:
 def test_a_module_that_reads_only_a_length_makes_a_constant() -> None:
     graph = fxviz.trace(case("figure_false_projection").Net(), torch.zeros(1, 5, 7))
     assert skips(graph) == {} and ("x", "position") not in {(edge.source, edge.target) for edge in graph.edges}
+
+
+@pytest.mark.parametrize(
+    ("make", "reads"),
+    [
+        (lambda x: torch.linspace(x[0, 0], x[0, 1], 8), True),
+        (lambda x: torch.full((8,), x[0, 0]), True),
+        (lambda x: torch.full((8,), fill_value=x[0, 0]), True),
+        (lambda x: torch.full_like(x, x[0, 0]), True),
+        (lambda x: x.new_full((8,), x[0, 0]), True),
+        (lambda x: x.new_full((8,), 1.0), False),
+        (lambda x: x.new_tensor([1.0] * 8), False),
+        (lambda x: torch.full_like(x, 2.0), False),
+        (lambda x: torch.zeros_like(x), False),
+        (lambda x: x.new_zeros(8), False),
+        (lambda x: torch.arange(len(x), 8 + len(x)).float(), False),
+    ],
+)
+@pytest.mark.filterwarnings("ignore")
+def test_a_new_tensor_is_made_of_the_values_it_was_given(make: Callable[[Tensor], Tensor], reads: bool) -> None:
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(make(self.first(x)))
+
+    graph = fxviz.trace(Net(), torch.zeros(2, 8))
+    assert ("last" in graph.index.varying) == reads
+    rows = {row.path: row.id for row in fxviz.render(graph, style="ledger").view.rows}
+    assert reads == (rows["first"] in reached_from(fxviz.render(graph).view.edges, rows["last"]))
+
+
+def reached_from(edges: Iterable[tuple[int, int]], end: int) -> set[int]:
+    """Return the rows from which edges lead to this one."""
+    found = {end}
+    for tail, head in sorted(edges, reverse=True):
+        found |= {tail} if head in found else set()
+    return found
 
 
 def test_what_takes_only_a_shape_is_not_read() -> None:

@@ -267,6 +267,34 @@ def test_heads_are_counted_wherever_they_stand(how: str) -> None:
     assert attention is not None and (attention.heads, attention.widths) == ((4,), (32,))
 
 
+class Layout(nn.Module):
+    """Attends with four heads of 8 features in a layout of its own, along the second-last axis of the input."""
+
+    def __init__(self, scores: str, mixed: str, dim: int) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(32, 96), nn.Linear(32, 32)
+        self.scores, self.mixed, self.dim = scores, mixed, dim
+
+    def forward(self, x: Tensor) -> Tensor:
+        q, k, v = self.qkv(x).unflatten(-1, (3, 4, 8)).unbind(-3)
+        weights = torch.einsum(self.scores, q, k).softmax(self.dim)
+        return self.proj(torch.einsum(self.mixed, weights, v).flatten(-2))
+
+
+@pytest.mark.parametrize(
+    ("layout", "sizes"),
+    [
+        (("bihd,bjhd->bhij", "bhij,bjhd->bihd", -1), (1, 10, 32)),
+        (("bihd,bjhd->bijh", "bijh,bjhd->bihd", 2), (1, 10, 32)),
+        (("bihd,bjhd->ijbh", "ijbh,bjhd->bihd", 1), (2, 10, 32)),
+        (("brihd,brjhd->bhrij", "bhrij,brjhd->brihd", -1), (1, 6, 10, 32)),
+    ],
+)
+def test_heads_are_counted_in_any_layout_of_the_scores(layout: tuple[str, str, int], sizes: tuple[int, ...]) -> None:
+    attention = facts_of(fxviz.trace(Layout(*layout), torch.zeros(sizes))).attention
+    assert attention is not None and (attention.heads, attention.widths) == ((4,), (32,))
+
+
 def test_residual_blocks_and_projections() -> None:
     found = facts("resnet18")
     assert [(block.name, block.count, dict(block.skips)) for block in found.blocks] == [

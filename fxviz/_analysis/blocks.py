@@ -78,7 +78,7 @@ def attention_of(graph: ArchGraph, layers: tuple[Layer, ...]) -> Attention | Non
 
     The number of heads is the setting ``num_heads`` of a module. Otherwise the layer that reads the result tells the
     width, of which a head has the last or, where channels attend to channels, the second-last size of the result;
-    without such a layer the third-last size is the number of heads.
+    without such a layer the second of four sizes is the number of heads.
     """
     cores = list(_cores(graph, layers))
     if not cores:
@@ -115,7 +115,13 @@ def _cores(graph: ArchGraph, layers: tuple[Layer, ...]) -> Iterator[tuple[Node, 
             yield node, heads if isinstance(heads, int) else 0
         elif plain_name(node.op) == "scaleddotproductattention" or _is_softmax_of_scores(node, graph.index):
             shape = node.outputs[0].shape if node.outputs else ()
-            yield node, shape[-3] if len(shape) > 3 else 0
+            yield node, shape[1] if len(shape) == 4 and _is_along_last(node) else 0
+
+
+def _is_along_last(node: Node) -> bool:
+    """Return whether a softmax is taken over the last axis, so that scores are of queries and keys, for each head."""
+    dim = node.settings.get("dim", node.settings.get("1", -1))
+    return not is_softmax(node) or dim in (-1, 3)
 
 
 def _is_softmax_of_scores(node: Node, index: Index) -> bool:
@@ -145,7 +151,7 @@ def _sizes(core: Node, heads: int, entered: Mapping[str, int], index: Index) -> 
 
     Args:
         core: the node that computes it.
-        heads: the number of heads that it declares, or the third-last size of its scores or its result.
+        heads: the number of heads that it declares, or the second of the four sizes of its scores or its result.
         entered: the width that each layer reads, by its calls.
         index: the graph's index.
     """

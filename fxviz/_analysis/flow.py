@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from fxviz._graph import ArchGraph
 from fxviz._graph.index import immediate_dominators
-from fxviz._graph.operations import Role, is_linear, makes_constant, plain_name, role_of
+from fxviz._graph.operations import Role, is_linear, plain_name, role_of
 
 _LONGEST_PATH = 24
 _LARGEST_REGION = 40
@@ -53,8 +53,7 @@ class Activations:
         sources: dict[str, tuple[str, ...]] = {}
         for name, node in self.node.items():
             read = tuple(dict.fromkeys(source for _, source in self.arguments(name) if source in sources))
-            reads_values = node.kind == "module" or not makes_constant(node.op)
-            made_from_activations = bool(read) and node.kind not in ("parameter", "output") and reads_values
+            made_from_activations = bool(read) and node.kind not in ("parameter", "output")
             if node.kind == "input" or made_from_activations:
                 is_feature = self.is_floating(name)
                 sources[name] = tuple(source for source in read if self.is_floating(source) or not is_feature)

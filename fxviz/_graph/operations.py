@@ -62,7 +62,11 @@ _DROPS = ("dropout", "droppath", "dropblock", "stochasticdepth")
 _ROUNDS = ("fakequant", "quantizeper", "dequantize")
 """What stores tensors as small integers and reads them back, or does as if."""
 _RESAMPLERS = ("pool", "interpolate", "upsample", "downsample", "resize", "resample", "gridsample")
+_RESIZES = _words("resize resizeas")
+"""Methods that change the shape of a tensor, not what it shows."""
 _MEASURES = _words("norm normalize weightnorm")
+_NORMS = ("batchnorm", "layernorm", "groupnorm", "instancenorm", "rmsnorm", "responsenorm")
+"""Words in the names of functions that are norm layers; others measure a length, or draw from a normal distribution."""
 _ACTIVATIONS = _words(
     "relu gelu silu swish mish sigmoid tanh softmax softmin softplus softsign shrink threshold activation"
 )
@@ -166,10 +170,14 @@ def _has(name: str, words: Iterable[str]) -> bool:
 def is_norm(node: Node) -> bool:
     """Return whether a node is a norm layer or function (batch, layer, group, RMS norm); not the length of a vector.
 
-    >>> [is_norm(Node("n", "function", op, "")) for op in ("batch_norm", "norm")]
-    [True, False]
+    >>> [is_norm(Node("n", "function", op, "")) for op in ("batch_norm", "norm", "linalg_vector_norm", "normal")]
+    [True, False, False, False]
+    >>> [is_norm(Node("n", "module", op, "n")) for op in ("ScaleNorm", "LayerNorm2d")]
+    [True, True]
     """
     name = _plain(node)
+    if node.kind != "module":
+        return _has(name, _NORMS)
     return "norm" in name and name not in _MEASURES
 
 
@@ -255,10 +263,11 @@ def turns(node: Node) -> bool:
 def resamples(node: Node) -> bool:
     """Return whether a node pools or interpolates.
 
-    >>> [resamples(Node("n", "function", op, "")) for op in ("avg_pool2d", "interpolate", "relu")]
-    [True, True, False]
+    >>> [resamples(Node("n", "function", op, "")) for op in ("avg_pool2d", "interpolate", "relu", "resize_")]
+    [True, True, False, False]
     """
-    return _has(_plain(node), _RESAMPLERS)
+    name = _plain(node)
+    return _has(name, _RESAMPLERS) and (node.kind == "module" or name not in _RESIZES)
 
 
 def reduces(node: Node) -> bool:
@@ -354,7 +363,7 @@ def role_of(node: Node, arguments: int = 1) -> Role:
         return "compute"
     if _has(name, ("norm", "affine")):
         return "norm"
-    if _has(name, _RESAMPLERS):
+    if resamples(node):
         return "resample"
     if name in _VIEWS or name == "cat" or is_passing(node):
         return "view"

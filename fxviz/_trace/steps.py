@@ -6,7 +6,7 @@ that reads only the length of its input makes a constant.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from torch import fx, nn
@@ -30,6 +30,8 @@ from fxviz._trace.packed import weights_computed
 
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 _JOINS = frozenset("add sub cat stack lerp addcmul addcdiv".split())
+_VALUES_FROM = {"full": 1, "fulllike": 1, "newfull": 2, "newtensor": 1, "linspace": 0, "arange": 0}
+"""The places at which the values begin, among the arguments of functions that make a new tensor of them."""
 
 
 def read_for_values(node: fx.Node, op: str) -> frozenset[fx.Node]:
@@ -38,8 +40,15 @@ def read_for_values(node: fx.Node, op: str) -> frozenset[fx.Node]:
     if node.op not in ("call_function", "call_method"):
         return sources
     if makes_constant(op):
-        return frozenset()
+        return sources.intersection(_values(node, plain_name(op)))
     return sources & {node.args[0]} if takes_shape_of(op) and node.args else sources
+
+
+def _values(node: fx.Node, name: str) -> Iterator[fx.Node]:
+    """Yield the nodes from whose values a new tensor is made, not its size and dtype."""
+    if name in _VALUES_FROM:
+        named = [value for key, value in node.kwargs.items() if key not in ("input", "size")]
+        yield from (value for value in (*node.args[_VALUES_FROM[name] :], *named) if isinstance(value, fx.Node))
 
 
 def acts_as_one_step(

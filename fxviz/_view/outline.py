@@ -218,11 +218,14 @@ class Outline:
     def _is_shown(self, node: Node) -> bool:
         if node.kind in ("input", "output") or flattens(node):
             return True
-        if node.kind == "parameter" or is_view(node) or is_passing(node) or _is_constant(node):
+        if node.kind == "parameter" or is_view(node) or is_passing(node) or self._is_constant(node):
             return False
         if not any(tensor.is_floating for tensor in node.outputs):
             return False
         return not is_scaling(node) or len(self.sources[node.id]) > 1
+
+    def _is_constant(self, node: Node) -> bool:
+        return node.kind in ("function", "method") and makes_constant(node.op) and not self.sources[node.id]
 
     @cached_property
     def unused(self) -> frozenset[str]:
@@ -243,8 +246,6 @@ class Outline:
             own = frozenset((node.id,))
             if self.shows(node.id):
                 found[node.id] = own
-            elif node.kind == "parameter" or _is_constant(node):
-                found[node.id] = frozenset()
             else:
                 origins = frozenset().union(*(found[source] for source in self.sources[node.id]))
                 found[node.id] = origins if len(origins) <= MOST_ORIGINS else own
@@ -362,8 +363,3 @@ class Outline:
             if skip.kind == "gate" and scope and self.node(skip.fork).scope != scope and self._is_small(scope):
                 found.add(scope)
         return found
-
-
-def _is_constant(node: Node) -> bool:
-    """Return whether the result of a node does not depend on the values that it reads."""
-    return node.kind in ("function", "method") and makes_constant(node.op)
