@@ -232,7 +232,7 @@ class Inset:
 def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piece:
     """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
     body, common = fitted(kind, whole, room - 2)
-    said = [words for words in (title(kind), common) if words]
+    said = [words for words in (title(kind), _symbols(kind), common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
     needed = max((length(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
     width = max(body.width, min(needed, room))
@@ -311,6 +311,19 @@ def _way(net: Net, start: int) -> str:
 def title(kind: Kind) -> str:
     """Return what kind of block it is: the words for what its rows do not say, and its shortcut."""
     return ", ".join(words for words in (_name(kind), _shortcut(kind)) if words)
+
+
+def _symbols(kind: Kind) -> str:
+    """Return what the symbols in a block's widths stand for: "C = 64, 128, 256, 512"."""
+    told = []
+    used = " ".join(width for row in kind.rows for width in (row.entering, *row.channels))
+    for symbol, values in kind.symbols.items():
+        different = list(map(str, dict.fromkeys(values)))
+        if symbol in used:
+            told.append(
+                f"{symbol} = {', '.join(different) if len(different) <= 4 else f'{different[0]} … {different[-1]}'}"
+            )
+    return ", ".join(told)
 
 
 def _shortcut(kind: Kind) -> str:

@@ -45,8 +45,8 @@ class Column:
 STAGES = (
     Column("stage", "stage", bold=True),
     Column("blocks", "blocks", rank=1),
-    Column("widths", "in → out", "middle", rank=3),
-    Column("size", "size", "middle", rank=2),
+    Column("widths", "in → out", "middle", rank=2),
+    Column("size", "size", "middle", rank=3),
     Column("params", "params", "end"),
     Column("share", "", "end", rank=4),
 )
@@ -55,8 +55,8 @@ RUNS = (
     Column("operator", "operator", bold=True),
     Column("k", "k", "middle", rank=2),
     Column("t", "t", "middle", rank=3),
-    Column("widths", "in → out", "middle", rank=4),
-    Column("size", "size", "middle", rank=1),
+    Column("widths", "in → out", "middle", rank=1),
+    Column("size", "size", "middle", rank=4),
     Column("times", "×", "middle"),
     Column("skip", "", "middle"),
     Column("params", "params", "end"),
@@ -109,25 +109,30 @@ def _lines(structure: Structure) -> Iterator[Line]:
 
 def _alike(block: tuple[Kind, int, Occurrence]) -> tuple[object, ...]:
     kind, at, occurrence = block
-    return kind.letter.rstrip("'"), occurrence.channels, _fact(kind, "kernel", at, "DW"), _expansion(kind, at)
+    return kind.letter.rstrip("'"), occurrence.channels, _kernel(kind, at), _expansion(kind, at)
 
 
-def _fact(kind: Kind, name: str, at: int, prefer: str = "") -> str:
-    """Return a fact of one block as a word: of the row that begins so, else of the first that has it."""
-    rows = [row for row in kind.rows if name in row.facts and not row.on_shortcut]
-    rows = [row for row in rows if row.word.startswith(prefer)] or rows
-    if not rows:
+def _kernel(kind: Kind, at: int) -> str:
+    """Return the kernel of a block's depthwise convolution, else the one that all its larger convolutions have."""
+    rows = [row for row in kind.rows if "kernel" in row.facts and not row.on_shortcut]
+    depthwise = [row for row in rows if row.word.startswith("DW")]
+    kernels = {row.facts["kernel"][at] for row in depthwise or rows} - {None}
+    larger = {kernel for kernel in kernels if kernel not in (1, (1,), (1, 1), (1, 1, 1))} or kernels
+    if len(larger) != 1:
         return ""
-    value = rows[0].facts[name][at]
-    if value is None:
-        return ""
-    if isinstance(value, (tuple, list)):
-        return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    value = larger.pop()
+    if not isinstance(value, (tuple, list)):
+        return str(value)
+    return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
 
 
 def _expansion(kind: Kind, at: int) -> str:
-    return _fact(kind, "expansion", at)
+    """Return how many times wider a block's depthwise convolution is than what enters the block."""
+    entering = kind.occurrences[at].entering
+    widths = [row.facts["width"][at] for row in kind.rows if row.word.startswith("DW") and "width" in row.facts]
+    if not entering or not widths or not widths[0]:
+        return ""
+    return f"{widths[0] / entering:.3g}"
 
 
 def _run(blocks: Sequence[tuple[Kind, int, Occurrence]], name: str, whole: int) -> Line:
@@ -137,7 +142,7 @@ def _run(blocks: Sequence[tuple[Kind, int, Occurrence]], name: str, whole: int) 
     cells = {
         "stage": name,
         "operator": kind.word.split(" ")[0].rstrip(",") or kind.letter,
-        "k": _fact(kind, "kernel", at, "DW"),
+        "k": _kernel(kind, at),
         "t": _expansion(kind, at),
         "widths": f"{first.entering}→{last.channels}",
         "size": extent(last.size),
