@@ -45,18 +45,16 @@ _SHARING = _words(
     vsplit dsplit chunk unbind diagonal real imag viewasreal viewascomplex unsafeview unsafesplit unsafechunk
     readafterwrite"""
 )
-"""Operations that share memory (https://docs.pytorch.org/docs/stable/tensor_view.html).
-
-``_VIEWS`` lists operations that figures hide: it has copies, too, and lacks views that are worth a row."""
+"""Operations that share memory (https://docs.pytorch.org/docs/stable/tensor_view.html). ``_VIEWS``, which figures hide,
+has copies, too, and lacks views that are worth a row."""
 
 _TURNS = _words(
     """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice
     getitem split splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
 )
+_BORDERS = ("zero", "constant", "reflection", "replication", "circular")
 _COPIES = _words("repeat repeatinterleave tile broadcastto fold unfold meshgrid rot90 permutecopy cpu cuda numpy") | {
-    f"{border}pad{dims}d"
-    for border in ("zero", "constant", "reflection", "replication", "circular")
-    for dims in (1, 2, 3)
+    f"{border}pad{dims}d" for border in _BORDERS for dims in (1, 2, 3)
 }
 _DROPS = ("dropout", "droppath", "dropblock", "stochasticdepth")
 _ROUNDS = ("fakequant", "quantizeper", "dequantize")
@@ -243,9 +241,8 @@ def flattens(node: Node) -> bool:
 def shares_memory(node: Node) -> bool:
     """Return whether the result shares the memory of the input; fxviz's own step to read what a view wrote does, too.
 
-    >>> nodes = ("method", "view"), ("method", "unfold"), ("function", "pad")
-    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in nodes]
-    [True, True, False]
+    >>> [shares_memory(Node("n", kind, op, "")) for kind, op in (("method", "unfold"), ("function", "pad"))]
+    [True, False]
     """
     name = _plain(node)
     return name in _SHARING or (name == "unfold" and node.kind == "method")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import threading
@@ -9,6 +10,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph.errors import UsageError
@@ -80,7 +82,7 @@ def _acquire() -> None:
 
 def _position() -> tuple[int | None, int, int, int]:
     """Return the thread with the lock, its frame, the instruction in it, and its CPU time in hundredths of a second."""
-    frame = sys._current_frames().get(_holder) if _holder is not None else None
+    frame = _frame_of(_holder) if _holder is not None else None
     if _holder is None or frame is None:
         return (_holder, 0, 0, 0)
     cpu = 0.0
@@ -88,6 +90,21 @@ def _position() -> tuple[int | None, int, int, int]:
         with suppress(OSError):  # the thread has just ended
             cpu = time.clock_gettime(time.pthread_getcpuclockid(_holder))
     return (_holder, id(frame), frame.f_lasti, round(100 * cpu))
+
+
+def _frame_of(thread: int) -> FrameType | None:
+    """Return the frame that a thread is in.
+
+    Python must not collect garbage meanwhile: its list of threads is locked, and a finalizer that lets another thread
+    go on, which starts a third one, would wait for ever (https://github.com/python/cpython/issues/106883).
+    """
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        return sys._current_frames().get(thread)
+    finally:
+        if collects:
+            gc.enable()
 
 
 @contextmanager

@@ -16,10 +16,10 @@ from fxviz._analysis.structure.rows import Draft, drafts_of
 from fxviz._analysis.structure.steps import Reader
 from fxviz._analysis.structure.tensors import Extent, Tensors
 from fxviz._analysis.structure.units import Unit, units_of
-from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Run, Stage, Structure
+from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Row, Run, Stage, Structure
 from fxviz._analysis.structure.way import Way
 from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
-from fxviz._graph import ArchGraph
+from fxviz._graph import ArchGraph, SkipKind
 
 _FEW = 4
 """More steps of pooling and resizing than this in one stage are not listed."""
@@ -153,6 +153,11 @@ class Builder:
         if all(amounts is not None and len(amounts) == len(rows) for amounts in held):
             sums = [sum(column) for column in zip(*(amounts for amounts in held if amounts is not None), strict=True)]
             rows = tuple(replace(row, params=amount) for row, amount in zip(rows, sums, strict=True))
+        shortcut = self.sorter.shortcut(group.units[-1])
+        around = {self._around(unit) for unit in group.units}
+        if len(around) == 1 and (outside := around.pop()) is not None and shortcut is None:
+            shortcut = outside
+            rows = (*rows, Row("+", reads=(-1, len(rows) - 1), params=None if rows[-1].params is None else 0))
         occurrences = tuple(self._occurrence(unit) for unit in group.units)
         params = sum(occurrence.params for occurrence in occurrences)
         members = tuple(dict.fromkeys(unit.cls for unit in group.units))
@@ -163,12 +168,21 @@ class Builder:
             members=members,
             rows=rows,
             symbols=symbols.names,
-            shortcut=self.sorter.shortcut(group.units[-1]),
+            shortcut=shortcut,
             occurrences=occurrences,
             params=params,
             macs=sum(occurrence.macs for occurrence in occurrences),
             share=params / self.total,
         )
+
+    def _around(self, unit: Unit) -> SkipKind | None:
+        """Return the kind of a skip that passes this block alone and ends in a sum outside of it: ``x + f(x)``."""
+        for skip in self.sorter.passing.get(unit.nodes[-1], ()):
+            inside = set(unit.nodes)
+            passed = set(self.graph.index.between(skip.fork, skip.join)) - inside
+            if skip.join not in inside and not any(self.graph.by_id[name].uses for name in passed):
+                return skip.kind
+        return None
 
     def _params(self, unit: Unit, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the parameters of each row of a block; None if some belong to no row.

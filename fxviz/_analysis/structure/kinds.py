@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from fxviz._analysis.structure.steps import Reader, Step
 from fxviz._analysis.structure.tensors import Tensors
 from fxviz._analysis.structure.units import Unit
-from fxviz._graph import RESIDUAL_KINDS, SkipKind
+from fxviz._graph import RESIDUAL_KINDS, Skip, SkipKind
 
 Signature = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -82,9 +82,27 @@ class Sorter:
         self.reader = reader
         residual = [skip for skip in tensors.graph.skips if skip.kind in RESIDUAL_KINDS]
         self.joins = {skip.join: skip.kind for skip in residual}
+        self.passing: dict[str, list[Skip]] = defaultdict(list)
+        """The identity skips that pass each node."""
+        for skip in residual:
+            if not skip.through:
+                for name in self._shortly_before(skip):
+                    self.passing[name].append(skip)
         self.on_skips = frozenset(name for skip in residual for name in skip.through)
         self._steps: dict[int, tuple[Step, ...]] = {}
         self._kernels: dict[Signature, dict[str, tuple[object, ...]]] = {}
+
+    def _shortly_before(self, skip: Skip) -> Iterator[str]:
+        """Yield what a skip passes from its join back to the first layers: no more, so long skips cost nothing."""
+        index = self.tensors.graph.index
+        waiting, seen = [skip.join], {skip.fork}
+        while waiting:
+            for source in index.sources[waiting.pop()]:
+                if source not in seen:
+                    seen.add(source)
+                    yield source
+                    if not self.tensors.graph.by_id[source].uses:
+                        waiting.append(source)
 
     def steps(self, unit: Unit) -> tuple[Step, ...]:
         if unit.place not in self._steps:
