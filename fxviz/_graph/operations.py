@@ -47,7 +47,6 @@ _SHARING = _words(
 )
 """Operations that share memory (https://docs.pytorch.org/docs/stable/tensor_view.html). ``_VIEWS``, which figures hide,
 has copies, too, and lacks views that are worth a row."""
-
 _TURNS = _words(
     """permute transpose t mt h mh adjoint movedim moveaxis swapaxes swapdims expand expandas narrow select slice
     getitem split splitwithsizes tensorsplit hsplit vsplit dsplit chunk unbind diagonal unfold"""
