@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations, pairwise
@@ -10,7 +10,7 @@ from itertools import combinations, pairwise
 from fxviz._analysis.structure import Kind, Row
 from fxviz._graph import units
 from fxviz._render import palette
-from fxviz._render.paper.face import fit
+from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.net import Net
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
 from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, widths
@@ -232,7 +232,8 @@ class Inset:
 def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piece:
     """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
     body, common = fitted(kind, whole, room - 2)
-    said = [words for words in (title(kind), _symbols(kind), common) if words]
+    symbols = wrapped(_symbols(kind), ", ", max(body.width, 90.0) - 2 * _PAD - 11, SMALL)
+    said = [words for words in (title(kind), *symbols, common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
     needed = max((length(words, size=SMALL) for words in (*said, *others)), default=0.0) + 2 * _PAD + 11
     width = max(body.width, min(needed, room))
@@ -313,17 +314,39 @@ def title(kind: Kind) -> str:
     return ", ".join(words for words in (_name(kind), _shortcut(kind)) if words)
 
 
-def _symbols(kind: Kind) -> str:
-    """Return what the symbols in a block's widths stand for: "C = 64, 128, 256, 512"."""
-    told = []
+_LETTERS = {
+    "/s": "stride",
+    "groups g": "groups",
+    "dilation d": "dilation",
+    "k×k": "kernel",
+    "heads×": "heads",
+    "/r": "reduction",
+}
+"""What stands in a row for a fact that differs between occurrences, and the fact."""
+
+
+def _symbols(kind: Kind) -> list[str]:
+    """Return what letters in the rows stand for: "C = 64, 128, 256, 512", "heads = 3, 6, 12, 24"."""
     used = " ".join(width for row in kind.rows for width in (row.entering, *row.channels))
-    for symbol, values in kind.symbols.items():
-        different = list(map(str, dict.fromkeys(values)))
-        if symbol in used:
-            told.append(
-                f"{symbol} = {', '.join(different) if len(different) <= 4 else f'{different[0]} … {different[-1]}'}"
-            )
-    return ", ".join(told)
+    told = [f"{symbol} = {_values(values)}" for symbol, values in kind.symbols.items() if symbol in used]
+    for written, fact in _LETTERS.items():
+        rows = [row for row in kind.rows if fact in row.facts and written in row.text]
+        if rows and (values := _values(value for value in rows[0].facts[fact] if value is not None)):
+            letter = fact if fact == "heads" else written.split(" ")[-1].split("×")[0].lstrip("/")
+            told.append(f"{letter} = {values}")
+    return told
+
+
+def _values(values: Iterable[object]) -> str:
+    """Return different values in one line: all if there are few, else the first and the last."""
+    different = list(dict.fromkeys(_value(value) for value in values))
+    return ", ".join(different) if len(different) <= 4 else f"{different[0]} … {different[-1]}"
+
+
+def _value(value: object) -> str:
+    if isinstance(value, (tuple, list)):
+        return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shortcut(kind: Kind) -> str:

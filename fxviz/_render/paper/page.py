@@ -14,12 +14,10 @@ from fxviz._render.paper.inset import inset, variant
 from fxviz._render.paper.lanes import lanes
 from fxviz._render.paper.overview import overview
 from fxviz._render.paper.scene import Item, Piece, Scene, Stroke, below, flowed
-from fxviz._render.paper.style import GAP, SMALL, TITLE, length, text
+from fxviz._render.paper.style import GAP, NARROW, SMALL, TITLE, length, text
 from fxviz._render.paper.valley import valley
 
 MARGIN = 4.0
-NARROW = 330.0
-"""A narrower figure is a column: it has no overview from left to right."""
 HEIGHTS = (340.0, 260.0)
 """The height within which a figure stays if it can: of a column, and of a page."""
 

@@ -12,13 +12,13 @@ from fxviz._render import palette
 from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Anchor, Area, Item, Label, Piece, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text
+from fxviz._render.paper.style import NARROW, SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text
 
 LINE, BETWEEN = 11.5, 7.0
 
 
-MOST_WORDS = 120.0
-"""Longer words for a stage are told without pooling, and then cut."""
+MOST_WORDS = (84.0, 120.0)
+"""Longer words for a stage, in a column and on a page, are told without pooling, and then cut."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ RUNS = (
 
 def by_stage(structure: Structure, room: float) -> Piece:
     """Return a table with a line for each stage."""
-    return _table(STAGES, [_stage(stage) for stage in structure.stages], room)
+    return _table(STAGES, [_stage(stage, _most(room)) for stage in structure.stages], room)
 
 
 def by_run(structure: Structure, room: float) -> Piece:
@@ -73,10 +73,14 @@ def by_run(structure: Structure, room: float) -> Piece:
     return _table(RUNS, list(_lines(structure)), room)
 
 
-def _stage(stage: Stage) -> Line:
+def _most(room: float) -> float:
+    return MOST_WORDS[room >= NARROW]
+
+
+def _stage(stage: Stage, most: float) -> Line:
     words = [run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs)]
     blocks = " ".join(words)
-    if length(blocks) > MOST_WORDS:
+    if length(blocks) > most:
         blocks = " ".join([word for word in words if "Pool" not in word] or words)
     return Line(
         {
@@ -189,7 +193,7 @@ class Placed:
 
 def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Piece:
     kept = _kept(columns, lines, room)
-    widths = [_width(column, lines) for column in kept]
+    widths = [_width(column, lines, room) for column in kept]
     spare = max(0.0, room - sum(widths) - BETWEEN * (len(kept) - 1) - 6) / max(1, len(kept) - 1)
     gap = BETWEEN + min(spare, 14.0)
     lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
@@ -206,7 +210,7 @@ def _kept(columns: Sequence[Column], lines: Sequence[Line], room: float) -> list
     said = {key for line in lines for key, words in line.cells.items() if words}
     said |= {"skip"} if any(line.skips for line in lines) else set()
     kept = [column for column in columns if column.key in said]
-    while sum(_width(column, lines) for column in kept) + BETWEEN * (len(kept) - 1) + 6 > room:
+    while sum(_width(column, lines, room) for column in kept) + BETWEEN * (len(kept) - 1) + 6 > room:
         dropped = max(kept, key=lambda column: column.rank)
         if not dropped.rank:
             break
@@ -234,10 +238,10 @@ def _hook(line: Line, left: float, top: float) -> Iterator[Item]:
         yield Stroke(points, palette.SKIP, 1.2, 4, dashed=line.shortcut != "identity", radius=1.5)
 
 
-def _width(column: Column, lines: Sequence[Line]) -> float:
+def _width(column: Column, lines: Sequence[Line], room: float) -> float:
     if column.key == "skip":
         return 9.0
     texts = [line.cells.get(column.key, "") for line in lines]
-    most = MOST_WORDS if column.key in ("blocks", "operator") else 90.0
+    most = _most(room) if column.key in ("blocks", "operator") else 90.0
     bold = column.bold or column.key == "params"
     return min(most, max(length(column.title, size=SMALL), *(length(words, bold) for words in texts)))

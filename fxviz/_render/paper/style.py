@@ -35,6 +35,8 @@ def ink(share: float) -> Color:
     return palette.on_bar(share) if share >= LEAST else palette.INK
 
 
+NARROW = 330.0
+"""A narrower figure is a column: it has no overview from left to right, and short words in its table."""
 LEAST = 0.001
 """A stage with a smaller share is not tinted."""
 TINTED = 0.01
