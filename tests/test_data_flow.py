@@ -6,15 +6,18 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
+from typing import Any
 
 import networkx
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 import fxviz
 from conftest import CASES
+from fxviz._analysis.flow import Activations
 from fxviz._graph import ArchGraph
+from fxviz._trace.record import to_archgraph
 
 
 def case(name: str) -> ModuleType:
@@ -614,3 +617,92 @@ def test_a_module_reads_what_it_was_not_given() -> None:
 
 def test_a_module_that_returns_its_input_too_hides_no_skip() -> None:
     assert skips(fxviz.trace(WithHelper(Parts()), torch.zeros(2, 8))) == {"identity": 1}
+
+
+ADDITIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "add": lambda x, y: x + y,
+    "stack": lambda x, y: torch.stack([x, y]).sum(0),
+    "lerp": lambda x, y: torch.lerp(x, y, 0.5),
+    "addcmul": lambda x, y: torch.addcmul(x, y, torch.ones(8)),
+}
+
+
+class Past(nn.Module):
+    """Concatenates the result of three residual blocks and what one layer makes of their input."""
+
+    def __init__(self, add: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.stem, self.side, self.add = nn.Linear(8, 8), nn.Linear(8, 8), add
+        self.bodies = nn.ModuleList(nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 8)) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = kept = self.stem(x)
+        for body in self.bodies:
+            x = self.add(x, body(x))
+        return torch.cat([self.side(kept).relu(), x], -1)
+
+
+class Running(Past):
+    """Sums what projections make of the results of all blocks."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        total = self.stem(x)
+        for body in self.bodies:
+            x = body(x)
+            total = self.add(total, self.side(x))
+        return total
+
+
+@pytest.mark.parametrize("name", ADDITIONS)
+def test_sums_are_the_same_however_they_are_written(name: str) -> None:
+    x, add = torch.zeros(2, 8), ADDITIONS[name]
+    assert skips(fxviz.trace(Past(add), x)) == {"identity": 3, "concat": 1}
+    assert skips(fxviz.trace(Running(add), x)) == {}
+
+
+# One notion of what depends on an input
+
+
+@pytest.mark.parametrize(
+    "model", [WithHelper(Stored()), WithHelper(Parts()), Summing(torch.addcmul), Running(torch.add)], ids=repr
+)
+def test_the_tracer_and_the_graph_agree_on_what_depends_on_an_input(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: dict[str, bool] = {}
+
+    def noted(graph: fx.Graph, *args: Any) -> ArchGraph:
+        recorded.update({node.name: node.meta["varies"] for node in graph.nodes})
+        return to_archgraph(graph, *args)
+
+    if isinstance(model, Summing):
+        model.add = lambda body, x: torch.addcmul(body, torch.linspace(0, 1, 8), torch.full_like(x, 2.0)) + x
+    monkeypatch.setattr("fxviz._trace.run.to_archgraph", noted)
+    graph = fxviz.trace(model, torch.zeros(2, 8))
+    assert {name for name, varies in recorded.items() if varies} == graph.index.varying
+    assert Activations(graph).sources.keys() == graph.index.varying - {"output"}
+
+
+# Independent ways in one repetition
+
+
+class Towers(nn.Module):
+    """Runs a layer of each of two towers in turn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.towers = nn.ModuleDict({name: nn.ModuleList(nn.Linear(8, 8) for _ in range(3)) for name in "ab"})
+        self.last = nn.Linear(16, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x + 1
+        for one, other in zip(self.towers["a"], self.towers["b"], strict=True):
+            x, y = one(x).relu(), other(y).relu()
+        return self.last(torch.cat([x, y], 1))
+
+
+def test_towers_in_turn_are_never_one_chain() -> None:
+    view = fxviz.render(fxviz.trace(Towers(), torch.zeros(2, 8)), depth=1).view
+    tails = {head: {tail for tail, other in view.edges if other == head} for _, head in view.edges}
+    cat = next(row.id for row in view.rows if any(node.op == "cat" for node in (*row.before, *row.heads)))
+    assert len(tails[cat]) == 2

@@ -11,6 +11,7 @@ from math import prod
 
 from fxviz._analysis.flow import Activations, Path
 from fxviz._analysis.shortcuts import layers_in_a_row, passes
+from fxviz._analysis.sums import is_sum
 from fxviz._graph import Skip
 from fxviz._graph.operations import cuts, plain_name, reduces
 
@@ -119,12 +120,12 @@ def _path_past(flow: Activations, side: str, others: Collection[str], gates: Map
 
 def _is_past(flow: Activations, join: str, path: Path, side: str, body: str) -> bool:
     if any(plain_name(flow.node[name].op) == "cat" and len(flow.sources[name]) > 1 for name in path.through):
-        return False  # its own concatenation is a join itself
+        return False  # a concatenation on the way joins what leads to it
     on_path = layers_in_a_row(flow, path.start, side) if path.start != side else 0
     in_body = layers_in_a_row(flow, path.start, body)
     if in_body >= max(1, on_path) and _comes_back(flow, join, path, body):
         return True
-    blocks = sum(flow.is_sum(name) for name in flow.between(path.start, body)) > 1
+    blocks = sum(is_sum(flow, name) for name in flow.between(path.start, body)) > 1
     return flow.node[path.start].kind != "input" and blocks and in_body >= _TIMES * max(1, on_path)
 
 

@@ -52,9 +52,8 @@ class Activations:
         """
         sources: dict[str, tuple[str, ...]] = {}
         for name, node in self.node.items():
-            read = tuple(dict.fromkeys(source for _, source in self.arguments(name) if source in sources))
-            made_from_activations = bool(read) and node.kind not in ("parameter", "output")
-            if node.kind == "input" or made_from_activations:
+            if name in self.index.varying and node.kind != "output":
+                read = tuple(dict.fromkeys(source for _, source in self.arguments(name) if source in sources))
                 is_feature = self.is_floating(name)
                 sources[name] = tuple(source for source in read if self.is_floating(source) or not is_feature)
         return sources
@@ -99,10 +98,6 @@ class Activations:
     def role(self, name: str) -> Role:
         """Return what a node does to its activations."""
         return self._roles[name]
-
-    def is_sum(self, name: str) -> bool:
-        """Return whether a node adds several activations."""
-        return len(self.sources[name]) > 1 and plain_name(self.node[name].op) in ("add", "sub")
 
     def shape(self, name: str) -> tuple[int, ...] | None:
         """Return the shape of the one tensor that a node returns; None if it returns several or none."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from fxviz._analysis.flow import Activations, Path
-from fxviz._analysis.sums import Sum, Term
+from fxviz._analysis.sums import Sum, Term, goes_into_sum, is_sum
 from fxviz._graph import ResidualKind, Skip, SkipKind
 from fxviz._graph.operations import (
     Role,
@@ -91,7 +91,7 @@ def _kind(flow: Activations, path: Path, join: str, body: Term) -> ResidualKind 
         return _kind_of_copy(flow, path, join) if computes or changes else None
     if not computes or _is_partial(flow, path, join, body.name) or not _is_nonlinear(flow, path, body.name):
         return None
-    if any(flow.is_sum(name) or reduces(flow.node[name]) for name in path.through):
+    if any(is_sum(flow, name) or reduces(flow.node[name]) for name in path.through):
         return None
     if "compute" in path.roles:
         layers = [name for name in path.through if flow.role(name) == "compute"]
@@ -123,15 +123,17 @@ def _is_partial(flow: Activations, path: Path, join: str, body_end: str) -> bool
 
     The body of such a sum goes on elsewhere, into the next block.
     """
-    users = flow.users[join]
-    if len(users) != 1 or not flow.is_sum(users[0]):
+    if not goes_into_sum(flow, join):
         return False
     body = set(flow.between(path.start, body_end))
     return any(not body.issuperset(flow.users[name]) for name in body - {body_end}) or len(flow.users[body_end]) > 1
 
 
 def _is_nonlinear(flow: Activations, path: Path, body_end: str) -> bool:
-    """Return whether the two ways are no single linear map, as an adapter and its layer are (arXiv:2106.09685)."""
+    """Return whether a nonlinearity stands on either way.
+
+    Without one, the two are a single linear map: an adapter beside its layer (arXiv:2106.09685).
+    """
     return any(not flow.is_linear(name) for name in (*path.through, *flow.between(path.start, body_end)))
 
 

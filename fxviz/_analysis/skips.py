@@ -12,7 +12,7 @@ from dataclasses import replace
 from fxviz._analysis.concats import concat_of
 from fxviz._analysis.flow import Activations, Path
 from fxviz._analysis.shortcuts import passes, path_from_fork, rank, shortcut_of
-from fxviz._analysis.sums import sums_of
+from fxviz._analysis.sums import is_sum, sums_of
 from fxviz._graph import ArchGraph, Skip
 from fxviz._graph.operations import cuts, is_activation, plain_name, squashes
 
@@ -113,7 +113,7 @@ def _squashing_end(flow: Activations, weight: str) -> str | None:
         node = flow.node[path.start]
         if squashes(node) or (scaled and plain_name(node.op) == "relu6"):
             return path.start
-        if flow.is_sum(path.start) and all(_squashing_end(flow, term) for term in flow.sources[path.start]):
+        if is_sum(flow, path.start) and all(_squashing_end(flow, term) for term in flow.sources[path.start]):
             return path.start
         if flow.role(path.start) not in ("view", "resample", "scale"):
             return None

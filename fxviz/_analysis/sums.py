@@ -2,7 +2,7 @@
 
 ``x + f(x)``, ``x - f(x)``, ``sum([x, f(x)])``, ``torch.stack([x, f(x)]).sum(0)``, ``lerp``, ``addcmul``, ``addmm`` and
 ``index_add`` all add. Terms that cancel, as in the straight-through estimator ``z + (q - z).detach()``
-(arXiv:1308.3432), are no terms.
+(arXiv:1308.3432), do not count.
 """
 
 from __future__ import annotations
@@ -66,6 +66,20 @@ def sums_of(flow: Activations) -> list[Sum]:
         if len(terms) > 1 and name not in dissolved:
             found.append(Sum(name, tuple(terms)))
     return found[::-1]
+
+
+def is_sum(flow: Activations, name: str) -> bool:
+    """Return whether a node adds several activations, or products of such."""
+    terms = _operands(flow, name)
+    return len({term.name for term in terms if term.whole}) + any(not term.whole for term in terms) > 1
+
+
+def goes_into_sum(flow: Activations, name: str) -> bool:
+    """Return whether only a sum reads a node, by itself or in the stack that it sums."""
+    users = flow.users[name]
+    if len(users) == 1 and plain_name(flow.node[users[0]].op) == "stack":
+        users = flow.users[users[0]]
+    return len(users) == 1 and is_sum(flow, users[0])
 
 
 def _expanded(flow: Activations, join: str) -> tuple[list[Term], set[str]]:

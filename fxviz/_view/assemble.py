@@ -180,7 +180,8 @@ def _missing(outline: Outline, call: Scope) -> str:
     if not outside or not call.path:
         return ""
     calls = [scope.id for scope in outline.scopes.values() if scope.path == call.path]
-    if any(node.id in outline.nodes_in(other) for other in calls if other != call.id for node in outside):
+    others = (set(outline.nodes_in(other)) for other in calls if other != call.id)
+    if any(node.id in other for other in others for node in outside):
         return f"call {calls.index(call.id) + 1} of {len(calls)}"
     names = list(dict.fromkeys(node.path.removeprefix(prefix).partition(".")[0] for node in outside))
     return f"without {', '.join(names[:2])}{', …' if len(names) > 2 else ''}"

@@ -54,7 +54,7 @@ def merge_nested(outline: Outline, drafts: Drafts, depth: int, open_paths: Colle
 
     flow = _Flow(outline, drafts)
     opened = {module(row.shown.path) for row in drafts.rows if row.kind == "failed"} | set(open_paths)
-    _merge(drafts, key, combine)
+    _merge(drafts, key, combine, flow.in_chains)
 
 
 def merge_lists(outline: Outline, drafts: Drafts, lists: Collection[str]) -> None:
@@ -63,13 +63,13 @@ def merge_lists(outline: Outline, drafts: Drafts, lists: Collection[str]) -> Non
     def around(row: Draft) -> str | None:
         if row.kind == "failed":
             return None
-        return next((path for path in sorted(lists) if row.shown.path.startswith(f"{path}.")), None)
+        return next((path for path in in_order if row.shown.path.startswith(f"{path}.")), None)
 
     def combine(rows: Sequence[Draft]) -> Row:
         return replace(_as_list(outline, flow, rows), path=around(rows[0]) or "")
 
-    flow = _Flow(outline, drafts)
-    _merge(drafts, lambda row: (row.frames, around(row)) if around(row) else row.id, combine)
+    flow, in_order = _Flow(outline, drafts), sorted(lists)
+    _merge(drafts, lambda row: (row.frames, path) if (path := around(row)) else row.id, combine, flow.in_chains)
 
 
 def merge_alike(outline: Outline, drafts: Drafts) -> None:
@@ -102,7 +102,7 @@ def _follows(outline: Outline, drafts: Drafts, above: Draft, row: Draft) -> bool
 
 
 def merge_small(outline: Outline, drafts: Drafts) -> None:
-    """Merge consecutive steps without parameters and MACs, as far as data joins them, so that others find room."""
+    """Merge consecutive steps without parameters and MACs, as far as data joins them, to make room for other rows."""
 
     def is_small(row: Draft) -> bool:
         nodes = map(outline.node, row.nodes)
@@ -192,6 +192,11 @@ class _Flow:
             stop = self._end_of_way(rows, start)
             yield list(rows[start:stop])
             start = stop
+
+    def in_chains(self, rows: Sequence[Draft]) -> Iterable[list[Draft]]:
+        """Split rows into ways where they are repeated one after the other: several would read as one chain."""
+        is_chain = any(frame.run is not None and frame.run.kind == "chain" for frame in rows[0].frames)
+        return self.ways(rows) if is_chain else [list(rows)]
 
     def _end_of_way(self, rows: Sequence[Draft], start: int) -> int:
         first, stop = rows[start].id, start + 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from fxviz._graph import SKIP_KINDS, Skip
 from fxviz._graph.index import immediate_dominators
@@ -213,8 +213,8 @@ def _is_read_down(drafts: Drafts, edges: set[tuple[int, int]], tail: int, head: 
     if head != OUTPUT and rows[head].kind == "projection":
         return tail != INPUT and tail == head - 1 and rows[tail].kind == "projection"
     stop = len(rows) if head == OUTPUT else head
-    between = [row for row in range(tail + 1, stop) if rows[row].kind != "projection"]
-    return all(rows[row].shown.concat and (above, row) in edges for above, row in pairwise([tail, *between]))
+    between = (row for row in range(tail + 1, stop) if rows[row].kind != "projection")
+    return all(rows[row].shown.concat and (above, row) in edges for above, row in pairwise(chain((tail,), between)))
 
 
 class RowGraph:
