@@ -94,7 +94,7 @@ def trace(
             that the library declares; for a model of your own, one 1×3×224×224 image.
         kwargs: keyword arguments beside ``inputs``.
         options: how the model is built and run: batch, train, leaf, root, method, device, time, partial,
-            weights and download.
+            isolated, weights and download.
 
     Raises:
         UsageError: there is no such model, device, submodule, input or weights, the weights do not fit, or two options
@@ -120,16 +120,32 @@ def traced(
     _check_inputs(inputs, kwargs)
     options.check_together()
     from fxviz._analysis import annotate
-    from fxviz._sources import check, check_weights, source_of
+    from fxviz._sources import check, check_weights
 
     check(model)
     weights = None if options.weights is None else str(options.weights)
     check_weights(model, weights, options.download)
     if isinstance(model, Reference):
         require_torch(f"cannot trace '{shown(str(model))}': it needs")
-    from fxviz._trace import check_available, trace_module
+    if options.isolated:
+        from fxviz._trace.isolated import asked_elsewhere
+
+        return asked_elsewhere((model, inputs, kwargs, replace(options, isolated=False)))
+    from fxviz._sources.torch_state import apart_from_torch
+    from fxviz._trace import check_available
 
     check_available(options.device)
+    with apart_from_torch(all_modes=isinstance(model, Reference)):
+        return annotate(_traced_here(model, inputs, kwargs, options))
+
+
+def _traced_here(
+    model: Reference | nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
+) -> ArchGraph:
+    from fxviz._sources import source_of
+    from fxviz._trace import trace_module
+
+    weights = None if options.weights is None else str(options.weights)
     source = source_of(model, weights, options.download)
     built = source.built_on(options.device) if isinstance(model, Reference) else source.build(True)
     info = source.info(built)
@@ -140,10 +156,24 @@ def traced(
     given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
     assumed = unsaid and built.inputs is None
     with source.running():
-        graph = trace_module(
+        return trace_module(
             built.module, given, info, options, rebuild=lambda: source.build(True).module, assumed=assumed
         )
-    return annotate(graph)
+
+
+def answer() -> None:
+    """Trace in a process of its own what another process asks for on standard input, and answer it."""
+    import sys
+
+    from fxviz._trace.isolated import answer_channel, answered, question_from
+
+    channel = answer_channel()
+    try:
+        graph = traced(*question_from(sys.stdin.buffer))
+    except Exception as error:
+        answered(channel, "error", error)
+    else:
+        answered(channel, "graph", graph)
 
 
 @_takes(RenderOptions, TraceOptions)

@@ -121,6 +121,8 @@ class TraceOptions(Options):
         time: measure the time of each node on ``device``, which must not be "meta": the median of several runs, in
             seconds.
         partial: where the model's code raises, keep what ran until then; ``graph.trace.failure`` says what happened.
+        isolated: run in a process of its own, of which only the graph comes home: nothing that the model's code does
+            can stay in this process. It takes a model by its name or file, or a module that can be pickled.
         weights: weights to load into the model, so that sizes and dtypes are those of the file: a checkpoint
             (``.safetensors``, or ``.pt`` of which only tensors are unpickled), or the name of weights that the model's
             library publishes and that are on this machine ("DEFAULT", "IMAGENET1K_V2", a tag of timm, a hub
@@ -144,6 +146,7 @@ class TraceOptions(Options):
     device: str = option("meta", "meta (no memory, no computing), cpu, cuda or cuda:N.", metavar="DEVICE")
     time: bool = option(False, "Measure the time of each operation; needs --device cpu or cuda.")
     partial: bool = option(False, "If the model's code raises, write what ran until then; exit status 1.")
+    isolated: bool = option(False, "Run in a process of its own, so that nothing of it stays in this one.")
     weights: str | Path | None = option(
         None,
         "Load these weights: a .safetensors or .pt file, or the name of weights that the model's library publishes "
@@ -192,6 +195,7 @@ class TraceKeywords(TypedDict, total=False):
     device: str
     time: bool
     partial: bool
+    isolated: bool
     weights: str | Path | None
     download: bool
 

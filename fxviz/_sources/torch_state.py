@@ -11,7 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from fxviz._sources.torch_private import optional
+from fxviz._graph.errors import UsageError
+from fxviz._sources.torch_private import in_function_transform, optional, without_modes
 
 
 @contextmanager
@@ -52,6 +53,37 @@ def suspended(is_suspended: Callable[[Any], bool]) -> Iterator[None]:
         for mode in kept:
             push(mode)
         yield
+
+
+@contextmanager
+def apart_from_torch(all_modes: bool) -> Iterator[None]:
+    """Suspend the modes of torch's own that are active (fake tensors, tracing, a counter), and keep those of others.
+
+    Args:
+        all_modes: whether a default device is suspended, too.
+
+    Raises:
+        UsageError: the caller runs inside a function transform or a trace of torch's, which cannot be suspended.
+    """
+    is_tracing = optional("jit.is_tracing")
+    scripts = is_tracing is not None and is_tracing()
+    if scripts or in_function_transform():
+        what = "torch.jit.trace" if scripts else "vmap, grad or another function transform of torch"
+        raise UsageError(f"cannot trace a model inside {what}: do it before")
+    push, pop = (optional(f"utils._python_dispatch.{name}") for name in ("_push_mode", "_pop_mode"))
+    with without_modes() as modes, suspended(lambda mode: all_modes and _is_of_torch(mode)):
+        others = [mode for mode in modes or () if not _is_of_torch(mode)] if push and pop else []
+        for mode in reversed(others):
+            push(mode)
+        try:
+            yield
+        finally:
+            for _ in others:
+                pop()
+
+
+def _is_of_torch(mode: Any) -> bool:
+    return type(mode).__module__.startswith("torch.")
 
 
 def hooks_of(tensor: Tensor) -> tuple[dict[int, Any], ...]:

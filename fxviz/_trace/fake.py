@@ -32,6 +32,8 @@ def fake_of(tensor: Tensor, mode: FakeTensorMode, device: torch.device) -> Tenso
     FakeTensor(..., size=(2, 3))
     """
     with without_function_modes():  # it is made from a meta tensor, which is not the model's
+        if isinstance(tensor, FakeTensor):  # of another mode
+            return fake_strided(tensor, mode, device)
         if type(tensor) not in _PLAIN or tensor.layout is not torch.strided or tensor.is_quantized:
             made: Tensor = mode.from_tensor(tensor.detach())
             return made if made.device == device else made.to(device)

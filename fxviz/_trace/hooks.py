@@ -116,7 +116,7 @@ class StandIns:
         return self._of(tensor)
 
     def _of(self, tensor: Tensor) -> Tensor:
-        if self.fake_mode is None or isinstance(tensor, FakeTensor):
+        if self.fake_mode is None or (isinstance(tensor, FakeTensor) and tensor.fake_mode is self.fake_mode):
             return tensor
         known = self.seen.get(id(tensor))
         if known is None:

@@ -21,7 +21,7 @@ from fxviz._graph.options import TraceOptions
 from fxviz._graph.values import MacsBound, Unregistered
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import running_forward
-from fxviz._sources.torch_private import class_label, class_name, unwrapped, written_path
+from fxviz._sources.torch_private import FakeTensor, class_label, class_name, unwrapped, written_path
 from fxviz._trace.arguments import materialized, method_of, named_inputs
 from fxviz._trace.calls import is_plain, plain, plain_arguments
 from fxviz._trace.failures import Stop, asks_for_memory, stop_of
@@ -253,6 +253,11 @@ def _runs_for_real(model: nn.Module, device: str) -> bool:
     if device == "meta":
         return False
     for name, tensor in model.named_parameters():
+        if isinstance(tensor, FakeTensor):
+            raise UsageError(
+                f"cannot run on {device}: parameter '{name}' is a fake tensor, which has no values; "
+                f"build the model outside FakeTensorMode, or choose {spelled('device', '--device')} meta"
+            )
         if tensor.device.type != torch.device(device).type:
             raise UsageError(
                 f"cannot run on {device}: parameter '{name}' is on {tensor.device}; move the model there first"

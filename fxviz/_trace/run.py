@@ -17,7 +17,7 @@ from fxviz._graph.errors import TraceError, UsageError
 from fxviz._graph.options import TraceOptions
 from fxviz._sources.inputs import Arguments
 from fxviz._sources.own_thread import ignored_warnings, one_at_a_time, silenced
-from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, class_label, class_name, gathered, unwrapped
+from fxviz._sources.torch_private import FAKE_TENSOR_LOGGER, FakeTensor, class_label, class_name, gathered, unwrapped
 from fxviz._trace import packed
 from fxviz._trace.advice import Situation, next_step
 from fxviz._trace.arguments import method_of
@@ -171,8 +171,9 @@ def _attempt(
         if obstacle := _memory_lacking(model):
             return replace(attempt, obstacle=obstacle)
         model = unwrapped(rebuild())
-    home = next((str(parameter.device) for parameter in model.parameters()), "cpu")
-    if home == "meta":
+    first = next(model.parameters(), None)
+    home = "cpu" if first is None else str(first.device)
+    if home == "meta" or isinstance(first, FakeTensor):
         return replace(
             attempt,
             obstacle="its code asks for values that fake tensors lack: give its parameters memory to run for real",
