@@ -120,60 +120,32 @@ def traced(
     _check_inputs(inputs, kwargs)
     options.check_together()
     from fxviz._analysis import annotate
-    from fxviz._sources import check, check_weights
+    from fxviz._sources import check, check_weights, source_of
 
     check(model)
     weights = None if options.weights is None else str(options.weights)
     check_weights(model, weights, options.download)
     if isinstance(model, Reference):
         require_torch(f"cannot trace '{shown(str(model))}': it needs")
+    from fxviz._trace import apart_from_torch, asked_elsewhere, check_available, trace_module
+
     if options.isolated:
-        from fxviz._trace.isolated import asked_elsewhere
-
         return asked_elsewhere((model, inputs, kwargs, replace(options, isolated=False)))
-    from fxviz._sources.torch_state import apart_from_torch
-    from fxviz._trace import check_available
-
     check_available(options.device)
     with apart_from_torch(all_modes=isinstance(model, Reference)):
-        return annotate(_traced_here(model, inputs, kwargs, options))
-
-
-def _traced_here(
-    model: Reference | nn.Module, inputs: Any, kwargs: Mapping[str, Any] | None, options: TraceOptions
-) -> ArchGraph:
-    from fxviz._sources import source_of
-    from fxviz._trace import trace_module
-
-    weights = None if options.weights is None else str(options.weights)
-    source = source_of(model, weights, options.download)
-    built = source.built_on(options.device) if isinstance(model, Reference) else source.build(True)
-    info = source.info(built)
-    added = inputs.kwargs if isinstance(inputs, Arguments) and inputs.without_tensors else {}
-    unsaid = bool(added) or (inputs is None and kwargs is None)
-    given = Arguments.of(built.arguments if unsaid else () if inputs is None else inputs, {**added, **(kwargs or {})})
-    given = given if options.batch is None else batched(given, options.batch)
-    given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
-    assumed = unsaid and built.inputs is None
-    with source.running():
-        return trace_module(
-            built.module, given, info, options, rebuild=lambda: source.build(True).module, assumed=assumed
-        )
-
-
-def answer() -> None:
-    """Trace in a process of its own what another process asks for on standard input, and answer it."""
-    import sys
-
-    from fxviz._trace.isolated import answer_channel, answered, question_from
-
-    channel = answer_channel()
-    try:
-        graph = traced(*question_from(sys.stdin.buffer))
-    except Exception as error:
-        answered(channel, "error", error)
-    else:
-        answered(channel, "graph", graph)
+        source = source_of(model, weights, options.download)
+        built = source.built_on(options.device) if isinstance(model, Reference) else source.build(True)
+        info = source.info(built)
+        added = inputs.kwargs if isinstance(inputs, Arguments) and inputs.without_tensors else {}
+        unsaid = bool(added) or (inputs is None and kwargs is None)
+        passed = built.arguments if unsaid else () if inputs is None else inputs
+        given = Arguments.of(passed, {**added, **(kwargs or {})})
+        given = given if options.batch is None else batched(given, options.batch)
+        given = given if info.weights is None else in_dtype(given, info.weights.dtype, every=unsaid)
+        assumed, rebuild = unsaid and built.inputs is None, lambda: source.build(True).module
+        with source.running():
+            graph = trace_module(built.module, given, info, options, rebuild=rebuild, assumed=assumed)
+    return annotate(graph)
 
 
 @_takes(RenderOptions, TraceOptions)

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from torch import nn
@@ -14,7 +15,7 @@ from fxviz._graph import ArchGraph
 from fxviz._graph.errors import TraceError, UsageError, first_line, spelled
 from fxviz._sources.torch_private import class_label
 
-_CHILD = "from fxviz._api import answer; answer()"
+_CHILD = "from fxviz._api import traced; from fxviz._trace.isolated import serve; serve(traced)"
 _OPTION = spelled("isolated=True", "--isolated")
 
 
@@ -65,26 +66,26 @@ def _check_classes(model: Any) -> None:
             raise UsageError(f"{_refusal(model)}: its class {cls.__name__} is defined {where}; {_remedy()}")
 
 
-def question_from(stream: BinaryIO) -> tuple[Any, ...]:
-    """Read the question in the other process, and import as the first one does."""
+def serve(trace: Callable[..., ArchGraph]) -> None:
+    """Trace in the other process what standard input asks for, and answer on standard output.
+
+    What code prints there goes to standard error.
+    """
+    with os.fdopen(os.dup(1), "wb") as home:
+        os.dup2(2, 1)
+        try:
+            answer: tuple[str, Any] = ("graph", trace(*_question(sys.stdin.buffer)))
+        except Exception as error:
+            answer = ("error", error)
+        try:
+            sent = pickle.dumps(answer)
+        except Exception:
+            sent = pickle.dumps(("error", TraceError(first_line(answer[1]))))
+        home.write(sent)
+
+
+def _question(stream: BinaryIO) -> tuple[Any, ...]:
     path, rest = pickle.load(stream)
     sys.path[:] = path
     question: tuple[Any, ...] = pickle.loads(rest)
     return question
-
-
-def answer_channel() -> BinaryIO:
-    """Take standard output for the answer; what code prints from now on goes to standard error."""
-    channel = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    return channel
-
-
-def answered(channel: BinaryIO, kind: str, answer: Any) -> None:
-    """Send a graph ("graph") or an exception ("error") home."""
-    try:
-        sent = pickle.dumps((kind, answer))
-    except Exception:
-        sent = pickle.dumps(("error", TraceError(first_line(answer))))
-    channel.write(sent)
-    channel.close()
