@@ -102,7 +102,7 @@ def test_an_addend_without_the_inputs_data_is_no_skip() -> None:
     net = Net()
     x = net.chain(net.input(TOKENS), "Linear")
     positions = net.chain(net.call("arange", shape=(17,)), "Embedding")
-    zeros = net.call("zeros_like", x)
+    zeros = net.call("zeros_like", shape=TOKENS)
     for addend in (net.parameter(TOKENS), positions, zeros):
         x = net.call("add", net.chain(x, "Linear"), addend)
     assert skips_of(net) == ()

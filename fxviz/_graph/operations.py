@@ -405,7 +405,7 @@ def is_linear(node: Node, arguments: int = 1) -> bool:
 
 
 def makes_constant(op: str) -> bool:
-    """Return whether the result of a function does not depend on the values that it reads, only on their shape.
+    """Return whether a function makes a new tensor: of what it is shaped as, it reads no values.
 
     >>> makes_constant("zeros_like"), makes_constant("relu_")
     (True, False)
