@@ -150,6 +150,7 @@ def ended(command: str, seconds: float, ending: str, where: str) -> list[str]:
     except subprocess.TimeoutExpired:
         wrong.append("it did not end")
         process.kill()
+        process.wait()
     wrong += [f"left running: {line}" for line in eventually_none(lambda: marked(mark))]
     made = [path for path in Path().rglob("*") if path not in before and path.is_file()]
     wrong += [f"half a file: {path}" for path in made if not is_whole(path)]

@@ -19,6 +19,7 @@ import pytest
 
 from conftest import ROOT, Result, not_for_root, posix_only
 from fxviz._graph import ArchGraph
+from fxviz._graph.errors import UsageError
 
 Call = Callable[..., Result]
 
@@ -282,3 +283,138 @@ def test_an_interrupted_run_ends_with_130_and_loses_nothing(folder: Path) -> Non
     done = in_a_process("render", "slow.py:Slow", "-o", "out.svg")
     assert (done.returncode, done.stderr.strip()) == (130, "")
     assert listing() == before
+
+
+LOUD = """
+import os, subprocess
+from torch import nn
+class Loud(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 4)
+        os.write(1, b"building, past Python\\n")
+    def forward(self, x):
+        subprocess.run(["echo", "running, in a process"])
+        return super().forward(x)
+"""
+
+
+@posix_only
+@pytest.mark.parametrize(
+    "command", [("render", "-o", "-"), ("trace", "-o", "-"), ("summary", "--format", "json"), ("explain",)]
+)
+def test_what_a_model_writes_to_descriptor_1_is_kept_out_of_the_result(
+    fxviz: Call, folder: Path, command: tuple[str, ...]
+) -> None:
+    Path("loud.py").write_text(LOUD)
+    result = fxviz(*command, "loud.py:Loud", "--input", "1x4")
+    assert result.status == 0 and "past Python" in result.err and "in a process" in result.err
+    assert "past Python" not in result.out and "in a process" not in result.out and result.out.endswith("\n")
+
+
+LEAVES = """
+import os, torch
+from torch import nn
+if os.environ.get("LEAVE") == "import":
+    os._exit(0)
+class Leaves(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 4)
+        if os.environ.get("LEAVE") == "build":
+            os._exit(0)
+    def forward(self, x):
+        if os.fork() == 0:
+            os._exit(0)
+        os._exit(0)
+"""
+
+
+@posix_only
+@pytest.mark.parametrize(
+    ("where", "message", "status"),
+    [
+        ("import", "cannot import 'leaves.py' at leaves.py:5, 'os._exit(0)': it exited; ...", 2),
+        ("build", "cannot build 'leaves.py:Leaves' at leaves.py:10, 'os._exit(0)': it exited; ...", 2),
+        ("run", "cannot trace Leaves: at leaves.py:14, 'os._exit(0)': SystemExit: 0...", 1),
+    ],
+)
+def test_a_model_that_ends_the_process_is_told(
+    fxviz: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, where: str, message: str, status: int
+) -> None:
+    Path("leaves.py").write_text(LEAVES)
+    monkeypatch.setenv("LEAVE", where)
+    leave = os._exit
+    result = fxviz("render", "leaves.py:Leaves", "--input", "1x4", "-o", "out.svg")
+    assert says(message, result.err), result.err
+    assert (result.status, Path("out.svg").read_text(), os._exit) == (status, "old", leave)
+
+
+FORMS = ["resnet 18", "timm:hf-hub:someone/net", "timm:", "transformers:someone/net", "rés"]
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_name_that_no_model_can_have_is_refused_without_torch(without_torch: Call, folder: Path, name: str) -> None:
+    result = without_torch("trace", name, "-o", "-")
+    said = f"fxviz: unknown model '{name}': the name of a library's model has letters, digits, '_', '-' and '.'; "
+    assert (result.status, result.out) == (2, "") and result.err.startswith(said) and result.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["missing.pt2", "broken.pt2", "weights.pth"])
+def test_a_file_without_a_model_is_refused_without_torch(without_torch: Call, folder: Path, name: str) -> None:
+    result = without_torch("trace", name, "-o", "-")
+    assert (result.status, result.out) == (2, "") and says(CALLS[name], result.err), result.err
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("import no_part_of_it", "ModuleNotFoundError: No module named 'no_part_of_it'"),
+        ("raise RuntimeError('operator nms does not exist')", "RuntimeError: operator nms does not exist"),
+        ("from os import no_such_name", "ImportError: cannot import name ..."),
+    ],
+)
+@pytest.mark.parametrize("library", ["timm", "transformers"])
+def test_a_library_that_is_half_installed(
+    fxviz: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, library: str, code: str, reason: str
+) -> None:
+    package = Path("site-packages", library)
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text(code)
+    for name in [name for name in sys.modules if name.partition(".")[0] == library]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(package.parent.absolute()))
+    result = fxviz("render", f"{library}:bert", "--no-cache", "-o", "out.svg")
+    need = f"models called '{library}:...' need {library}, whose import fails: {reason}"
+    assert says(f"{need.replace(':...', ':...')}; install it again", result.err), result.err
+    assert (result.status, result.err.count("\n")) == (2, 1)
+
+
+def test_torchvision_that_is_half_installed(fxviz: Call, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = Path("site-packages", "torchvision")
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise RuntimeError('operator nms does not exist')")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.syspath_prepend(str(package.parent.absolute()))
+    result = fxviz("render", "resnet18", "--no-cache", "-o", "out.svg")
+    said = "cannot import torchvision: RuntimeError: operator nms does not exist; it is not installed completely, ..."
+    assert result.status == 2 and says(said, result.err), result.err
+
+
+@pytest.mark.parametrize("part", ["fxviz.graph/1", '"relu"', '"models.Tiny"', '"float32"', "identity"])
+def test_a_message_is_bounded(fxviz: Call, folder: Path, tiny: ArchGraph, part: str) -> None:
+    long = part.strip('"') + "x" * 100_000
+    Path("long.json").write_text(tiny.to_json().replace(part, f'"{long}"' if part[0] == '"' else long, 1))
+    result = fxviz("summary", "long.json", "--depth", "0")
+    assert (result.status, result.err.count("\n")) == (2, 1) and len(result.err) < 2100
+    assert len(str(UsageError(long))) == 2000
+
+
+@pytest.mark.parametrize("form", ["svg", "png", "pdf", "dot", "json", "graphml", "mmd"])
+@pytest.mark.parametrize("scale", ["0", "-1", "inf", "nan", "1e9", "1e-9"])
+def test_a_scale_out_of_range_is_refused_for_each_form(
+    without_torch: Call, folder: Path, tiny: ArchGraph, form: str, scale: str
+) -> None:
+    tiny.save("tiny.json")
+    result = without_torch("render", "tiny.json", "--scale", scale, "-o", f"out.{form}")
+    said = f"invalid --scale {float(scale)!r}: must be a number from 0.01 to 100, such as 2"
+    assert (result.status, result.err) == (2, f"fxviz: {said}\n")

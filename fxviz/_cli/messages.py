@@ -16,10 +16,13 @@ import typer
 
 from fxviz._cli.signals import leaving_at_once
 from fxviz._graph import ArchGraph, WeightsInfo
-from fxviz._graph.errors import FxvizError, printable, shown
+from fxviz._graph.errors import FxvizError, first_line, library_that_failed, printable, shown
 from fxviz._render.figure import Figure
 from fxviz._sources.expression import path_to
 from fxviz._sources.inputs import InputSpec
+
+_MAX_SAID = 600
+"""Maximum length of an unexpected error's words in a message."""
 
 
 @contextmanager
@@ -45,7 +48,14 @@ def message_and_status(error: BaseException) -> tuple[str, int]:
     """
     if isinstance(error, FxvizError):
         return error.for_command_line, error.exit_status
-    said = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    if library := library_that_failed(error):
+        said = f"cannot import {library}: {first_line(error)}"
+        return f"{said}; it is not installed completely, or does not fit the others: install it again", 2
+    said = (
+        f"{type(error).__name__}: {shown(' '.join(str(error).split()), _MAX_SAID)}"
+        if str(error)
+        else type(error).__name__
+    )
     return f"internal error: {said}; run again with --debug for the traceback", 1
 
 
@@ -276,6 +286,21 @@ def open_closed_streams() -> None:
     for name, number in (("stdout", 1), ("stderr", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+
+
+@contextmanager
+def stdout_kept() -> Iterator[None]:
+    """Send to standard error what code of a model writes to descriptor 1, where the result will be written."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def write_stdout(text: str) -> None:

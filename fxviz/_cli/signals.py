@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from os import _exit  # own code that runs finds another one
 from typing import Any
 
 Handler = Callable[[int, Any], Any]
@@ -44,6 +46,10 @@ def _terminated_by(handler: Handler) -> Iterator[None]:
             signal.signal(number, signal.SIG_DFL)
 
 
+_PATIENCE = 6.0
+"""Seconds that what was interrupted may take to stop, before the process ends at once."""
+
+
 class Interruption:
     """Work that Ctrl-C, SIGTERM or SIGHUP interrupts, even if the code that is running swallows the exception.
 
@@ -76,9 +82,19 @@ class Interruption:
         self._handling.close()
 
     def interrupt(self, *_: object) -> None:
-        """Handle Ctrl-C as Python does."""
+        """Handle Ctrl-C as Python does; if that ends nothing for long, end the process.
+
+        The exception may come in the middle of a library's code, which then waits for ever for what it has not done.
+        """
+        if not self._came:
+            threading.Thread(target=self._end_in_any_case, daemon=True).start()
         self._came = True
         raise KeyboardInterrupt
+
+    def _end_in_any_case(self) -> None:
+        time.sleep(_PATIENCE)
+        if self in _active:
+            _leave()
 
     def _terminate(self, *_: object) -> None:
         """Handle SIGTERM and SIGHUP like Ctrl-C at this moment, even where that is ignored."""
@@ -119,4 +135,4 @@ def _leave(*_: object) -> None:
         os.write(2, b"\r\x1b[2K\x1b[?25h")  # clear the spinner's line, and show the cursor again
     for each in _active:
         os.write(2, f"{each.words()}\n".encode())
-    os._exit(130)
+    _exit(130)

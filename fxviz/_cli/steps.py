@@ -19,6 +19,7 @@ from fxviz._cli.messages import (
     say_all,
     size_remarks,
     spinner,
+    stdout_kept,
     weights_remarks,
     write_stdout,
 )
@@ -102,7 +103,7 @@ def _traced(model: Reference, run: Run, reading: Reading, talk: Talk) -> ArchGra
     inputs = reading.arguments
 
     def make() -> ArchGraph:
-        with spinner(f"tracing {model}", talk.quiet or model.is_graph):
+        with spinner(f"tracing {model}", talk.quiet or model.is_graph), stdout_kept():
             return _api.graph_of(model, inputs, None, run.trace)
 
     if run.no_cache:
@@ -119,7 +120,7 @@ def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
     from fxviz._sources import all_names, matching
 
     def listed(library: str) -> list[str]:
-        with spinner("loading names"):
+        with spinner("loading names"), stdout_kept():
             return all_names(library)
 
     cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library), say)

@@ -42,6 +42,14 @@ def spelled(python: str, shell: str) -> str:
     return f"\x1f{python}\x1e{shell}\x1f"
 
 
+_MAX_SENTENCE = 2000
+"""Maximum length of a message, whatever it repeats."""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SENTENCE else f"{text[: _MAX_SENTENCE - 3]}..."
+
+
 class FxvizError(Exception):
     """Base class of the errors that fxviz raises on purpose."""
 
@@ -49,7 +57,7 @@ class FxvizError(Exception):
     exit_status = 1
 
     def __str__(self) -> str:
-        return _SPELLINGS.sub(r"\1", super().__str__())
+        return _cut(_SPELLINGS.sub(r"\1", super().__str__()))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
@@ -57,7 +65,7 @@ class FxvizError(Exception):
     @property
     def for_command_line(self) -> str:
         """Return the message with options spelled as flags."""
-        return _SPELLINGS.sub(r"\2", super().__str__())
+        return _cut(_SPELLINGS.sub(r"\2", super().__str__()))
 
 
 class UsageError(FxvizError):
@@ -176,7 +184,7 @@ def optional_library(name: str, need: str, extra: str) -> Any:
         extra: the extra of fxviz that installs the library.
 
     Raises:
-        UsageError: the library is not installed; the message says how to install it.
+        UsageError: the library is not installed, or cannot be imported; the message says how to install it.
 
     >>> optional_library("tipst", "cannot write .png: it needs", "export")
     Traceback (most recent call last):
@@ -185,10 +193,10 @@ def optional_library(name: str, need: str, extra: str) -> Any:
     """
     try:
         return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name != name:
-            raise
-        raise UsageError(f'{need} {name}, which is not installed: pip install "fxviz[{extra}]"') from None
+    except Exception as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == name:
+            raise UsageError(f'{need} {name}, which is not installed: pip install "fxviz[{extra}]"') from None
+        raise UsageError(f"{need} {name}, whose import fails: {first_line(error)}; install it again") from error
 
 
 def require_torch(need: str, name: str = "torch") -> None:
@@ -303,6 +311,23 @@ def _is_installed(file: str) -> bool:
 
 def _is_standard(file: str) -> bool:
     return file.startswith("<frozen") or (_is_within(file, _STANDARD) and not _is_installed(file))
+
+
+def library_that_failed(error: BaseException) -> str:
+    """Return the name of the installed library whose import raised an error; "" if it did not arise in an import.
+
+    >>> try:
+    ...     import no_such_library
+    ... except ImportError as error:
+    ...     library_that_failed(error)
+    'no_such_library'
+    """
+    codes = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    for parts in (Path(code.co_filename).parts for code in codes if code.co_name == "<module>"):
+        place = next((place for place, part in enumerate(parts) if part in _INSTALLED), None)
+        if place is not None:
+            return parts[place + 1].removesuffix(".py")
+    return str(error.name or "") if isinstance(error, ImportError) else ""
 
 
 def _short_file(file: str) -> str:

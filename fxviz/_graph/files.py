@@ -99,8 +99,9 @@ def read_whole(path: str | os.PathLike[str], most: int) -> bytes:
     """
     check_regular(path)
     with Path(path).open("rb") as file:
-        content = file.read(most + 1)
-    if len(content) > most:
+        is_larger = os.fstat(file.fileno()).st_size > most
+        content = b"" if is_larger else file.read(most + 1)
+    if is_larger or len(content) > most:
         raise OSError(errno.EFBIG, f"it is larger than {most / 1e6:g} MB")
     return content
 

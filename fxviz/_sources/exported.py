@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fxviz._graph.errors import UsageError, shown
+from fxviz._graph.files import check_regular
 from fxviz._sources.exported_vetting import Unsafe, check_data_only
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.own_thread import ignored_warnings
@@ -46,6 +47,23 @@ def source(reference: Reference) -> Source:
     except Exception as error:
         raise UsageError(f"cannot load '{shown(path)}': {_reason(error)}") from error
     return Source(Path(path).stem, path, lambda allocate: Built(module, inputs))
+
+
+def check(path: str) -> None:
+    """Refuse a file that is no archive, without torch.
+
+    Raises:
+        UsageError: it cannot be read, or is no archive.
+    """
+    where = f"cannot read '{shown(path)}'"
+    try:
+        check_regular(path)
+        with Path(path).open("rb") as file:
+            is_archive = zipfile.is_zipfile(file)
+    except OSError as error:
+        raise UsageError(f"{where}: {error.strerror or error}") from None
+    if not is_archive:
+        raise UsageError(f"{where}: it is not an exported program, or is truncated; {_EXPORT}")
 
 
 def _check_file(path: str) -> None:

@@ -23,6 +23,7 @@ from contextlib import suppress
 from typing import Any
 
 from fxviz._graph.files import check_regular
+from fxviz._sources.archives import check_length, check_list, is_description
 
 _CODE = re.compile(r"(?:.*/)?(?:opaque_obj|custom_obj).*|(?:.*/)?aotinductor/.*|.*\.(?:so|pyd|dll|dylib)", re.DOTALL)
 """Members of the archive that would be unpickled or loaded as a library, in lower case."""
@@ -48,10 +49,13 @@ def check_data_only(path: str) -> None:
 
     Raises:
         Unsafe: it contains pickled objects, compiled code, or code in place of a size, a name or an operation.
-        zipfile.BadZipFile, ValueError, OSError: it is not the archive of a program.
+        zipfile.BadZipFile, ValueError, OSError: it is not the archive of a program, or too large to be checked.
     """
     check_regular(path)
+    check_list(path)
     with zipfile.ZipFile(path) as archive:
+        for member in archive.infolist():
+            check_length(member)
         _check_members(archive.namelist(), archive.read)
     if reader := torchs_reader(path):
         _check_members(reader.get_all_records(), reader.get_record)
@@ -79,7 +83,7 @@ def _check_members(names: list[str], read: Callable[[str], bytes]) -> None:
 def _check_member(name: str, read: Callable[[], bytes]) -> None:
     if _CODE.fullmatch(name):
         raise Unsafe(f"it contains '{name.rpartition('/')[2]}', which is code or would be unpickled")
-    if name.endswith(".json") or "models/" in name:
+    if is_description(name):
         json.loads(read().decode("utf-8"), object_hook=_check_fields)
     elif name.endswith((".pt", ".pkl")):
         _check_tensors(name, read())

@@ -6,6 +6,7 @@ import difflib
 import fnmatch
 import inspect
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -15,7 +16,7 @@ from fxviz._graph.errors import UnknownModel, UsageError, require_torch, shown, 
 from fxviz._graph.values import Information, Published
 from fxviz._sources import exported, timm, torchvision, transformers, user_model
 from fxviz._sources.offline import kept_offline
-from fxviz._sources.reference import Kind, Reference, split_pattern
+from fxviz._sources.reference import Kind, Reference, is_configuration, split_pattern
 from fxviz._sources.releases import Release
 from fxviz._sources.source import Built, Source
 from fxviz._sources.user_code import code_in, is_installed, module_part
@@ -84,17 +85,29 @@ def check(model: object) -> None:
     """Refuse a model by what can be known before torch is imported.
 
     Raises:
-        UsageError: the file is missing or cannot be read, or a configuration has a mistake.
+        UnknownModel: no model can have such a name.
+        UsageError: the file is missing, cannot be read or holds no model, or a configuration has a mistake.
 
     >>> check(Reference("file", "nowhere.py", "Net"))
     Traceback (most recent call last):
     ...
     fxviz.UsageError: cannot read 'nowhere.py': No such file or directory
     """
-    if isinstance(model, Reference) and model.kind == "file":
-        code_in(model.place)
-    elif isinstance(model, Reference) and model.place == transformers.NAME and model.kind == "library":
-        transformers.check(model.name)
+    if isinstance(model, Reference) and model.kind in _CHECKS:
+        _CHECKS[model.kind](model)
+
+
+def _check_name(reference: Reference) -> None:
+    if reference.place == transformers.NAME and is_configuration(reference.name):
+        transformers.check(reference.name)
+    elif not _NAME.fullmatch(reference.name):
+        own = _own_code_hint(reference.name) if reference.place == torchvision.NAME else ""
+        signs = "" if own else "the name of a library's model has letters, digits, '_', '-' and '.'; "
+        raise UnknownModel(f"unknown model '{shown(str(reference))}': {signs}{_all_of(reference)}{own}")
+
+
+_NAME = re.compile(r"[\w.-]+", re.ASCII)
+"""The names of the models of all libraries."""
 
 
 def _of_reference(reference: Reference, download: bool) -> Source:
@@ -120,6 +133,15 @@ def _from_graph(reference: Reference) -> Source:
 def _from_weights(reference: Reference) -> Source:
     raise refused(reference)
 
+
+_CHECKS: dict[Kind, Callable[[Reference], object]] = {
+    "library": _check_name,
+    "file": lambda reference: code_in(reference.place),
+    "program": lambda reference: exported.check(reference.place),
+    "graph": _from_graph,
+    "weights": _from_weights,
+}
+"""The checks that need no torch, by the kind of name."""
 
 _SOURCES: dict[Kind, Callable[[Reference], Source]] = {
     "library": _from_library,
@@ -186,9 +208,14 @@ def _unknown(reference: Reference, library: Library) -> str:
     near = [prefix + match for match in difflib.get_close_matches(reference.name, library.names(), n=3)]
     *first, last = near or [""]
     hint = f"did you mean {', '.join(first)}{' or ' if first else ''}{last}? " if near else ""
+    return f"unknown model '{shown(name)}': {hint}{_all_of(reference)}{_own_code_hint(name)}"
+
+
+def _all_of(reference: Reference) -> str:
+    """Say how to list the names of a library."""
+    prefix = str(reference).removesuffix(reference.name)
     python = f"fxviz.list_models({prefix!r})" if prefix else "fxviz.list_models()"
-    names = spelled(python, f"'{f'fxviz list {prefix}'.strip()}'")
-    return f"unknown model '{shown(name)}': {hint}{names} shows all names{_own_code_hint(name)}"
+    return spelled(python, f"'{f'fxviz list {prefix}'.strip()}'") + " shows all names"
 
 
 def _own_code_hint(name: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +70,9 @@ _MAX_BYTES = 10_000_000
 _MAX_NESTING = 50
 """Maximum depth of the values of a configuration, one in the other."""
 
+_MAX_ELEMENTS = 2**60
+"""Maximum elements of a tensor: those of 8 bytes must be countable in 64 bits."""
+
 _MAX_SAID = 300
 """Maximum length of the library's own words in a message."""
 
@@ -98,6 +102,7 @@ def source(name: str) -> Source:
         config = _read(Path(name)) if is_configuration(name) else library.AutoConfig.for_model(name)
         cls = _model_class(config)
         inputs = arguments(cls, config)
+        _check_inputs(inputs, name)
         _without_cache(config)
     return Source(
         name,
@@ -106,6 +111,17 @@ def source(name: str) -> Source:
         running=lambda: _running(name, library),
         maker=cls,
     )
+
+
+def _check_inputs(inputs: dict[str, TensorInfo], name: str) -> None:
+    """Refuse sizes of which torch can make no tensor."""
+    for argument, info in inputs.items():
+        if any(size < 1 for size in info.shape) or prod(info.shape) > _MAX_ELEMENTS:
+            sizes = shown("×".join(map(str, info.shape)))
+            raise UsageError(
+                f"invalid configuration '{shown(name, _MAX_SAID)}': its sizes make the input {argument} {sizes}, "
+                "and each size must be 1 or greater, with no more elements than torch can count"
+            )
 
 
 def _built(name: str, config: Any, inputs: dict[str, TensorInfo], allocate: bool) -> Built:

@@ -10,6 +10,7 @@ import difflib
 import importlib
 import importlib.machinery
 import importlib.util
+import os
 import pkgutil
 import re
 import sys
@@ -22,7 +23,7 @@ from types import ModuleType
 
 from fxviz._graph.errors import FxvizError, UnknownModel, UsageError, blamed_line, first_line, shown
 from fxviz._graph.files import read_whole
-from fxviz._sources.own_thread import printing_to_stderr
+from fxviz._sources.own_thread import patched, printing_to_stderr
 from fxviz._sources.reference import LIBRARIES, Reference
 
 _MAX_LISTED = 8
@@ -295,6 +296,27 @@ def _is_in(folder: Path, module: ModuleType) -> bool:
 
 
 @contextmanager
+def leaving_raises() -> Iterator[None]:
+    """Let ``os._exit`` raise SystemExit, as it would end this process without a word; in a child process it does.
+
+    >>> with own_code("cannot build 'net.py:Net'"):
+    ...     os._exit(0)
+    Traceback (most recent call last):
+    ...
+    fxviz.UsageError: cannot build 'net.py:Net'...: it exited; move the code of a script under 'if __name__ == ...
+    """
+    process, leave = os.getpid(), os._exit
+
+    def raising(status: int) -> None:
+        if os.getpid() != process:
+            leave(status)
+        raise SystemExit(status)
+
+    with patched(os, "_exit", raising):
+        yield
+
+
+@contextmanager
 def own_code(doing: str) -> Iterator[None]:
     """Turn an error of a user's code into one line.
 
@@ -311,7 +333,7 @@ def own_code(doing: str) -> Iterator[None]:
     fxviz.UsageError: cannot build 'net.py:Net' at ...: ZeroDivisionError: division by zero
     """
     try:
-        with printing_to_stderr():
+        with printing_to_stderr(), leaving_raises():
             yield
     except FxvizError:
         raise

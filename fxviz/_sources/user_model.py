@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePath
@@ -18,7 +18,15 @@ from fxviz._sources.expression import Call, Step, expressions_in
 from fxviz._sources.inputs import Arguments, describe
 from fxviz._sources.reference import CHECKPOINTS, Reference
 from fxviz._sources.source import Built, Source, made
-from fxviz._sources.user_code import beside, home, import_file, import_module, importable, own_code
+from fxviz._sources.user_code import (
+    beside,
+    home,
+    import_file,
+    import_module,
+    importable,
+    leaving_raises,
+    own_code,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,6 +62,7 @@ def source(reference: Reference) -> Source:
     in_file = reference.kind == "file"
     module = import_file(reference.place) if in_file else import_module(reference)
     importing = partial(beside, home(module, reference.place)) if in_file else partial(importable, Path.cwd())
+    running = partial(_running, importing)
     names = Names(module, reference.place)
     before, later = _split_at_call(reference.steps)
     with own_code(f"cannot find '{shown(str(reference))}'"), importing():
@@ -64,11 +73,18 @@ def source(reference: Reference) -> Source:
     _check_target(target, named, later, names, reference)
     if isinstance(target, nn.Module):
         return Source(
-            reference.called, reference.place, lambda allocate: Built(target), running=importing, is_shared=True
+            reference.called, reference.place, lambda allocate: Built(target), running=running, is_shared=True
         )
     maker = _Maker(reference, lambda: names.after(target, named, later or (Call(),)), importing)
     is_shared = not isinstance(target, type) or len(later) > 1  # a function may return a module that lives on
-    return Source(reference.called, reference.place, maker.build, importing, is_shared=is_shared, maker=target)
+    return Source(reference.called, reference.place, maker.build, running, is_shared=is_shared, maker=target)
+
+
+@contextmanager
+def _running(importing: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+    """Make the user's modules importable, and let a forward that ends the process fail instead."""
+    with importing(), leaving_raises():
+        yield
 
 
 def _split_at_call(steps: tuple[Step, ...]) -> tuple[tuple[Step, ...], tuple[Step, ...]]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 import time
 import warnings
@@ -100,7 +101,7 @@ def _in_pool(
         initializer=_begin,
         initargs=(os.getpid(),),
     )
-    with _ignored():
+    with _blocked():
         results: Iterator[tuple[int, Result]] = pool(calls())
     return results
 
@@ -120,7 +121,8 @@ def _begin(main: int) -> None:
     """Let a worker ignore what the main process answers, and end with it."""
     for number in _ANSWERED:
         signal.signal(number, signal.SIG_IGN)
-    if os.name == "posix":
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_ANSWERED, signal.SIGTERM))
         threading.Thread(target=_end_with, args=(main,), daemon=True).start()
 
 
@@ -131,17 +133,16 @@ def _end_with(main: int) -> None:
 
 
 @contextmanager
-def _ignored() -> Iterator[None]:
-    """Let processes that are started in this block ignore what the main process answers from their first moment."""
-    if threading.current_thread() is not threading.main_thread():
+def _blocked() -> Iterator[None]:
+    """Let signals reach the main process after this block, and processes that are started in it when they are ready."""
+    if sys.platform == "win32":
         yield
         return
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in _ANSWERED}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, (*_ANSWERED, signal.SIGTERM))
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from fxviz import _api
-from fxviz._cli.messages import reported, spinner, write_stdout
+from fxviz._cli.messages import reported, spinner, stdout_kept, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
 from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
 from fxviz._graph.errors import UnknownModel, choice, shown
@@ -67,7 +67,7 @@ def info(
         from fxviz._report.info import to_text
 
         reference = parse(model)
-        with spinner(f"loading {model}", reference.is_graph):
+        with spinner(f"loading {model}", reference.is_graph), stdout_kept():
             known = _api.information_of(reference)
         write_stdout(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
 

@@ -20,7 +20,7 @@ State = dict[str, Any]
 _INDEX = ".index.json"
 """Suffix of a file that lists the shards of weights, ``model.safetensors.index.json``."""
 
-_MAX_INDEX = 32_000_000
+_MAX_INDEX = 12_000_000
 """Maximum size of such a file in bytes."""
 
 _READERS: dict[str, Callable[[str, bool], State]] = {

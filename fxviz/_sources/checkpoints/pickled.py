@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fxviz._graph.errors import UsageError, shown
+from fxviz._sources.archives import check_list
 from fxviz._sources.exported_vetting import torchs_reader
 from fxviz._sources.own_thread import ignored_warnings
 
@@ -25,6 +26,9 @@ _ARCHIVE = b"PK\x03\x04"
 
 _PICKLE = b"\x80"
 """The first byte of a pickle of protocol 2 or later."""
+
+_MAX_NAMES = 12_000_000
+"""Maximum length of what is unpickled in bytes; that of 10,000 tensors has about 1 MB."""
 
 _MAX_DEPTH = 3
 """Maximum depth at which a checkpoint is searched for tensors; those of an optimizer's state are deeper."""
@@ -70,11 +74,22 @@ def _check_form(path: str, where: str) -> None:
     if not _is_archive(path):
         _check_old_form(path, where)
         return
+    try:
+        check_list(path)
+    except OSError as error:
+        raise UsageError(f"{where}: {error.strerror}") from None
     reader = torchs_reader(path)
     if reader is None:
         raise UsageError(f"{where}: it is truncated or damaged; download it again, or {_SAVE_WEIGHTS}")
-    if "constants.pkl" in reader.get_all_records():
+    try:
+        names = reader.get_all_records()
+        length = len(reader.get_record("data.pkl")) if "data.pkl" in names else 0
+    except RuntimeError:
+        raise UsageError(f"{where}: it is damaged; download it again, or {_SAVE_WEIGHTS}") from None
+    if "constants.pkl" in names:
         raise UsageError(f"{where}: it contains a scripted module, which is code; {_SAVE_WEIGHTS}")
+    if length > _MAX_NAMES:
+        raise UsageError(f"{where}: the description of its tensors is larger than {_MAX_NAMES / 1e6:g} MB")
 
 
 def _check_old_form(path: str, where: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from fxviz._graph.errors import UsageError, optional_library, shown
@@ -26,6 +27,9 @@ _DTYPES = {
 }
 """torch's names of the dtypes of the format (https://huggingface.co/docs/safetensors/en/metadata_parsing)."""
 
+_MAX_HEADER = 12_000_000
+"""Maximum length of the description of the tensors in bytes; that of 10,000 tensors has about 1 MB."""
+
 
 def read(path: str, values: bool) -> dict[str, Any]:
     """Read the tensors in a file by name; without ``values``, only the description, and no tensor holds memory.
@@ -33,6 +37,7 @@ def read(path: str, values: bool) -> dict[str, Any]:
     Raises:
         UsageError: the library is not installed, or the file is damaged.
     """
+    _check_header(path)
     library = optional_library("safetensors", f"cannot read '{shown(path)}': it needs", "weights")
     try:
         with library.safe_open(path, framework="pt" if values else "np") as file:
@@ -48,6 +53,15 @@ def read(path: str, values: bool) -> dict[str, Any]:
         raise UsageError(
             f"cannot load '{shown(path)}': {shown(str(error))}; on device meta, no memory is needed"
         ) from error
+
+
+def _check_header(path: str) -> None:
+    """Refuse a description that is larger than that of any model; its length is the first number in the file."""
+    with Path(path).open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+    if length > _MAX_HEADER and length <= Path(path).stat().st_size:
+        most = f"{_MAX_HEADER / 1e6:g} MB"
+        raise UsageError(f"cannot load '{shown(path)}': the description of its tensors is larger than {most}")
 
 
 def _described(path: str, name: str, part: Any) -> Any:
