@@ -10,13 +10,17 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import fxviz
-from conftest import Result
+from conftest import Result, examples
 from fxviz import ArchGraph, Structure
-from fxviz._analysis.structure import FACTS, LAYOUTS
+from fxviz._analysis import annotate
+from fxviz._analysis.structure import FACTS, LAYOUTS, structure_of
 from models import traced
+from random_graphs import graphs, staged_nets, stopped
 from structure_models import MODELS, Inverted, ResNet
 
 WIDTH, HEADS = 16, 4
@@ -82,6 +86,16 @@ def test_every_parameter_and_operation_counts_in_one_stage(name: str) -> None:
     for kind in found.kinds:
         assert all(set(place.nodes) <= set(found.stages[place.stage].nodes) for place in kind.occurrences)
         assert set().union(*(row.facts for row in kind.rows)) <= set(FACTS)
+
+
+@given(st.one_of(graphs(), staged_nets(), stopped(graphs())))
+@settings(max_examples=examples(60))
+def test_any_graph_has_a_structure(graph: ArchGraph) -> None:
+    annotated = annotate(graph)
+    found = structure_of(annotated)
+    assert sum(stage.params for stage in found.stages) == annotated.traced_params
+    assert sum(stage.macs for stage in found.stages) == annotated.total_macs
+    assert found.layout in LAYOUTS
 
 
 # ---------------------------------------------------------------- attention in its spellings

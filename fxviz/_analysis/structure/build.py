@@ -256,22 +256,28 @@ def repeats(letters: Sequence[str]) -> list[Run]:
     >>> [run.text for run in repeats(list("ABABABC"))], [run.text for run in repeats(["A", "A'", "A'"])]
     (['(A B)×3', 'C'], ['A', "A'×2"])
     """
-    best: list[tuple[int, list[Run]]] = [(0, [])]
+    cost, last = [0], [Run((), 0, True)]
+    alike: dict[int, list[int]] = {period: [0] for period in range(1, _LONGEST_PERIOD + 1)}
     for stop in range(1, len(letters) + 1):
-        found: list[tuple[int, list[Run]]] = []
-        for period in range(1, min(_LONGEST_PERIOD, stop) + 1):
-            names = tuple(letters[stop - period : stop])
-            times = 1
-            while True:
-                cost, before = best[stop - period * times]
+        found: list[tuple[int, Run]] = []
+        for period in range(1, _LONGEST_PERIOD + 1):
+            start = stop - period
+            again = start >= period and letters[start - period : start] == letters[start:stop]
+            most = alike[period][start] + 1 if again else 1
+            alike[period].append(most if start >= 0 else 0)
+            for times in {1, most} if start >= 0 else ():
                 if period == 1 or times > 1:
-                    found.append((cost + 2 * period + 1, [*before, Run(names, times, True)]))
-                start = stop - period * (times + 1)
-                if start < 0 or tuple(letters[start : start + period]) != names:
-                    break
-                times += 1
-        best.append(min(found, key=lambda pair: pair[0]))
-    return best[-1][1]
+                    run = Run(tuple(letters[start:stop]), times, True)
+                    found.append((cost[stop - period * times] + 2 * period + 1, run))
+        amount, run = min(found, key=lambda pair: pair[0])
+        cost.append(amount)
+        last.append(run)
+    runs: list[Run] = []
+    stop = len(letters)
+    while stop:
+        runs.append(last[stop])
+        stop -= len(last[stop].names) * last[stop].times
+    return runs[::-1]
 
 
 def _common_path(paths: Sequence[str]) -> str:

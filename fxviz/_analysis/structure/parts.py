@@ -30,9 +30,11 @@ class Part:
     @property
     def positions(self) -> int:
         """Return the positions that leave the last unit with layers; not those of a token that is treated apart."""
-        layers = [unit for unit in self.units if unit.layers] or self.units
-        several = [unit for unit in layers if unit.extent.positions > 1]
-        return (several or layers)[-1].extent.positions
+        with_layers = (unit.extent.positions for unit in reversed(self.units) if unit.layers)
+        several = next((positions for positions in with_layers if positions > 1), None)
+        if several is not None:
+            return several
+        return next((unit for unit in reversed(self.units) if unit.layers), self.units[-1]).extent.positions
 
 
 def is_near(one: int, other: int) -> bool:
@@ -158,9 +160,12 @@ def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[
 
 def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
     """Return whether a block opens a stage at the same resolution: another list, and other widths or kinds."""
-    blocks = [other for other in before if other.is_block]
-    if not unit.is_block or not blocks or not unit.list or _are_nested(blocks[-1].list, unit.list):
+    if not unit.is_block or not unit.list:
         return False
+    last = next((other for other in reversed(before) if other.is_block), None)
+    if last is None or _are_nested(last.list, unit.list):
+        return False
+    blocks = [other for other in before if other.is_block]
     are_siblings = blocks[-1].list.rpartition(".")[0] == unit.list.rpartition(".")[0] != ""
     if lists[unit.list] < 2 and not (are_siblings and lists[blocks[-1].list] > 1):
         return False
