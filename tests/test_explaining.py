@@ -172,6 +172,13 @@ def test_one_and_all(model: nn.Module, english: str, chinese: str) -> None:
     assert chinese in text_of(graph, "zh")
 
 
+def test_a_layer_without_padding_loses_borders() -> None:
+    graph = fxviz.trace(nn.Sequential(conv(3, 4, 3), conv(4, 4, 2, stride=2)), torch.zeros(1, 3, 8, 8))
+    text = text_of(graph)
+    assert "0 (stride 1, losing borders) 8×8 → 6×6" in text and "1 (stride 2) 6×6 → 3×3" in text
+    assert "（步长 1，边缘缩减）" in str(fxviz.explain(graph, lang="zh"))
+
+
 def test_kernels_of_one_dimension_are_sizes() -> None:
     graph = fxviz.trace(nn.Sequential(nn.Conv1d(3, 4, 3), nn.Conv1d(4, 4, 5)), torch.zeros(1, 3, 20))
     assert "Kernels: 1 has size 3 and 1 has size 5; all have stride 1." in text_of(graph)

@@ -40,6 +40,12 @@ def test_what_is_printed_is_read_back(spec: InputSpec) -> None:
     assert InputSpec.parse(str(spec)) == spec
 
 
+@pytest.mark.parametrize("text", ["8:int64[0,1e5]", "8:int32[0.0,10]", "8:uint8[0,2.55e2]"])
+def test_whole_numbers_may_be_written_as_others(text: str) -> None:
+    spec = InputSpec.parse(text)
+    assert isinstance(spec.low, int) and isinstance(spec.high, int)
+
+
 @given(st.one_of(st.text(), st.text("0123456789x=:[],.-einatfloub64 "), st.from_regex(r"\w*=?[0-9x]+:?\w*(\[.*\])?")))
 def test_every_text_is_read_or_refused_in_one_line(text: str) -> None:
     try:

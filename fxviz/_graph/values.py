@@ -21,7 +21,7 @@ TRACE_METHODS: tuple[TraceMethod, ...] = get_args(TraceMethod)
 
 MacsBound = Literal["exact", "most", "about"]
 MACS_BOUNDS: tuple[MacsBound, ...] = get_args(MacsBound)
-"""What MACs are that follow from guessed results: right whatever the data, an upper bound, or a guess."""
+"""How far to trust MACs that rest on guessed results: right whatever the data, an upper bound, or a guess."""
 
 ResidualKind = Literal["identity", "projection", "resample"]
 RESIDUAL_KINDS: tuple[ResidualKind, ...] = get_args(ResidualKind)

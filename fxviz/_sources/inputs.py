@@ -236,14 +236,14 @@ def _too_large(text: str) -> UsageError:
 
 
 def _number(text: str, spec: str) -> float:
-    """Parse a bound of a range, as an integer if it is written as one."""
+    """Parse a bound of a range, as an integer if it is a whole number ("1e5")."""
     try:
         number = int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else float(text)
     except ValueError:
         raise UsageError(f"invalid input '{shown(spec)}': '{text}' is not a number; write [LOW,HIGH]") from None
     if not math.isfinite(number):
         raise UsageError(f"invalid input '{shown(spec)}': '{text}' is too large for a float")
-    return number
+    return int(number) if float(number).is_integer() and abs(number) < 2**63 else number
 
 
 @dataclass(frozen=True)

@@ -304,7 +304,7 @@ class OperationMeter(TorchDispatchMode):
 
     @property
     def bound(self) -> MacsBound:
-        """Return what the MACs are that follow from guessed results."""
+        """Return how far to trust MACs that rest on guessed results."""
         if not self._unforeseen <= UPPER_BOUNDS:
             return "about"
         bound = self.routing.bound

@@ -50,7 +50,7 @@ class Recording:
         inputs: the tensors that the recorded module was called with, by name.
         values: these tensors with the values that they had then; {} for fake ones, which have none.
         guessed: operations whose result was guessed, and how often.
-        bound: what the MACs are that follow from guessed results.
+        bound: how far to trust MACs that rest on guessed results.
         idle: scalars in parameters of experts that a token does not use.
         unregistered: weights that it used and that are no parameters of the model.
         stop: where the run failed, None if it did not.

@@ -205,7 +205,7 @@ class Outline:
 
     @cached_property
     def _shows(self) -> dict[str, bool]:
-        """Return it for each node. What failed once, and what something was removed behind, shows everywhere."""
+        """Return for each node whether it shows. What failed once, or lost a step behind it, shows everywhere."""
         failed = None if self.failed is None else self.node(self.failed)
         lost_behind = {lost.after for lost in self.difference.removed} if self.difference else set()
         return {

@@ -83,8 +83,7 @@ def memory(facts: Facts) -> list[str]:
     if facts.params:
         sentences.append(f"参数占 {_bytes(select.weights_bytes(facts.memory))}。")
     if facts.buffers:
-        size = memory_text(formats.buffers(facts))
-        sentences.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数，按每个四字节计为 {size}。")
+        sentences.append(f"缓冲区不属于参数，另有 {facts.buffers:,} 个数。")
     if largest := select.largest_tensor(facts.memory):
         total, size = _bytes(select.activations_bytes(facts.memory)), memory_text(largest.size)
         sentences += [
@@ -169,8 +168,9 @@ def _doubled(times: int, changes: int) -> str:
 
 
 def _step(step: Step) -> str:
+    borders = "，边缘缩减" if set(step.stride) == {1} else ""
     ways = {
-        "convolution": f"步长 {formats.stride(step.stride)}" if step.stride else "卷积",
+        "convolution": f"步长 {formats.stride(step.stride)}{borders}" if step.stride else "卷积",
         "pooling": "池化",
         "slicing": "切片",
     }

@@ -262,7 +262,8 @@ def _doubled(times: int, changes: int) -> str:
 
 
 def _step(step: Step) -> str:
-    ways = {"convolution": f"stride {formats.stride(step.stride)}" if step.stride else "", "slicing": "slicing"}
+    stride = f"stride {formats.stride(step.stride)}" if step.stride else ""
+    ways = {"convolution": f"{stride}, losing borders" if set(step.stride) == {1} else stride, "slicing": "slicing"}
     way = ways.get(step.cause, "pooling") or step.cause
     return f"{formats.path(step.path)} ({way}) {formats.sizes(step.before)} → {formats.sizes(step.after)}"
 
@@ -397,9 +398,7 @@ def memory(facts: Facts) -> list[str]:
         sentences.append(f"The parameters take {_bytes(select.weights_bytes(facts.memory))}.")
     if facts.buffers:
         scalars = number(facts.buffers, "scalar")
-        sentences.append(
-            f"Buffers, which are not parameters, add {scalars} ({formats.buffers(facts)} at four bytes each)."
-        )
+        sentences.append(f"Buffers, which are not parameters, add {scalars}.")
     if largest := select.largest_tensor(facts.memory):
         total = _bytes(select.activations_bytes(facts.memory))
         output = f"the output of {largest.path} ({largest.shape})"

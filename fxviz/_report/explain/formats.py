@@ -50,11 +50,6 @@ def inputs(graph: ArchGraph) -> list[str]:
     return [f"{name(key)} {units.shape(tensor.shape)}" for key, tensor in graph.trace.inputs.items()]
 
 
-def buffers(facts: Facts) -> str:
-    """Return the bytes of all buffers, at four bytes for each scalar."""
-    return units.memory(facts.buffers * 4)
-
-
 def share_of(params: int, facts: Facts) -> str:
     """Return a number of parameters as a share of those that the run uses."""
     return units.percent(params / facts.used_params) if facts.used_params else "0%"
