@@ -1,4 +1,4 @@
-"""Follow the choice of a router through a run: which rows of a tensor go to which expert, and which weights they meet.
+"""Follow the choice of a router through a run: which rows go to which expert, and which weights are applied to them.
 
 A router chooses ``count`` of ``experts`` for each token (``topk``, ``argmax``). Whatever it chooses, all experts
 together get tokens x count rows. What is known of a tensor is a :class:`Fact`: that it holds chosen numbers of
@@ -34,16 +34,16 @@ class Choice:
         experts: the number of experts to choose from.
         count: the number chosen for each token.
         seen: the experts that rows were selected for; -1 stands for all at once.
-        forced: whether an expert got a row though fewer than one was due to it.
-        read: scalars of each parameter that the rows of an expert met.
-        stacked: scalars of the parameters with a part for each expert, which rows meet by the numbers of their experts.
+        rounded_up: whether an expert got a row though fewer than one was due to it.
+        read: scalars of each parameter that is applied to the rows of an expert.
+        stacked: scalars of the parameters with a part for each expert, which is looked up by the expert's number.
         matrices: whether there is a matrix for each expert among these: else they are tables of vectors.
     """
 
     experts: int
     count: int
     seen: set[int] = field(default_factory=set)
-    forced: bool = False
+    rounded_up: bool = False
     read: dict[int, dict[str, int]] = field(default_factory=lambda: defaultdict(dict))
     stacked: dict[str, int] = field(default_factory=dict)
     matrices: bool = False
@@ -53,20 +53,20 @@ class Choice:
         each, left = divmod(int(entries), self.experts)
         self.seen.add(expert)
         due = each + (expert < left)
-        self.forced = self.forced or not due
+        self.rounded_up = self.rounded_up or not due
         return max(due, 1)
 
-    def meet(self, expert: int, sizes: Mapping[str, int]) -> None:
-        """Note parameters that the rows of an expert met."""
+    def note_use(self, expert: int, sizes: Mapping[str, int]) -> None:
+        """Note parameters that are applied to the rows of an expert."""
         for name, size in sizes.items():
             self.read[expert][name] = max(size, self.read[expert].get(name, 0))
 
-    def meet_all(self, weights: Tensor, sizes: Mapping[str, int]) -> None:
-        """Note parameters with a part for each expert, which rows meet by the numbers of their experts."""
+    def note_stacked(self, weights: Tensor, sizes: Mapping[str, int]) -> None:
+        """Note parameters with a part for each expert, which is looked up by the expert's number."""
         self.stacked |= sizes
         self.matrices = self.matrices or weights.dim() > 2
 
-    def held(self, parameters: Mapping[str, int]) -> dict[str, int] | None:
+    def expert_parameters(self, parameters: Mapping[str, int]) -> dict[str, int] | None:
         """Return the scalars in the experts' parameters; None where these are not alike and apart from each other."""
         held = {name: parameters[name] for name in self.stacked} if self.matrices else {}
         if not self.read:
@@ -83,7 +83,7 @@ class Choice:
         return int(entries)
 
     @property
-    def whole(self) -> bool:
+    def covers_all(self) -> bool:
         """Return whether rows were selected for all experts or for none."""
         return not self.seen or -1 in self.seen or self.seen >= set(range(self.experts))
 
@@ -122,7 +122,7 @@ class Routing:
         self._names = names
         self._facts: dict[int, tuple[Tensor, Fact]] = {}
         self._choices: list[Choice] = []
-        self._elsewhere: set[str] = set()
+        self._used_by_others: set[str] = set()
 
     def follow(self, func: Any, args: tuple[Any, ...], result: Any) -> None:
         """Note what is known of the result of an operation: nothing where it is called in a way not known here."""
@@ -132,7 +132,7 @@ class Routing:
                 self._choose(name, args, result)
             else:
                 read = [(tensor, self._of(tensor)) for tensor in tensors_in(args)]
-                self._meet(read)
+                self._note_uses(read)
                 self._note(result[0] if name == "sort" else result, _passed_on(name, args, read, result))
         except (ArithmeticError, LookupError, TypeError, ValueError):
             self._note(result, None)
@@ -161,22 +161,22 @@ class Routing:
     @property
     def bound(self) -> MacsBound:
         """Return what the rows that were counted add up to, whatever the router chooses: "about" if not to all."""
-        if not all(choice.whole for choice in self._choices):
+        if not all(choice.covers_all for choice in self._choices):
             return "about"
-        return "most" if any(choice.forced for choice in self._choices) else "exact"
+        return "most" if any(choice.rounded_up for choice in self._choices) else "exact"
 
     def idle(self, parameters: Mapping[str, int]) -> int:
-        """Count the scalars in parameters that a token does not meet; 0 where that is not certain.
+        """Count the scalars in parameters that are not applied to a token; 0 where that is not certain.
 
-        It is certain if every expert has parameters of its own, equally many, that no other rows meet.
+        It is certain if every expert has parameters of its own, equally many, that are applied to no other rows.
         """
         found: dict[str, Fraction] = {}
         for choice in self._choices:
-            held = choice.held(parameters)
+            held = choice.expert_parameters(parameters)
             if held is None or not found.keys().isdisjoint(held):
                 return 0
             found |= {name: size * (1 - Fraction(choice.count, choice.experts)) for name, size in held.items()}
-        return 0 if not self._elsewhere.isdisjoint(found) else int(sum(found.values()))
+        return 0 if not self._used_by_others.isdisjoint(found) else int(sum(found.values()))
 
     # ---------------------------------------------------------------- one operation
 
@@ -209,8 +209,8 @@ class Routing:
             labels = tuple("choice" if place == dim else "" for place in range(scores.dim()) if kept or place != dim)
             self._note(chosen, Fact("chosen", choice, labels, Fraction(1, choice.experts)))
 
-    def _meet(self, read: list[tuple[Tensor, Fact | None]]) -> None:
-        """Note which parameters the rows of an expert meet."""
+    def _note_uses(self, read: list[tuple[Tensor, Fact | None]]) -> None:
+        """Note which parameters are applied to the rows of an expert, and which to others."""
         weights = [(tensor, fact) for tensor, fact in read if fact is not None and fact.kind == "weights"]
         if not weights or len(weights) == len(read):
             return
@@ -220,11 +220,11 @@ class Routing:
         chosen = _only({id(fact.choice): fact for fact in routed if fact.kind in ("chosen", "counts")}.values())
         for tensor, fact in weights:
             if group is not None and group.choice is not None and group.expert is not None:
-                group.choice.meet(group.expert, fact.sizes)
+                group.choice.note_use(group.expert, fact.sizes)
             elif chosen is not None and chosen.choice is not None and tensor.shape[:1] == (chosen.choice.experts,):
-                chosen.choice.meet_all(tensor, fact.sizes)
+                chosen.choice.note_stacked(tensor, fact.sizes)
             else:
-                self._elsewhere.update(fact.sizes)
+                self._used_by_others.update(fact.sizes)
 
 
 _CHOICES: dict[str, tuple[int | None, int | None]] = {
