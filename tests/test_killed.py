@@ -37,6 +37,7 @@ COMMANDS = {
     "a batch of graphs": ("render a.json b.json c.json d.json e.json -o figures/ --jobs 2 --engine ./slow", 7),
     "a batch of models": ("render net.py:Net net.py:Other net.py:Third -o figures/ --jobs 2", 10),
     "a batch in one process": ("render a.json b.json c.json -o figures/ --jobs 1 --engine ./slow", 5),
+    "a process of its own": ("trace net.py:Net --isolated -o graph.json", 9),
     "timing": ("trace net.py:Net --device cpu --time -o graph.json", 8),
 }
 """Commands that take long, each with the seconds in which it is ended."""

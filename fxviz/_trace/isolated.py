@@ -13,9 +13,10 @@ from torch import nn
 
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import TraceError, UsageError, first_line, spelled
+from fxviz._graph.processes import end_with
 from fxviz._sources.torch_private import class_label
 
-_CHILD = "from fxviz._api import traced; from fxviz._trace.isolated import serve; serve(traced)"
+_CHILD = "from fxviz._api import traced; from fxviz._trace.isolated import serve; serve(traced, {parent})"
 _OPTION = spelled("isolated=True", "--isolated")
 
 
@@ -35,7 +36,9 @@ def asked_elsewhere(question: tuple[Any, ...]) -> ArchGraph:
         sent = pickle.dumps((list(sys.path), pickle.dumps(question)))  # the second needs what the first names
     except Exception as error:
         raise UsageError(f"{_refusal(question[0])}: it cannot be pickled ({first_line(error)}); {_remedy()}") from error
-    run = subprocess.run([sys.executable, "-c", _CHILD], input=sent, stdout=subprocess.PIPE, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", _CHILD.format(parent=os.getpid())], input=sent, stdout=subprocess.PIPE, check=False
+    )
     try:
         kind, answer = pickle.loads(run.stdout)
     except Exception as error:
@@ -66,11 +69,12 @@ def _check_classes(model: Any) -> None:
             raise UsageError(f"{_refusal(model)}: its class {cls.__name__} is defined {where}; {_remedy()}")
 
 
-def serve(trace: Callable[..., ArchGraph]) -> None:
+def serve(trace: Callable[..., ArchGraph], parent: int) -> None:
     """Trace in the other process what standard input asks for, and answer on standard output.
 
-    What code prints there goes to standard error.
+    What code prints there goes to standard error. The process ends with the one that asks, its parent.
     """
+    end_with(parent)
     with os.fdopen(os.dup(1), "wb") as home:
         os.dup2(2, 1)
         try:

@@ -10,8 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
-import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor
@@ -20,6 +18,7 @@ from typing import Any, TypeVar
 
 from fxviz._cli.batch.dask import connect, on_cluster
 from fxviz._graph.errors import WorkerDied
+from fxviz._graph.processes import end_with
 
 __all__ = ["connect", "in_processes", "in_this_process", "on_cluster", "processors"]
 
@@ -113,9 +112,6 @@ def _numbered(task: Callable[[Item], Result], number: int, item: Item) -> tuple[
 _ANSWERED = tuple(getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(signal, name))
 """What a terminal sends to all processes: Ctrl-C, and that it was closed. The main process answers for all."""
 
-_POLL = 0.5
-"""Seconds between two looks of a worker at the main process."""
-
 
 def _begin(main: int) -> None:
     """Let a worker ignore what the main process answers, and end with it."""
@@ -123,13 +119,7 @@ def _begin(main: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (*_ANSWERED, signal.SIGTERM))
-        threading.Thread(target=_end_with, args=(main,), daemon=True).start()
-
-
-def _end_with(main: int) -> None:
-    while os.getppid() == main:
-        time.sleep(_POLL)
-    os._exit(1)
+    end_with(main)
 
 
 @contextmanager
