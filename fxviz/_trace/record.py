@@ -126,14 +126,14 @@ def _recorded(model: nn.Module, inputs: Any, options: TraceOptions, guessing: bo
     if error is None and not tracer.finished:
         raise UsageError(_never_called(model, root, options))
     return Recording(
-        tracer.graph,
-        tracer,
-        call.described,
-        call.inputs,
-        dict(meter.guesses),
-        meter.bound,
-        idle,
-        unregistered,
+        graph=tracer.graph,
+        tracer=tracer,
+        inputs=call.described,
+        values=call.inputs,
+        guessed=dict(meter.guesses),
+        bound=meter.bound,
+        idle=idle,
+        unregistered=unregistered,
         stop=stop,
         left=tuple(kept),
         lacked_values=bool(fake_mode and error and (gradients or meter.went_beyond or asks_for_memory(error))),

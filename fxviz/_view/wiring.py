@@ -25,7 +25,7 @@ MOST_WAYS = 6
 class Wiring:
     """Edges between rows by id (``INPUT`` and ``OUTPUT`` included), and the skips among them that are arcs.
 
-    ``ways`` are the edges of which a step of the head reads several repetitions of the tail, with their number.
+    ``ways`` tell, for an edge whose head reads several repetitions of its tail, how many.
     """
 
     edges: set[tuple[int, int]]
