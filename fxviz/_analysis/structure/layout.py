@@ -141,7 +141,7 @@ def measured(way: Way, parts: Sequence[Part], groups: Sequence[Group]) -> Measur
         rises=sum(other.positions > _HIGHER * one.positions for one, other in steps),
         widths=len({part.units[-1].extent.channels for part in lettered}),
         lanes=len({part.lane for part in parts if any(unit.streams is not None for unit in part.units)}),
-        fans=_fans(way),
+        fans=max(way.resolutions_read.values(), default=0),
         beside=_beside(way, letters),
         cross=way.cross,
         beside_pairs=off,
@@ -182,21 +182,6 @@ def _nested(arches: Sequence[Arch]) -> list[Arch]:
 
 def _fork(arch: Arch) -> int:
     return arch.fork
-
-
-def _fans(way: Way) -> int:
-    """Return the most resolutions that one unit reads from others."""
-    tensors = way.tensors
-    origin: dict[str, frozenset[tuple[int, int]]] = {}
-    read: dict[int, set[int]] = defaultdict(set)
-    for name, sources in tensors.sources.items():
-        unit = way.unit_of.get(name)
-        if unit is not None and unit.layers:
-            read[unit.place] |= {at for source in sources for place, at in origin[source] if place != unit.place}
-            origin[name] = frozenset(((unit.place, tensors.extent(name).positions),))
-        else:
-            origin[name] = origin[sources[0]] if len(sources) == 1 else frozenset()
-    return max(map(resolutions, read.values()), default=0)
 
 
 def _beside(way: Way, letters: dict[int, str]) -> float:

@@ -94,7 +94,8 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
     called: dict[str, Part] = {}
     for unit in on_way:
         first = called.get(unit.path) if unit.is_block else None
-        if unit.path in shared and first is None:
+        is_head = unit.is_block and way.resolutions_read.get(unit.place, 0) > _SEVERAL
+        if (unit.path in shared and first is None) or is_head:
             parts.append(Part([unit], role="head"))
         elif first is not None and first in parts:
             while parts[-1] is not first:
@@ -108,6 +109,10 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
         if unit.is_block:
             called[unit.path] = parts[-1]
     return parts
+
+
+_SEVERAL = 2
+"""A block that reads more resolutions than this is no part of a stage at one of them, as a head for a pyramid."""
 
 
 def _taken_ahead(part: Part, unit: Unit, way: Way) -> list[Unit]:

@@ -8,7 +8,7 @@ from functools import cached_property
 from itertools import pairwise
 
 from fxviz._analysis.structure.attention import Core, cross_edges
-from fxviz._analysis.structure.tensors import Tensors
+from fxviz._analysis.structure.tensors import Tensors, resolutions
 from fxviz._analysis.structure.units import Unit
 from fxviz._graph import Skip
 
@@ -44,6 +44,20 @@ class Way:
                 if len(sources) > 1:
                     cut.add((way[-2], skip.join))
         return frozenset(cut), skips
+
+    @cached_property
+    def resolutions_read(self) -> dict[int, int]:
+        """Return how many resolutions each unit with layers reads from others, past single ways without layers."""
+        origin: dict[str, frozenset[tuple[int, int]]] = {}
+        read: dict[int, set[int]] = defaultdict(set)
+        for name, sources in self.tensors.sources.items():
+            unit = self.unit_of.get(name)
+            if unit is not None and unit.layers:
+                read[unit.place] |= {at for source in sources for place, at in origin[source] if place != unit.place}
+                origin[name] = frozenset(((unit.place, self.tensors.extent(name).positions),))
+            else:
+                origin[name] = origin[sources[0]] if len(sources) == 1 else frozenset()
+        return {place: resolutions(positions) for place, positions in read.items()}
 
     @cached_property
     def cross(self) -> int:
