@@ -180,7 +180,7 @@ def test_no_edge_is_lost(case: tuple[ArchGraph, Detail]) -> None:
     folded = Folded.at(graph, detail)
     for edge in graph.edges:
         tail, head = folded.row(edge.source), folded.row(edge.target)
-        if tail == head or head == INPUT:
+        if tail == head or head == INPUT or edge.target in graph.index.unread:
             continue
         if tail > head != OUTPUT or tail == OUTPUT:
             assert edge.target in folded.drafts.stands_for, edge

@@ -6,8 +6,11 @@ import time
 
 import networkx as nx
 import pytest
+import torch
 from hypothesis import given, settings
+from torch import nn
 
+import fxviz
 from conftest import examples, slow
 from fxviz._analysis import find_skips, shortcuts
 from fxviz._graph import SKIP_KINDS, SKIP_NOUNS, ArchGraph, Edge, Node, Skip, TensorInfo
@@ -475,7 +478,9 @@ def test_brute_force_finds_the_same(graph: ArchGraph) -> None:
     brute = BruteForce(graph)
     found = {skip.join: (skip.kind, skip.fork, set(skip.through)) for skip in find_skips(graph).skips}
     gates = {join for join, skip in found.items() if skip[0] == "gate"}
-    joins = [node.id for node in graph.nodes if node.op in ("add", "__iadd__", "mul", "cat") and node.id in brute.flow]
+    unread = graph.index.unread
+    merges = [node.id for node in graph.nodes if node.op in ("add", "__iadd__", "mul", "cat")]
+    joins = [name for name in merges if name in brute.flow and name not in unread]
     judged = {
         join for join in joins if graph.by_id[join].op != "cat" or gates.isdisjoint(nx.ancestors(brute.flow, join))
     }
@@ -597,3 +602,28 @@ def test_each_kind_has_an_entry_in_every_table() -> None:
         "links of Mermaid": mermaid._LINKS,
     }
     assert {name: set(table) for name, table in tables.items()} == {key: set(SKIP_KINDS) for key in tables}
+
+
+class Backcast(nn.Module):
+    """Two blocks that each explain a part of the signal; nothing reads what is left after the last one (N-BEATS)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bodies = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+        self.backs = nn.ModuleList(nn.Linear(8, 8) for _ in range(2))
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for body, back in zip(self.bodies, self.backs, strict=True):
+            hidden = body(x).relu()
+            x = x - back(hidden)
+        return self.head(hidden)
+
+
+def test_a_sum_that_nothing_reads_joins_nothing() -> None:
+    graph = fxviz.trace(Backcast(), torch.zeros(1, 8))
+    assert graph.skip_counts["identity"] == 1
+    view = fxviz.render(graph).view
+    rows = {row.path: row.id for row in view.rows}
+    assert (rows["bodies.1"], rows["backs.1"]) in view.edges
+    assert {tail for tail, head in view.edges if head == rows["backs.1"]} == {rows["bodies.1"]}

@@ -42,8 +42,8 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other,
     or in a sum of such steps. A concatenation is a **concat** skip if one input is the fork of another, possibly
     rearranged, with compute between them; also if it passes layers, a gate or a resize, while the body comes back from
-    smaller maps and has no fewer layers in a row, or holds several residual blocks and three times as many. The node at
-    which a run failed joins none.
+    smaller maps and has no fewer layers in a row, or holds several residual blocks and three times as many. What
+    nothing reads joins none, nor does the node at which a run failed.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -62,7 +62,8 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     found = _skips(Activations(graph))
     if graph.trace.failure:
         found.pop(graph.trace.failure.node, None)
-    return replace(graph, skips=tuple(found[node.id] for node in graph.nodes if node.id in found))
+    joins = (node.id for node in graph.nodes if node.id in found and node.id not in graph.index.unread)
+    return replace(graph, skips=tuple(found[join] for join in joins))
 
 
 def _skips(flow: Activations) -> dict[str, Skip]:

@@ -93,6 +93,19 @@ class Index:
                 found.add(node.id)
         return frozenset(found)
 
+    @cached_property
+    def unread(self) -> frozenset[str]:
+        """Return the functions without weights and products of which neither the output nor a layer is made."""
+        if self.graph.trace.failure is not None or not any(node.kind == "output" for node in self.graph.nodes):
+            return frozenset()
+        used: set[str] = set()
+        for node in reversed(self.graph.nodes):
+            if node.kind in ("output", "module") or node.uses or node.macs != 0:
+                used.add(node.id)
+            if node.id in used:
+                used.update(self.sources[node.id])
+        return frozenset(self.position).difference(used)
+
     def described(self, node: Node) -> Node:
         """Return a node with the settings of the layer that it computes, also if it is the call of a function."""
         if node.kind not in ("function", "method") or not (slots := weight_slots(plain_name(node.op))):

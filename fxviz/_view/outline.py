@@ -228,17 +228,6 @@ class Outline:
         return node.kind in ("function", "method") and makes_constant(node.op) and not self.sources[node.id]
 
     @cached_property
-    def unused(self) -> frozenset[str]:
-        """Return the functions without weights and products of which neither the output nor a layer is made."""
-        used: set[str] = set()
-        for node in reversed(self.graph.nodes):
-            if node.kind in ("output", "module") or node.uses or node.macs != 0 or self.failed:
-                used.add(node.id)
-            if node.id in used:
-                used.update(self.sources[node.id])
-        return frozenset(self.position).difference(used)
-
-    @cached_property
     def origins(self) -> dict[str, frozenset[str]]:
         """Return the nodes that show from which each node's data comes: itself, or those that it reads."""
         found: dict[str, frozenset[str]] = {}

@@ -272,7 +272,7 @@ class _Fuser:
 
     def _is_hidden(self, node: Node, sources: list[Draft | int]) -> bool:
         """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling, what nothing reads."""
-        if node.id in self.outline.unused:
+        if node.id in self.outline.graph.index.unread:
             return True
         if flattens(node):
             return False

@@ -122,7 +122,8 @@ def wire(outline: Outline, drafts: Drafts) -> Wiring:
 
 
 def _edges(outline: Outline, drafts: Drafts) -> set[tuple[int, int]]:
-    read = (edge for edge in outline.graph.edges if not drafts.is_lent(edge.source))
+    unread = outline.graph.index.unread
+    read = (edge for edge in outline.graph.edges if edge.target not in unread and not drafts.is_lent(edge.source))
     ends = (
         (_id(drafts.row(shown)), _id(drafts.reader(edge.target)))
         for edge in read
