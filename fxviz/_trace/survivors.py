@@ -30,6 +30,9 @@ _PASSING = (FrameType, TracebackType, BaseException)
 _LEVELS = 12
 """Maximum number of objects on the way from a tensor to what holds it."""
 
+_FROZEN_AT_START = 10_000
+"""More objects than Python 3.12 has frozen when it starts, fewer than a program with torch freezes."""
+
 _LISTED = 3
 """Maximum number of places that are named."""
 
@@ -78,7 +81,7 @@ def nothing_survives(made: RunTensors) -> Iterator[list[str]]:
     those that still hold some. It costs nothing where none is held.
     """
     sentences: list[str] = []
-    failed, frozen = False, not gc.get_freeze_count()
+    failed, frozen = False, gc.get_freeze_count() < _FROZEN_AT_START
     if frozen:
         gc.freeze()  # so that it is quick to tell what was made since, and to collect it
     try:
