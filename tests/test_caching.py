@@ -532,18 +532,16 @@ def _as_user(number: int) -> Iterator[None]:
 
 
 @posix_only
-def test_two_users_at_one_folder(
-    fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_two_users_at_one_folder(fxviz: Call, cached: Cached, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """One plants an entry and then a link where all can write; the other believes neither."""
     if os.geteuid() != 0:
         pytest.skip("only root can act as two users")
     monkeypatch.setattr(installation, "loaded", list)  # the interpreter may lie where only root can read
     whole = fxviz("trace", "resnet18", "--no-cache", "-o", "-")  # so that everything is imported
-    base = tmp_path_factory.getbasetemp()
     place, planted_in = cached.folder.parent, cached.folder.with_name("planted")
-    for folder in (base.parent, base, place.parent):
+    for folder in tmp_path.parents[:3]:  # pytest makes them for one user alone
         folder.chmod(folder.stat().st_mode | 0o055)
+    place.parent.chmod(0o755)
     place.mkdir()
     place.chmod(0o1777)
     with _as_user(12345):

@@ -6,7 +6,8 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 import pytest
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 import fxviz
 from altered_graphs import resized
@@ -42,12 +43,19 @@ def said_of_rows(figure: Figure) -> Iterator[str]:
 
 
 def test_a_name_gives_way_before_what_became_of_it() -> None:
-    class ALayerWithAnExceedinglyLongName(nn.Linear):
-        pass
+    class ALayerWithAnExceedinglyLongName(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Linear(4, 4)
 
-    new = nn.Sequential(nn.Linear(4, 4), ALayerWithAnExceedinglyLongName(4, 4))
-    said = words(diff(nn.Sequential(nn.Linear(4, 4)), new, 4))
-    assert "added" in said and any(text.startswith("ALayerWith") and text.endswith("… 4→4") for text in said)
+        def forward(self, x: Tensor) -> Tensor:
+            return torch.relu(self.inner(x))
+
+    old, new = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4), ALayerWithAnExceedinglyLongName())
+    x = torch.zeros(1, 4)
+    added = fxviz.trace(new, x, leaf=["ALayerWithAnExceedinglyLongName"])
+    said = words(fxviz.diff(fxviz.trace(old, x), added))
+    assert "added" in said and any(text.startswith("ALayerWith") and text.endswith("…") for text in said)
 
 
 def test_two_numbers_of_channels_are_told_apart() -> None:

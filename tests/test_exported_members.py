@@ -22,6 +22,7 @@ PUBLIC = [
     "FxvizError",
     "Information",
     "RenderOptions",
+    "Structure",
     "Summary",
     "TensorInfo",
     "TraceError",
@@ -33,6 +34,7 @@ PUBLIC = [
     "info",
     "list_models",
     "render",
+    "structure",
     "summary",
     "trace",
 ]

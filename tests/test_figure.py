@@ -117,7 +117,7 @@ def test_forms_without_a_layout_ask_for_none(tiny: ArchGraph, tmp_path: Path, mo
     ("options", "message"),
     [
         ({"theme": "sepia"}, "invalid theme 'sepia': choose auto, light or dark"),
-        ({"style": "table"}, "invalid style 'table': choose auto, ledger or graph"),
+        ({"style": "table"}, "invalid style 'table': choose auto, ledger, graph or paper"),
         ({"color_by": "flops"}, "invalid color_by 'flops': choose params, macs, activations or time"),
         ({"direction": "up"}, "invalid direction 'up': choose TB or LR"),
         (

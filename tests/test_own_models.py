@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 import fxviz
-from conftest import slow
+from conftest import Notes, slow
 from fxviz._graph import ArchGraph, TensorInfo
 from fxviz._graph.errors import TraceError
 from fxviz._sources.inputs import Dummy
@@ -399,7 +399,8 @@ def test_one_that_raises_halfway() -> None:
 
 
 def test_a_range_is_kept_where_values_count() -> None:
-    seen: list[Tensor] = []
+    seen = Notes()
+    note = seen.reference
 
     class Looking(nn.Module):
         def __init__(self) -> None:
@@ -407,13 +408,13 @@ def test_a_range_is_kept_where_values_count() -> None:
             self.table = nn.Embedding(1000, 4)
 
         def forward(self, ids: Tensor, scale: Tensor) -> Tensor:
-            seen.extend([ids.clone(), scale.clone()])
+            note().extend([ids.tolist(), scale.tolist()])
             return self.table(ids) * scale.mean()
 
     def run(low: int, high: int) -> tuple[Tensor, Tensor]:
         seen.clear()
         fxviz.trace(Looking(), (Dummy((1, 500), "int64", low, high), Dummy((64,), "float32", -3, -2)), device="cpu")
-        return seen[0], seen[1]
+        return torch.tensor(seen[0]), torch.tensor(seen[1])
 
     ids, scale = run(900, 1000)
     assert 900 <= int(ids.min()) < int(ids.max()) < 1000

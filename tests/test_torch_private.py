@@ -24,8 +24,8 @@ NESTED = {"a": [torch.ones(1), 2], "b": (Pair(torch.ones(2), "text"), None), "c"
 
 def without(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
     """Let fxviz find none of these names in torch, which needs some of them itself."""
-    find = torch_private._optional
-    monkeypatch.setattr(torch_private, "_optional", lambda path: None if path in names else find(path))
+    find = torch_private.optional
+    monkeypatch.setattr(torch_private, "optional", lambda path: None if path in names else find(path))
 
 
 def loaded_again() -> ModuleType:
