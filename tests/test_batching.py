@@ -209,6 +209,7 @@ def test_each_unknown_name_is_said(fxviz: Call, in_tmp: Path) -> None:
 # -------------------- One that fails stops no other
 
 
+@pytest.mark.slow
 def test_a_failing_model_among_good_ones(fxviz: Call, in_tmp: Path) -> None:
     Path("nets.py").write_text(NETS)
     models = ["nets.py:Good", "nets.py:Bad", "nets.py:Worse", "nets.py:Good(5)", "nets.py:Bad", "nets.py:Missing"]

@@ -131,6 +131,7 @@ def test_depth_2_shows_their_children() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_functions_that_take_too_many_rows_are_merged() -> None:
     rows = fold(traced("fasterrcnn_resnet50_fpn"), depth=2).rows
     assert len(rows) < 15

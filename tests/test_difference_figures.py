@@ -111,6 +111,7 @@ def runs(cell: Any) -> tuple[Text, ...]:
     return cell.content if isinstance(cell.content, tuple) else ()
 
 
+@pytest.mark.slow
 def test_resized_layers_say_which_size() -> None:
     assert marks(figure_of("resnet50", "wide_resnet50_2"))[:3] == [
         ("~", "layer1.0.conv1", "out 64 → 128"),

@@ -281,6 +281,7 @@ def is_one_way(graph: ArchGraph, row: Row) -> bool:
     return all(head.id in behind for head in row.heads)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 @pytest.mark.parametrize("budget", [60, 30, 15])
 def test_the_ways_of_two_inputs_are_never_one_row(style: Any, budget: float) -> None:

@@ -48,6 +48,7 @@ def facts(name: str) -> Facts:
     return facts_of(traced(name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_layers_are_counted_as_papers_do(name: str) -> None:
     found = facts(name)
@@ -137,6 +138,7 @@ def test_channels_at_each_size(name: str, stages: list[tuple[int, int]]) -> None
     assert [(stage.size[0], stage.channels) for stage in facts(name).stages] == stages
 
 
+@pytest.mark.slow
 def test_where_feature_maps_get_smaller() -> None:
     said = [(step.path, step.cause, step.before, step.after, step.stride) for step in facts("resnet18").steps]
     assert said[0] == ("conv1", "convolution", (224, 224), (112, 112), (2, 2))

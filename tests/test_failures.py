@@ -256,6 +256,7 @@ def test_an_embedding_that_is_given_floats_is_told_what_ids_are() -> None:
     assert caught.value.for_command_line.endswith("; ids must be whole numbers: --input input=...:int64[0,7]")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("take", "before"),
     [

@@ -150,6 +150,7 @@ def test_exactly_the_skips_are_blue(name: str) -> None:
     assert {look for _, look, _ in set(chart.links) - skips} == {"-->"}
 
 
+@pytest.mark.slow
 def test_words_are_those_of_the_figure() -> None:
     chart = read(mermaid(folded("resnet152")))
     repeat = next(name for name, text in chart.nodes.items() if text.startswith("×35"))

@@ -223,6 +223,7 @@ def test_what_the_step_where_a_run_stopped_would_take_is_not_known(in_tmp: Path,
     assert "0 MACs" not in said.replace("40 MACs", "")
 
 
+@pytest.mark.slow
 def test_half_a_run_says_everywhere_that_it_takes_more(in_tmp: Path, fxviz: Call) -> None:
     Path("net.py").write_text(BOOM)
     half = "--input", "2x4", "--partial", "-q"

@@ -271,6 +271,7 @@ class Descending(nn.Module):
         return self.fc(x)
 
 
+@pytest.mark.slow
 def test_a_loop_that_waits_for_a_value_runs_for_real(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fxviz._trace.hooks._MOST_VALUES", 20)
     graph = fxviz.trace(Descending(), torch.ones(2, 8))

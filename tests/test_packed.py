@@ -122,6 +122,7 @@ def test_quantised_modules_of_torch_run_without_being_told_to() -> None:
     assert graph.trace.method == "real"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("case", "said"),
     [

@@ -66,6 +66,7 @@ def test_a_picture_and_its_tokens_are_passed(kind: str, tmp_path: Path) -> None:
     assert {"language_model", "multi_modal_projector"} <= used and used & {"vision_tower", "vision_model"}
 
 
+@pytest.mark.slow
 def test_the_tokens_are_those_of_a_picture_in_a_real_run(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text(json.dumps({"model_type": "llava", **CONFIGURATIONS["llava"][0]}))

@@ -29,7 +29,7 @@ from fxviz._cli import main
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
 DEVELOP = 'pip install -e ".[dev]" && pytest'
 NOT_RUN = {"text", "json", "html"}
-SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:")
+SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:", "--width")
 """The marks of a slow block: processes that import torch, real runs, large figures, large libraries."""
 
 

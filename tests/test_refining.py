@@ -52,6 +52,7 @@ def _frames(items: tuple[Item, ...]) -> list[str]:
 # -------------------------------------------------------------------- any graph, any overrides
 
 
+@pytest.mark.slow
 @given(anything, st.data())
 @settings(max_examples=examples(60))
 def test_whatever_is_asked_for_everything_is_counted(graph: ArchGraph, data: st.DataObject) -> None:

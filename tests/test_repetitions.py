@@ -220,6 +220,7 @@ class Equilibrium(nn.Module):
         return self.outer(state)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 def test_a_scan_over_time_is_drawn_once(style: Any) -> None:
     view = fold(case("48_mamba_loop"), style=style)
@@ -383,6 +384,7 @@ def test_a_summary_lists_equal_blocks_in_a_chain() -> None:
     assert summary.shown == ()
 
 
+@pytest.mark.slow
 def test_programs_get_all_rows(fxviz: Callable[..., Any]) -> None:
     lines = fxviz("summary", f"{CASES / '63_experts64.py'}:make", "--format", "csv").out.splitlines()
     assert len(lines) == 1 + 64 * 3 + 2

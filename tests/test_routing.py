@@ -124,6 +124,7 @@ def traced(model: nn.Module, device: str = "meta", tokens: int = TOKENS) -> Arch
     return fxviz.trace(model, torch.randn(tokens, WIDTH), device=device)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["meta", "cpu"])
 @pytest.mark.parametrize("kind", [Experts, OneHot, OnlyThoseHit, Masks, Gates, Joined, Stacked, Sliced])
 def test_experts_get_the_rows_of_their_tokens(kind: type[Experts], device: str) -> None:

@@ -505,6 +505,7 @@ def test_modules_in_other_threads_are_told(device: str) -> None:
     assert "over 64" in fxviz.render(graph).svg
 
 
+@pytest.mark.slow
 def test_functions_in_other_threads_are_told() -> None:
     graph = fxviz.trace(InThreads(), torch.ones(1, 8))
     assert (graph.total_macs, graph.unknown_macs) == (64, 1)

@@ -50,6 +50,7 @@ def card(found: Structure) -> str:
     return "\n".join([*lines, "", *links]).rstrip() + "\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", MODELS)
 def test_small_models(name: str, golden: Callable[[str, str], None]) -> None:
     golden(f"structure_{name}.txt", card(fxviz.structure(graph_of(name))))

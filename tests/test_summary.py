@@ -368,6 +368,7 @@ def test_a_depth_below_every_layer_changes_nothing(graph: ArchGraph) -> None:
     assert summarized(annotate(graph), SummaryOptions(depth=99)) == summarized(annotate(graph))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("found", CASES, ids=lambda found: found.id)
 def test_every_hard_case_adds_up(found: Any) -> None:
     graph = package.trace(found.build(), found.inputs())

@@ -142,6 +142,7 @@ def beside(call: Callable[[], None]) -> Iterator[None]:
         raise errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("device", "time", "traces"), [("meta", False, 2), *slow(("meta", False, 8), ("cpu", False, 8), ("cpu", True, 2))]
 )
@@ -160,6 +161,7 @@ def test_threads_trace_as_one_does(device: str, time: bool, traces: int) -> None
     assert not time or all(any(node.time for node in graph.nodes) for graph in graphs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("device", "time"), [("meta", False), ("cpu", False), ("cpu", True)])
 def test_a_trace_beside_a_thread_that_runs_a_model(device: str, time: bool) -> None:
     other, image = Other().eval(), torch.rand(1, 3, 8, 8)
@@ -189,6 +191,7 @@ def test_a_model_by_name_is_built_beside_a_thread_that_makes_layers() -> None:
         assert plain(fxviz.trace("resnet18")) == alone
 
 
+@pytest.mark.slow
 def test_another_thread_may_run_the_same_model() -> None:
     """A fake run writes nothing to a model that is in the mode to trace it in."""
     net, image = Net(1).eval(), torch.rand(1, 3, 8, 8)

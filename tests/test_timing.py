@@ -60,6 +60,7 @@ class Slow(nn.Module):
 # -------------------------------------------------------------------- what is measured
 
 
+@pytest.mark.slow
 def test_the_median_of_the_timed_runs_counts() -> None:
     seconds = [0.02, 0.5, 0.06, 0.03, 0.04]
     slow = Slow([0.3, 0.3, *seconds])  # the trace, the warm-up, the timed runs
@@ -70,6 +71,7 @@ def test_the_median_of_the_timed_runs_counts() -> None:
     assert 0 < found["ReLU"] < 0.02
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", [case for case in CASES if case.build is not Unregistered], ids=lambda case: case.id)
 def test_each_step_of_a_hard_case_is_timed(case: Case) -> None:
     model, inputs = case.build(), case.inputs()

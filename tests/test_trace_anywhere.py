@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 import fxviz
+from conftest import slow
 from fxviz import UsageError
 
 
@@ -66,7 +67,7 @@ INSIDE: dict[str, Callable[[], AbstractContextManager[Any]]] = {
 }
 
 
-@pytest.mark.parametrize("name", INSIDE)
+@pytest.mark.parametrize("name", [*list(INSIDE)[:3], *slow(*list(INSIDE)[3:])])
 @pytest.mark.filterwarnings("ignore:Anomaly")
 def test_a_model_is_traced_inside(name: str) -> None:
     expected = traced()

@@ -157,7 +157,7 @@ def assert_same(left: list[Tensor], right: list[Tensor]) -> None:
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if case.build is not Unregistered], ids=lambda case: case.id)
-@pytest.mark.parametrize("device", ["meta", "cpu"])
+@pytest.mark.parametrize("device", ["meta", *slow("cpu")])
 def test_the_recorded_graph_of_a_hard_case_computes_what_the_model_does(case: Case, device: str) -> None:
     model, inputs = case.build().eval(), case.inputs()
     if case.build is HeldTensor and device == "meta":

@@ -17,6 +17,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from torch.utils._pytree import tree_leaves
 
 import fxviz
+from conftest import slow
 from fxviz._graph import ModelInfo
 from fxviz._graph.errors import TraceError, UnknownModel
 from fxviz._graph.options import TraceOptions
@@ -128,7 +129,7 @@ def test_a_model_that_raises_is_put_back(
         trace_module(model, inputs, INFO, TraceOptions(device=device))
 
 
-@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("device", ["meta", *slow("cpu")])
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_a_hard_case_is_as_it_was(case: Case, device: str) -> None:
     model, inputs = case.build(), case.inputs()

@@ -126,6 +126,7 @@ def wrong():
 """
 
 
+@pytest.mark.slow
 def test_messages_name_what_was_written(fxviz: Callable[..., Result], tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(MODEL, encoding="utf-8")
     net = f"{tmp_path / 'net.py'}"

@@ -390,6 +390,7 @@ def test_compiled_modules_are_named_as_they_were_written() -> None:
         assert "OptimizedModule" not in text
 
 
+@pytest.mark.slow
 def test_a_part_of_a_compiled_model_is_traced_by_its_written_path() -> None:
     model = nn.Sequential(nn.Linear(8, 8), torch.compile(nn.Sequential(nn.Linear(8, 4))))
     graph = fxviz.trace(torch.compile(model), torch.zeros(1, 8), root="1")
@@ -469,6 +470,7 @@ def test_what_torch_makes_of_a_model_reads_like_it(make: Callable[[nn.Module], n
     assert (shown, graph.skip_counts["identity"]) == (wanted, 1)
 
 
+@pytest.mark.slow
 def test_quantized_layers_are_rows() -> None:
     quantize_fx = pytest.importorskip("torch.ao.quantization.quantize_fx")
     with warnings.catch_warnings():
