@@ -33,6 +33,9 @@ _LEVELS = 12
 _FROZEN_AT_START = 10_000
 """More objects than Python 3.12 has frozen when it starts, fewer than a program with torch freezes."""
 
+_is_frozen = False
+"""True once it was seen that the program freezes its objects."""
+
 _LISTED = 3
 """Maximum number of places that are named."""
 
@@ -81,7 +84,7 @@ def nothing_survives(made: RunTensors) -> Iterator[list[str]]:
     those that still hold some. It costs nothing where none is held.
     """
     sentences: list[str] = []
-    failed, frozen = False, gc.get_freeze_count() < _FROZEN_AT_START
+    failed, frozen = False, not _program_freezes()
     if frozen:
         gc.freeze()  # so that it is quick to tell what was made since, and to collect it
     try:
@@ -103,6 +106,16 @@ def nothing_survives(made: RunTensors) -> Iterator[list[str]]:
                 sentences += _removed(survivors, since if frozen else set())
         if failed:
             tell(sentences)
+
+
+def _program_freezes() -> bool:
+    """Return whether the program has frozen its objects itself (``gc.freeze``), so that they must stay so.
+
+    They are counted one by one, which takes long where there are many: once it is known, it is not asked again.
+    """
+    global _is_frozen
+    _is_frozen = _is_frozen or gc.get_freeze_count() >= _FROZEN_AT_START
+    return _is_frozen
 
 
 def tell(sentences: Collection[str]) -> None:
