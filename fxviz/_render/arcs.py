@@ -15,15 +15,13 @@ from dataclasses import dataclass, replace
 from xml.etree.ElementTree import Element
 
 from fxviz._render.dot import FLOW, hex_of
-from fxviz._render.drawing import Box, Dash, Line, Table
+from fxviz._render.drawing import Box, Dash, Line, Point, Table
 
 _FIRST_LANE, _LANE, _ALL_LANES, _TIGHT = 18.0, 8.0, 96.0, 10.0
 _RADIUS, _SEPARATION = 12.0, 3.0
 _DASHES: dict[Dash, str] = {"dashed": "5,2", "dotted": "1,5"}
 _PAIR = re.compile(r"(-?[\d.]+),(-?[\d.]+)")
 _RADII = re.compile(r"A\S+ 0 0 \d ")
-
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)

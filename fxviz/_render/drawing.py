@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from fxviz._graph.options import Direction
 
+Point = tuple[float, float]
 Align = Literal["left", "center"]
 ShapeKind = Literal["pill", "card", "merge", "circle"]
 Role = Literal["flow", "skip", "order"]

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fxviz._analysis.difference import Difference
-from fxviz._analysis.structure import structure_of
 from fxviz._graph import ArchGraph, units
 from fxviz._graph.errors import printable, shown
 from fxviz._graph.files import check_target, write_whole
@@ -20,12 +19,12 @@ from fxviz._render import draw
 from fxviz._render.drawing import Drawing
 from fxviz._render.engine import Picture
 from fxviz._render.header import describe, facts, notes, title
-from fxviz._render.paper.page import Words
-from fxviz._render.paper.picture import PrintPicture, scene_of
-from fxviz._render.paper.scene import Scene
-from fxviz._render.paper.style import sizes
 from fxviz._view import fold
 from fxviz._view.view import View
+
+if TYPE_CHECKING:
+    from fxviz._render.paper.picture import PrintPicture
+    from fxviz._render.paper.scene import Scene
 
 _DEFAULTS = RenderOptions()
 
@@ -63,12 +62,18 @@ class Figure:
     @cached_property
     def _picture(self) -> Picture | PrintPicture:
         if self.options.is_for_print:
+            from fxviz._render.paper.picture import PrintPicture
+
             return PrintPicture(self._scene, self.options.theme)
         return Picture(self.drawing, self.options.theme, self.options.engine)
 
     @cached_property
     def _scene(self) -> Scene:
         """Return the figure for print, in which every shape has its place."""
+        from fxviz._analysis.structure import structure_of
+        from fxviz._render.paper.page import Words
+        from fxviz._render.paper.picture import scene_of
+
         graph = self.view.graph
         words = Words(
             title(self.view, self.options),
@@ -94,9 +99,11 @@ class Figure:
         return self._colored(self._picture.svg)
 
     def _colored(self, text: str) -> str:
+        if self.options.palette == "color":
+            return text
         from fxviz._render.gray import gray
 
-        return gray(text) if self.options.palette == "gray" else text
+        return gray(text)
 
     @property
     def height(self) -> float:
@@ -217,6 +224,8 @@ class Figure:
 
 def _entering(graph: ArchGraph) -> str:
     """Return the sizes of the only input without the batch; "" if there are several."""
+    from fxviz._render.paper.style import sizes
+
     shapes = [tensor.shape for tensor in graph.trace.inputs.values()]
     return sizes(shapes[0][1], shapes[0][2:]) if len(shapes) == 1 and len(shapes[0]) > 2 else ""
 

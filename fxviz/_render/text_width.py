@@ -1,12 +1,25 @@
 """Measure text and make it fit.
 
-Text is measured in DejaVu Sans, the widest of the fonts that a reader may have, so that what fits here fits everywhere.
-Widths are in thousandths of the font size, for the characters 32 to 126 (the ``hmtx`` table of DejaVu Sans 2.37).
+Text is measured in DejaVu Sans, the widest of the fonts that a reader may have, so that what fits here fits everywhere;
+in figures for print it is measured in a face of their own (:mod:`fxviz._render.paper.face`). Widths are in thousandths
+of the font size, for the characters 32 to 126 (the ``hmtx`` table of DejaVu Sans 2.37).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Face:
+    """The widths of a font's characters in thousandths of its size: of 32 to 126, of some others, of the widest."""
+
+    regular: tuple[int, ...]
+    bold: tuple[int, ...]
+    others: Mapping[str, int]
+    widest: int
+
 
 _REGULAR = (
     318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636,
@@ -22,28 +35,27 @@ _BOLD = (
     678, 435, 716, 712, 343, 343, 665, 343, 1042, 712, 687, 716, 716, 493, 595, 478, 712, 652, 924, 645, 652, 582, 712,
     365, 712, 838,
 )  # fmt: skip
-_OTHERS = {"×": 838, "·": 380, "…": 1000, "→": 838, "✗": 838, "−": 838}
-_WIDEST = 1300
+DEJAVU = Face(_REGULAR, _BOLD, {"×": 838, "·": 380, "…": 1000, "→": 838, "✗": 838, "−": 838}, widest=1300)
 
 
-def width(text: str, size: float, bold: bool = False) -> float:
+def width(text: str, size: float, bold: bool = False, face: Face = DEJAVU) -> float:
     """Return the width in points of a text set in ``size`` points.
 
     >>> round(width("Conv 3×3", 10, bold=True)), width("", 9)
     (54, 0.0)
     """
-    return sum(_units(text, bold)) * size / 1000
+    return sum(_units(text, bold, face)) * size / 1000
 
 
-def _units(text: Iterable[str], bold: bool) -> Iterator[int]:
-    table = _BOLD if bold else _REGULAR
-    return (table[ord(c) - 32] if 32 <= ord(c) < 127 else _OTHERS.get(c, _WIDEST) for c in text)
+def _units(text: Iterable[str], bold: bool, face: Face = DEJAVU) -> Iterator[int]:
+    table = face.bold if bold else face.regular
+    return (table[ord(c) - 32] if 32 <= ord(c) < 127 else face.others.get(c, face.widest) for c in text)
 
 
-def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: int = 0) -> int:
+def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: int = 0, face: Face = DEJAVU) -> int:
     """Return how many of the first characters fit beside ``used`` thousandths, without measuring the rest."""
     count = 0
-    for units in _units(text, bold):
+    for units in _units(text, bold, face):
         used += units
         if used * size / 1000 > room:
             break
@@ -51,15 +63,15 @@ def _fitting(text: Iterable[str], room: float, size: float, bold: bool, used: in
     return count
 
 
-def fit(text: str, room: float, size: float, bold: bool = False) -> str:
+def fit(text: str, room: float, size: float, bold: bool = False, face: Face = DEJAVU) -> str:
     """Return the text if it fits into ``room`` points, else its beginning and an ellipsis.
 
     >>> fit("Conv 3×3", 80, 10), fit("a long name that goes on", 60, 9)
     ('Conv 3×3', 'a long nam…')
     """
-    if _fitting(text, room, size, bold) == len(text):
+    if _fitting(text, room, size, bold, face=face) == len(text):
         return text
-    return text[: _fitting(text, room, size, bold, _OTHERS["…"])].rstrip(" .·") + "…"
+    return text[: _fitting(text, room, size, bold, face.others["…"], face)].rstrip(" .·") + "…"
 
 
 def fit_layer(text: str, room: float, size: float, bold: bool = False) -> str:
@@ -83,7 +95,7 @@ def fit_path(path: str, room: float, size: float, bold: bool = False) -> str:
     """
     if _fitting(path, room, size, bold) == len(path):
         return path
-    start = len(path) - _fitting(reversed(path), room, size, bold, _OTHERS["…"])
+    start = len(path) - _fitting(reversed(path), room, size, bold, DEJAVU.others["…"])
     dot = path.find(".", max(0, start - 1))
     return "…" + (path[start:] if dot < 0 else path[dot + 1 :])
 

@@ -87,6 +87,7 @@ class Snapshot:
         self.modules: list[nn.Module] = []
         self._kept: list[_Kept] = []
         self._seen: dict[int, Any] = {}
+        self._entered: set[tuple[int, frozenset[str]]] = set()
         self._waiting: list[tuple[str, Any]] = []
         self._ways: dict[type, Callable[[str, Any], None]] = {}
         self._roots = frozenset(type(module).__module__.partition(".")[0] for module in model.modules())
@@ -261,8 +262,9 @@ class Snapshot:
 
     def _enter_module(self, module: ModuleType, names: frozenset[str]) -> None:
         key = (id(module), names)
-        if not self._is_foreign(module.__name__) and hash(key) not in self._seen:
-            self._seen[hash(key)] = module
+        if not self._is_foreign(module.__name__) and key not in self._entered:
+            self._seen[id(module)] = module  # its id stays its own
+            self._entered.add(key)
             self._enter_names(vars(module), names)
 
 

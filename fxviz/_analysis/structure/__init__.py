@@ -5,7 +5,6 @@ Everything follows from a graph: no rule knows the name of a model, of a library
 
 from __future__ import annotations
 
-from fxviz._analysis.structure.build import Builder
 from fxviz._analysis.structure.values import (
     FACTS,
     LAYOUTS,
@@ -34,4 +33,6 @@ def structure_of(graph: ArchGraph) -> Structure:
     >>> structure_of(graph)
     <Structure empty: column, 0 stages, 0 kinds of blocks>
     """
+    from fxviz._analysis.structure.build import Builder  # the values alone are light
+
     return Builder(graph).structure()

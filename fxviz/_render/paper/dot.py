@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fxviz._render.dot import plain
-from fxviz._render.drawing import Color
-from fxviz._render.paper.scene import Area, Label, Point, Scene, Stroke
+from fxviz._render.drawing import Color, Point
+from fxviz._render.paper.scene import Area, Label, Scene, Stroke
 
 
 def to_dot(scene: Scene, dark: bool = False) -> str:

@@ -7,6 +7,10 @@ in ``fonts`` are its weights 400 and 700, cut by fontTools to Latin, Greek, Cyri
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
+
+from fxviz._render import text_width
+from fxviz._render.text_width import Face
 
 _REGULAR = (
     278, 278, 355, 556, 556, 889, 667, 191, 333, 333, 389, 584, 278, 333, 278, 278, 556, 556, 556, 556, 556, 556, 556,
@@ -23,38 +27,21 @@ _BOLD = (
     280, 389, 584,
 )  # fmt: skip
 _OTHERS = {"×": 584, "·": 333, "…": 1000, "→": 1000, "−": 584, "²": 333, "³": 333, "¼": 834, "½": 834, "¾": 834}
-_WIDEST = 1000
+ARIMO = Face(_REGULAR, _BOLD, _OTHERS, widest=1000)
 
 FAMILY = "Arimo, Arial, 'Liberation Sans', Helvetica, sans-serif"
 """Fonts of the same widths; where a reader has none of them, ``textLength`` keeps each text as wide as measured."""
 
 
-def width(text: str, size: float, bold: bool = False) -> float:
-    """Return the width in points of a text set in ``size`` points.
-
-    >>> round(width("Conv 3×3", 10, bold=True), 2), width("", 9)
-    (44.74, 0.0)
-    """
-    table = _BOLD if bold else _REGULAR
-    return sum(table[ord(c) - 32] if 32 <= ord(c) < 127 else _OTHERS.get(c, _WIDEST) for c in text) * size / 1000
-
-
-def fit(text: str, room: float, size: float, bold: bool = False) -> str:
-    """Return the text if it fits into ``room`` points, else its beginning and an ellipsis.
-
-    >>> fit("Conv 3×3", 80, 10), fit("a long name that goes on", 60, 9)
-    ('Conv 3×3', 'a long name…')
-    """
-    if width(text, size, bold) <= room:
-        return text
-    while text and width(f"{text}…", size, bold) > room:
-        text = text[:-1].rstrip(" .·,")
-    return f"{text}…"
+width = partial(text_width.width, face=ARIMO)
+fit = partial(text_width.fit, face=ARIMO)
 
 
 def wrapped(words: Sequence[str], between: str, room: float, size: float) -> list[str]:
     """Return words in as few lines as ``room`` points allow; a word that is too long by itself is cut.
 
+    >>> round(width("Conv 3×3", 10, bold=True), 2), fit("a long name that goes on", 60, 9)
+    (44.74, 'a long name…')
     >>> wrapped(["11.69M parameters", "1.8 GMACs", "8 skips"], " · ", 100, 7)
     ['11.69M parameters', '1.8 GMACs · 8 skips']
     """

@@ -10,10 +10,11 @@ from itertools import combinations, pairwise
 from fxviz._analysis.structure import Kind, Row
 from fxviz._graph import units
 from fxviz._render import palette
+from fxviz._render.drawing import Point
 from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.net import Net
-from fxviz._render.paper.scene import Area, Item, Label, Piece, Point, Stroke
-from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, widths
+from fxviz._render.paper.scene import Area, Item, Label, Piece, Stroke
+from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, value, widths
 
 ROW, JOIN, STEP = 13.0, 10.0, 7.0
 """Heights of a row and of a join, and the space between them."""
@@ -331,7 +332,7 @@ def _symbols(kind: Kind) -> list[str]:
     told = [f"{symbol} = {_values(values)}" for symbol, values in kind.symbols.items() if symbol in used]
     for written, fact in _LETTERS.items():
         rows = [row for row in kind.rows if fact in row.facts and written in row.text]
-        if rows and (values := _values(value for value in rows[0].facts[fact] if value is not None)):
+        if rows and (values := _values(each for each in rows[0].facts[fact] if each is not None)):
             letter = fact if fact == "heads" else written.split(" ")[-1].split("×")[0].lstrip("/")
             told.append(f"{letter} = {values}")
     return told
@@ -339,14 +340,8 @@ def _symbols(kind: Kind) -> list[str]:
 
 def _values(values: Iterable[object]) -> str:
     """Return different values in one line: all if there are few, else the first and the last."""
-    different = list(dict.fromkeys(_value(value) for value in values))
+    different = list(dict.fromkeys(map(value, values)))
     return ", ".join(different) if len(different) <= 4 else f"{different[0]} … {different[-1]}"
-
-
-def _value(value: object) -> str:
-    if isinstance(value, (tuple, list)):
-        return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _shortcut(kind: Kind) -> str:

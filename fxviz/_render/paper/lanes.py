@@ -10,7 +10,8 @@ from functools import cached_property
 from fxviz._analysis.structure import Stage, Structure
 from fxviz._graph import SKIP_KINDS
 from fxviz._render import palette
-from fxviz._render.paper.scene import Item, Piece, Point, Stroke
+from fxviz._render.drawing import Point
+from fxviz._render.paper.scene import Item, Piece, Stroke
 from fxviz._render.paper.stage_box import HIGH, box_width, stage_box
 
 STEP, LEAST = 14.0, 44.0

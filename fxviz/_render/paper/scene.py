@@ -9,16 +9,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from fxviz._render.drawing import Color
+from fxviz._render.drawing import Color, Point
 from fxviz._render.paper.face import width
 
 Anchor = Literal["start", "middle", "end"]
-Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle with round corners. ``title`` is its tooltip, ``name`` its name in DOT."""
+    """A rectangle with round corners. ``title`` is its tooltip."""
 
     x: float
     y: float

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 from fxviz._analysis.structure import Kind, Occurrence, Stage, Structure
@@ -12,7 +12,7 @@ from fxviz._render import palette
 from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Anchor, Area, Item, Label, Piece, Stroke
-from fxviz._render.paper.style import NARROW, SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text
+from fxviz._render.paper.style import NARROW, SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text, value
 
 LINE, BETWEEN = 11.5, 7.0
 
@@ -28,7 +28,7 @@ class Line:
     cells: dict[str, str]
     share: float
     shortcut: str | None = None
-    skips: int = field(default=0)
+    skips: int = 0
 
 
 @dataclass(frozen=True)
@@ -124,10 +124,7 @@ def _kernel(kind: Kind, at: int) -> str:
     larger = {kernel for kernel in kernels if kernel not in (1, (1,), (1, 1), (1, 1, 1))} or kernels
     if len(larger) != 1:
         return ""
-    value = larger.pop()
-    if not isinstance(value, (tuple, list)):
-        return str(value)
-    return str(value[0]) if len(set(value)) == 1 else "×".join(map(str, value))
+    return value(larger.pop())
 
 
 def _expansion(kind: Kind, at: int) -> str:

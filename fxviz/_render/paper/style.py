@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from fxviz._analysis.structure import Row, Run, Stage
+from fxviz._analysis.structure import Row, Run
 from fxviz._render import palette
 from fxviz._render.drawing import Color
 from fxviz._render.paper.face import width
@@ -82,6 +82,17 @@ def widths(row: Row) -> str:
     return row.channels[0] if row.channels else ""
 
 
+def value(fact: object) -> str:
+    """Write the value of a fact: sizes that are equal as one.
+
+    >>> value((3, 3)), value((1, 7)), value(6.0), value(12)
+    ('3', '1×7', '6', '12')
+    """
+    if isinstance(fact, (tuple, list)):
+        return str(fact[0]) if len(set(fact)) == 1 else "×".join(map(str, fact))
+    return f"{fact:g}" if isinstance(fact, float) else str(fact)
+
+
 def is_join(row: Row) -> bool:
     """Return whether a row is a sum, product or concatenation."""
     return row.word in ("+", "×", "concat", "cat")
@@ -90,17 +101,6 @@ def is_join(row: Row) -> bool:
 def length(words: str, bold: bool = False, size: float = TEXT) -> float:
     """Return the length of a text in points."""
     return width(words, size, bold)
-
-
-def short(stage: Stage) -> str:
-    """Return what a stage without blocks consists of, without channels.
-
-    >>> from fxviz._analysis.structure import Run
-    >>> stage = Stage("stem", "", "stem", 0, 0, 3, 64, (8, 8), (Run(("Conv 7×7 3→64 /2",), 1, False),), 0, 0, 0, 1, ())
-    >>> short(stage)
-    'Conv 7×7 /2'
-    """
-    return ", ".join(plain_word(run.text) for run in stage.runs)
 
 
 def plain_word(words: str) -> str:

@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
 from fxviz._render.dot import plain
-from fxviz._render.drawing import Color
+from fxviz._render.drawing import Color, Point
 from fxviz._render.paper.face import FAMILY
-from fxviz._render.paper.scene import Area, Item, Label, Point, Scene, Stroke
+from fxviz._render.paper.scene import Area, Item, Label, Scene, Stroke
 
 if TYPE_CHECKING:
     from fxviz._graph.options import Theme
