@@ -71,7 +71,7 @@ def fit(text: str, room: float, size: float, bold: bool = False, face: Face = DE
     """
     if _fitting(text, room, size, bold, face=face) == len(text):
         return text
-    return text[: _fitting(text, room, size, bold, face.others["…"], face)].rstrip(" .·") + "…"
+    return text[: _fitting(text, room, size, bold, face.others["…"], face)].rstrip(" .·,") + "…"
 
 
 def fit_layer(text: str, room: float, size: float, bold: bool = False) -> str:
