@@ -142,6 +142,15 @@ def test_the_command_says_what_it_left_out(fxviz: Call, tmp_path: Path) -> None:
     assert "the inside of block A left out to fit; a larger --width or --height shows more" in result.err
 
 
+def test_a_height_that_cannot_be_kept_is_said(fxviz: Call, tmp_path: Path) -> None:
+    graph = traced("densenet121").save(tmp_path / "net.json")
+    result = fxviz(
+        "render", graph, "--layout", "lanes", "--width", "column", "--height", "120pt", "-o", tmp_path / "a.svg"
+    )
+    assert result.status == 0
+    assert re.search(r"the figure is \d+pt high, more than --height 120pt: it can be no lower", result.err)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -17,6 +17,7 @@ import typer
 from fxviz._cli.signals import leaving_at_once
 from fxviz._graph import ArchGraph, WeightsInfo
 from fxviz._graph.errors import FxvizError, first_line, library_that_failed, printable, shown
+from fxviz._graph.options import points
 from fxviz._render.figure import Figure
 from fxviz._sources.expression import path_to
 from fxviz._sources.inputs import InputSpec
@@ -191,6 +192,9 @@ def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> 
 def size_remarks(figure: Figure) -> Iterator[str]:
     """Yield remarks on how the model ran, and on a figure that is larger than a page or drawn with straight lines."""
     yield from figure.view.graph.trace.notes
+    most = figure.options.height
+    if most is not None and figure.height > points(most) + 0.5:
+        yield f"the figure is {figure.height:.0f}pt high, more than --height {most}: it can be no lower"
     if figure.left_out:
         yield f"{', '.join(figure.left_out)} left out to fit; a larger --width or --height shows more"
     elif advice := page_advice(figure):
