@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import pytest
@@ -157,9 +158,10 @@ def built(name: str) -> nn.Module:
             import timm
 
             return timm.create_model(rest)
-        from torchvision.models import get_model
+        from torchvision.models import get_model, get_model_builder
 
-        return get_model(name, weights=None, weights_backbone=None) if "_fpn" in name else get_model(name, weights=None)
+        offline = {"weights", "weights_backbone"} & set(signature(get_model_builder(name)).parameters)
+        return get_model(name, **dict.fromkeys(offline))
 
 
 def attributes(module: nn.Module, name: str) -> set[Any]:
