@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fxviz._analysis.structure import Structure
-    from fxviz._api import compare, diff, explain, info, list_models, render, structure, summary, trace
+    from fxviz._api import compare, diff, explain, info, list_models, render, side_by_side, structure, summary, trace
     from fxviz._graph import ArchGraph, TensorInfo
     from fxviz._graph.errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph.options import RenderOptions
@@ -47,6 +47,7 @@ __all__ = [
     "info",
     "list_models",
     "render",
+    "side_by_side",
     "structure",
     "summary",
     "trace",
@@ -54,7 +55,18 @@ __all__ = [
 
 _HOMES = {
     "_analysis.structure": ("Structure",),
-    "_api": ("compare", "diff", "explain", "info", "list_models", "render", "structure", "summary", "trace"),
+    "_api": (
+        "compare",
+        "diff",
+        "explain",
+        "info",
+        "list_models",
+        "render",
+        "side_by_side",
+        "structure",
+        "summary",
+        "trace",
+    ),
     "_graph.errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
     "_graph": ("ArchGraph", "TensorInfo"),
     "_graph.options": ("RenderOptions",),

@@ -5,16 +5,15 @@ Most modules are imported where they are used, so that a saved graph is drawn wi
 
 from __future__ import annotations
 
-import functools
-import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import UsageError, require_torch, shown, spelled
-from fxviz._graph.options import RenderOptions, TraceOptions, unknown_keyword
+from fxviz._graph.keywords import options_from, takes
+from fxviz._graph.options import RenderOptions, TraceOptions
 from fxviz._graph.values import Information
 from fxviz._render.figure import Figure, figure_of
 from fxviz._sources.inputs import Arguments, batched, in_dtype
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from fxviz._analysis.structure import Structure
-    from fxviz._graph.options import FigureKeywords, TraceKeywords
+    from fxviz._graph.keywords import FigureKeywords, TraceKeywords
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
     from fxviz._report.summary import Summary
@@ -35,46 +34,8 @@ if TYPE_CHECKING:
     Model = str | Path | nn.Module | ArchGraph
     """A graph, the path of a saved one (``.json``), the name of a model, or a module."""
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
-_Options = TypeVar("_Options", TraceOptions, RenderOptions)
 
-
-def _takes(*options: type[TraceOptions] | type[RenderOptions]) -> Callable[[_Function], _Function]:
-    """Add the fields of options to a function's signature as keywords, and refuse unknown keywords in calls."""
-    keywords = {each.name: each for kind in options for each in fields(kind)}
-
-    def decorate(function: _Function) -> _Function:
-        signature = inspect.signature(function)
-        parameters = [each for each in signature.parameters.values() if each.kind is not each.VAR_KEYWORD]
-        own = {each.name for each in parameters}
-        parameters += [
-            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=each.default, annotation=each.type)
-            for name, each in keywords.items()
-        ]
-
-        @functools.wraps(function)
-        def checked(*args: Any, **kwargs: Any) -> Any:
-            for name in kwargs:
-                if name not in own and name not in keywords:
-                    raise unknown_keyword(function.__name__, name, sorted(own | keywords.keys()))
-            return function(*args, **kwargs)
-
-        checked.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
-        return checked  # type: ignore[return-value]
-
-    return decorate
-
-
-def _options(kind: type[_Options], keywords: Mapping[str, Any], options: _Options | None = None) -> _Options:
-    """Return the options that the keywords set, on top of those given as a value."""
-    if options is not None and not isinstance(options, kind):
-        raise UsageError(f"invalid options {shown(repr(options))}: must be a {kind.__name__}")
-    names = {each.name for each in fields(kind)}
-    known = {name: value for name, value in keywords.items() if name in names}
-    return kind(**known) if options is None else replace(options, **known)
-
-
-@_takes(TraceOptions)
+@takes(TraceOptions)
 def trace(
     model: str | Path | nn.Module,
     inputs: Any = None,
@@ -109,7 +70,7 @@ def trace(
     8393728
     """
     named = parse(model) if isinstance(model, (str, Path)) else model
-    return traced(named, inputs, kwargs, _options(TraceOptions, options))
+    return traced(named, inputs, kwargs, options_from(TraceOptions, options))
 
 
 @one_at_a_time()
@@ -148,7 +109,7 @@ def traced(
     return annotate(graph)
 
 
-@_takes(RenderOptions, TraceOptions)
+@takes(RenderOptions, TraceOptions)
 def render(
     model_or_graph: Model,
     inputs: Any = None,
@@ -175,11 +136,39 @@ def render(
     >>> render("resnet18", theme="light").svg.startswith("<svg")
     True
     """
-    drawn = _options(RenderOptions, keywords, options)
-    return figure_of(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, keywords)), drawn)
+    drawn = options_from(RenderOptions, keywords, options)
+    return figure_of(graph_of(model_or_graph, inputs, kwargs, options_from(TraceOptions, keywords)), drawn)
 
 
-@_takes(TraceOptions)
+@takes(RenderOptions, TraceOptions)
+def side_by_side(
+    *models_or_graphs: Model, options: RenderOptions | None = None, **keywords: Unpack[FigureKeywords]
+) -> Figure:
+    """Draw several models side by side at one scale, as papers compare a family: a column for each, a line for a size.
+
+    The same letter means the same kind of block in all models, and bars of the same length the same number of
+    parameters.
+
+    Args:
+        models_or_graphs: two or more, each a graph, the path of a saved one (``.json``), or what :func:`trace` takes.
+        options, keywords: as for :func:`render`; the style is that for print.
+
+    Raises:
+        UsageError: there are fewer than two, there is no such model, or the style or a layout does not fit.
+        TraceError: a model's own code failed.
+
+    >>> side_by_side("resnet18", "resnet34", width="column")
+    <Figure of resnet18, resnet34: paper, column, theme auto>
+    """
+    from fxviz._render.figure import side_by_side as drawn_side_by_side
+
+    _check_several("draw side by side", models_or_graphs)
+    drawn, how = options_from(RenderOptions, keywords, options), options_from(TraceOptions, keywords)
+    drawn.check_side_by_side()
+    return drawn_side_by_side([graph_of(each, None, None, how) for each in models_or_graphs], drawn)
+
+
+@takes(TraceOptions)
 def summary(
     model_or_graph: Model,
     inputs: Any = None,
@@ -220,10 +209,10 @@ def summary(
     from fxviz._report.summary import SummaryOptions, summarize
 
     chosen = SummaryOptions(depth, sort, top, all, by)
-    return summarize(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)), chosen)
+    return summarize(graph_of(model_or_graph, inputs, kwargs, options_from(TraceOptions, options)), chosen)
 
 
-@_takes(TraceOptions)
+@takes(TraceOptions)
 def structure(
     model_or_graph: Model,
     inputs: Any = None,
@@ -252,10 +241,10 @@ def structure(
     """
     from fxviz._analysis.structure import structure_of
 
-    return structure_of(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)))
+    return structure_of(graph_of(model_or_graph, inputs, kwargs, options_from(TraceOptions, options)))
 
 
-@_takes(TraceOptions)
+@takes(TraceOptions)
 def explain(
     model_or_graph: Model,
     inputs: Any = None,
@@ -288,10 +277,10 @@ def explain(
     from fxviz._report.explain import check_language, explained
 
     check_language(lang)
-    return explained(graph_of(model_or_graph, inputs, kwargs, _options(TraceOptions, options)), lang)
+    return explained(graph_of(model_or_graph, inputs, kwargs, options_from(TraceOptions, options)), lang)
 
 
-@_takes(TraceOptions)
+@takes(TraceOptions)
 def compare(*models_or_graphs: Model, **options: Unpack[TraceKeywords]) -> Comparison:
     """Compare models side by side: parameters and their ratios, MACs, layers, skips, memory, and the largest parts.
 
@@ -308,15 +297,20 @@ def compare(*models_or_graphs: Model, **options: Unpack[TraceKeywords]) -> Compa
     """
     from fxviz._report.comparison import compare as compared
 
-    if len(models_or_graphs) < 2:
-        is_list = len(models_or_graphs) == 1 and isinstance(models_or_graphs[0], (list, tuple))
-        hint = ", one by one: compare(a, b)" if is_list else ""
-        raise UsageError(f"nothing to compare: pass two models or more{hint}")
-    how = _options(TraceOptions, options)
+    _check_several("compare", models_or_graphs)
+    how = options_from(TraceOptions, options)
     return compared([graph_of(each, None, None, how) for each in models_or_graphs])
 
 
-@_takes(RenderOptions, TraceOptions)
+def _check_several(action: str, models: Sequence[Any]) -> None:
+    """Refuse fewer than two models."""
+    if len(models) < 2:
+        is_list = len(models) == 1 and isinstance(models[0], (list, tuple))
+        hint = f", one by one: {action.replace(' ', '_').removeprefix('draw_')}(a, b)" if is_list else ""
+        raise UsageError(f"nothing to {action}: pass two models or more{hint}")
+
+
+@takes(RenderOptions, TraceOptions)
 def diff(old: Model, new: Model, *, options: RenderOptions | None = None, **keywords: Unpack[FigureKeywords]) -> Figure:
     """Draw a model with its differences from another one of its family: layers added, removed, resized or altered.
 
@@ -335,7 +329,7 @@ def diff(old: Model, new: Model, *, options: RenderOptions | None = None, **keyw
     >>> diff(graph, graph).drawing.description
     'empty (2) against empty: 0 parameters (as before); no difference.'
     """
-    drawn, how = _options(RenderOptions, keywords, options), _options(TraceOptions, keywords)
+    drawn, how = options_from(RenderOptions, keywords, options), options_from(TraceOptions, keywords)
     drawn.check_difference()
     return difference_of(graph_of(old, None, None, how), graph_of(new, None, None, how), drawn)
 

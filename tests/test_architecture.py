@@ -64,7 +64,7 @@ def test_the_clones_door_is_not_in_the_wheel() -> None:
 
 
 PACKAGE = ROOT / "fxviz"
-MAX_FILES = 195
+MAX_FILES = 205
 MAX_TOP_LEVEL = 12
 MAX_LINES = 450
 MAX_FUNCTION_LINES = 50

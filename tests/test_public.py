@@ -16,7 +16,8 @@ from torch import nn
 import fxviz
 from conftest import ROOT
 from fxviz._graph.errors import spelled
-from fxviz._graph.options import FigureKeywords, RenderKeywords, TraceKeywords, TraceOptions
+from fxviz._graph.keywords import FigureKeywords, RenderKeywords, TraceKeywords
+from fxviz._graph.options import TraceOptions
 
 NET = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 

@@ -191,7 +191,8 @@ def _followed(graph: ArchGraph, weights: WeightsInfo, inputs: Sequence[str]) -> 
 
 def size_remarks(figure: Figure) -> Iterator[str]:
     """Yield remarks on how the model ran, and on a figure that is larger than a page or drawn with straight lines."""
-    yield from figure.view.graph.trace.notes
+    for view in (figure.view, *figure.beside):
+        yield from view.graph.trace.notes
     most = figure.options.height
     if most is not None and figure.height > points(most) + 0.5:
         yield f"the figure is {figure.height:.0f}pt high, more than --height {most}: it can be no lower"

@@ -223,8 +223,11 @@ _FORMS = _formats(SUFFIXES)
 
 @dataclass(frozen=True)
 class Many:
-    """Flags of drawing several figures."""
+    """Flags of drawing several models."""
 
+    side_by_side: Annotated[
+        bool, typer.Option("--side-by-side", help="Draw several models in one figure at one scale, for print.")
+    ] = False
     form: Annotated[
         str | None, option("--format", "FORMAT", f"The form of figures in a folder: {choice(_FORMS)}. Default: svg.")
     ] = None
@@ -242,10 +245,14 @@ class Many:
         Raises:
             UsageError: the form or the number is invalid, or two options conflict.
         """
+        if self.side_by_side:
+            draw.render.check_side_by_side()
         check_count("--jobs", self.jobs)
         if self.jobs is not None and self.dask is not None:
             raise UsageError("choose either --jobs, processes of this machine, or --dask, those of a cluster")
         what, forms = ("--format of a pair", _formats(PAIRED)) if draw.is_pair else ("--format", _FORMS)
+        if self.side_by_side and (self.jobs is not None or self.dask is not None or self.form is not None):
+            raise UsageError("--side-by-side draws one figure: leave out --jobs, --dask and --format")
         if self.form is not None:
             check_choice(what, self.form, forms)
 

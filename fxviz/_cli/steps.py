@@ -25,11 +25,11 @@ from fxviz._cli.messages import (
 )
 from fxviz._cli.options import Draw, Run, Talk
 from fxviz._graph import ArchGraph
-from fxviz._graph.errors import TraceError, UsageError
+from fxviz._graph.errors import FxvizError, TraceError, UsageError, shown
 from fxviz._graph.files import check_target
 from fxviz._render.figure import PAIRED, SUFFIXES, Figure, snippet
 from fxviz._sources.inputs import Reading
-from fxviz._sources.reference import Reference
+from fxviz._sources.reference import Reference, each_once
 
 STDOUT = "-"
 """The name of a file that means standard output."""
@@ -125,6 +125,58 @@ def names_of(library: str, pattern: str, no_cache: bool) -> list[str]:
 
     cached = listed if no_cache else lambda library: cache.names(library, lambda: listed(library), say)
     return matching(library, pattern, cached)
+
+
+def _to_trace(models: list[Reference]) -> list[Reference]:
+    """Return the models that are yet to be traced, each once."""
+    return [model for model in each_once(models) if not model.is_graph]
+
+
+def _check_weights(models: list[Reference], run: Run) -> None:
+    """Refuse one file of weights for several models; published weights may have the same name for each."""
+    from fxviz._sources.checkpoints import is_checkpoint
+
+    weights = run.trace.weights
+    if weights is not None and is_checkpoint(str(weights)) and len(_to_trace(models)) > 1:
+        raise UsageError(f"--weights {shown(str(weights))} is a file, which fits one model: {_each('--weights FILE')}")
+
+
+def _each(how: str) -> str:
+    return f"trace each to .json (fxviz trace MODEL {how} -o NAME.json) and compare these"
+
+
+def graphs_of(models: list[Reference], run: Run, talk: Talk) -> list[ArchGraph]:
+    """Return the graphs of several models, each traced once; saved ones are read before anything is traced.
+
+    Options of a run do not apply to a saved graph, and are refused where there are no models to trace.
+
+    Raises:
+        UsageError: an option does not fit, or one file of weights is given for several models.
+    """
+    run.check(models)
+    _check_weights(models, run)
+    to_trace = _to_trace(models)
+    found: dict[str, ArchGraph] = {}
+    remarks: list[str] = []
+    for model in sorted(each_once(models), key=lambda model: not model.is_graph):
+        saved = bool(to_trace) and model.is_graph
+        found[str(model)], said = _graph(model, Run() if saved else run, talk, len(to_trace) > 1)
+        remarks += said
+    say_all(dict.fromkeys(remarks), talk.quiet)
+    return [found[str(model)] for model in models]
+
+
+def _graph(model: Reference, run: Run, talk: Talk, several: bool) -> tuple[ArchGraph, tuple[str, ...]]:
+    """Return the graph of one of several models with remarks; an error names it, and how to give each its inputs."""
+    try:
+        return graph_and_remarks(model, run, talk)
+    except FxvizError as error:
+        message = error.for_command_line
+        message = message if str(model) in message else f"{model}: {message}"
+        if several and isinstance(error, TraceError) and (run.input or "--input" in message):
+            message += f"; where one --input does not fit all models, {_each('--input SPEC')}"
+        error.args = (message,)
+        raise
 
 
 def report_failure(graph: ArchGraph, model: Reference) -> None:

@@ -1,8 +1,8 @@
 """Declare the options of fxviz, each once: default, check, keyword in Python, flag on the command line.
 
-A new option is one field here (with its entry in the keywords below it, for type checkers) and one use. The command
-line makes its flags from the fields (:mod:`fxviz._cli.options`), :func:`fxviz.trace` and :func:`fxviz.render` their
-keywords.
+A new option is one field here (with its entry in :mod:`fxviz._graph.keywords`, for type checkers) and one use. The
+command line makes its flags from the fields (:mod:`fxviz._cli.options`), :func:`fxviz.trace` and :func:`fxviz.render`
+their keywords.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import Field, dataclass, field, fields
-from difflib import get_close_matches
 from pathlib import Path
 from types import NoneType
-from typing import Any, Literal, TypedDict, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin
 
 from fxviz._graph.errors import UsageError, choice, shown, spelled
 from fxviz._graph.metrics import METRICS
@@ -184,22 +183,6 @@ class TraceOptions(Options):
             raise UsageError(f"cannot time a partial run: choose either {options}")
 
 
-class TraceKeywords(TypedDict, total=False):
-    """The fields of :class:`TraceOptions` as keywords of functions, for type checkers."""
-
-    batch: int | None
-    train: bool
-    leaf: str | Sequence[str]
-    root: str
-    method: str
-    device: str
-    time: bool
-    partial: bool
-    isolated: bool
-    weights: str | Path | None
-    download: bool
-
-
 @dataclass(frozen=True, repr=False)
 class RenderOptions(Options):
     """Options of drawing a figure.
@@ -318,6 +301,16 @@ class RenderOptions(Options):
             options = spelled("style, direction and sizes", "--style, --direction, --width, --height and --layout")
             raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
 
+    def check_side_by_side(self) -> None:
+        """Refuse what does not hold for several models in one figure.
+
+        Raises:
+            UsageError: the style is not that for print, or a layout is given.
+        """
+        if self.style in ("ledger", "graph") or self.layout != "auto":
+            options = spelled("style and layout", "--style and --layout")
+            raise UsageError(f"models stand side by side in columns of stages, for print: leave out {options}")
+
 
 PLACES = {"column": 238.0, "page": 505.0, "slide": 720.0}
 """Widths by name, in points: of a column and of a page of text on letter paper or A4, and of a slide of 10 x 5.6 in."""
@@ -355,31 +348,6 @@ def check_length(name: str, size: str, named: bool) -> None:
         raise UsageError(f"invalid {name} '{shown(size)}': must be {_LEAST:g}pt to {_MOST:g}pt")
 
 
-class RenderKeywords(TypedDict, total=False):
-    """The fields of :class:`RenderOptions` as keywords of functions, for type checkers."""
-
-    theme: Theme
-    style: Style
-    width: str | None
-    height: str | None
-    layout: Arrangement
-    palette: Palette
-    color_by: str
-    depth: int | None
-    expand: str | Sequence[str]
-    collapse: str | Sequence[str]
-    repeats: bool
-    direction: Direction
-    title: str | None
-    header: bool
-    legend: bool
-    engine: str | None
-
-
-class FigureKeywords(RenderKeywords, TraceKeywords, total=False):
-    """The keywords of :func:`fxviz.render`: how a model is run, and how its figure is drawn."""
-
-
 def given(options: TraceOptions | RenderOptions) -> list[str]:
     """Return the names, as messages spell them, of the options that differ from their defaults.
 
@@ -387,17 +355,6 @@ def given(options: TraceOptions | RenderOptions) -> list[str]:
     leaf, device
     """
     return [name_in_messages(each) for each in fields(options) if getattr(options, each.name) != each.default]
-
-
-def unknown_keyword(function: str, name: str, known: Sequence[str]) -> TypeError:
-    """Return the error for a keyword that a function does not take.
-
-    >>> print(unknown_keyword("render", "themes", ["theme", "style"]))
-    render() got an unexpected keyword argument 'themes'; did you mean theme?
-    """
-    near = get_close_matches(name, known, n=1, cutoff=0.75)
-    hint = f"; did you mean {near[0]}?" if near else f": choose {choice(list(known))}"
-    return TypeError(f"{function}() got an unexpected keyword argument '{name}'{hint}")
 
 
 def check_choice(what: str, given: object, allowed: Sequence[str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from fxviz._view import fold
 from fxviz._view.view import View
 
 if TYPE_CHECKING:
+    from fxviz._render.paper.page import Words
     from fxviz._render.paper.picture import PrintPicture
     from fxviz._render.paper.scene import Scene
 
@@ -36,6 +37,7 @@ class Figure:
     Args:
         view: what is shown.
         options: how it is drawn.
+        beside: the views of more models, drawn beside the first at one scale, for print.
 
     >>> import fxviz
     >>> figure = fxviz.render("resnet18", theme="dark")
@@ -47,9 +49,11 @@ class Figure:
 
     view: View
     options: RenderOptions = _DEFAULTS
+    beside: tuple[View, ...] = ()
 
     def __repr__(self) -> str:
-        name = shown(printable(title(self.view, _DEFAULTS)))
+        names = (title(view, _DEFAULTS) for view in (self.view, *self.beside))
+        name = shown(printable(", ".join(names)))
         rows = units.quantity(len(self.view.rows), "row")
         drawn = f"paper, {self.options.width or 'page'}" if self.options.is_for_print else f"{self.view.style}, {rows}"
         return f"<Figure of {name}: {drawn}, theme {self.options.theme}>"
@@ -70,19 +74,14 @@ class Figure:
     @cached_property
     def _scene(self) -> Scene:
         """Return the figure for print, in which every shape has its place."""
-        from fxviz._analysis.structure import structure_of
-        from fxviz._render.paper.page import Words
-        from fxviz._render.paper.picture import scene_of
+        from fxviz._analysis.structure import family_of, structure_of
+        from fxviz._render.paper.picture import scene_of, scene_of_several
 
-        graph = self.view.graph
-        words = Words(
-            title(self.view, self.options),
-            " · ".join(facts(graph)),
-            tuple(notes(graph)),
-            describe(self.view),
-            _entering(graph),
-        )
-        return scene_of(structure_of(graph), words, self.options)
+        if not self.beside:
+            return scene_of(structure_of(self.view.graph), _words(self.view, self.options), self.options)
+        graphs = [view.graph for view in (self.view, *self.beside)]
+        words = [_words(view, _DEFAULTS) for view in (self.view, *self.beside)]
+        return scene_of_several(family_of(graphs), words, self.options)
 
     @property
     def dot(self) -> str:
@@ -162,8 +161,15 @@ class Figure:
         """Return the whole annotated graph as node-link JSON."""
         return self.view.graph.to_json()
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Return the formats in which this figure can be written: those of several models are pictures."""
+        if self.beside:
+            return DRAWN
+        return PICTURES if self.view.difference else SUFFIXES
+
     def save(self, path: str | Path, scale: float = 2) -> Path:
-        """Write the figure to a file in the format of its suffix, one of ``SUFFIXES``.
+        """Write the figure to a file in the format of its suffix, one of ``suffixes``.
 
         Args:
             path: the file; its folder must exist. Suffix and folder are checked before the layout runs.
@@ -186,13 +192,13 @@ class Figure:
         ...
         fxviz._graph.errors.BadOutput: cannot write 'net.gif': the suffix must be .svg, .png, ...
         """
-        target = check_target(path, PICTURES if self.view.difference else SUFFIXES)
+        target = check_target(path, self.suffixes)
         return write_whole(target, self.content(target.suffix, scale))
 
     def content(self, suffix: str, scale: float = 2) -> bytes:
-        """Return the content of a file with this suffix, one of ``SUFFIXES``."""
+        """Return the content of a file with this suffix, one of ``suffixes``."""
         suffix = suffix.lower()
-        check_choice("suffix", suffix, SUFFIXES)
+        check_choice("suffix", suffix, self.suffixes)
         check_scale(scale)
         content: str | bytes = self.png(scale) if suffix == ".png" else _FORMS[suffix](self)
         return content if isinstance(content, bytes) else content.encode("utf-8")
@@ -216,10 +222,19 @@ class Figure:
         }
 
     def _themed(self, theme: Theme) -> Figure:
-        return self if theme == self.options.theme else Figure(self.view, replace(self.options, theme=theme))
+        return self if theme == self.options.theme else replace(self, options=replace(self.options, theme=theme))
 
     def _repr_svg_(self) -> str:
         return self.svg
+
+
+def _words(view: View, options: RenderOptions) -> Words:
+    """Return what a figure for print says of a model."""
+    from fxviz._render.paper.page import Words
+
+    graph = view.graph
+    said, remarks = " · ".join(facts(graph)), tuple(notes(graph))
+    return Words(title(view, options), said, remarks, describe(view), _entering(graph))
 
 
 def _entering(graph: ArchGraph) -> str:
@@ -253,6 +268,12 @@ def figure_of(graph: ArchGraph, options: RenderOptions = _DEFAULTS, difference: 
     return next((figure for figure in measured if figure.view is view), Figure(view, options))
 
 
+def side_by_side(graphs: Sequence[ArchGraph], options: RenderOptions = _DEFAULTS) -> Figure:
+    """Draw the graphs of several models side by side, for print."""
+    first, *others = (figure_of(graph, replace(options, style="paper")) for graph in graphs)
+    return replace(first, beside=tuple(other.view for other in others))
+
+
 _FORMS: dict[str, Callable[[Figure], Any]] = {
     ".svg": lambda figure: figure.svg,
     ".pdf": lambda figure: figure.pdf,
@@ -267,6 +288,9 @@ SUFFIXES = (".svg", ".png", ".pdf", ".dot", ".json", ".graphml", ".mmd")
 
 PICTURES = tuple(suffix for suffix in SUFFIXES if suffix not in (".json", ".graphml"))
 """The formats that show the drawing; the others hold the whole graph."""
+
+DRAWN = (".svg", ".png", ".pdf", ".dot")
+"""The formats in which models can be drawn side by side."""
 
 PAIRED = (".svg", ".png")
 """The formats in which a page can show a light or a dark figure."""

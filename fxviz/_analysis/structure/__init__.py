@@ -5,9 +5,12 @@ Everything follows from a graph: no rule knows the name of a model, of a library
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fxviz._analysis.structure.values import (
     FACTS,
     LAYOUTS,
+    Family,
     Kind,
     Layout,
     Link,
@@ -20,8 +23,20 @@ from fxviz._analysis.structure.values import (
 from fxviz._graph import ArchGraph
 
 __all__ = [
-    "FACTS", "LAYOUTS", "Kind", "Layout", "Link", "Occurrence", "Row", "Run", "Stage", "Structure", "structure_of",
-]  # fmt: skip
+    "FACTS",
+    "LAYOUTS",
+    "Family",
+    "Kind",
+    "Layout",
+    "Link",
+    "Occurrence",
+    "Row",
+    "Run",
+    "Stage",
+    "Structure",
+    "family_of",
+    "structure_of",
+]
 
 
 def structure_of(graph: ArchGraph) -> Structure:
@@ -36,3 +51,17 @@ def structure_of(graph: ArchGraph) -> Structure:
     from fxviz._analysis.structure.build import Builder  # the values alone are light
 
     return Builder(graph).structure()
+
+
+def family_of(graphs: Sequence[ArchGraph]) -> Family:
+    """Return the structures of several annotated graphs, in which the same letter means the same kind of block.
+
+    >>> from fxviz._graph import ModelInfo, Scope, TraceInfo
+    >>> trace = TraceInfo("meta", "fake", {}, "2.4.0", None)
+    >>> graph = ArchGraph(ModelInfo("empty", "python", "Empty"), trace, (), (), (Scope(0, "", "Empty", 0, None),), ())
+    >>> family_of([graph, graph]).kinds
+    ()
+    """
+    from fxviz._analysis.structure.family import family_of  # the values alone are light
+
+    return family_of(graphs)

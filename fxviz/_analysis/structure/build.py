@@ -48,7 +48,7 @@ class Builder:
     def structure(self) -> Structure:
         """Return the structure."""
         stages = self._stages()
-        kinds = tuple(self._kind(group) for group in self.groups if group.letter)
+        kinds = tuple(kind_of(group.letter, [(self, group)]) for group in self.groups if group.letter)
         measures = measured(self.way, self.parts, self.groups)
         layout, reason = layout_of(measures, stages, kinds, self.groups)
         return Structure(self.graph.model.name, layout, reason, stages, kinds, self._links())
@@ -134,9 +134,9 @@ class Builder:
     def _words(self, unit: Unit) -> str:
         if unit.streams is not None:
             return "fuse"
-        return lone_words(self._drafts(unit), [unit.cls] if unit.cls else [])
+        return lone_words(self.drafts(unit), [unit.cls] if unit.cls else [])
 
-    def _drafts(self, unit: Unit) -> list[Draft]:
+    def drafts(self, unit: Unit) -> list[Draft]:
         sorter = self.sorter
         steps = sorter.steps(unit)
         drafts = drafts_of(self.reader, steps, sorter.gate(unit), unit.scope, sorter.on_skips)
@@ -144,38 +144,7 @@ class Builder:
 
     # ---------------------------------------------------------------- kinds
 
-    def _kind(self, group: Group) -> Kind:
-        drafts = [self._drafts(unit) for unit in group.units]
-        entering = [unit.entering.channels for unit in group.units]
-        leaving = [unit.extent.channels for unit in group.units]
-        rows, symbols = rows_of(drafts, entering, leaving)
-        held = [self._params(unit, each) for unit, each in zip(group.units, drafts, strict=True)]
-        if all(amounts is not None and len(amounts) == len(rows) for amounts in held):
-            sums = [sum(column) for column in zip(*(amounts for amounts in held if amounts is not None), strict=True)]
-            rows = tuple(replace(row, params=amount) for row, amount in zip(rows, sums, strict=True))
-        shortcut = self.sorter.shortcut(group.units[-1])
-        around = {self._around(unit) for unit in group.units}
-        if len(around) == 1 and (outside := around.pop()) is not None and shortcut is None:
-            shortcut = outside
-            rows = (*rows, Row("+", reads=(-1, len(rows) - 1), params=None if rows[-1].params is None else 0))
-        occurrences = tuple(self._occurrence(unit) for unit in group.units)
-        params = sum(occurrence.params for occurrence in occurrences)
-        members = tuple(dict.fromkeys(unit.cls for unit in group.units))
-        residual = any(unit.residual for unit in group.units)
-        return Kind(
-            letter=group.letter,
-            word=kind_word(rows, members, residual),
-            members=members,
-            rows=rows,
-            symbols=symbols.names,
-            shortcut=shortcut,
-            occurrences=occurrences,
-            params=params,
-            macs=sum(occurrence.macs for occurrence in occurrences),
-            share=params / self.total,
-        )
-
-    def _around(self, unit: Unit) -> SkipKind | None:
+    def around(self, unit: Unit) -> SkipKind | None:
         """Return the kind of a skip that passes this block alone and ends in a sum outside of it: ``x + f(x)``."""
         for skip in self.sorter.passing.get(unit.nodes[-1], ()):
             inside = set(unit.nodes)
@@ -184,7 +153,7 @@ class Builder:
                 return skip.kind
         return None
 
-    def _params(self, unit: Unit, drafts: Sequence[Draft]) -> list[int] | None:
+    def params(self, unit: Unit, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the parameters of each row of a block; None if some belong to no row.
 
         A node that is in no row counts in the first row that reads it.
@@ -203,7 +172,7 @@ class Builder:
             amounts[row_of[at]] += params
         return amounts
 
-    def _occurrence(self, unit: Unit) -> Occurrence:
+    def occurrence(self, unit: Unit) -> Occurrence:
         stage = self.home[next(name for name in unit.nodes if name in self.home)]
         return Occurrence(
             unit.path, stage, unit.entering.channels, unit.extent.channels, unit.extent.size, unit.params, unit.macs,
@@ -239,6 +208,40 @@ class Builder:
         if (source, target) in self.way.crossing:
             return "cross"
         return "flow" if is_next else "tap"
+
+
+def kind_of(letter: str, groups: Sequence[tuple[Builder, Group]]) -> Kind:
+    """Return a kind: a group of one model, or groups of several; its share is that of the parameters of them all."""
+    units = [(builder, unit) for builder, group in groups for unit in group.units]
+    drafts = [builder.drafts(unit) for builder, unit in units]
+    entering = [unit.entering.channels for _, unit in units]
+    leaving = [unit.extent.channels for _, unit in units]
+    rows, symbols = rows_of(drafts, entering, leaving)
+    held = [builder.params(unit, each) for (builder, unit), each in zip(units, drafts, strict=True)]
+    if all(amounts is not None and len(amounts) == len(rows) for amounts in held):
+        sums = [sum(column) for column in zip(*(amounts for amounts in held if amounts is not None), strict=True)]
+        rows = tuple(replace(row, params=amount) for row, amount in zip(rows, sums, strict=True))
+    last, unit = units[-1]
+    shortcut = last.sorter.shortcut(unit)
+    around = {builder.around(unit) for builder, unit in units}
+    if len(around) == 1 and (outside := around.pop()) is not None and shortcut is None:
+        shortcut = outside
+        rows = (*rows, Row("+", reads=(-1, len(rows) - 1), params=None if rows[-1].params is None else 0))
+    occurrences = tuple(builder.occurrence(unit) for builder, unit in units)
+    params = sum(occurrence.params for occurrence in occurrences)
+    members = tuple(dict.fromkeys(unit.cls for _, unit in units))
+    return Kind(
+        letter=letter,
+        word=kind_word(rows, members, any(unit.residual for _, unit in units)),
+        members=members,
+        rows=rows,
+        symbols=symbols.names,
+        shortcut=shortcut,
+        occurrences=occurrences,
+        params=params,
+        macs=sum(occurrence.macs for occurrence in occurrences),
+        share=params / sum(builder.total for builder, _ in groups),
+    )
 
 
 def _while_lettered(named: Sequence[tuple[str, bool]]) -> list[tuple[str, bool]]:

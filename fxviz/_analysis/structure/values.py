@@ -301,3 +301,16 @@ class Structure:
     def main(self) -> tuple[Stage, ...]:
         """Return the stages on the main way."""
         return tuple(stage for stage in self.stages if stage.lane == 0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """Several models.
+
+    Attributes:
+        structures: what each consists of; its own kinds have its own widths.
+        kinds: the kinds of blocks of all models, each once, in the order of appearance.
+    """
+
+    structures: tuple[Structure, ...]
+    kinds: tuple[Kind, ...]

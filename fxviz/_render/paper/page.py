@@ -98,11 +98,11 @@ def paper(structure: Structure, words: Words, width: float, height: float | None
         width,
         whole.height + 2 * MARGIN,
         whole.at(MARGIN, MARGIN),
-        left_out=tuple(_left_out(structure, detail)),
+        left_out=tuple(left_out(structure, detail)),
     )
 
 
-def _left_out(structure: Structure, detail: Detail) -> Iterator[str]:
+def left_out(structure: Structure, detail: Detail) -> Iterator[str]:
     """Yield what a level of detail does not show."""
     told = {kind.letter for drawn, others in shown(structure, detail) for kind in (drawn, *others)}
     if missing := [kind.letter for kind in structure.kinds if kind.letter not in told]:

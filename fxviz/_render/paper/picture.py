@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from fxviz._analysis.structure import LAYOUTS, Layout, Structure
+from fxviz._analysis.structure import LAYOUTS, Family, Layout, Structure
 from fxviz._graph import SKIP_KINDS
 from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.options import PLACES, points
 from fxviz._render.paper.dot import to_dot
+from fxviz._render.paper.family import family
 from fxviz._render.paper.page import Words, paper
 from fxviz._render.paper.scene import Scene
 from fxviz._render.paper.svg import to_svg
@@ -31,10 +33,24 @@ def scene_of(structure: Structure, words: Words, options: RenderOptions) -> Scen
     if options.layout != "auto":
         structure = arranged(structure, options.layout)
     if options.width == "slide":
-        drawn = paper(structure, words, *_SLIDE)
-        return replace(drawn, height=max(_SLIDE[1], drawn.height), zoom=PLACES["slide"] / _SLIDE[0])
-    height = None if options.height is None else points(options.height)
-    return paper(structure, words, points(options.width or "page"), height)
+        return _as_slide(paper(structure, words, *_SLIDE))
+    return paper(structure, words, points(options.width or "page"), _height(options))
+
+
+def scene_of_several(models: Family, words: Sequence[Words], options: RenderOptions) -> Scene:
+    """Return the figure of several models side by side at the width that the options ask for."""
+    name = options.title or ""
+    if options.width == "slide":
+        return _as_slide(family(models, words, name, *_SLIDE))
+    return family(models, words, name, points(options.width or "page"), _height(options))
+
+
+def _as_slide(drawn: Scene) -> Scene:
+    return replace(drawn, height=max(_SLIDE[1], drawn.height), zoom=PLACES["slide"] / _SLIDE[0])
+
+
+def _height(options: RenderOptions) -> float | None:
+    return None if options.height is None else points(options.height)
 
 
 _NEEDED: dict[Layout, tuple[frozenset[str], str]] = {
