@@ -24,7 +24,7 @@ EXPERTS = (
     "qwen2_moe qwen3_moe"
 )
 SIDE_BY_SIDE = "falcon gpt_neox gptj phi"
-STATES = "mamba mamba2"
+STATES = "mamba"
 ENCODER_AND_DECODER = "bart nllb-moe switch_transformers t5"
 
 SKIPS = {
@@ -32,10 +32,12 @@ SKIPS = {
     **dict.fromkeys(SIDE_BY_SIDE.split(), 2),
     **dict.fromkeys(STATES.split(), 2 * 2),
     **dict.fromkeys(ENCODER_AND_DECODER.split(), 2 * 2 + 2 * 3),
+    "mamba2": 2,
     "jamba": 2 * 3,
 }
 """Identity skips by type. Two in a layer: around attention and around the rest; one where both are added together;
-in a layer of states, the second passes the states by (``y + D * x``); three in a decoder that attends to an encoder.
+in a layer of states, the second passes the states by (``y + D * x``), which in mamba2 is padded to whole chunks and so
+no identity; three in a decoder that attends to an encoder.
 """
 
 SEVERAL_INPUTS = (

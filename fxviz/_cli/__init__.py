@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from fxviz._cli.commands import COMMANDS
-from fxviz._cli.messages import complain_of, open_closed_streams, write_stderr, write_stdout
+from fxviz._cli.messages import complain_of, give_up_stdout, open_closed_streams, write_stderr, write_stdout
 from fxviz._graph.errors import FxvizError, UsageError, choice, shown
 
 
@@ -42,9 +42,9 @@ def _run(arguments: list[str]) -> int:
         status = command.main(args=list(arguments), prog_name="fxviz", standalone_mode=False)
     except typer.Abort:
         return 130
-    except OSError:
-        write_stdout("")  # raises the error if standard output cannot be written
-        raise
+    except OSError as error:  # of a help text: commands report their own errors
+        give_up_stdout(error)
+        return 0
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise

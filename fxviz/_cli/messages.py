@@ -325,9 +325,18 @@ def write_stdout(text: str) -> None:
             sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
-        _drop(sys.stdout)
-        if not isinstance(error, BrokenPipeError):
-            raise FxvizError(f"cannot write to standard output: {error.strerror or error}") from error
+        give_up_stdout(error)
+
+
+def give_up_stdout(error: OSError) -> None:
+    """Write no more to standard output, which failed; a closed pipe is not an error.
+
+    Raises:
+        FxvizError: standard output cannot be written for another reason.
+    """
+    _drop(sys.stdout)
+    if not isinstance(error, BrokenPipeError):
+        raise FxvizError(f"cannot write to standard output: {error.strerror or error}") from error
 
 
 def write_stderr(text: str) -> None:
