@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -85,6 +85,17 @@ raise SystemExit(main())
 
 PATIENCE = 10.0
 """Seconds within which a command that is ended must be gone, and after that everything that it started."""
+
+
+@pytest.fixture(autouse=True)
+def _signals_end_commands() -> Iterator[None]:
+    """Let signals end what a test starts, also where they are ignored: in the background, and under nohup."""
+    ignored = [each for each in (signal.SIGINT, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_IGN]
+    for each in ignored:
+        signal.signal(each, signal.SIG_DFL)
+    yield
+    for each in ignored:
+        signal.signal(each, signal.SIG_IGN)
 
 
 @pytest.fixture
