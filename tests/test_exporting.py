@@ -138,7 +138,7 @@ def test_a_page_has_the_figures_size(name: str) -> None:
     ("name", "words"),
     [
         ("resnet18", ["layer4", "71.8%", "Conv 7×7 /2", "11.69M parameters", "Linear 512→1000"]),
-        ("efficientnet_b7", ["efficientnet_b7", "flatten", "classifier", "MBConv"]),
+        pytest.param("efficientnet_b7", ["efficientnet_b7", "flatten", "classifier", "MBConv"], marks=pytest.mark.slow),
     ],
 )
 def test_text_can_be_selected(name: str, words: list[str]) -> None:

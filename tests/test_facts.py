@@ -310,12 +310,8 @@ def test_residual_blocks_and_projections() -> None:
     ("name", "count", "heads", "widths", "blocks"),
     [
         ("vit_b_16", 12, (12,), (768,), {"EncoderBlock": 12}),
-        (
-            "swin_t",
-            12,
-            (3, 6, 12, 24),
-            (96, 192, 384, 768),
-            {"SwinTransformerBlock": 12},
+        pytest.param(
+            *("swin_t", 12, (3, 6, 12, 24), (96, 192, 384, 768), {"SwinTransformerBlock": 12}), marks=pytest.mark.slow
         ),  # arXiv:2103.14030, section 3.3
     ],
 )

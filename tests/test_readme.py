@@ -29,8 +29,8 @@ from fxviz._cli import main
 USE = "pip install . && fxviz render resnet18 -o resnet18.svg"
 DEVELOP = 'pip install -e ".[dev]" && pytest'
 NOT_RUN = {"text", "json", "html"}
-SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:", "--width")
-"""The marks of a slow block: processes that import torch, real runs, large figures, large libraries."""
+SLOW = ("--jobs", "--time", "--scale", "--no-fold", "timm:", "transformers:", "--width", "fxviz compare", "--batch")
+"""The marks of a slow block: processes that import torch, real runs, large figures, large libraries, many models."""
 
 
 @dataclass(frozen=True)
