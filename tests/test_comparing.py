@@ -282,7 +282,7 @@ def test_where_one_input_does_not_fit_all_models_the_way_out_is_said(
     assert advice not in fxviz("compare", "tiny.json", "net.py:b", "--input", "1x4", "-q").err
 
 
-@pytest.mark.parametrize("names", [("resnet18", "vgg16"), *slow(("resnet18", "vgg16", "fasterrcnn_resnet50_fpn"))])
+@pytest.mark.parametrize("names", [("resnet18", "vgg16"), *slow((("resnet18", "vgg16", "fasterrcnn_resnet50_fpn"),))])
 def test_numbers_and_what_they_are_of_are_never_cut(names: tuple[str, ...]) -> None:
     def cells(width: int | None) -> dict[str, list[str]]:
         first, _ = compared(*names).tables()
