@@ -317,10 +317,10 @@ def diff(old: Model, new: Model, *, options: RenderOptions | None = None, **keyw
     Args:
         old: the model to compare with, as for :func:`render`.
         new: the model that is drawn.
-        options, keywords: as for :func:`render`; the style is the ledger.
+        options, keywords: as for :func:`render`; the style is the ledger, or with a width that for print.
 
     Raises:
-        UsageError: the models have almost nothing in common, a run was partial, or the style is not the ledger.
+        UsageError: the models have almost nothing in common, a run was partial, or the style cannot show it.
         TraceError: a model's own code failed.
 
     >>> from fxviz._graph import ModelInfo, Scope, TraceInfo

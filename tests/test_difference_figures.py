@@ -349,9 +349,7 @@ def test_mermaid_marks_the_same_rows() -> None:
 
 
 def test_a_difference_has_no_graph_style() -> None:
-    with pytest.raises(
-        UsageError, match="a difference is drawn as a ledger, from top to bottom: leave out style, direction and sizes"
-    ):
+    with pytest.raises(UsageError, match="a difference is drawn as a ledger, or in columns for print: leave out style"):
         package.diff(traced("resnet18"), traced("resnet34"), style="graph")
 
 

@@ -295,11 +295,11 @@ class RenderOptions(Options):
         """Refuse a style that cannot show a difference.
 
         Raises:
-            UsageError: the style is not the ledger.
+            UsageError: the style is neither the ledger nor that for print, or a layout is given.
         """
-        if self.style in ("graph", "paper") or self.direction == "LR" or self.is_for_print:
-            options = spelled("style, direction and sizes", "--style, --direction, --width, --height and --layout")
-            raise UsageError(f"a difference is drawn as a ledger, from top to bottom: leave out {options}")
+        if self.style == "graph" or self.direction == "LR" or self.layout != "auto":
+            options = spelled("style='graph', direction and layout", "--style graph, --direction and --layout")
+            raise UsageError(f"a difference is drawn as a ledger, or in columns for print: leave out {options}")
 
     def check_side_by_side(self) -> None:
         """Refuse what does not hold for several models in one figure.

@@ -75,12 +75,22 @@ class Figure:
     def _scene(self) -> Scene:
         """Return the figure for print, in which every shape has its place."""
         from fxviz._analysis.structure import family_of, structure_of
-        from fxviz._render.paper.picture import scene_of, scene_of_several
+        from fxviz._render.paper.picture import scene_of, scene_of_difference, scene_of_several
 
+        if difference := self.view.difference:
+            both = (difference.old, difference.new)
+            said = [
+                _words(graph, name, describe(self.view)) for graph, name in zip(both, difference.names, strict=True)
+            ]
+            return scene_of_difference(family_of(both), said, difference, self.options)
         if not self.beside:
-            return scene_of(structure_of(self.view.graph), _words(self.view, self.options), self.options)
+            return scene_of(
+                structure_of(self.view.graph),
+                _words(self.view.graph, title(self.view, self.options), describe(self.view)),
+                self.options,
+            )
         graphs = [view.graph for view in (self.view, *self.beside)]
-        words = [_words(view, _DEFAULTS) for view in (self.view, *self.beside)]
+        words = [_words(view.graph, view.graph.model.name, describe(view)) for view in (self.view, *self.beside)]
         return scene_of_several(family_of(graphs), words, self.options)
 
     @property
@@ -228,13 +238,11 @@ class Figure:
         return self.svg
 
 
-def _words(view: View, options: RenderOptions) -> Words:
+def _words(graph: ArchGraph, name: str, description: str) -> Words:
     """Return what a figure for print says of a model."""
     from fxviz._render.paper.page import Words
 
-    graph = view.graph
-    said, remarks = " · ".join(facts(graph)), tuple(notes(graph))
-    return Words(title(view, options), said, remarks, describe(view), _entering(graph))
+    return Words(name, " · ".join(facts(graph)), tuple(notes(graph)), description, _entering(graph))
 
 
 def _entering(graph: ArchGraph) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import islice
@@ -10,6 +10,7 @@ from itertools import islice
 from fxviz._analysis.structure import Family, Stage, Structure
 from fxviz._graph import units
 from fxviz._render import palette
+from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.inset import inset
 from fxviz._render.paper.page import DETAILS, MARGIN, Words, left_out, notes, shown
@@ -44,22 +45,43 @@ def family(models: Family, words: Sequence[Words], name: str, width: float, heig
     """
     room = width - 2 * MARGIN
     title = Piece(room, TITLE + 2, (text(0, TITLE / 2, fit(name, room, TITLE, bold=True), bold=True, size=TITLE),))
-    columns = [*([title] if name else []), *_grids(models.structures, words, room)]
+    columns = [*([title] if name else []), *grids(models.structures, words, room)]
     together = replace(models.structures[0], kinds=models.kinds)
-    for detail in DETAILS:
-        insets = [inset(kind, others, 0, room) for kind, others in shown(together, detail)]
+
+    def more_or_less() -> Iterator[tuple[Sequence[Piece], Sequence[str]]]:
+        for detail in DETAILS:
+            insets = [inset(kind, others, 0, room) for kind, others in shown(together, detail)]
+            yield insets, tuple(left_out(together, detail))
+
+    return put_together(columns, more_or_less(), words, name or ", ".join(each.name for each in words), width, height)
+
+
+def put_together(
+    columns: Sequence[Piece],
+    more_or_less: Iterable[tuple[Sequence[Piece], Sequence[str]]],
+    words: Sequence[Words],
+    name: str,
+    width: float,
+    height: float | None,
+) -> Scene:
+    """Return a figure with as many blocks as its height allows.
+
+    Args:
+        columns: what is drawn in any case.
+        more_or_less: from most to least, blocks and what is left out with them.
+        words: what is said of each model.
+        name, width, height: as for :func:`family`.
+    """
+    room = width - 2 * MARGIN
+    missing: Sequence[str] = ()
+    for insets, missing in more_or_less:  # noqa: B007 (the last one is meant)
         parts = (*_side_by_side(columns, insets, room), *_notes(words, room))
         whole = below([part for part in parts if part.height], GAP)
         if whole.height + 2 * MARGIN <= (height or _HIGHEST):
             break
-    return Scene(
-        name or ", ".join(each.name for each in words),
-        " ".join(each.description for each in words),
-        width,
-        whole.height + 2 * MARGIN,
-        whole.at(MARGIN, MARGIN),
-        left_out=tuple(left_out(together, detail)),
-    )
+    high = whole.height + 2 * MARGIN
+    description = " ".join(each.description for each in words)
+    return Scene(name, description, width, high, whole.at(MARGIN, MARGIN), left_out=tuple(missing))
 
 
 def _side_by_side(columns: Sequence[Piece], insets: Sequence[Piece], room: float) -> Iterator[Piece]:
@@ -129,8 +151,28 @@ def _merged(keys: Sequence[Sequence[object]]) -> list[Line]:
 # -------------------------------------------------------------------- the grid
 
 
-def _grids(structures: Sequence[Structure], words: Sequence[Words], room: float) -> Iterator[Piece]:
-    """Yield the columns: below each other if there are too many for one row, all with the same lines."""
+@dataclass(frozen=True)
+class Remark:
+    """What is said of a stage below its parameters, and the colour of its ground."""
+
+    texts: tuple[tuple[str, Color], ...]
+    ground: Color
+
+
+def grids(
+    structures: Sequence[Structure],
+    words: Sequence[Words],
+    room: float,
+    remarks: Sequence[Mapping[int, Remark]] = (),
+) -> Iterator[Piece]:
+    """Yield the columns: below each other if there are too many for one row, all with the same lines.
+
+    Args:
+        structures: what each model consists of.
+        words: what is said of each model.
+        room: the greatest width.
+        remarks: for each model what is said of its stages, by their places; () for nothing.
+    """
     bands = _bands(structures)
     most = max((stage.params for structure in structures for stage in structure.stages), default=0) or 1
     axis = max((length(words, bold=True) for band in bands for words in (band.title, band.size)), default=0.0) + 8
@@ -140,7 +182,7 @@ def _grids(structures: Sequence[Structure], words: Sequence[Words], room: float)
     column = min(_WIDEST, (room - axis) / count - _BETWEEN)
     numbers = iter(range(len(structures)))
     while chosen := list(islice(numbers, count)):
-        yield _Grid(structures, words, bands, chosen, axis, column, most).piece()
+        yield _Grid(structures, words, bands, chosen, axis, column, most, remarks).piece()
 
 
 @dataclass(frozen=True)
@@ -179,6 +221,7 @@ class _Grid:
         axis: the width of what stands on the left.
         column: the width of one model.
         most: the parameters of the longest bar.
+        remarks: for each model what is said of its stages; () for nothing.
     """
 
     structures: Sequence[Structure]
@@ -188,6 +231,12 @@ class _Grid:
     axis: float
     column: float
     most: int
+    remarks: Sequence[Mapping[int, Remark]] = ()
+
+    @property
+    def cell(self) -> float:
+        """Return the height of a stage."""
+        return _CELL + 9 if any(self.remarks) else _CELL
 
     def piece(self) -> Piece:
         heads = [self._head(self.words[number]) for number in self.chosen]
@@ -195,13 +244,13 @@ class _Grid:
         bands = [band for band in self.bands if any(band.places[number] is not None for number in self.chosen)]
         items: list[Item] = []
         for row, band in enumerate(bands):
-            items += self._labels(band, top + row * (_CELL + _BETWEEN))
+            items += self._labels(band, top + row * (self.cell + _BETWEEN))
         for place, (number, head) in enumerate(zip(self.chosen, heads, strict=True)):
             left = self.axis + place * (self.column + _BETWEEN)
             items += head.at(left, 0)
             items += self._stages(number, bands, left, top)
         width = self.axis + len(self.chosen) * (self.column + _BETWEEN) - _BETWEEN
-        return Piece(width, top + len(bands) * (_CELL + _BETWEEN) - _BETWEEN, tuple(items))
+        return Piece(width, top + len(bands) * (self.cell + _BETWEEN) - _BETWEEN, tuple(items))
 
     def _head(self, words: Words) -> Piece:
         """Return the name and the totals of a model."""
@@ -217,7 +266,7 @@ class _Grid:
     def _labels(self, band: _Band, y: float) -> Iterator[Item]:
         said = [(words, bold) for words, bold in ((band.title, True), (band.size, False)) if words]
         for at, (words, bold) in enumerate(said):
-            middle = y + _CELL / 2 + (at - (len(said) - 1) / 2) * 9
+            middle = y + self.cell / 2 + (at - (len(said) - 1) / 2) * 9
             yield text(0, middle, words, palette.INK if bold else palette.MUTED, bold)
 
     def _stages(self, number: int, bands: Sequence[_Band], left: float, top: float) -> Iterator[Item]:
@@ -227,22 +276,24 @@ class _Grid:
         before: tuple[int, float] | None = None
         sized = any(band.size for band in bands)
         for row, band in enumerate(bands):
-            place, y = band.places[number], top + row * (_CELL + _BETWEEN)
+            place, y = band.places[number], top + row * (self.cell + _BETWEEN)
             if place is None:
                 continue
             if before is not None and (before[0], place) in links:
                 middle = left + self.column / 2
                 yield Stroke(((middle, before[1]), (middle, y)), palette.FLOW, 1, 4)
             stage = structure.stages[place]
-            yield from self._stage(stage, "" if sized else extent(stage.size), left, y)
-            before = place, y + _CELL
+            remark = self.remarks[number].get(place) if self.remarks else None
+            yield from self._stage(stage, "" if sized else extent(stage.size), remark, left, y)
+            before = place, y + self.cell
 
-    def _stage(self, stage: Stage, size: str, left: float, top: float) -> Iterator[Item]:
-        """Yield a stage: what it consists of, its channels, and its parameters with their bar."""
+    def _stage(self, stage: Stage, size: str, remark: Remark | None, left: float, top: float) -> Iterator[Item]:
+        """Yield a stage: what it consists of, its channels, its parameters with their bar, and a remark."""
         inner = self.column - 8
         widths = f"{stage.entering}→{stage.channels}" if stage.entering and stage.channels else ""
         params = units.count(stage.params) if stage.params else ""
-        yield Area(left, top, self.column, _CELL, palette.CARD, palette.BORDER, title=stage.text)
+        ground = remark.ground if remark else palette.CARD
+        yield Area(left, top, self.column, self.cell, ground, palette.BORDER, title=stage.text)
         yield text(left + 4, top + 7.5, _blocks(stage, inner), bold=True)
         room = inner - length(params, size=SMALL) - 4
         beside = fit(" · ".join(filter(None, (widths, size))), room, SMALL)
@@ -252,6 +303,11 @@ class _Grid:
             share = stage.params / self.most
             yield Area(left + 4, top + 21.5, inner, 3, palette.TRACK, radius=1)
             yield Area(left + 4, top + 21.5, max(0.5, inner * share), 3, palette.bar(share), radius=1)
+        x = left + 4
+        for said, color in remark.texts if remark else ():
+            fitted = fit(said, left + self.column - 4 - x, SMALL, bold=True)
+            yield text(x, top + 30, fitted, color, bold=True, size=SMALL)
+            x += length(fitted, bold=True, size=SMALL) + 5
 
 
 def _blocks(stage: Stage, room: float) -> str:

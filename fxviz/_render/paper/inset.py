@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import combinations, pairwise
 
@@ -15,6 +15,7 @@ from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.net import Net
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Stroke
 from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, value, widths
+from fxviz._view.view import Mark
 
 ROW, JOIN, STEP = 13.0, 10.0, 7.0
 """Heights of a row and of a join, and the space between them."""
@@ -33,12 +34,14 @@ class Inset:
         whole: the parameters of the whole model, by which rows are tinted.
         compact: tell norms and activations once, above the rows.
         percent: say the share of each row.
+        marks: how rows differ from those of another model, by their places.
     """
 
     kind: Kind
     whole: int
     compact: bool = False
     percent: bool = False
+    marks: Mapping[int, Mark] = field(default_factory=dict)
 
     def share(self, row: Row) -> float:
         """Return the share of a row in all its occurrences; 0 if that is unknown."""
@@ -169,8 +172,10 @@ class Inset:
         name, beside = self.words(row)
         share = self.share(row)
         is_tinted = share >= TINTED
-        fill = palette.bar(share) if is_tinted else palette.CARD
-        yield Area(left, top, width, height, fill, palette.BORDER, title=row.text)
+        mark = self.marks.get(place)
+        fill = palette.MARKED[mark] if mark else palette.bar(share) if is_tinted else palette.CARD
+        border = palette.MARKS[mark] if mark else palette.BORDER
+        yield Area(left, top, width, height, fill, border, title=row.text)
         yield text(left + 4, middle, name, palette.on_bar(share) if is_tinted else palette.INK, bold=True)
         if beside:
             color = palette.on_bar(share) if is_tinted else palette.MUTED
@@ -230,9 +235,11 @@ class Inset:
             yield text(x + width / 2 - 4, y, beside, palette.MUTED, anchor="end", size=SMALL)
 
 
-def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piece:
+def inset(
+    kind: Kind, variants: Sequence[Kind], whole: int, room: float, marks: Mapping[int, Mark] | None = None
+) -> Piece:
     """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
-    body, common = fitted(kind, whole, room - 2)
+    body, common = fitted(kind, whole, room - 2, marks=marks)
     symbols = wrapped(_symbols(kind), ", ", max(body.width, 90.0) - 2 * _PAD - 11, SMALL)
     said = [words for words in (title(kind), *symbols, common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]
@@ -254,9 +261,12 @@ def inset(kind: Kind, variants: Sequence[Kind], whole: int, room: float) -> Piec
     return Piece(width, high, (*items, *body.at((width - body.width) / 2, head)))
 
 
-def fitted(kind: Kind, whole: int, room: float, percent: bool = False) -> tuple[Piece, str]:
+def fitted(
+    kind: Kind, whole: int, room: float, percent: bool = False, marks: Mapping[int, Mark] | None = None
+) -> tuple[Piece, str]:
     """Return a block as it fits into ``room`` points, and what is said above it of all its layers."""
     drawn = _drawn(kind, whole, room, percent)
+    drawn = replace(drawn, marks=marks) if drawn is not None and marks else drawn
     if drawn is None:
         return _listed(kind, room), ""
     return drawn.body(), f"with {', '.join(drawn.common)}" if drawn.common else ""
@@ -329,16 +339,16 @@ _LETTERS = {
 def _symbols(kind: Kind) -> list[str]:
     """Return what letters in the rows stand for: "C = 64, 128, 256, 512", "heads = 3, 6, 12, 24"."""
     used = " ".join(width for row in kind.rows for width in (row.entering, *row.channels))
-    told = [f"{symbol} = {_values(values)}" for symbol, values in kind.symbols.items() if symbol in used]
+    told = [f"{symbol} = {several(values)}" for symbol, values in kind.symbols.items() if symbol in used]
     for written, fact in _LETTERS.items():
         rows = [row for row in kind.rows if fact in row.facts and written in row.text]
-        if rows and (values := _values(each for each in rows[0].facts[fact] if each is not None)):
+        if rows and (values := several(each for each in rows[0].facts[fact] if each is not None)):
             letter = fact if fact == "heads" else written.split(" ")[-1].split("×")[0].lstrip("/")
             told.append(f"{letter} = {values}")
     return told
 
 
-def _values(values: Iterable[object]) -> str:
+def several(values: Iterable[object]) -> str:
     """Return different values in one line: all if there are few, else the first and the last."""
     different = list(dict.fromkeys(map(value, values)))
     return ", ".join(different) if len(different) <= 4 else f"{different[0]} … {different[-1]}"

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from fxviz._analysis.difference import Difference
 from fxviz._analysis.structure import LAYOUTS, Family, Layout, Structure
 from fxviz._graph import SKIP_KINDS
 from fxviz._graph.errors import UsageError, choice, shown
 from fxviz._graph.options import PLACES, points
+from fxviz._render.paper.difference import difference_page
 from fxviz._render.paper.dot import to_dot
 from fxviz._render.paper.family import family
 from fxviz._render.paper.page import Words, paper
@@ -43,6 +45,16 @@ def scene_of_several(models: Family, words: Sequence[Words], options: RenderOpti
     if options.width == "slide":
         return _as_slide(family(models, words, name, *_SLIDE))
     return family(models, words, name, points(options.width or "page"), _height(options))
+
+
+def scene_of_difference(
+    models: Family, words: Sequence[Words], difference: Difference, options: RenderOptions
+) -> Scene:
+    """Return the figure of a difference at the width that the options ask for."""
+    name = options.title or ""
+    if options.width == "slide":
+        return _as_slide(difference_page(models, words, difference, name, *_SLIDE))
+    return difference_page(models, words, difference, name, points(options.width or "page"), _height(options))
 
 
 def _as_slide(drawn: Scene) -> Scene:
