@@ -166,11 +166,6 @@ def test_sizes_that_cannot_be(options: dict[str, str], message: str) -> None:
         RenderOptions(**options)  # type: ignore[arg-type]
 
 
-def test_a_difference_has_no_form_for_print() -> None:
-    with pytest.raises(UsageError, match="a difference is drawn as a ledger"):
-        package.diff(traced("resnet18"), traced("vgg16"), width="column")
-
-
 # -------------------------------------------------------------------- what is said
 
 
