@@ -18,7 +18,7 @@ from fxviz._graph.options import RenderOptions, Theme, check_choice, check_scale
 from fxviz._render import draw
 from fxviz._render.drawing import Drawing
 from fxviz._render.engine import Picture
-from fxviz._render.header import describe, facts, notes, title
+from fxviz._render.header import describe, facts, notes, short_title, title
 from fxviz._view import fold
 from fxviz._view.view import View
 
@@ -84,13 +84,13 @@ class Figure:
             ]
             return scene_of_difference(family_of(both), said, difference, self.options)
         if not self.beside:
-            return scene_of(
-                structure_of(self.view.graph),
-                _words(self.view.graph, title(self.view, self.options), describe(self.view)),
-                self.options,
-            )
+            graph = self.view.graph
+            name = self.options.title or short_title(graph.model.name)
+            return scene_of(structure_of(graph), _words(graph, name, describe(self.view)), self.options)
         graphs = [view.graph for view in (self.view, *self.beside)]
-        words = [_words(view.graph, view.graph.model.name, describe(view)) for view in (self.view, *self.beside)]
+        words = [
+            _words(view.graph, short_title(view.graph.model.name), describe(view)) for view in (self.view, *self.beside)
+        ]
         return scene_of_several(family_of(graphs), words, self.options)
 
     @property

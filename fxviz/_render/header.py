@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations, cycle, pairwise
+from pathlib import PurePosixPath
 
 from fxviz._analysis.difference import Difference
 from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, TraceInfo, units
@@ -41,6 +42,27 @@ def header(view: View, options: RenderOptions, largest: float | None) -> tuple[t
 def title(view: View, options: RenderOptions) -> str:
     """Return the figure's title: the given one, else the model's name, or the names of both models."""
     return options.title or (differences.full_name(view.difference) if view.difference else view.graph.model.name)
+
+
+def short_title(name: str) -> str:
+    """Return a title without the folders of a path: that of a configuration is its own folder, that of code its file.
+
+    >>> short_title("/home/me/bert/config.json"), short_title("nets/lenet.py:Net"), short_title("nets/all.py:UNet")
+    ('bert', 'lenet', 'UNet')
+    >>> short_title("resnet18"), short_title("org/opt-125m"), short_title("timm:vit_tiny_patch16_224")
+    ('resnet18', 'opt-125m', 'timm:vit_tiny_patch16_224')
+    """
+    path, _, inside = name.rpartition(":") if ".py:" in name else (name, "", "")
+    parts = PurePosixPath(path.replace("\\", "/"))
+    if inside:
+        return parts.stem if inside.split("(")[0] in _VAGUE else inside
+    if parts.suffix == ".json" and parts.parent.name:
+        return parts.parent.name
+    return parts.name if "/" in path else name
+
+
+_VAGUE = ("Net", "Model", "Network", "build", "model", "net")
+"""Names of code that say less than the file that they stand in."""
 
 
 def footer(view: View) -> tuple[Box, ...]:

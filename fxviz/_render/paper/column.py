@@ -76,7 +76,7 @@ def _box(words: str, share: float, size: str, width: float) -> Piece:
 
 
 def _repeated(kinds: list[Kind], run: Run, share: float, size: str, width: float, whole: int) -> Piece:
-    """Return opened kinds in a dashed frame, with the number of repetitions beside it, or above wide blocks in it."""
+    """Return opened kinds in a frame, with the number of repetitions beside it, or above wide blocks in it."""
     wider = width + BESIDE
     is_wide = any(not is_drawn(kind, whole, width - 8) and is_drawn(kind, whole, wider - 8) for kind in kinds)
     across = wider if is_wide else width
@@ -88,7 +88,7 @@ def _repeated(kinds: list[Kind], run: Run, share: float, size: str, width: float
     inner = below(parts, 0)
     high = max(inner.height + 2, 0.0 if is_wide else 36.0)
     items: list[Item] = [
-        Area(0, 0, across, high, palette.PALE, palette.MUTED, radius=4, dashed=True),
+        Area(0, 0, across, high, palette.PALE, palette.MUTED, radius=4),
         *inner.at(0, (high - inner.height) / 2),
     ]
     if not is_wide:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fxviz._render import palette
 from fxviz._render.dot import plain
 from fxviz._render.drawing import Color, Point
 from fxviz._render.paper.scene import Area, Label, Scene, Stroke
@@ -19,9 +20,10 @@ def to_dot(scene: Scene, dark: bool = False) -> str:
     }
     <BLANKLINE>
     """
+    ground = f" bgcolor={_color(palette.GROUND, dark)}" if dark else ""
     lines = [
         f"graph {_quoted(scene.name)} {{",
-        f'graph [bb="0,0,{scene.width:g},{scene.height:g}" outputorder=nodesfirst splines=false]',
+        f'graph [bb="0,0,{scene.width:g},{scene.height:g}" outputorder=nodesfirst splines=false{ground}]',
         "node [fontname=Arimo margin=0 pin=true]",
     ]
     for number, item in enumerate(scene.items):

@@ -33,7 +33,7 @@ class Inset:
         kind: the kind.
         whole: the parameters of the whole model, by which rows are tinted.
         compact: tell norms and activations once, above the rows.
-        percent: say the share of each row.
+        percent: say the share of each row, and tint it.
         marks: how rows differ from those of another model, by their places.
     """
 
@@ -171,7 +171,7 @@ class Inset:
             return
         name, beside = self.words(row)
         share = self.share(row)
-        is_tinted = share >= TINTED
+        is_tinted = self.percent and share >= TINTED
         mark = self.marks.get(place)
         fill = palette.MARKED[mark] if mark else palette.bar(share) if is_tinted else palette.CARD
         border = palette.MARKS[mark] if mark else palette.BORDER
@@ -236,10 +236,15 @@ class Inset:
 
 
 def inset(
-    kind: Kind, variants: Sequence[Kind], whole: int, room: float, marks: Mapping[int, Mark] | None = None
+    kind: Kind,
+    variants: Sequence[Kind],
+    whole: int,
+    room: float,
+    marks: Mapping[int, Mark] | None = None,
+    percent: bool = False,
 ) -> Piece:
     """Return a kind of block in a frame, with its letter and name, and a line for each variant that is not drawn."""
-    body, common = fitted(kind, whole, room - 2, marks=marks)
+    body, common = fitted(kind, whole, room - 2, percent, marks)
     symbols = wrapped(_symbols(kind), ", ", max(body.width, 90.0) - 2 * _PAD - 11, SMALL)
     said = [words for words in (title(kind), *symbols, common) if words]
     others = [f"{other.letter}  {variant(other, kind)}" for other in variants]

@@ -10,7 +10,7 @@ from fxviz._analysis.structure import Run, Stage, Structure
 from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper.scene import Area, Item, Piece, Stroke, flowed
-from fxviz._render.paper.style import MOST_RUNS, SMALL, condensed, filled, length, plain_word, sizes, text
+from fxviz._render.paper.style import MOST_RUNS, SMALL, condensed, filled, has_layers, length, plain_word, sizes, text
 
 TALLEST, LOWEST = 62.0, 27.0
 CHIP, ARROW = 13.0, 11.0
@@ -143,5 +143,5 @@ class Box:
                 y = middle - high / 2
                 points = ((x + 1.5, y), (x + 1.5, y - 3.5), (x + chip.width - 1.5, y - 3.5), (x + chip.width - 1.5, y))
                 yield Stroke(points, palette.CARD, 2.8, radius=2)
-                yield Stroke(points, palette.SKIP, 1.2, 0, dashed=chip.shortcut != "identity", radius=2)
+                yield Stroke(points, palette.SKIP, 1.2, 0, dashed=has_layers(chip.shortcut), radius=2)
             x += chip.width + 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz._analysis.structure import Kind, Structure
@@ -11,9 +11,9 @@ from fxviz._render.paper import stage_table
 from fxviz._render.paper.column import BESIDE, column
 from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.inset import inset, variant
-from fxviz._render.paper.lanes import lanes
+from fxviz._render.paper.lanes import ladder, lanes, triangle
 from fxviz._render.paper.overview import overview
-from fxviz._render.paper.scene import Item, Piece, Scene, Stroke, below, flowed
+from fxviz._render.paper.scene import Item, Piece, Scene, Stroke, below, beside, flowed
 from fxviz._render.paper.style import GAP, NARROW, SMALL, TITLE, length, text
 from fxviz._render.paper.valley import valley
 
@@ -49,12 +49,14 @@ class Detail:
         insets: the number of kinds of blocks that are drawn.
         variants: whether a kind that differs little from another one is drawn, too, and not only told.
         table: the table by stage beside the overview.
+        runs: the table by runs of equal blocks, where the layout is a table, and not by stage.
         overview: the stages from left to right, where the table by runs tells all that they do.
     """
 
     insets: int
     variants: bool = False
     table: bool = True
+    runs: bool = True
     overview: bool = True
 
 
@@ -62,6 +64,7 @@ DETAILS = (
     Detail(4, variants=True),
     Detail(3),
     Detail(2),
+    Detail(3, runs=False),
     Detail(3, table=False),
     Detail(2, overview=False),
     Detail(2, table=False),
@@ -85,13 +88,17 @@ def paper(structure: Structure, words: Words, width: float, height: float | None
             left out until the figure fits; if it never does, it is as high as it must be.
     """
     room = width - 2 * MARGIN
-    most = height or HEIGHTS[room > NARROW]
-    for detail in DETAILS:
-        parts = [header(words, room), *body(structure, words, room, detail), *notes(words, room)]
-        whole = below([part for part in parts if part.height], GAP)
-        # Without being asked, a figure is rather a little higher than without any block.
-        if whole.height + 2 * MARGIN <= most * (1 if detail.insets != 1 or detail.table or height else 1.2):
+    most = (height or HEIGHTS[room > NARROW]) - 2 * MARGIN
+    drawn: dict[Detail, Piece] = {}
+    for detail in _details(structure):
+        if structure.layout != "table" and not detail.overview and min(map(_high, drawn.values())) <= 1.5 * most:
             break
+        parts = [header(words, room), *body(structure, words, room, detail), *notes(words, room)]
+        drawn[detail] = below([part for part in parts if part.height], GAP)
+        if drawn[detail].height <= most:
+            break
+    detail = _chosen(drawn, most, most * (1.2 if height is None else 1.0))
+    whole = drawn[detail]
     return Scene(
         words.name,
         words.description,
@@ -100,6 +107,32 @@ def paper(structure: Structure, words: Words, width: float, height: float | None
         whole.at(MARGIN, MARGIN),
         left_out=tuple(left_out(structure, detail)),
     )
+
+
+def _high(piece: Piece) -> float:
+    return piece.height
+
+
+def _details(structure: Structure) -> Iterator[Detail]:
+    """Yield levels of detail: where stages are boxes with lines, a table alone is the last resort."""
+    is_tabled = structure.layout == "table"
+    yield from (detail for detail in DETAILS if detail.overview or is_tabled)
+    yield from (detail for detail in DETAILS if not detail.overview and not is_tabled)
+
+
+def _chosen(drawn: Mapping[Detail, Piece], most: float, stretched: float) -> Detail:
+    """Return the first detail that fits, but rather a little more height than no block at all.
+
+    Where the figure is too high in any case, it is the richest that is hardly higher than it must be.
+    """
+    heights = {detail: piece.height for detail, piece in drawn.items()}
+    last = next(reversed(heights))
+    lowest = min((height for detail, height in heights.items() if detail.insets), default=heights[last])
+    if heights[last] <= most and (last.insets or lowest > stretched):
+        return last
+    if lowest > stretched:
+        lowest = min(heights.values())
+    return next(detail for detail, height in heights.items() if height <= max(most, lowest * 1.03))
 
 
 def left_out(structure: Structure, detail: Detail) -> Iterator[str]:
@@ -123,8 +156,8 @@ def header(words: Words, room: float) -> Piece:
 
 
 def notes(words: Words, room: float) -> Iterator[Piece]:
-    """Yield the remarks below the figure, one line each."""
-    lines = [fit(note, room, SMALL) for note in words.notes]
+    """Yield the remarks below the figure, each in as few lines as it takes."""
+    lines = [line for note in words.notes for line in wrapped(note.split(" "), " ", room, SMALL)]
     items: list[Item] = [text(0, 4 + 9 * place, line, palette.MUTED, size=SMALL) for place, line in enumerate(lines)]
     if lines:
         yield Piece(room, 9.0 * len(lines), tuple(items))
@@ -132,36 +165,90 @@ def notes(words: Words, room: float) -> Iterator[Piece]:
 
 def body(structure: Structure, words: Words, room: float, detail: Detail) -> Iterator[Piece]:
     """Yield the parts below the header: the layout, insets of what it does not open, and the table."""
+    opened = shown(structure, detail)
+    sides = _sides(structure) if structure.layout == "encoder-decoder" else None
+    if sides and room >= NARROW:
+        yield _side_by_side(structure, sides, [kind for kind, _ in opened], room)
+        return
+    if sides:
+        structure = _in_two_lanes(structure, sides)
+    draw = _layout(structure, words, is_page=room >= NARROW)
+    is_column = structure.layout in ("column", "encoder-decoder") and not sides
+    if is_column and len(structure.main) == len(structure.stages):
+        standing = column(structure, structure.main, [kind for kind, _ in opened], room)
+        has_table = detail.table and room >= NARROW
+        yield _flow([standing], lambda left: stage_table.by_stage(structure, left), room) if has_table else standing
+        return
     whole = sum(stage.params for stage in structure.stages)
-    insets = [inset(kind, others, whole, room) for kind, others in shown(structure, detail)]
-    tabled = stage_table.by_run if structure.layout == "table" else stage_table.by_stage
+    shares = len({stage.level for stage in structure.stages if stage.blocks}) == 1
+    insets = [inset(kind, others, whole, room, percent=shares) for kind, others in opened]
+    drawn = draw(room) if detail.overview else None
+    tabled = stage_table.by_run if structure.layout == "table" and detail.runs else stage_table.by_stage
 
     def table(left: float) -> Piece:
-        return tabled(structure, left)
+        return tabled(structure, left, repeated=drawn is not None)
 
-    sides = _sides(structure) if structure.layout == "encoder-decoder" else None
-    if sides and room < NARROW:
-        yield lanes(_in_two_lanes(structure, sides), room) or table(room)
-        yield flowed(insets, room, GAP)
-    elif sides:
-        yield _side_by_side(structure, sides, [kind for kind, _ in shown(structure, detail)], room)
-    elif structure.layout == "ladder" or (structure.layout == "U" and len(structure.main) == len(structure.stages)):
-        yield from _with_insets(structure, insets, room)
-    elif len(structure.main) < len(structure.stages) or structure.layout == "lanes":
-        drawn = lanes(structure, room)
-        yield drawn or table(room)
-        yield _with_table(insets, table, room) if drawn and detail.table else flowed(insets, room, GAP)
-    elif structure.layout in ("column", "encoder-decoder"):
-        drawn = column(structure, structure.main, [kind for kind, _ in shown(structure, detail)], room)
-        yield _with_table([drawn], table, room) if detail.table and room >= NARROW else drawn
-    elif room < NARROW:
-        yield table(room)
-        yield flowed(insets, room, GAP)
-    elif structure.layout == "table" and not detail.overview:
-        yield _with_table(insets, table, room)
-    else:
-        yield overview(structure, words.entering, room)
-        yield _with_table(insets, table, room) if detail.table else flowed(insets, room, GAP)
+    if drawn is None:
+        yield _table_first(table, insets, room)
+        return
+    without = _filled(draw, insets, None, room)
+    if not detail.table:
+        yield without
+        return
+    filled = _filled(draw, insets, table, room)
+    # Boxes tell all but the numbers of parameters: there the table only fills what is free.
+    yield filled if _is_overview(structure) or filled.height < without.height + 1 else without
+
+
+def _is_overview(structure: Structure) -> bool:
+    """Return whether stages are drawn from left to right, with letters for their blocks."""
+    return structure.layout in ("stages", "table", "column") and len(structure.main) == len(structure.stages)
+
+
+def _layout(structure: Structure, words: Words, is_page: bool) -> Callable[[float], Piece | None]:
+    """Return a function from a width to the stages in their layout; None where only a table has room."""
+
+    def draw(room: float) -> Piece | None:
+        if structure.layout == "U" and (drawn := valley(structure, room)):
+            return drawn
+        if structure.layout == "grid" and (drawn := triangle(structure, room)):
+            return drawn
+        if structure.layout in ("U", "ladder"):
+            return ladder(structure, room)
+        if not _is_overview(structure):
+            return lanes(structure, room)
+        return overview(structure, words.entering, room) if is_page else None
+
+    return draw
+
+
+Sized = Callable[[float], Piece | None]
+
+
+def _table_first(table: Callable[[float], Piece], insets: Sequence[Piece], room: float) -> Piece:
+    """Return the table above the insets, or on a page beside them where that takes less height."""
+    options = [below([part for part in (table(room), flowed(insets, room, GAP)) if part.height], GAP)]
+    if room >= NARROW:
+        options.append(_flow(insets, table, room))
+    return min(options, key=lambda option: option.height)
+
+
+def _filled(draw: Sized, insets: Sequence[Piece], table: Sized | None, room: float) -> Piece:
+    """Return the stages, insets and the table in the arrangement that takes least height.
+
+    Insets stand below the stages, or on their right where a page is wide enough; the table stands where room is left.
+    """
+    drawn = draw(room)
+    options = [below([part for part in (drawn, _flow(insets, table, room)) if part and part.height], GAP)]
+    widest = max((piece.width for piece in insets), default=0.0)
+    left = draw(room - widest - 2 * GAP) if insets and room >= NARROW else None
+    if drawn and left and left.width <= room - widest - 2 * GAP and left.height < drawn.height + 1:
+        options.append(beside([left, _flow(insets, table, room - left.width - 2 * GAP)], 2 * GAP))
+        if table:
+            under = below([part for part in (left, table(max(left.width, room - widest - 2 * GAP))) if part], 2 * GAP)
+            options.append(beside([under, _flow(insets, None, room - under.width - 2 * GAP)], 2 * GAP))
+    fitting = [option for option in options if option.width <= room + 0.5]
+    return min(fitting or options, key=lambda option: option.height)
 
 
 def _sides(structure: Structure) -> tuple[set[int], set[int]] | None:
@@ -200,27 +287,19 @@ def _side_by_side(structure: Structure, sides: tuple[set[int], set[int]], opened
     return Piece(x + decoder.width, max(encoder.height + 8, decoder.height), items)
 
 
-def _with_insets(structure: Structure, insets: Sequence[Piece], room: float) -> Iterator[Piece]:
-    """Yield a U or a ladder with its insets: on its right where the page is wide enough, else below."""
-    widest = max((piece.width for piece in insets), default=0.0)
-    if room - widest - 2 * GAP >= 300 and insets:
-        left = room - widest - 2 * GAP
-        yield flowed([valley(structure, left), below(insets, GAP)], room, 2 * GAP)
-    else:
-        yield valley(structure, room)
-        yield flowed(insets, room, GAP)
-
-
-def _with_table(pieces: Sequence[Piece], table: Callable[[float], Piece], room: float) -> Piece:
-    """Put a table beside the last piece if there is room, else below."""
+def _flow(pieces: Sequence[Piece], table: Sized | None, room: float) -> Piece:
+    """Return pieces in rows, with a table beside the last piece if there is room, else below."""
+    if table is None:
+        return flowed(pieces, room, GAP)
     last = 0.0
     for piece in pieces:
         last = piece.width if not last or last + GAP + piece.width > room else last + GAP + piece.width
     left = room - last - GAP
     drawn = table(left)
-    if pieces and drawn.width <= left + 0.5:
+    if pieces and drawn and drawn.width <= left + 0.5:
         return flowed([*pieces, drawn], room, GAP)
-    return below([*([flowed(pieces, room, GAP)] if pieces else []), table(room)], GAP)
+    under = table(room)
+    return below([part for part in (flowed(pieces, room, GAP), under) if part and part.height], GAP)
 
 
 def shown(structure: Structure, detail: Detail) -> list[tuple[Kind, list[Kind]]]:

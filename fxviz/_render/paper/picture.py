@@ -17,6 +17,7 @@ from fxviz._render.paper.dot import to_dot
 from fxviz._render.paper.family import family
 from fxviz._render.paper.page import Words, paper
 from fxviz._render.paper.scene import Scene
+from fxviz._render.paper.style import NARROW
 from fxviz._render.paper.svg import to_svg
 
 if TYPE_CHECKING:
@@ -32,11 +33,14 @@ def scene_of(structure: Structure, words: Words, options: RenderOptions) -> Scen
     Raises:
         UsageError: the model has not what the layout shows.
     """
+    width = _SLIDE[0] if options.width == "slide" else points(options.width or "page")
     if options.layout != "auto":
         structure = arranged(structure, options.layout)
+    elif structure.layout == "column" and width >= NARROW:
+        structure = replace(structure, layout="stages")  # a page is filled from left to right
     if options.width == "slide":
         return _as_slide(paper(structure, words, *_SLIDE))
-    return paper(structure, words, points(options.width or "page"), _height(options))
+    return paper(structure, words, width, _height(options))
 
 
 def scene_of_several(models: Family, words: Sequence[Words], options: RenderOptions) -> Scene:

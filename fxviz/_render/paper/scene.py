@@ -33,6 +33,10 @@ class Area:
     def moved(self, x: float, y: float) -> Area:
         return replace(self, x=self.x + x, y=self.y + y)
 
+    def scaled(self, by: float) -> Area:
+        larger = replace(self, x=self.x * by, y=self.y * by, width=self.width * by, height=self.height * by)
+        return replace(larger, radius=self.radius * by)
+
 
 @dataclass(frozen=True)
 class Label:
@@ -57,6 +61,9 @@ class Label:
     def moved(self, x: float, y: float) -> Label:
         return replace(self, x=self.x + x, y=self.y + y)
 
+    def scaled(self, by: float) -> Label:
+        return replace(self, x=self.x * by, y=self.y * by, size=self.size * by)
+
 
 @dataclass(frozen=True)
 class Stroke:
@@ -73,6 +80,9 @@ class Stroke:
     def moved(self, x: float, y: float) -> Stroke:
         return replace(self, points=tuple((left + x, top + y) for left, top in self.points))
 
+    def scaled(self, by: float) -> Stroke:
+        return replace(self, points=tuple((x * by, y * by) for x, y in self.points), arrow=self.arrow * by)
+
 
 Item = Area | Label | Stroke
 
@@ -88,6 +98,10 @@ class Piece:
     def at(self, x: float, y: float) -> tuple[Item, ...]:
         """Return the items in their place."""
         return tuple(item.moved(x, y) for item in self.items)
+
+    def scaled(self, by: float) -> Piece:
+        """Return the part larger or smaller."""
+        return Piece(self.width * by, self.height * by, tuple(item.scaled(by) for item in self.items))
 
 
 def beside(pieces: Iterable[Piece], gap: float) -> Piece:

@@ -1,43 +1,92 @@
-"""Draw a stage as a box of two lines: its name and share, its blocks and what leaves it."""
+"""Draw a stage as a box: its name and share, its blocks and what leaves it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 from fxviz._analysis.structure import Stage
 from fxviz._graph import units
-from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Item
-from fxviz._render.paper.style import SMALL, TEXT, filled, ink, length, plain_word, sizes, text
+from fxviz._render.paper.style import (
+    SMALL,
+    TEXT,
+    filled,
+    in_lines,
+    ink,
+    length,
+    parts_of,
+    plain_word,
+    short_name,
+    sizes,
+    text,
+)
 
-HIGH = 24.0
-_PAD = 4.0
+LINE, PAD = 9.0, 4.0
+_AROUND = 6.0
+"""What a box is higher than its lines."""
+MOST_LINES = 3
+"""Where there would be more, the share is told by the colour alone."""
 
 
-def stage_box(stage: Stage, x: float, y: float, width: float) -> Iterator[Item]:
-    """Yield the box of a stage with its top left corner at a point."""
-    color, percent = ink(stage.share), units.percent(stage.share)
-    yield filled(x, y, width, HIGH, stage.share, f"{stage.path}: {stage.text}")
+@dataclass(frozen=True)
+class Told:
+    """One line of a box: what stands on the left and on the right; the lines of the name are bold."""
+
+    left: str
+    right: str = ""
+    is_name: bool = False
+
+
+def told(stage: Stage, width: float) -> list[Told]:
+    """Return what a box of a width says of a stage: its whole name, then as much as there is room for.
+
+    The share stands behind the name, or else in a line of its own; so does the size behind the blocks.
+    """
+    room = width - 2 * PAD
+    names = in_lines(short_name(stage), room)
+    percent = units.percent(stage.share)
+    beside = len(names) == 1 and length(names[0], bold=True) + PAD + length(percent, size=SMALL) <= room
+    lines = [Told(line, percent if beside else "", is_name=True) for line in names]
     size = sizes(stage.channels, stage.size) if stage.channels else ""
-    below = blocks(stage)
-    if length(name(stage), bold=True) + length(percent, size=SMALL) + 3 * _PAD > width:
-        below, percent = percent, ""  # the name comes first
-    left = width - 2 * _PAD - (_PAD + length(percent, size=SMALL) if percent else 0)
-    yield text(x + _PAD, y + 7.5, fit(name(stage), left, TEXT, bold=True), color, bold=True)
-    if percent:
-        yield text(x + width - _PAD, y + 7.5, percent, color, anchor="end", size=SMALL)
-    if length(size, size=SMALL) + 2 * _PAD > width:
-        size = ""
-    words = fit(below, width - 3 * _PAD - length(size, size=SMALL), SMALL)
-    if len(words) > 2 or words == below:
-        yield text(x + _PAD, y + 16.5, words, color, size=SMALL)
-    if size:
-        yield text(x + width - _PAD, y + 16.5, size, color, anchor="end", size=SMALL)
+    inside = blocks(stage)
+    if beside:
+        return lines + _pairs(inside, size, room)
+    ways = (
+        _pairs(percent, inside, room) + _pairs("", size, room),
+        _pairs(percent, size, room) + _pairs(inside, "", room),
+        _pairs(percent, "", room) + _pairs(inside, size, room),
+    )
+    shortest = lines + min(ways, key=len)
+    return shortest if len(shortest) <= MOST_LINES else lines + _pairs(inside, size, room)
 
 
-def name(stage: Stage) -> str:
-    """Return the title of a stage; of a path only its last names."""
-    return ".".join(stage.title.split(".")[-2:])
+def _pairs(left: str, right: str, room: float) -> list[Told]:
+    """Return two texts in one line if there is room, else one below the other; nothing is said of no text."""
+    if length(left, size=SMALL) + (PAD if left and right else 0) + length(right, size=SMALL) <= room:
+        return [Told(left, right) if left else Told(right)] if left or right else []
+    if not left:
+        return []
+    return [Told(line) for line in in_lines(left, room, bold=False, size=SMALL)] + _pairs("", right, room)
+
+
+def box_height(stages: Iterable[Stage], width: float) -> float:
+    """Return the height at which boxes of a width tell all of each stage."""
+    return _AROUND + LINE * max((len(told(stage, width)) for stage in stages), default=2)
+
+
+def stage_box(stage: Stage, x: float, y: float, width: float, height: float) -> Iterator[Item]:
+    """Yield the box of a stage with its top left corner at a point."""
+    color = ink(stage.share)
+    yield filled(x, y, width, height, stage.share, f"{stage.path}: {stage.text}")
+    lines = told(stage, width)
+    top = y + (height - LINE * len(lines)) / 2
+    for number, line in enumerate(lines):
+        middle = top + LINE * (number + 0.5)
+        if line.left:
+            yield text(x + PAD, middle, line.left, color, bold=line.is_name, size=TEXT if line.is_name else SMALL)
+        if line.right:
+            yield text(x + width - PAD, middle, line.right, color, anchor="end", size=SMALL)
 
 
 def blocks(stage: Stage) -> str:
@@ -45,11 +94,18 @@ def blocks(stage: Stage) -> str:
     if stage.blocks:
         return " ".join(run.text for run in stage.runs if run.lettered)
     names = [run.text if " layers" in run.text else plain_word(run.text).split(" ")[0] for run in stage.runs]
-    return " ".join(dict.fromkeys(names))
+    return ", ".join(dict.fromkeys(names))
 
 
 def box_width(stage: Stage) -> float:
-    """Return the width at which all words of a stage's box are shown."""
+    """Return the width at which all words of a stage's box are shown in two lines."""
     size = sizes(stage.channels, stage.size) if stage.channels else ""
-    first = length(name(stage), bold=True) + length(units.percent(stage.share), size=SMALL)
-    return max(first, length(blocks(stage), size=SMALL) + length(size, size=SMALL)) + 3 * _PAD + 2
+    first = length(short_name(stage), bold=True) + length(units.percent(stage.share), size=SMALL)
+    return max(first, length(blocks(stage), size=SMALL) + length(size, size=SMALL)) + 3 * PAD + 2
+
+
+def least_width(stage: Stage) -> float:
+    """Return the least width at which neither the name nor the size is cut."""
+    parts = ["stage 10", *parts_of(short_name(stage))]
+    size = sizes(stage.channels, stage.size) if stage.channels else ""
+    return max(length(size, size=SMALL), *(length(part.rstrip(), bold=True) for part in parts)) + 2 * PAD + 0.1

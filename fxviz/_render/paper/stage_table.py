@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
-from fxviz._analysis.structure import Kind, Occurrence, Stage, Structure
+from fxviz._analysis.structure import Kind, Occurrence, Run, Stage, Structure
 from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit
 from fxviz._render.paper.scene import Anchor, Area, Item, Label, Piece, Stroke
-from fxviz._render.paper.style import NARROW, SMALL, TEXT, TINTED, condensed, extent, length, plain_word, text, value
+from fxviz._render.paper.style import (
+    SMALL,
+    TEXT,
+    TINTED,
+    condensed,
+    extent,
+    has_layers,
+    in_lines,
+    length,
+    plain_word,
+    short_name,
+    text,
+    value,
+)
 
-LINE, BETWEEN = 11.5, 7.0
+LINE, BETWEEN, CLOSE = 11.5, 7.0, 4.5
+"""The height of a line, and the least space between columns: if there is room for all, and where room is short."""
 
 
-MOST_WORDS = (84.0, 120.0)
-"""Longer words for a stage, in a column and on a page, are told without pooling, and then cut."""
+MOST_WORDS = (160.0, 120.0, 84.0)
+"""Longer words for a stage take two lines, and then are cut: the widest that leaves room for the other columns."""
+LONGEST_NAME = 66.0
+"""A longer name of a stage takes two lines."""
+LARGE = ("params", "share")
+"""The columns whose numbers are bold where they are large."""
 
 
 @dataclass(frozen=True)
@@ -44,48 +62,41 @@ class Column:
 
 STAGES = (
     Column("stage", "stage", bold=True),
-    Column("blocks", "blocks", rank=1),
-    Column("widths", "in → out", "middle", rank=2),
-    Column("size", "size", "middle", rank=3),
+    Column("blocks", "blocks", rank=2),
+    Column("widths", "in → out", "middle", rank=1),
+    Column("size", "size", "middle", rank=4),
     Column("params", "params", "end"),
-    Column("share", "", "end", rank=4),
+    Column("share", "share", "end", rank=6),
 )
 RUNS = (
-    Column("stage", "stage", rank=5, bold=True),
+    Column("stage", "stage", rank=4, bold=True),
     Column("operator", "operator", bold=True),
     Column("k", "k", "middle", rank=2),
     Column("t", "t", "middle", rank=3),
     Column("widths", "in → out", "middle", rank=1),
-    Column("size", "size", "middle", rank=4),
+    Column("size", "size", "middle", rank=5),
     Column("times", "×", "middle"),
     Column("skip", "", "middle"),
     Column("params", "params", "end"),
 )
 
 
-def by_stage(structure: Structure, room: float) -> Piece:
-    """Return a table with a line for each stage."""
-    return _table(STAGES, [_stage(stage, _most(room)) for stage in structure.stages], room)
+def by_stage(structure: Structure, room: float, repeated: bool = False) -> Piece:
+    """Return a table with a line for each stage; ``repeated``: beside an overview that tells blocks and sizes."""
+    columns = [replace(column, rank=5) if repeated and column.key == "blocks" else column for column in STAGES]
+    return _table(columns, [_stage(stage) for stage in structure.stages], room)
 
 
-def by_run(structure: Structure, room: float) -> Piece:
+def by_run(structure: Structure, room: float, repeated: bool = False) -> Piece:
     """Return a table with a line for each run of blocks of one kind, kernel, expansion and width."""
     return _table(RUNS, list(_lines(structure)), room)
 
 
-def _most(room: float) -> float:
-    return MOST_WORDS[room >= NARROW]
-
-
-def _stage(stage: Stage, most: float) -> Line:
-    words = [run.text if run.lettered else plain_word(run.text) for run in condensed(stage.runs)]
-    blocks = " ".join(words)
-    if length(blocks) > most:
-        blocks = " ".join([word for word in words if "Pool" not in word] or words)
+def _stage(stage: Stage) -> Line:
     return Line(
         {
-            "stage": stage.title,
-            "blocks": blocks,
+            "stage": short_name(stage),
+            "blocks": blocks(stage),
             "widths": f"{stage.entering}→{stage.channels}" if stage.entering and stage.channels else "",
             "size": extent(stage.size),
             "params": units.count(stage.params),
@@ -93,6 +104,17 @@ def _stage(stage: Stage, most: float) -> Line:
         },
         stage.share,
     )
+
+
+def blocks(stage: Stage) -> str:
+    """Return the layers and blocks of a stage: "MaxPool 3×3 /2, A A'×2"."""
+    words = ""
+    last: Run | None = None
+    for run in condensed(stage.runs):
+        between = "" if last is None else " " if run.lettered and last.lettered else ", "
+        words += between + (run.text if run.lettered else plain_word(run.text))
+        last = run
+    return words
 
 
 def _lines(structure: Structure) -> Iterator[Line]:
@@ -105,7 +127,7 @@ def _lines(structure: Structure) -> Iterator[Line]:
         words = ", ".join(plain_word(run.text) for run in stage.runs if not run.lettered)
         if words and (left or not blocks):
             yield _lone(stage, words, left, whole)
-        name = stage.title if not words or not left else ""
+        name = short_name(stage) if not words or not left else ""
         for _, group in groupby(blocks, key=_alike):
             yield _run(list(group), name, whole)
             name = ""
@@ -140,9 +162,10 @@ def _run(blocks: Sequence[tuple[Kind, int, Occurrence]], name: str, whole: int) 
     kind, at, first = blocks[0]
     last, params = blocks[-1][2], sum(block.params for _, _, block in blocks)
     skips = sum(other.shortcut is not None for other, _, _ in blocks)
+    letters = " ".join(dict.fromkeys(other.letter for other, _, _ in blocks))
     cells = {
         "stage": name,
-        "operator": kind.word.split(" ")[0].rstrip(",") or kind.letter,
+        "operator": f"{kind.word.split(' ')[0].rstrip(',')} {letters}".strip(),
         "k": _kernel(kind, at),
         "t": _expansion(kind, at),
         "widths": f"{first.entering}→{last.channels}",
@@ -162,7 +185,7 @@ def _lone(stage: Stage, words: str, params: int, whole: int) -> Line:
     operator = ", ".join([name for name in names if not name.endswith("Pool")] or names)
     return Line(
         {
-            "stage": stage.title,
+            "stage": short_name(stage),
             "operator": operator,
             "k": kernel,
             "widths": f"{stage.entering}→{stage.channels}" if stage.entering and stage.channels else "",
@@ -182,6 +205,15 @@ class Placed:
     left: float
     width: float
 
+    def lines(self, line: Line) -> list[str]:
+        """Return the words of a line in this column, those for blocks and names in one or two lines."""
+        words = line.cells.get(self.column.key, "")
+        if self.column.key == "stage":
+            return in_lines(words, self.width + 1)
+        if self.column.key != "blocks" or length(words) <= self.width + 1:
+            return [words]
+        return in_two(words, self.width + 1)
+
     def text(self, words: str, middle: float, color: Color, bold: bool = False, size: float = TEXT) -> Label:
         """Return words in this column."""
         at = {"start": 0.0, "middle": 0.5, "end": 1.0}[self.column.anchor]
@@ -189,56 +221,72 @@ class Placed:
 
 
 def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Piece:
-    kept = _kept(columns, lines, room)
-    widths = [_width(column, lines, room) for column in kept]
-    spare = max(0.0, room - sum(widths) - BETWEEN * (len(kept) - 1) - 6) / max(1, len(kept) - 1)
-    gap = BETWEEN + min(spare, 14.0)
+    kept, widths = _kept(columns, lines, room)
+    gap = min(BETWEEN + 14, max(CLOSE, (room - sum(widths) - 6) / max(1, len(kept) - 1)))
     lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
     placed = [Placed(*each) for each in zip(kept, lefts, widths, strict=True)]
     across = sum(widths) + gap * (len(kept) - 1) + 6
     items: list[Item] = [each.text(each.column.title, LINE / 2, palette.MUTED, size=SMALL) for each in placed]
-    for number, line in enumerate(lines, 1):
-        items += _row(line, number * LINE, across, placed)
-    return Piece(across, LINE * (len(lines) + 1), tuple(items))
+    top = LINE
+    for line in lines:
+        high = LINE + 8.5 * (max(len(each.lines(line)) for each in placed) - 1)
+        items += _row(line, top, high, across, placed)
+        top += high
+    return Piece(across, top, tuple(items))
 
 
-def _kept(columns: Sequence[Column], lines: Sequence[Line], room: float) -> list[Column]:
-    """Return the columns that say something and have room: those of the highest rank go first."""
+def in_two(words: str, room: float) -> list[str]:
+    """Return words in two lines, the first as long as ``room`` points allow.
+
+    >>> in_two("MaxPool 3×3 /2, A A'×2", 70)
+    ['MaxPool 3×3 /2,', "A A'×2"]
+    """
+    parts = words.split(" ")
+    ends = [end for end in range(1, len(parts)) if length(" ".join(parts[:end])) <= room]
+    best = max((end for end in ends if parts[end - 1].endswith(",")), default=max(ends, default=1))
+    return [" ".join(parts[:best]), " ".join(parts[best:])]
+
+
+def _kept(columns: Sequence[Column], lines: Sequence[Line], room: float) -> tuple[list[Column], list[float]]:
+    """Return the columns that say something and have room, and their widths: those of the highest rank go first."""
     said = {key for line in lines for key, words in line.cells.items() if words}
     said |= {"skip"} if any(line.skips for line in lines) else set()
     kept = [column for column in columns if column.key in said]
-    while sum(_width(column, lines, room) for column in kept) + BETWEEN * (len(kept) - 1) + 6 > room:
+    while True:
+        for most in MOST_WORDS:
+            widths = [_width(column, lines, most) for column in kept]
+            if sum(widths) + CLOSE * (len(kept) - 1) + 6 <= room:
+                return kept, widths
         dropped = max(kept, key=lambda column: column.rank)
         if not dropped.rank:
-            break
+            return kept, widths
         kept.remove(dropped)
-    return kept
 
 
-def _row(line: Line, top: float, across: float, columns: Sequence[Placed]) -> Iterator[Item]:
+def _row(line: Line, top: float, high: float, across: float, columns: Sequence[Placed]) -> Iterator[Item]:
     if line.share >= TINTED:
-        yield Area(0, top + 0.5, across, LINE - 1, palette.bar(line.share), radius=1.5)
+        yield Area(0, top + 0.5, across, high - 1, palette.bar(line.share), radius=1.5)
     color = palette.on_bar(line.share) if line.share >= TINTED else palette.INK
     for placed in columns:
         if placed.column.key == "skip":
             yield from _hook(line, placed.left, top)
             continue
-        bold = placed.column.bold or (placed.column.key == "params" and line.share >= 0.1)
-        words = fit(line.cells.get(placed.column.key, ""), placed.width + 1, TEXT, bold)
-        yield placed.text(words, top + LINE / 2, color, bold)
+        bold = placed.column.bold or (placed.column.key in LARGE and line.share >= 0.1)
+        for number, words in enumerate(placed.lines(line)):
+            yield placed.text(fit(words, placed.width + 1, TEXT, bold), top + LINE / 2 + 8.5 * number, color, bold)
 
 
 def _hook(line: Line, left: float, top: float) -> Iterator[Item]:
     """Draw the sign of a skip around the blocks of a line."""
     if line.skips:
         points = ((left + 1, top + 3), (left + 8, top + 3), (left + 8, top + 8.5), (left + 1, top + 8.5))
-        yield Stroke(points, palette.SKIP, 1.2, 4, dashed=line.shortcut != "identity", radius=1.5)
+        yield Stroke(points, palette.SKIP, 1.2, 4, dashed=has_layers(line.shortcut), radius=1.5)
 
 
-def _width(column: Column, lines: Sequence[Line], room: float) -> float:
+def _width(column: Column, lines: Sequence[Line], most: float) -> float:
     if column.key == "skip":
         return 9.0
     texts = [line.cells.get(column.key, "") for line in lines]
-    most = _most(room) if column.key in ("blocks", "operator") else 90.0
-    bold = column.bold or column.key == "params"
+    most = {"blocks": most, "operator": most, "stage": LONGEST_NAME}.get(column.key, 90.0)
+    bold = column.bold or column.key in LARGE
     return min(most, max(length(column.title, size=SMALL), *(length(words, bold) for words in texts)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from itertools import groupby
 
-from fxviz._analysis.structure import Row, Run
+from fxviz._analysis.structure import Row, Run, Stage
 from fxviz._render import palette
 from fxviz._render.drawing import Color
-from fxviz._render.paper.face import width
+from fxviz._render.paper.face import fit, width
 from fxviz._render.paper.scene import Anchor, Area, Label
 
 TITLE, TEXT, SMALL = 10.5, 7.5, 7.0
@@ -93,6 +94,15 @@ def value(fact: object) -> str:
     return f"{fact:g}" if isinstance(fact, float) else str(fact)
 
 
+def has_layers(shortcut: str | None) -> bool:
+    """Return whether layers stand on a skip of this kind, which is drawn dashed.
+
+    >>> has_layers("projection"), has_layers("concat"), has_layers("identity")
+    (True, False, False)
+    """
+    return shortcut in ("projection", "resample")
+
+
 def is_join(row: Row) -> bool:
     """Return whether a row is a sum, product or concatenation."""
     return row.word in ("+", "×", "concat", "cat")
@@ -101,6 +111,37 @@ def is_join(row: Row) -> bool:
 def length(words: str, bold: bool = False, size: float = TEXT) -> float:
     """Return the length of a text in points."""
     return width(words, size, bold)
+
+
+def in_lines(name: str, room: float, bold: bool = True, size: float = TEXT) -> list[str]:
+    """Return a name in as few lines as it takes, parted behind dots, underscores and spaces; a long part is cut.
+
+    >>> in_lines("stage 1", 60), in_lines("encoder.layers", 40), in_lines("blocks.x_1_1", 25)
+    (['stage 1'], ['encoder.', 'layers'], ['bloc…', 'x_1_1'])
+    """
+    if length(name, bold, size) <= room:
+        return [name]
+    lines: list[str] = []
+    for part in parts_of(name):
+        if lines and length((lines[-1] + part).rstrip(), bold, size) <= room:
+            lines[-1] += part
+        else:
+            lines.append(part)
+    return [fit(line.rstrip(), room, size, bold) for line in lines]
+
+
+def parts_of(name: str) -> list[str]:
+    """Return the parts of a name, each with the sign behind it.
+
+    >>> parts_of("stage 1"), parts_of("decoder.blocks.x_1")
+    (['stage ', '1'], ['decoder.', 'blocks.', 'x_', '1'])
+    """
+    return re.split(r"(?<=[._ ])(?=[^._ ])", name)
+
+
+def short_name(stage: Stage) -> str:
+    """Return the title of a stage; of a path only its last names."""
+    return ".".join(stage.title.split(".")[-2:])
 
 
 def plain_word(words: str) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+from fxviz._render import palette
 from fxviz._render.dot import plain
 from fxviz._render.drawing import Color, Point
 from fxviz._render.paper.face import FAMILY
@@ -25,7 +26,9 @@ def to_svg(scene: Scene, theme: Theme) -> str:
     <svg xmlns="http://www.w3.org/2000/svg" id="fx..." width="72pt" height="36pt" viewBox="0 0 72 36" role="img" ...>
     <title id="fx...-title">net</title>
     <desc id="fx...-desc">A net.</desc>
-    <g font-family="..." />
+    <g font-family="...">
+    <rect x="0" y="0" width="72" height="36" rx="0" fill="#ffffff" />
+    </g>
     </svg>
     <BLANKLINE>
     """
@@ -49,15 +52,20 @@ def to_svg(scene: Scene, theme: Theme) -> str:
             _dark_rules(scene, prefix) if theme == "auto" else f"#{prefix}{{color-scheme:dark}}"
         )
     body = SubElement(root, "g", {"font-family": FAMILY})
-    for item in scene.items:
+    for item in _items(scene):
         body.extend(_shapes(item, dark=theme == "dark"))
     ElementTree.indent(root, space="")
     return ElementTree.tostring(root, encoding="unicode") + "\n"
 
 
+def _items(scene: Scene) -> tuple[Item, ...]:
+    """Return the ground and what stands on it."""
+    return (Area(0, 0, scene.width, scene.height, palette.GROUND, radius=0), *scene.items)
+
+
 def _dark_rules(scene: Scene, prefix: str) -> str:
     """Return a rule for each colour in use; light colours stay in the attributes, for viewers that drop the style."""
-    used = sorted({(key, color) for item in scene.items for key, color in _colors(item)}, key=str)
+    used = sorted({(key, color) for item in _items(scene) for key, color in _colors(item)}, key=str)
     rules = "".join(f'#{prefix} [{key}="{color.light}"]{{{key}:{color.dark}}}' for key, color in used)
     return f"#{prefix}{{color-scheme:light dark}}@media (prefers-color-scheme:dark){{{rules}}}"
 

@@ -1,4 +1,4 @@
-"""Draw a model whose resolution falls and rises again, with its skips across: a U, or a ladder with its heads."""
+"""Draw a model whose resolution falls and rises again, with its skips across, as a U."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from fxviz._analysis.structure import Link, Stage, Structure
 from fxviz._graph import SKIP_KINDS
 from fxviz._render import palette
 from fxviz._render.paper.scene import Area, Item, Piece, Stroke
-from fxviz._render.paper.stage_box import HIGH, box_width, stage_box
-from fxviz._render.paper.style import SMALL, length, sizes, text
+from fxviz._render.paper.stage_box import box_height, box_width, stage_box
+from fxviz._render.paper.style import SMALL, has_layers, length, sizes, text
 
 STEP, STACK = 13.0, 8.0
 """The space between two resolutions, and that between two stages of one resolution."""
@@ -21,7 +21,7 @@ SIGN = 10.0
 
 @dataclass(frozen=True)
 class Valley:
-    """The stages on the left, which fall, and on the right, which rise; heads stand beside the right side."""
+    """The stages on the left, which fall, and on the right, which rise."""
 
     structure: Structure
     room: float
@@ -36,16 +36,6 @@ class Valley:
         return [link for link in self.structure.links if link.kind in SKIP_KINDS and link.source < link.target]
 
     @cached_property
-    def heads(self) -> list[int]:
-        """Return the stages that stand apart: all behind a ladder, and heads of a U that read several of its stages."""
-        last = max((link.target for link in self.across), default=len(self.stages))
-        behind = range(last + 1, len(self.stages))
-        if self.structure.layout == "ladder":
-            return list(behind)
-        read = [link.target for link in self.structure.links]
-        return [place for place in behind if self.stages[place].role == "head" and read.count(place) > 1]
-
-    @cached_property
     def lowest(self) -> int:
         """Return the last stage on the way down: the first of the lowest resolution before skips arrive."""
         first = min((link.target for link in self.across), default=len(self.stages))
@@ -54,17 +44,23 @@ class Valley:
     def is_left(self, place: int) -> bool:
         return place <= self.lowest
 
+    @property
+    def is_plain(self) -> bool:
+        """Return whether the resolution falls, then rises, and each stage reads the one before and skips."""
+        rising = [stage.level for stage in self.stages[self.lowest :]]
+        reads = {(link.source, link.target) for link in self.structure.links if link.kind not in SKIP_KINDS}
+        return rising == sorted(rising, reverse=True) and all(target - source == 1 for source, target in reads)
+
     @cached_property
     def levels(self) -> list[int]:
-        return sorted({stage.level for place, stage in enumerate(self.stages) if place not in self.heads})
+        return sorted({stage.level for stage in self.stages})
 
     @cached_property
     def stacks(self) -> dict[tuple[int, bool], list[int]]:
         """Return the stages of each resolution on each side, from top to bottom."""
         stacks: dict[tuple[int, bool], list[int]] = defaultdict(list)
         for place, stage in enumerate(self.stages):
-            if place not in self.heads:
-                stacks[stage.level, self.is_left(place)].append(place)
+            stacks[stage.level, self.is_left(place)].append(place)
         return {key: places if key[1] else places[::-1] for key, places in stacks.items()}
 
     @cached_property
@@ -74,81 +70,72 @@ class Valley:
         for level in self.levels:
             tops[level] = y
             most = max(len(self.stacks.get((level, side), ())) for side in (True, False))
-            y += most * HIGH + (most - 1) * STACK + STEP
+            y += most * self.high + (most - 1) * STACK + STEP
         return tops
-
-    @cached_property
-    def side(self) -> float:
-        """Return the room that heads take on the right."""
-        return self.box + 22 if self.heads else 0.0
 
     @cached_property
     def box(self) -> float:
         needed = max(box_width(stage) for stage in self.stages)
-        shares = 2.6 + (1 if self.heads else 0)
-        return max(48.0, min(needed, 110.0, self.room / shares))
+        return max(48.0, min(needed, 110.0, self.room / 2.6))
+
+    @cached_property
+    def high(self) -> float:
+        return box_height(self.stages, self.box)
 
     @cached_property
     def indent(self) -> float:
-        free = (self.room - self.side) / 2 - self.box - 16
+        free = self.room / 2 - self.box - 16
         return max(0.0, min(30.0, free / max(1, len(self.levels) - 1)))
 
     def place(self, stage: int) -> tuple[float, float]:
         """Return the top left corner of a stage."""
         level = self.stages[stage].level
         stack = self.stacks[level, self.is_left(stage)]
-        y = self.tops[level] + stack.index(stage) * (HIGH + STACK)
+        y = self.tops[level] + stack.index(stage) * (self.high + STACK)
         depth = self.levels.index(level) * self.indent
-        right = self.room - self.side
         if stage == self.lowest and len(stack) == 1 and (level, False) not in self.stacks:
-            return (right - self.box) / 2, y
-        return (depth if self.is_left(stage) else right - self.box - depth), y
+            return (self.room - self.box) / 2, y
+        return (depth if self.is_left(stage) else self.room - self.box - depth), y
 
     def piece(self) -> Piece:
         height = max(self.tops.values()) + max(
             (
-                len(stack) * (HIGH + STACK) - STACK
+                len(stack) * (self.high + STACK) - STACK
                 for (level, _), stack in self.stacks.items()
                 if level == self.levels[-1]
             )
         )
-        height = max(height, len(self.heads) * (HIGH + STEP) - STEP)
-        drawn = [place for place in range(len(self.stages)) if place not in self.heads]
-        items = [*self._flows(), *self._skips(), *self._heads()]
-        for place in drawn:
-            items += stage_box(self.stages[place], *self.place(place), self.box)
+        items = [*self._flows(), *self._skips()]
+        for place, stage in enumerate(self.stages):
+            items += stage_box(stage, *self.place(place), self.box, self.high)
         return Piece(self.room, height, tuple(items))
 
     def _flows(self) -> Iterator[Item]:
         for link in self.structure.links:
-            if link.kind != "flow" or {link.source, link.target} & set(self.heads):
+            if link.kind != "flow":
                 continue
             (x0, y0), (x1, y1) = self.place(link.source), self.place(link.target)
             down = y1 > y0
-            start, end = (y0 + HIGH, y1) if down else (y0, y1 + HIGH)
+            start, end = (y0 + self.high, y1) if down else (y0, y1 + self.high)
             left, right = max(x0, x1), min(x0, x1) + self.box
             if right - left > 8:
                 middle = (left + right) / 2
                 yield Stroke(((middle, start), (middle, end)), palette.FLOW, 1, 4.5)
             elif down:
                 yield Stroke(
-                    ((x0 + self.box / 2, start), (x0 + self.box / 2, y1 + HIGH / 2), (x1, y1 + HIGH / 2)),
+                    ((x0 + self.box / 2, start), (x0 + self.box / 2, y1 + self.high / 2), (x1, y1 + self.high / 2)),
                     palette.FLOW,
                     1,
                     4.5,
                 )
             else:
-                yield Stroke(
-                    ((x0 + self.box, y0 + HIGH / 2), (x1 + self.box / 2, y0 + HIGH / 2), (x1 + self.box / 2, end)),
-                    palette.FLOW,
-                    1,
-                    4.5,
-                )
+                level, column = y0 + self.high / 2, x1 + self.box / 2
+                yield Stroke(((x0 + self.box, level), (column, level), (column, end)), palette.FLOW, 1, 4.5)
 
     def _skips(self) -> Iterator[Item]:
         bundles: dict[tuple[int, int], list[Link]] = defaultdict(list)
         for link in self.structure.links:
-            if link.kind in SKIP_KINDS and not {link.source, link.target} & set(self.heads):
+            if link.kind in SKIP_KINDS:
                 bundles[link.source, link.target].append(link)
         for (source, target), links in bundles.items():
             yield from self._skip(source, target, links)
@@ -157,9 +144,9 @@ class Valley:
         (x0, y0), (x1, y1) = self.place(source), self.place(target)
         if x1 <= x0:
             return
-        start, end = y0 + HIGH / 2, y1 + HIGH / 2
+        start, end = y0 + self.high / 2, y1 + self.high / 2
         link, tip = links[0], x1 - SIGN - 1
-        dashed = link.kind in ("projection", "resample")
+        dashed = has_layers(link.kind)
         points = [(x0 + self.box, start), (tip, end)]
         if abs(start - end) > 0.5:
             points[1:1] = [(tip - 10, start), (tip - 10, end)]
@@ -175,26 +162,8 @@ class Valley:
         sign = "C" if link.kind == "concat" else "+"
         yield text(x1 - SIGN / 2 - 1, end, sign, palette.CARD, bold=True, anchor="middle", size=7.5)
 
-    def _heads(self) -> Iterator[Item]:
-        """Draw the heads on the right, each with a rail to the stages that it reads."""
-        x = self.room - self.box
-        tops = {head: number * (HIGH + STEP) for number, head in enumerate(self.heads)}
-        for number, (head, y) in enumerate(tops.items()):
-            read = {link.source for link in self.structure.links if link.target == head}
-            ends = [self.place(source) for source in read - set(self.heads) if not self.is_left(source)]
-            rail = x - 11 + number * 4
-            for left, top in ends:
-                yield Stroke(((left + self.box, top + HIGH / 2), (rail, top + HIGH / 2)), palette.FLOW, 1)
-            if ends:
-                far = max((top + HIGH / 2 for _, top in ends), key=lambda level: abs(level - y - HIGH / 2))
-                yield Stroke(((rail, far), (rail, y + HIGH / 2), (x, y + HIGH / 2)), palette.FLOW, 1, 4.5)
-            above = [source for source in read & set(self.heads) if tops[source] < y]
-            if above and max(tops[source] for source in above) == y - HIGH - STEP:
-                middle = x + self.box / 2
-                yield Stroke(((middle, y - STEP), (middle, y)), palette.FLOW, 1, 4.5)
-            yield from stage_box(self.stages[head], x, y, self.box)
 
-
-def valley(structure: Structure, room: float) -> Piece:
-    """Return the stages of a U or a ladder, ``room`` points wide."""
-    return Valley(structure, room).piece()
+def valley(structure: Structure, room: float) -> Piece | None:
+    """Return the stages of a U, ``room`` points wide; None if its ways are more than one down and one up."""
+    drawn = Valley(structure, room)
+    return drawn.piece() if drawn.is_plain else None
