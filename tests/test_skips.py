@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Collection, Iterator
 
 import networkx as nx
 import pytest
@@ -348,7 +350,8 @@ class BruteForce:
         self.node, self.position = graph.by_id, {name: place for place, name in enumerate(names)}
 
     def role(self, name: str) -> str:
-        return ROLES.get(self.node[name].op, "other")
+        is_double = self.node[name].op in ("add", "__iadd__") and self.flow.in_degree(name) == 1
+        return "doubled" if is_double else ROLES.get(self.node[name].op, "other")
 
     def roles(self, names: set[str]) -> list[str]:
         return [self.role(name) for name in names]
@@ -369,46 +372,87 @@ class BruteForce:
 
     def skip(self, join: str) -> tuple[str, str, set[str]] | None:
         sides = sorted(self.flow.predecessors(join), key=self.position.__getitem__)
-        if len(sides) != 2 or (self.node[join].op in ("add", "__iadd__") and self.feeds_gate(join)):
+        if len(sides) != 2:
             return None
-        rule = {"add": self.residual, "iadd": self.residual, "mul": self.gate, "cat": self.concat}[join.split("_")[0]]
+        rule = self.gate if join.startswith("mul") else self.concat
         candidates = [found for pair in (sides, sides[::-1]) if (found := rule(join, *pair))]
         if join.startswith("cat"):
             candidates = candidates or [found for pair in (sides, sides[::-1]) if (found := self.long_concat(*pair))]
             return max(candidates, key=lambda found: self.position[found[1]], default=None)
-        order = ["identity", "resample", "projection", "gate"]
-        best = min(candidates, key=lambda found: (order.index(found[0]), len(found[2])), default=None)
-        if best and best[0] == "identity":
-            (body_end,) = set(sides) - (best[2] | {best[1]}) or {sides[1]}
-            return None if self.flow.out_degree(body_end) > 1 else best
-        return best
+        return min(candidates, key=lambda found: len(found[2]), default=None)
 
-    def is_partial(self, join: str) -> bool:
-        readers = list(self.flow.successors(join))
-        return len(readers) == 1 and self.is_sum(readers[0])
+    def terms(self, join: str) -> tuple[list[str], set[str]]:
+        """Return the terms of a sum with those of the sums that only it reads, and these sums, and copies of them."""
+        terms, inner = list[str](), set[str]()
+        for name in self.flow.predecessors(join):
+            passed = [name]
+            while self.node[passed[-1]].op in ("Dropout", "contiguous"):
+                passed += self.flow.predecessors(passed[-1])
+            if self.is_sum(passed[-1]) and all(self.flow.out_degree(each) == 1 for each in passed):
+                below = self.terms(passed[-1])
+                terms += below[0]
+                inner |= {*passed, *below[1]}
+            else:
+                terms.append(name)
+        return terms, inner
 
-    def residual(self, join: str, side: str, other: str) -> tuple[str, str, set[str]] | None:
+    def shortcuts(self, join: str, terms: list[str], unread: Collection[str]) -> list[tuple[str, str, set[str]]]:
+        """Return the shortcut at each term of a sum: its kind, its fork and what it passes before the sum."""
+        if self.feeds_gate(join):
+            return []
+        found = [each for side in terms for each in self.past(join, side, [*terms], unread)]
+        changed = [each for each in found if each[1] != "identity" and len(terms) > 2]
+        forks = {fork for _, _, fork, *_ in changed}
+        taps = {
+            fork
+            for fork in forks
+            if not forks.isdisjoint(nx.ancestors(self.flow, fork) | nx.descendants(self.flow, fork))
+        }
+        left = [
+            each for each in found if each not in changed or not (each[2] in taps or self.goes_on(each[2], each[4]))
+        ]
+        order = ["identity", "resample", "projection"]
+        return [
+            min((each[1:4] for each in left if each[0] == side), key=lambda one: (order.index(one[0]), len(one[2])))
+            for side in terms
+            if any(each[0] == side for each in left)
+        ]
+
+    def past(
+        self, join: str, side: str, others: list[str], unread: Collection[str]
+    ) -> Iterator[tuple[str, str, str, set[str], str]]:
+        others.remove(side)
         for fork, through in self.forks(side):
             if self.roles(through).count("compute") > 1:
-                return None
-            if fork in nx.ancestors(self.flow, other):
-                kind = self.kind(fork, other, through)
-                is_partial = kind != "identity" and self.is_partial(join)
-                return (kind, fork, through) if kind and not is_partial else None
-        return None
+                return
+            if any(fork in nx.ancestors(self.flow, other) for other in others):
+                for body in (other for other in others if fork in nx.ancestors(self.flow, other)):
+                    kind = self.kind(fork, body, through)
+                    if kind and not (kind == "identity" and self.goes_elsewhere(join, body, unread)):
+                        yield side, kind, fork, through, body
+                return
+
+    def goes_elsewhere(self, join: str, body: str, unread: Collection[str]) -> bool:
+        leads = nx.ancestors(self.flow, join) | {join} | set(unread)
+        return any(reader not in leads for reader in self.flow.successors(body))
+
+    def goes_on(self, fork: str, body: str) -> bool:
+        inside = self.between(fork, body)
+        within = all(inside.issuperset(self.flow.successors(name)) for name in inside - {body})
+        return not within or self.flow.out_degree(body) > 1
 
     def kind(self, fork: str, other: str, way: set[str]) -> str | None:
         inside = self.between(fork, other)
         through, body = self.roles(way), self.roles(inside)
-        if set(through) <= {"view"}:
+        if set(through) <= {"view", "doubled"}:
             return "identity" if set(body) & {"compute", "norm", "pool"} else None
         if "compute" not in body or all(map(self.is_linear, way | inside)) or any(map(self.is_sum, way)):
             return None
         if "compute" in through:
             return "projection" if self.deepest(fork, other) >= 2 else None
         if "pool" in through:
-            return "resample" if through.count("other") <= 1 else None
-        if through.count("other") > 2:
+            return "resample" if through.count("other") + through.count("doubled") <= 1 else None
+        if through.count("other") + through.count("doubled") > 2:
             return None
         is_changed = "norm" in through or not all(map(self.is_linear, way))
         return "projection" if is_changed else "resample"
@@ -482,10 +526,20 @@ def test_brute_force_finds_the_same(graph: ArchGraph) -> None:
     merges = [node.id for node in graph.nodes if node.op in ("add", "__iadd__", "mul", "cat")]
     joins = [name for name in merges if name in brute.flow and name not in unread]
     judged = {
-        join for join in joins if graph.by_id[join].op != "cat" or gates.isdisjoint(nx.ancestors(brute.flow, join))
+        join
+        for join in joins
+        if not brute.is_sum(join)
+        and (graph.by_id[join].op != "cat" or gates.isdisjoint(nx.ancestors(brute.flow, join)))
     }
     expected = {join: skip for join in joins if join in judged and (skip := brute.skip(join))}
     assert {join: skip for join, skip in found.items() if join in judged} == expected
+    sums = {name: brute.terms(name) for name in brute.flow if brute.is_sum(name)}
+    for join, (terms, inner) in sums.items():
+        if not any(join in inside for _, inside in sums.values()) and join not in unread:
+            within = [skip for name, skip in found.items() if name in {join, *inner}]
+            got = [(kind, fork, frozenset(through - inner)) for kind, fork, through in within]
+            right = brute.shortcuts(join, terms, unread)
+            assert Counter(got) == Counter((kind, fork, frozenset(through)) for kind, fork, through in right)
 
 
 @given(graphs(30))

@@ -25,27 +25,72 @@ _TIMES = 3
 """A body on the same level has this many times as many layers in a row as the skip."""
 
 
-def concat_of(flow: Activations, join: str, sides: tuple[str, ...], gates: Mapping[str, Skip]) -> Skip | None:
+def concat_of(flow: Activations, join: str, gates: Mapping[str, Skip]) -> Skip | None:
     """Return the concat skip with the nearest fork: one for each join, however many earlier features it gathers."""
+    sides = _sides(flow, join)
+    if len(sides) < 2:
+        return None
     bodies = [side for side in sides if not _is_token(flow.shape(side), flow.shape(join))]
     nearest = _as_it_is(flow, sides, bodies) or _long(flow, join, bodies, gates)
-    return Skip("concat", nearest.start, join, nearest.through) if nearest else None
+    if nearest is None:
+        return None
+    path, side = nearest
+    return Skip("concat", path.start, join, (*path.through, *sides[side]))
 
 
-def _as_it_is(flow: Activations, sides: Collection[str], bodies: Collection[str]) -> Path | None:
+_VALUE = {"setitem": "2", "slicescatter": "1", "selectscatter": "1"}
+"""The slots of what an operation writes into a part of a tensor, whose slot is 0."""
+
+
+def _sides(flow: Activations, join: str) -> dict[str, tuple[str, ...]]:
+    """Return the activations that a node concatenates, and the nodes that each passes before it; none for others.
+
+    So do the last of the assignments that fill a new tensor: ``out[:, :8] = x``, ``out[:, 8:] = f(x)``.
+    """
+    node = flow.node[join]
+    if node.kind in ("module", "input") or node.uses or not flow.is_floating(join):
+        return {}
+    if plain_name(node.op) == "cat":
+        return dict.fromkeys(flow.sources[join], ())
+    sides: dict[str, tuple[str, ...]] = {}
+    place, writers = join, list[str]()
+    while (written := _written(flow, place)) is not None:
+        (value, place), writers = written, [place, *writers]
+        sides[value] = tuple(writers[:-1])
+    filled = sum(prod(flow.shape(side) or (0,)) for side in sides)
+    is_new = place not in flow.sources and all(side in flow.sources for side in sides)
+    return sides if is_new and filled == prod(flow.shape(join) or ()) else {}
+
+
+def _written(flow: Activations, name: str) -> tuple[str, str] | None:
+    """Return what a node writes into a part of a tensor, and that tensor before."""
+    plain = plain_name(flow.node[name].op)
+    slots = {edge.slot: edge.source for edge in flow.index.edges_to[name]}
+    value = slots.get(_VALUE.get(plain, ""))
+    if plain == "readafterwrite" and (writer := slots.get("1")) and plain_name(flow.node[writer].op) == "copy":
+        value = next((edge.source for edge in flow.index.edges_to[writer] if edge.slot == "1"), None)
+    return (value, slots["0"]) if value is not None and "0" in slots else None
+
+
+def _as_it_is(flow: Activations, sides: Collection[str], bodies: Collection[str]) -> tuple[Path, str] | None:
     """Return the nearest feature tensor that is itself concatenated, possibly rearranged, with what follows from it."""
 
     @cache
     def computed_from(fork: str) -> list[str]:
         return [body for body in bodies if flow.is_ancestor(fork, body) and passes(flow, fork, body, "compute")]
 
-    nearest: Path | None = None
-    for side in sides:
-        for path in _rearrangements(flow, side, is_token=side not in bodies):
-            if any(body != side for body in computed_from(path.start)):
-                nearest = max(nearest or path, path, key=lambda found: flow.position[found.start])
-                break
-    return nearest
+    found = (
+        next(
+            (
+                (path, side)
+                for path in _rearrangements(flow, side, is_token=side not in bodies)
+                if any(body != side for body in computed_from(path.start))
+            ),
+            None,
+        )
+        for side in sides
+    )
+    return max(filter(None, found), key=lambda pair: flow.position[pair[0].start], default=None)
 
 
 def _rearrangements(flow: Activations, side: str, is_token: bool) -> Iterator[Path]:
@@ -68,7 +113,7 @@ def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> boo
 # Long skips
 
 
-def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[str, Skip]) -> Path | None:
+def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[str, Skip]) -> tuple[Path, str] | None:
     """Return the nearest path to a side that passes layers, a gate or a resize, past a much longer body.
 
     The body comes back from a lower level than the path ever reaches, or it holds several residual blocks. Maps that
@@ -76,7 +121,7 @@ def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[s
     """
     maps = [side for side in sides if _is_map(flow, side)]
     found = [
-        path
+        (path, side)
         for side in maps
         if (path := _path_past(flow, side, [other for other in maps if other != side], gates)) is not None
         and any(
@@ -85,7 +130,7 @@ def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[s
             if body != side and flow.is_ancestor(path.start, body)
         )
     ]
-    return max(found, key=lambda path: flow.position[path.start], default=None)
+    return max(found, key=lambda pair: flow.position[pair[0].start], default=None)
 
 
 def _is_map(flow: Activations, side: str) -> bool:

@@ -222,9 +222,11 @@ def places_of(graph: ArchGraph) -> dict[str, Place]:
 
 
 def skip_params(graph: ArchGraph) -> dict[SkipKind, int]:
-    """Count the scalars in the parameters of layers on shortcuts, by kind of skip; kinds without any are left out."""
+    """Count the scalars in the parameters of layers and biases on shortcuts, by kind of skip, where there are any."""
     params: dict[SkipKind, int] = {}
     for skip in graph.skips:
-        if amount := sum(graph.by_id[name].params for name in skip.through):
+        read = {source for name in skip.through for source in graph.index.sources[name]}
+        weights = (name for name in read if graph.by_id[name].kind == "parameter")
+        if amount := sum(graph.by_id[name].params for name in (*skip.through, *weights)):
             params[skip.kind] = params.get(skip.kind, 0) + amount
     return params

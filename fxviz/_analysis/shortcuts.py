@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 from fxviz._analysis.flow import Activations, Path
-from fxviz._analysis.sums import Sum, Term, goes_into_sum, is_sum
+from fxviz._analysis.sums import Sum, Term, is_sum
 from fxviz._graph import ResidualKind, Skip, SkipKind
 from fxviz._graph.operations import (
     Role,
@@ -28,41 +29,106 @@ _WITHIN = 8
 _DISTANCES = frozenset("pow square abs norm linalgnorm vectornorm mseloss l1loss smoothl1loss huberloss".split())
 
 
-def shortcut_of(flow: Activations, added: Sum) -> Skip | None:
-    """Return the plainest and shortest shortcut in a sum, in whatever order its terms are written."""
-    join = added.join
-    if not flow.is_floating(join) or len(flow.shape(join) or ()) < 2 or _is_no_feature(flow, added):
-        return None
+class Shortcut(NamedTuple):
+    """A term of a sum, the path to it, and the term at the end of the body past which it leads."""
+
+    kind: ResidualKind
+    path: Path
+    side: Term
+    body: Term
+
+
+def shortcuts_of(flow: Activations, added: Sum) -> dict[str, Skip]:
+    """Return the shortcuts in a sum by the nodes that join them, the plainest and shortest one for each term.
+
+    What is found depends neither on the order of the terms nor on where brackets stand.
+    """
+    if not flow.is_floating(added.join) or len(flow.shape(added.join) or ()) < 2 or _is_no_feature(flow, added):
+        return {}
     found = [
-        (skip, body.name)
-        for side in added.terms
-        if side.factor > 0 and side.whole
-        for skip, body in _past(flow, join, side, [term for term in added.terms if term is not side])
+        shortcut for side in added.terms if side.factor > 0 and side.whole for shortcut in _past(flow, added, side)
     ]
-    if not found:
-        return None
-    skip, body_end = min(found, key=lambda pair: rank(flow, *pair))
-    is_reinjection = skip.kind == "identity" and len(flow.users[body_end]) > 1
-    return None if is_reinjection else skip
+    nearest: dict[Term, Shortcut] = {}
+    for shortcut in sorted(_without_running(flow, added, found), key=lambda shortcut: _rank(flow, shortcut)):
+        nearest.setdefault(shortcut.side, shortcut)
+    return {
+        join: Skip(shortcut.kind, shortcut.path.start, join, (*shortcut.path.through, *_passed(added, shortcut, join)))
+        for join, shortcut in _joined(flow, added, nearest.values()).items()
+    }
 
 
-def rank(flow: Activations, skip: Skip, body_end: str) -> tuple[int, int, int]:
+def rank(flow: Activations, kind: SkipKind, path: Path, body_end: str) -> tuple[int, int, int]:
     """Rank plainer and shorter paths first, and equal ones by position: the order of operands does not matter."""
-    return PREFERENCE.index(skip.kind), len(skip.through), flow.position[body_end]
+    return PREFERENCE.index(kind), len(path.through), flow.position[body_end]
 
 
-def _past(flow: Activations, join: str, side: Term, others: Sequence[Term]) -> Iterator[tuple[Skip, Term]]:
+def _rank(flow: Activations, shortcut: Shortcut) -> tuple[int, int, int, int]:
+    ranked = rank(flow, shortcut.kind, shortcut.path, shortcut.body.name)
+    return (*ranked, flow.position[shortcut.side.name])
+
+
+def _past(flow: Activations, added: Sum, side: Term) -> Iterator[Shortcut]:
     """Yield the skip that arrives at ``side``, with each of the bodies past which it leads."""
-    if flow.shape(side.name) != flow.shape(join):
+    others = [term for term in added.terms if term is not side]
+    if flow.shape(side.name) != flow.shape(added.join):
         return
     path = path_from_fork(flow, side.name, [other.name for other in others])
     if path is None:
         return
     for body in others:
         if flow.is_ancestor(path.start, body.name) and not _is_another_part(flow, path, body.name):
-            kind = _kind(flow, path, join, body)
+            kind = _kind(flow, path, added, body)
             if kind is not None:
-                yield Skip(kind, path.start, join, path.through), body
+                yield Shortcut(kind, path, side, body)
+
+
+def _without_running(flow: Activations, added: Sum, shortcuts: list[Shortcut]) -> list[Shortcut]:
+    """Leave out the terms of a running sum of more than two terms, to which each of several blocks adds and goes on.
+
+    They are those whose body goes on, and layers that read one step of a chain each (the outputs of WaveNet).
+    """
+    changed = [each for each in shortcuts if each.kind != "identity"] if len(added.terms) > 2 else []
+    forks = {each.path.start for each in changed}
+    taps = {fork for fork in forks for other in forks if flow.is_ancestor(fork, other) or flow.is_ancestor(other, fork)}
+    running = [each for each in changed if each.path.start in taps or _goes_on(flow, each)]
+    return [each for each in shortcuts if each not in running]
+
+
+def _goes_on(flow: Activations, shortcut: Shortcut) -> bool:
+    """Return whether nodes of a body are read outside it, too."""
+    end = shortcut.body.name
+    body = set(flow.between(shortcut.path.start, end))
+    return any(not body.issuperset(flow.users[name]) for name in body - {end}) or len(flow.users[end]) > 1
+
+
+def _joined(flow: Activations, added: Sum, shortcuts: Iterable[Shortcut]) -> dict[str, Shortcut]:
+    """Give each shortcut a node of the sum that it passes to join it, at most one to a node.
+
+    That is the first at which it meets its body if that is free, else a later one, else an earlier one. Shortcuts make
+    room for one another (augmenting paths: Kuhn 1955, doi:10.1002/nav.3800020109).
+    """
+    joined: dict[str, Shortcut] = {}
+
+    def place(shortcut: Shortcut, tried: set[str]) -> bool:
+        meets = added.above(shortcut.body)
+        above = [join for join in added.above(shortcut.side) if len(flow.sources[join]) > 1 or join == added.join]
+        for join in sorted(above, key=lambda join: join not in meets):  # stable: nearest first
+            if join not in tried:
+                tried.add(join)
+                if join not in joined or place(joined[join], tried):
+                    joined[join] = shortcut
+                    return True
+        return False
+
+    for shortcut in shortcuts:
+        place(shortcut, set())
+    return joined
+
+
+def _passed(added: Sum, shortcut: Shortcut, join: str) -> tuple[str, ...]:
+    """Return the inner sums that a shortcut passes before the node that joins it."""
+    above = added.above(shortcut.side)
+    return above[: above.index(join)]
 
 
 def path_from_fork(flow: Activations, side: str, others: Sequence[str]) -> Path | None:
@@ -84,12 +150,13 @@ def _is_another_part(flow: Activations, path: Path, body_end: str) -> bool:
     return len(flow.node[path.start].outputs) > 1 or all(cuts(flow.node[way]) for way in ways)
 
 
-def _kind(flow: Activations, path: Path, join: str, body: Term) -> ResidualKind | None:
-    computes = passes(flow, path.start, body.name, "compute") or flow.role(join) == "compute"
-    if set(path.roles) <= {"view", "scale"}:
+def _kind(flow: Activations, path: Path, added: Sum, body: Term) -> ResidualKind | None:
+    computes = passes(flow, path.start, body.name, "compute") or flow.role(body.reader) == "compute"
+    if all(flow.role(name) in ("view", "scale") or _shifts(flow, name) for name in path.through):
         changes = body.factor > 0 and passes(flow, path.start, body.name, "norm", "resample")
-        return _kind_of_copy(flow, path, join) if computes or changes else None
-    if not computes or _is_partial(flow, path, join, body.name) or not _is_nonlinear(flow, path, body.name):
+        is_reinjection = _goes_elsewhere(flow, added, body.name)
+        return _kind_of_copy(flow, path, added.join) if (computes or changes) and not is_reinjection else None
+    if not computes or not _is_nonlinear(flow, path, body.name):
         return None
     if any(is_sum(flow, name) or reduces(flow.node[name]) for name in path.through):
         return None
@@ -101,6 +168,13 @@ def _kind(flow: Activations, path: Path, join: str, body: Term) -> ResidualKind 
     if "resample" in path.roles:
         return "resample" if others <= 1 else None
     return _kind_without_layers(flow, path) if others <= 2 else None
+
+
+def _shifts(flow: Activations, name: str) -> bool:
+    """Return whether a node adds a number or a tensor of the model, as a bias."""
+    node = flow.node[name]
+    is_sum = node.kind != "module" and plain_name(node.op) in ("add", "sub")
+    return is_sum and len(flow.sources[name]) == 1
 
 
 def _kind_without_layers(flow: Activations, path: Path) -> ResidualKind:
@@ -118,15 +192,10 @@ def _kind_of_copy(flow: Activations, path: Path, join: str) -> ResidualKind:
     return "resample" if fills and flow.shape(path.start) != flow.shape(join) else "identity"
 
 
-def _is_partial(flow: Activations, path: Path, join: str, body_end: str) -> bool:
-    """Return whether a sum only goes on into another one, like a running sum of the outputs of many blocks.
-
-    The body of such a sum goes on elsewhere, into the next block.
-    """
-    if not goes_into_sum(flow, join):
-        return False
-    body = set(flow.between(path.start, body_end))
-    return any(not body.issuperset(flow.users[name]) for name in body - {body_end}) or len(flow.users[body_end]) > 1
+def _goes_elsewhere(flow: Activations, added: Sum, name: str) -> bool:
+    """Return whether a node is read by one that something reads, but that does not lead to the sum."""
+    users = (user for user in flow.users[name] if user not in flow.index.unread)
+    return any(user != added.join and not flow.is_ancestor(user, added.join) for user in users)
 
 
 def _is_nonlinear(flow: Activations, path: Path, body_end: str) -> bool:

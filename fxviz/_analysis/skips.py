@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from fxviz._analysis.concats import concat_of
 from fxviz._analysis.flow import Activations, Path
-from fxviz._analysis.shortcuts import passes, path_from_fork, rank, shortcut_of
+from fxviz._analysis.shortcuts import passes, path_from_fork, rank, shortcuts_of
 from fxviz._analysis.sums import is_sum, sums_of
 from fxviz._graph import ArchGraph, Skip
 from fxviz._graph.operations import cuts, is_activation, plain_name, squashes
@@ -21,11 +21,12 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     """Return the same graph with its skip connections, at most one for each join, in the order of the joins.
 
     A sum of feature tensors, however it is written (:mod:`fxviz._analysis.sums`), joins a skip if one of them, traced
-    back through steps with one source, comes from a fork that another one (the body) comes from, too. The operations on
-    the skip decide its kind:
+    back through steps with one source, comes from a fork that another one (the body) comes from, too. Of several terms
+    each may be one, whatever their order: in ``x + a(x) + b(a(x))`` are two. The operations on the skip decide its
+    kind:
 
-    - **identity**: only views, dropout and scaling by constants, while the body computes, normalizes or pools; in a
-      difference ``x - f(x)`` the body computes;
+    - **identity**: only views, dropout, and constants that are added or multiplied, while the body computes, normalizes
+      or pools; in a difference ``x - f(x)`` the body computes;
     - **resample**: pooling, interpolation, added channels, or other copies without weights, while the body computes;
     - **projection**: one convolution or linear layer, while the body has at least two in a row (with one each they are
       equal branches); also a norm or activations alone, while the body computes: a norm is a projection by a diagonal
@@ -40,10 +41,10 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
     elsewhere, or where neither way has a nonlinearity: the two are one linear map (an adapter beside its layer).
 
     A multiplication is a **gate** if one factor ends in a sigmoid-like step after compute from the fork of the other,
-    or in a sum of such steps. A concatenation is a **concat** skip if one input is the fork of another, possibly
-    rearranged, with compute between them; also if it passes layers, a gate or a resize, while the body comes back from
-    smaller maps and has no fewer layers in a row, or holds several residual blocks and three times as many. What
-    nothing reads joins none, nor does the node at which a run failed.
+    or in a sum of such steps. A concatenation, or the last of the assignments that fill a new tensor, is a **concat**
+    skip if one input is the fork of another, possibly rearranged, with compute between them; also if it passes layers,
+    a gate or a resize, while the body comes back from smaller maps and has no fewer layers in a row, or holds several
+    residual blocks and three times as many. What nothing reads joins none, nor does the node at which a run failed.
 
     >>> from fxviz._graph import Edge, ModelInfo, Node, Scope, TensorInfo, TraceInfo
     >>> image = (TensorInfo((1, 8, 4, 4), "float32"),)
@@ -68,24 +69,21 @@ def find_skips(graph: ArchGraph) -> ArchGraph:
 
 def _skips(flow: Activations) -> dict[str, Skip]:
     """Return the skips by the node that joins them."""
-    gates = {node: skip for node in _joins(flow, "mul") if (skip := _gate(flow, node)) is not None}
+    gates = {node: skip for node in _products(flow) if (skip := _gate(flow, node)) is not None}
     found = dict(gates)
     for added in sums_of(flow):
-        if (shortcut := shortcut_of(flow, added)) is not None:
-            found[added.join] = shortcut
-    for node in _joins(flow, "cat"):
-        if (concat := concat_of(flow, node, flow.sources[node], gates)) is not None:
-            found[node] = concat
-    return found
+        found.update(shortcuts_of(flow, added))
+    concats = {node: concat for node in flow.sources if (concat := concat_of(flow, node, gates)) is not None}
+    return {**found, **concats}
 
 
-def _joins(flow: Activations, name: str) -> list[str]:
-    """Return the steps of this name that join several feature tensors."""
+def _products(flow: Activations) -> list[str]:
+    """Return the steps that multiply several feature tensors."""
     return [
         node
         for node, sides in flow.sources.items()
         if len(sides) > 1
-        and plain_name(flow.node[node].op) == name
+        and plain_name(flow.node[node].op) == "mul"
         and flow.node[node].kind not in ("module", "input")
         and not flow.node[node].uses
         and flow.is_floating(node)
@@ -97,11 +95,14 @@ def _gate(flow: Activations, join: str) -> Skip | None:
     if len(sides) != 2:
         return None
     found = [
-        (Skip("gate", path.start, join, path.through), weight)
+        (path, weight)
         for side, weight in (sides, sides[::-1])
         if _squashing_end(flow, weight) and (path := _path_past_gate(flow, side, weight)) is not None
     ]
-    return min(found, key=lambda pair: rank(flow, *pair))[0] if found else None
+    if not found:
+        return None
+    path, _ = min(found, key=lambda pair: rank(flow, "gate", *pair))
+    return Skip("gate", path.start, join, path.through)
 
 
 def _squashing_end(flow: Activations, weight: str) -> str | None:

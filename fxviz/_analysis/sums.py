@@ -1,15 +1,18 @@
 """Take additions apart into their terms, in whatever way they are written.
 
 ``x + f(x)``, ``x - f(x)``, ``sum([x, f(x)])``, ``torch.stack([x, f(x)]).sum(0)``, ``lerp``, ``addcmul``, ``addmm`` and
-``index_add`` all add. Terms that cancel, as in the straight-through estimator ``z + (q - z).detach()``
-(arXiv:1308.3432), do not count.
+``index_add`` all add. ``(x + a) + b``, ``x + (a + b)`` and ``(b + a) + x`` are one sum of three terms: what is found in
+it does not depend on the order of writing. Terms that cancel, as in the straight-through estimator
+``z + (q - z).detach()`` (arXiv:1308.3432), do not count.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
+from math import prod
 from typing import Any
 
 from fxviz._analysis.flow import Activations
@@ -25,19 +28,39 @@ class Term:
         name: the node.
         factor: the number that it is multiplied by as it is added: -1 if it is subtracted.
         whole: whether it is added itself, not as a factor of a product in the same operation.
+        reader: the node that adds it.
     """
 
     name: str
     factor: float = 1
     whole: bool = True
+    reader: str = ""
 
 
 @dataclass(frozen=True)
 class Sum:
-    """A sum of two or more activations, and the node that returns it."""
+    """A sum of two or more activations, with the sums inside it that nothing else reads.
+
+    Attributes:
+        join: the node that returns it.
+        terms: what is added.
+        inner: the node that reads each node inside.
+    """
 
     join: str
     terms: tuple[Term, ...]
+    inner: Mapping[str, str]
+
+    def above(self, term: Term) -> tuple[str, ...]:
+        """Return the nodes that a term passes in the sum, from the one that reads it to the one that returns the sum.
+
+        >>> Sum("all", (), {"part": "all"}).above(Term("x", reader="part"))
+        ('part', 'all')
+        """
+        passed = [term.reader]
+        while passed[-1] != self.join:
+            passed.append(self.inner[passed[-1]])
+        return tuple(passed)
 
 
 def sums_of(flow: Activations) -> list[Sum]:
@@ -53,18 +76,13 @@ def sums_of(flow: Activations) -> list[Sum]:
     """
     found: list[Sum] = []
     checked: set[str] = set()
-    dissolved: set[str] = set()
     for name in reversed(flow.sources):
-        terms = _operands(flow, name)
-        if terms and name not in checked:
-            all_terms, inside = _expanded(flow, name)
-            checked |= inside
-            left = tuple(_left(flow, all_terms))
-            if len(left) < len(all_terms):
-                dissolved |= inside - {name}
-                terms = list(left)
-        if len(terms) > 1 and name not in dissolved:
-            found.append(Sum(name, tuple(terms)))
+        if name not in checked and _operands(flow, name):
+            terms, inner = _expanded(flow, name)
+            checked |= inner.keys()
+            left = tuple(_left(flow, terms))
+            if len(left) > 1:
+                found.append(Sum(name, left, inner))
     return found[::-1]
 
 
@@ -74,28 +92,33 @@ def is_sum(flow: Activations, name: str) -> bool:
     return len({term.name for term in terms if term.whole}) + any(not term.whole for term in terms) > 1
 
 
-def goes_into_sum(flow: Activations, name: str) -> bool:
-    """Return whether only a sum reads a node, by itself or in the stack that it sums."""
-    users = flow.users[name]
-    if len(users) == 1 and plain_name(flow.node[users[0]].op) == "stack":
-        users = flow.users[users[0]]
-    return len(users) == 1 and is_sum(flow, users[0])
-
-
-def _expanded(flow: Activations, join: str) -> tuple[list[Term], set[str]]:
-    """Return the terms of a sum and of the sums that only it reads, and all nodes that add or copy within it."""
+def _expanded(flow: Activations, join: str) -> tuple[list[Term], dict[str, str]]:
+    """Return the terms of a sum and of the sums of its shape that only it reads, and the reader of each such sum."""
     terms: list[Term] = []
-    inside: set[str] = set()
+    inner: dict[str, str] = {}
     waiting = [Term(join)]
     while waiting:
         term = waiting.pop()
-        operands = _operands(flow, term.name) or _unchanged(flow, term.name)
-        if operands and term.whole and (term.name == join or len(flow.users[term.name]) == 1):
-            inside.add(term.name)
-            waiting += [Term(part.name, part.factor * term.factor, part.whole) for part in reversed(operands)]
+        operands = _operands(flow, term.name) or _copied(flow, term.name)
+        is_inside = len(flow.users[term.name]) == 1 and flow.shape(term.name) == flow.shape(join)
+        if operands and term.whole and (term.name == join or is_inside):
+            if term.name != join:
+                inner[term.name] = term.reader
+            parts = (replace(part, factor=part.factor * term.factor, reader=term.name) for part in operands)
+            waiting += reversed(list(parts))
         else:
             terms.append(term)
-    return terms, inside
+    return terms, inner
+
+
+def _copied(flow: Activations, name: str) -> list[Term]:
+    """Return the sum, or the negative, that a node copies and alone reads; none if it copies anything else."""
+    copied = _unchanged(flow, name)
+    while copied and copied[0].factor == 1 and not _operands(flow, copied[0].name):
+        if len(flow.users[copied[0].name]) != 1:
+            return []
+        copied = _unchanged(flow, copied[0].name)
+    return copied
 
 
 def _left(flow: Activations, terms: Iterable[Term]) -> Iterator[Term]:
@@ -138,8 +161,8 @@ def _operands(flow: Activations, name: str) -> list[Term]:
     read = [(slot, source) for slot, source in flow.arguments(name) if source in flow.sources]
     if plain in ("add", "sub"):
         return _added(node, read) if len(read) > 1 else []
-    if plain in ("sum", "mean"):
-        return _stacked(flow, name)
+    if plain in ("sum", "mean", "einsum"):
+        return [Term(each) for each in _stacked(flow, name)]
     alpha, beta = _number(node, "alpha"), _number(node, "beta")
     added = [(slot, source) for slot, source in read if slot in _WHOLE.get(plain, ())]
     whole = [Term(source, beta if slot in ("0", "input") else alpha) for slot, source in added]
@@ -181,20 +204,88 @@ def _counted(terms: Iterable[Term]) -> list[Term]:
     return [term for term in terms if term.factor]
 
 
-def _stacked(flow: Activations, name: str) -> list[Term]:
-    """Return what was stacked, if a node sums a stack along its new axis and alone reads it."""
+# Sums along an axis along which tensors were stacked
+
+
+def _stacked(flow: Activations, name: str) -> list[str]:
+    """Return the activations that were stacked to be summed along their new axis, by nodes that alone read them.
+
+    The axes may change places on the way: einops moves the one that it sums along to the end.
+    """
+    reader, axis = name, _summed_axis(flow, name)
+    while axis is not None and len(flow.sources[reader]) == 1:
+        (source,) = flow.sources[reader]
+        if flow.users[source] != (reader,):
+            return []
+        if parts := _parts_along(flow, source, axis):
+            return parts
+        reader, axis = source, _axis_before(flow, source, axis)
+    return []
+
+
+def _summed_axis(flow: Activations, name: str) -> int | None:
+    """Return the one axis of what a node reads that it takes the sum or the mean along."""
     if len(flow.sources[name]) != 1:  # none where whole numbers are added as real ones
+        return None
+    node, shape = flow.node[name], flow.shape(flow.sources[name][0])
+    if shape is None or plain_name(node.op) != "einsum":
+        return None if shape is None else _axis(node, len(shape), None)
+    read, arrow, kept = str(node.settings.get("0", "")).replace(" ", "").partition("->")
+    axes = read.replace("...", "." * (len(shape) - len(read.replace("...", ""))))
+    lost = [axis for axis, letter in enumerate(axes) if letter not in kept]
+    is_sum = arrow and len(axes) == len(shape) and len(lost) == 1 and axes.count(axes[lost[0]]) == 1
+    return lost[0] if is_sum else None
+
+
+def _parts_along(flow: Activations, name: str, axis: int) -> list[str]:
+    """Return the activations that a node stacks along this axis: also those it concatenates there, each of size 1."""
+    node, shape = flow.node[name], flow.shape(name) or ()
+    plain = plain_name(node.op)
+    if plain not in ("stack", "cat") or axis != _axis(node, len(shape), 0):
         return []
-    (source,) = flow.sources[name]
-    shape = flow.shape(source)
-    if plain_name(flow.node[source].op) != "stack" or flow.users[source] != (name,) or shape is None:
-        return []
-    along, stacked = (_axis(flow.node[each], len(shape), default) for each, default in ((name, None), (source, 0)))
-    return [Term(each) for _, each in flow.arguments(source) if each in flow.sources] if along == stacked else []
+    parts = [each for _, each in flow.arguments(name) if each in flow.sources]
+    if plain == "stack":
+        return parts
+    is_even = all(len(each := flow.shape(part) or ()) > axis and each[axis] == 1 for part in parts)
+    return [_without_new_axis(flow, part) for part in parts] if is_even else []
+
+
+def _without_new_axis(flow: Activations, part: str) -> str:
+    """Return what a node gives an axis of size 1 (``x[None]``, ``x.unsqueeze(0)``); for others, the node itself."""
+    sources = flow.sources[part]
+    if flow.role(part) != "view" or len(sources) != 1 or flow.node[part].uses:
+        return part
+    before, after = flow.shape(sources[0]), flow.shape(part)
+    is_longer = before and after and len(after) == len(before) + 1 and prod(before) == prod(after)
+    return sources[0] if is_longer else part
+
+
+def _axis_before(flow: Activations, name: str, axis: int) -> int | None:
+    """Return which axis of what a node reads is this axis of its result, if it only puts axes in another order."""
+    node, axes = flow.node[name], len(flow.shape(name) or ())
+    if keeps_values(node):
+        return axis
+    plain, numbers = plain_name(node.op), _whole_numbers(node)
+    if plain == "permute" and len(numbers) == axes:
+        return numbers[axis] % axes
+    if plain in ("transpose", "swapaxes", "swapdims", "t", "mt") and axes > 1:
+        one, other = (number % axes for number in (numbers if len(numbers) == 2 else (-2, -1)))
+        return {one: other, other: one}.get(axis, axis)
+    if plain in ("movedim", "moveaxis") and len(numbers) == 2:
+        order = [place for place in range(axes) if place != numbers[0] % axes]
+        order.insert(numbers[1] % axes, numbers[0] % axes)
+        return order[axis]
+    return None
+
+
+def _whole_numbers(node: Node) -> list[int]:
+    """Return the whole numbers among the arguments of a call, in their order."""
+    values = chain.from_iterable(each if isinstance(each, tuple) else (each,) for each in node.settings.values())
+    return [value for value in values if isinstance(value, int) and not isinstance(value, bool)]
 
 
 def _axis(node: Node, axes: int, default: int | None) -> int | None:
-    value: Any = node.settings.get("1", node.settings.get("dim", default))
+    value: Any = next((node.settings[slot] for slot in ("1", "dim", "axis") if slot in node.settings), default)
     if isinstance(value, tuple) and len(value) == 1:
         (value,) = value
-    return value % axes if isinstance(value, int) and not isinstance(value, bool) else None
+    return value % axes if axes and isinstance(value, int) and not isinstance(value, bool) else None

@@ -32,7 +32,10 @@ _CONSTANTS = _words(
     newempty newfull newtensor arange linspace eye"""
 )
 _SHAPED_AS = _words("expandas viewas reshapeas resizeas typeas to sumtosize")
-_CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
+_CUTS = _words(
+    """getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice splitcopy
+    splitwithsizescopy unbindcopy narrowcopy selectcopy slicecopy"""
+)
 _VIEWS = _CUTS | _words(
     """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint
     movedim moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas
@@ -335,11 +338,11 @@ def is_heavy(node: Node) -> bool:
 def role_of(node: Node, arguments: int = 1) -> Role:
     """Return the role of a node, of whose arguments so many are activations (``x * x`` has two).
 
-    The roles are those that matter for skip connections. A node **computes** if it has multiply-accumulates, is a
-    Fourier transform, or is a module with parameters that is no norm, scale, activation or embedding. A multiplication
-    **scales** if only one factor is an activation, and the other a number or a tensor of the model. Concatenation,
-    dropout and drop-path count as **views**: the last two do nothing at inference. Repeating and padding by a module do
-    not. The role of a module of one's own follows from the steps in it.
+    The roles are those that matter for skip connections. A node **computes** if it has multiply-accumulates, or an
+    unknown number of them, is a Fourier transform, or is a module with parameters that is no norm, scale, activation or
+    embedding. A multiplication **scales** if only one factor is an activation, and the other a number or a tensor of
+    the model. Concatenation, dropout and drop-path count as **views**: the last two do nothing at inference. Repeating
+    and padding by a module do not. The role of a module of one's own follows from the steps in it.
 
     >>> role_of(Node("fc", "module", "Linear", "fc", uses=("fc.weight",), macs=16))
     'compute'
@@ -380,7 +383,7 @@ def _role_of_steps(node: Node) -> Role:
 
 def _computes(node: Node, name: str) -> bool:
     is_light = _has(name, _LIGHT) or name.startswith("act") or name.endswith("act")
-    return bool(node.macs) or "fft" in name or (node.kind == "module" and bool(node.uses) and not is_light)
+    return node.macs != 0 or "fft" in name or (node.kind == "module" and bool(node.uses) and not is_light)
 
 
 def is_linear(node: Node, arguments: int = 1) -> bool:
@@ -434,10 +437,10 @@ def keeps_values(node: Node) -> bool:
 def cuts(node: Node) -> bool:
     """Return whether the result is a slice of the input.
 
-    >>> [cuts(Node("n", "method", op, "")) for op in ("chunk", "slice", "view")]
-    [True, True, False]
+    >>> [cuts(Node("n", "method", op, "")) for op in ("chunk", "select_copy", "index_select", "view")]
+    [True, True, True, False]
     """
-    return _plain(node) in _CUTS
+    return _plain(node) in _CUTS or _plain(node) == "indexselect"
 
 
 def squashes(node: Node) -> bool:

@@ -291,7 +291,7 @@ def tag(node: Node) -> str:
         return next((short for name in names for word, short in _NORMS.items() if word in name), name_of(node))
     if is_activation(node):
         return _class_name(node)
-    return "scale" if is_scaling(node) else {"cat": "concat"}.get(name_of(node), name_of(node))
+    return "scale" if is_scaling(node) else {"cat": "concat", "setitem": "assign"}.get(name_of(node), name_of(node))
 
 
 def tags(row: Row) -> str:
