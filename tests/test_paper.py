@@ -24,7 +24,7 @@ from fxviz._graph.errors import UsageError
 from fxviz._graph.options import RenderOptions
 from fxviz._render.figure import Figure
 from fxviz._render.paper.page import Words, paper
-from fxviz._render.paper.scene import Area, Label, Scene
+from fxviz._render.paper.scene import Area, Label, Scene, Stroke
 from fxviz._sources.resolve import names
 from models import QUICK, traced
 from random_graphs import graphs, staged_nets
@@ -78,6 +78,8 @@ def check(scene: Scene, width: float) -> None:
     assert list(on_each_other(scene)) == []
     assert list(beyond_their_box(scene)) == []
     assert all(area.x >= 0 and area.x + area.width <= width + 0.1 for area in scene.items if isinstance(area, Area))
+    points = [point for item in scene.items if isinstance(item, Stroke) for point in item.points]
+    assert all(-0.1 <= x <= width + 0.1 and -0.1 <= y <= scene.height + 0.1 for x, y in points)
 
 
 # -------------------------------------------------------------------- the width is a promise

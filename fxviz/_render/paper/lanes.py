@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,6 +17,29 @@ from fxviz._render.paper.style import SMALL, has_layers, sizes
 
 WIDEST, SMALLEST = 110.0, 6.0
 """The greatest width of a box, and the smallest size of text."""
+
+
+def is_input(structure: Structure, link: Link) -> bool:
+    """Return whether a link hands on what enters the model: often only its sizes are read."""
+    first = structure.stages[0]
+    return link.source == 0 and link.kind == "tap" and link.channels == first.entering != first.channels
+
+
+def further_on(structure: Structure) -> Iterator[Link]:
+    """Yield what stages hand to others than the next one, one link for each two stages, if all are on the main way.
+
+    What several stages tap is told of the last one: the others may read no more of it than its sizes.
+    """
+    last: dict[str, int] = {}
+    for link in structure.links:
+        last[link.node] = max(link.target, last.get(link.node, 0)) if link.kind == "tap" else last.get(link.node, 0)
+    known = set[tuple[int, int]]()
+    for link in structure.links if len(structure.main) == len(structure.stages) else ():
+        pair = (link.source, link.target)
+        is_told = link.kind != "tap" or (last[link.node] == link.target and not is_input(structure, link))
+        if link.target - link.source > 1 and is_told and pair not in known:
+            known.add(pair)
+            yield link
 
 
 @dataclass(frozen=True)
@@ -33,7 +56,7 @@ class Reads:
         """Return the links by pair of stages: forward ones, and those to stages that read nothing before them."""
         found: dict[tuple[int, int], list[Link]] = defaultdict(list)
         for link in self.structure.links:
-            if link.source < link.target and not self._is_input(link):
+            if link.source < link.target and not is_input(self.structure, link):
                 found[link.source, link.target].append(link)
         fed = {target for _, target in found}
         for link in self.structure.links:
@@ -42,11 +65,6 @@ class Reads:
                 if readers <= {link.source} or not self.is_before(link.target, link.source, found):
                     found[link.source, link.target].append(link)
         return dict(found)
-
-    def _is_input(self, link: Link) -> bool:
-        """Return whether a link hands on what enters the model: often only its sizes are read."""
-        first = self.structure.stages[0]
-        return link.source == 0 and link.kind == "tap" and link.channels == first.entering != first.channels
 
     def is_across(self, source: int, target: int) -> bool:
         """Return whether a stage is read beside the way from each stage to the next."""

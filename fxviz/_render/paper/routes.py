@@ -141,9 +141,11 @@ class Routes:
     def _groups(self, found: list[tuple[int, float, float]]) -> list[tuple[list[int], float, float]]:
         """Join lines in one gutter whose sources have the same targets."""
         aims: dict[tuple[int, Color], set[int]] = defaultdict(set)
-        for number, _, _ in found:
-            line = self.lines[number]
-            aims[line.source, line.color].add(line.target)
+        reached = {self.lines[number].target for number, _, _ in found}
+        inside = {number for number, _, _ in found}
+        for number, line in enumerate(self.lines):
+            if number in inside or (not self.ways[number] and line.target in reached):
+                aims[line.source, line.color].add(line.target)
         groups: dict[object, list[tuple[int, float, float]]] = defaultdict(list)
         for each in found:
             line = self.lines[each[0]]

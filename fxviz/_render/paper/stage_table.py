@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby
 
 from fxviz._analysis.structure import Kind, Occurrence, Run, Stage, Structure
-from fxviz._graph import units
+from fxviz._graph import SKIP_KINDS, units
 from fxviz._render import palette
 from fxviz._render.drawing import Color
 from fxviz._render.paper.face import fit
+from fxviz._render.paper.lanes import further_on
 from fxviz._render.paper.scene import Anchor, Area, Item, Label, Piece, Stroke
 from fxviz._render.paper.style import (
     SMALL,
@@ -35,6 +37,8 @@ MOST_WORDS = (160.0, 120.0, 84.0)
 """Longer words for a stage take two lines, and then are cut: the widest that leaves room for the other columns."""
 LONGEST_NAME = 66.0
 """A longer name of a stage takes two lines."""
+LANE, MOST_ARCS = 4.0, 6
+"""The space between two arcs on the left of a table, and how many have room there."""
 LARGE = ("params", "share")
 """The columns whose numbers are bold where they are large."""
 
@@ -84,12 +88,49 @@ RUNS = (
 def by_stage(structure: Structure, room: float, repeated: bool = False) -> Piece:
     """Return a table with a line for each stage; ``repeated``: beside an overview that tells blocks and sizes."""
     columns = [replace(column, rank=5) if repeated and column.key == "blocks" else column for column in STAGES]
-    return _table(columns, [_stage(stage) for stage in structure.stages], room)
+    lines = [_stage(stage) for stage in structure.stages]
+    return _with_arcs(structure, columns, lines, [(at, at) for at in range(len(lines))], room, repeated)
 
 
 def by_run(structure: Structure, room: float, repeated: bool = False) -> Piece:
     """Return a table with a line for each run of blocks of one kind, kernel, expansion and width."""
-    return _table(RUNS, list(_lines(structure)), room)
+    lines = [list(found) for found in _lines(structure)]
+    ends = list(accumulate(map(len, lines)))
+    spans = [(end - len(found), end - 1) for found, end in zip(lines, ends, strict=True)]
+    return _with_arcs(structure, RUNS, [line for found in lines for line in found], spans, room, repeated)
+
+
+def _with_arcs(
+    structure: Structure,
+    columns: Sequence[Column],
+    lines: Sequence[Line],
+    spans: Sequence[tuple[int, int]],
+    room: float,
+    repeated: bool,
+) -> Piece:
+    """Return a table with arcs on its left from stages to those further on that read them, unless they are told above.
+
+    ``spans``: the first and the last line of each stage.
+    """
+    arcs: dict[tuple[int, str], list[int]] = defaultdict(list)
+    for link in () if repeated else further_on(structure):
+        arcs[link.target, link.kind if link.kind in SKIP_KINDS else "flow"].append(link.source)
+    lanes: dict[tuple[int, str], int] = {}
+    for target, kind in sorted(arcs, key=lambda arc: arc[0] - min(arcs[arc])):
+        low = min(arcs[target, kind])
+        busy = {lane for other, lane in lanes.items() if min(arcs[other]) <= target and low <= other[0]}
+        lanes[target, kind] = next(lane for lane in range(len(lanes) + 1) if lane not in busy)
+    margin = 6 + LANE * (max(lanes.values()) + 1) if lanes and len(lanes) <= MOST_ARCS else 0.0
+    piece, tops = _table(columns, lines, room - margin)
+    items = list(piece.at(margin, 0))
+    for (target, kind), sources in arcs.items() if margin else ():
+        x, end = margin - 7 - LANE * lanes[target, kind], tops[spans[target][0]] + LINE / 2
+        for source in sources:
+            start = tops[spans[source][1]] + LINE / 2
+            points = ((margin, start), (x, start), (x, end), (margin, end))
+            color = palette.FLOW if kind == "flow" else palette.SKIP
+            items.append(Stroke(points, color, 1.2, 4.5, dashed=has_layers(kind)))
+    return Piece(margin + piece.width, piece.height, tuple(items))
 
 
 def _stage(stage: Stage) -> Line:
@@ -117,20 +158,24 @@ def blocks(stage: Stage) -> str:
     return words
 
 
-def _lines(structure: Structure) -> Iterator[Line]:
+def _lines(structure: Structure) -> Iterator[Iterator[Line]]:
+    """Yield the lines of each stage."""
     whole = sum(stage.params for stage in structure.stages) or 1
     found = [(kind, at, block) for kind in structure.kinds for at, block in enumerate(kind.occurrences)]
     by_node = {block.nodes[0]: (kind, at, block) for kind, at, block in found}
     for stage in structure.stages:
-        blocks = [by_node[node] for node in stage.nodes if node in by_node]
-        left = stage.params - sum(block.params for _, _, block in blocks)
-        words = ", ".join(plain_word(run.text) for run in stage.runs if not run.lettered)
-        if words and (left or not blocks):
-            yield _lone(stage, words, left, whole)
-        name = short_name(stage) if not words or not left else ""
-        for _, group in groupby(blocks, key=_alike):
-            yield _run(list(group), name, whole)
-            name = ""
+        yield _stage_lines(stage, [by_node[node] for node in stage.nodes if node in by_node], whole)
+
+
+def _stage_lines(stage: Stage, blocks: Sequence[tuple[Kind, int, Occurrence]], whole: int) -> Iterator[Line]:
+    left = stage.params - sum(block.params for _, _, block in blocks)
+    words = ", ".join(plain_word(run.text) for run in stage.runs if not run.lettered)
+    if words and (left or not blocks):
+        yield _lone(stage, words, left, whole)
+    name = short_name(stage) if not words or not left else ""
+    for _, group in groupby(blocks, key=_alike):
+        yield _run(list(group), name, whole)
+        name = ""
 
 
 def _alike(block: tuple[Kind, int, Occurrence]) -> tuple[object, ...]:
@@ -220,19 +265,21 @@ class Placed:
         return text(self.left + at * self.width, middle, words, color, bold, self.column.anchor, size)
 
 
-def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> Piece:
+def _table(columns: Sequence[Column], lines: Sequence[Line], room: float) -> tuple[Piece, list[float]]:
+    """Return a table, and the top of each line."""
     kept, widths = _kept(columns, lines, room)
     gap = min(BETWEEN + 14, max(CLOSE, (room - sum(widths) - 6) / max(1, len(kept) - 1)))
     lefts = [3 + sum(widths[:place]) + gap * place for place in range(len(kept))]
     placed = [Placed(*each) for each in zip(kept, lefts, widths, strict=True)]
     across = sum(widths) + gap * (len(kept) - 1) + 6
     items: list[Item] = [each.text(each.column.title, LINE / 2, palette.MUTED, size=SMALL) for each in placed]
-    top = LINE
+    top, tops = LINE, []
     for line in lines:
+        tops.append(top)
         high = LINE + 8.5 * (max(len(each.lines(line)) for each in placed) - 1)
         items += _row(line, top, high, across, placed)
         top += high
-    return Piece(across, top, tuple(items))
+    return Piece(across, top, tuple(items)), tops
 
 
 def in_two(words: str, room: float) -> list[str]:
