@@ -122,12 +122,12 @@ def test_a_concatenation_of_all_that_blocks_return_is_a_row(style: str, blocks: 
     graph = traced(nn.Sequential(conv(3, 16), Split(16, blocks), conv(16, 4)), (1, 3, 8, 8))
     shown = view(graph, style=style, collapse=("Block",))
     assert named(shown.rows) == [
-        "Conv 3×3 0",
-        "Conv 1×1 1.enter",
+        "Conv 3×3 3→16 0",
+        "Conv 1×1 16→16 1.enter",
         "Block 1.blocks.0",
         "concat 1",
-        "Conv 1×1 1.leave",
-        "Conv 3×3 2",
+        f"Conv 1×1 {8 * (2 + blocks)}→16 1.leave",
+        "Conv 3×3 16→4 2",
     ]
     enter, block, join = shown.rows[1:4]
     assert read_by(shown, join) == {enter.id, block.id}
@@ -346,7 +346,7 @@ def test_a_list_of_independent_layers_that_is_asked_for_as_one_row_has_no_shape(
     style: str, options: dict[str, Any]
 ) -> None:
     shown = view(traced(Laterals(), (1, 3, 16, 16)), style=style, **options)
-    assert named(shown.rows) == ["3 × Conv 3×3 /2 stages", "3 × Conv 1×1 laterals"]
+    assert named(shown.rows) == ["3 × Conv 3×3 3…8→8 /2 stages", "3 × Conv 1×1 8→4 laterals"]
     stages, laterals = shown.rows
     assert stages.output and stages.output.shape[1] == 8
     assert laterals.output is None

@@ -21,7 +21,12 @@ Call = Callable[..., Result]
     ("example", "figure", "said", "shown"),
     [
         ("custom_model", "scorer", "307,713 parameters", ["text", "picture", "concat", "Linear 512→128", "+"]),
-        ("unet", "unet", "31,042,434 parameters, 4 concat skips", ["concat", "down.3", "Transposed Conv 2×2 /2"]),
+        (
+            "unet",
+            "unet",
+            "31,042,434 parameters, 4 concat skips",
+            ["concat", "down.3", "Transposed Conv 2×2 1024→512 /2"],
+        ),
         (
             "transformer",
             "decoder",

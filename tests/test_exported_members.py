@@ -34,6 +34,7 @@ PUBLIC = [
     "info",
     "list_models",
     "render",
+    "side_by_side",
     "structure",
     "summary",
     "trace",

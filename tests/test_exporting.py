@@ -137,7 +137,7 @@ def test_a_page_has_the_figures_size(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("resnet18", ["layer4", "71.8%", "Conv 7×7 /2", "11.69M parameters", "Linear 512→1000"]),
+        ("resnet18", ["layer4", "71.8%", "Conv 7×7 3→64 /2", "11.69M parameters", "Linear 512→1000"]),
         pytest.param("efficientnet_b7", ["efficientnet_b7", "flatten", "classifier", "MBConv"], marks=pytest.mark.slow),
     ],
 )

@@ -67,7 +67,10 @@ def test_blocks_around_it_are_opened_and_those_beside_it_are_not() -> None:
     graph = traced("resnet152")
     name = next(node.id for node in graph.nodes if node.path == "layer3.20.conv2")
     rows = lay_out(Outline(annotate(stopped_at(graph, name))), LEVELS[-3]).view.rows
-    assert [what(row) for row in rows if row.path.startswith("layer3")][-2:] == ["Conv 1×1", "✗ Conv 3×3"]
+    assert [what(row) for row in rows if row.path.startswith("layer3")][-2:] == [
+        "Conv 1×1 1024→256",
+        "✗ Conv 3×3 256→256",
+    ]
     assert {row.path for row in rows if row.path.startswith("layer3") and row.kind == "block"} == {
         "layer3.0",
         "layer3.1",

@@ -156,7 +156,7 @@ def test_words_are_those_of_the_figure() -> None:
     repeat = next(name for name, text in chart.nodes.items() if text.startswith("×35"))
     assert chart.nodes[repeat] == "×35 · layer3.1 … 35"
     texts = [chart.nodes[node] for node in chart.frames[repeat]]
-    assert "Conv 3×3 · BN · ReLU\nlayer3.1.conv2\n256×14×14 · 590.3k ×35 · 34.3%" in texts
+    assert "Conv 3×3 256→256 · BN · ReLU\nlayer3.1.conv2\n256×14×14 · 590.3k ×35 · 34.3%" in texts
     assert "layer3 · 40.61M · 67.5%" in chart.nodes.values()
 
 

@@ -322,7 +322,7 @@ def test_calls_on_several_inputs_are_one_row(style: Any) -> None:
     view = fold(case("43_siamese"), style=style)
     assert repeats(view) == [(2, "calls"), (2, "calls")]
     assert [said for said, _ in rows(view)] == [
-        "Conv 3×3", "AdaptiveAvgPool", "Flatten", "concat", "Linear 16→2", "− sub", "pow", "sum", "Linear 8→4",
+        "Conv 3×3 3→8", "AvgPool", "Flatten", "concat", "Linear 16→2", "− sub", "pow", "sum", "Linear 8→4",
     ]  # fmt: skip
     assert Captions(view).tags(view.rows[-1]) == "×2 calls"
 

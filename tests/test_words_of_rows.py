@@ -35,7 +35,7 @@ def traced(model: nn.Module, inputs: Any = IMAGE) -> ArchGraph:
 # ------------------------------------------------------------------ layers of one's own
 
 
-class StandardizedConv(nn.Conv2d):
+class StdConv(nn.Conv2d):
     """Computes its weight first, as timm's ScaledStdConv2d does."""
 
     def forward(self, x: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class Transposed(nn.Module):
 class OwnLayers(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.a, self.n = StandardizedConv(3, 8, 3, 2, 1), BatchStatistics(8)
+        self.a, self.n = StdConv(3, 8, 3, 2, 1), BatchStatistics(8)
         self.b, self.m = Depthwise(), ChannelsLast(8)
         self.c, self.d = Grow(), nn.Conv2d(4, 8, 1)
         self.fc = Transposed(8, 10)
@@ -105,10 +105,10 @@ class OwnLayers(nn.Module):
 
 def test_layers_of_ones_own_read_like_those_of_torch() -> None:
     assert rows_of(traced(OwnLayers())) == [
-        "StandardizedConv 3×3 /2 · BN · ReLU",
-        "DW Conv 5×5 /2 dil 2 · LN",
-        "Transposed Conv 4×4 /2 · ReLU",
-        "Conv 1×1",
+        "StdConv 3×3 3→8 /2 · BN · ReLU",
+        "DW 5×5 /2 dil 2 · LN",
+        "Transposed Conv 4×4 8→4 /2 · ReLU",
+        "Conv 1×1 4→8",
         "mean",
         "Linear 8→10",
     ]
@@ -124,7 +124,7 @@ def test_layers_of_ones_own_count_as_what_they_are() -> None:
 
 def test_a_subclass_that_pads_is_a_convolution() -> None:
     graph = fxviz.trace(f"{CASES / 'figure_conv_subclass.py'}:Net")
-    assert rows_of(graph) == ["Conv 3×3 /2 · ReLU", "SameConv 3×3 /2 · ReLU", "DW Conv 5×5 /2"]
+    assert rows_of(graph) == ["Conv 3×3 3→8 /2 · ReLU", "SameConv 3×3 8→8 /2 · ReLU", "DW 5×5 /2"]
     assert "3 convolutions" in fxviz.explain(graph).text()
 
 
@@ -146,7 +146,7 @@ class Functional(nn.Module):
 
 
 def test_functions_with_bare_weights_are_layers() -> None:
-    assert rows_of(traced(Functional())) == ["Conv 3×3 /2 · IN", "mean", "Linear 8→16 · GELU", "Linear 16→4"]
+    assert rows_of(traced(Functional())) == ["Conv 3×3 3→8 /2 · IN", "mean", "Linear 8→16 · GELU", "Linear 16→4"]
 
 
 class Gamma(nn.Module):
@@ -191,12 +191,12 @@ def test_what_a_module_of_ones_own_does_besides_is_in_its_row() -> None:
         Down(2),
     )
     assert rows_of(traced(model)) == [
-        "Conv 3×3 · GELU",
-        "ActivatedConv 3×3 · pre-ReLU · SiLU · BN · LeakyReLU",
-        "Conv 3×3 · ReLU",
+        "Conv 3×3 3→8 · GELU",
+        "ActivatedConv 3×3 8→8 · pre-ReLU · SiLU · BN · LeakyReLU",
+        "Conv 3×3 8→8 · ReLU",
         "MaxPool 2×2 /2",
     ]
-    assert rows_of(traced(nn.Sequential(nn.Conv2d(3, 8, 3), Ln(2, 8), nn.ReLU()))) == ["Conv 3×3 · GN · ReLU"]
+    assert rows_of(traced(nn.Sequential(nn.Conv2d(3, 8, 3), Ln(2, 8), nn.ReLU()))) == ["Conv 3×3 3→8 · GN · ReLU"]
 
 
 def test_a_flatten_of_the_examples_together_is_a_view() -> None:
@@ -225,7 +225,7 @@ def test_an_activation_joins_the_norm_whose_statistics_nothing_reads() -> None:
             )
             return x.relu()
 
-    assert rows_of(traced(Net())) == ["Conv 3×3 · BN · ReLU"]
+    assert rows_of(traced(Net())) == ["Conv 3×3 3→8 · BN · ReLU"]
 
 
 # ------------------------------------------------------------------ parameters beside an operation
@@ -284,7 +284,7 @@ def test_a_parameter_that_is_reshaped_first_scales_in_every_repetition() -> None
             return (self.two(self.one(x)) * self.gamma.reshape(1, -1, 1, 1)).cumsum(1)
 
     stages = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Sequential(*(Block() for _ in range(4))))
-    assert rows_of(traced(stages)) == ["Conv 1×1", "Conv 1×1", "Conv 3×3", "scale", "cumsum"]
+    assert rows_of(traced(stages)) == ["Conv 1×1 3→8", "Conv 1×1 8→8", "Conv 3×3 8→8", "scale", "cumsum"]
 
 
 class Posterior(nn.Module):
@@ -318,7 +318,7 @@ def test_a_norm_with_a_weight_of_its_own_is_no_weight() -> None:
             return F.group_norm(self.conv(y), 2) + F.prelu(self.conv(x), norm.weight[:1])
 
     shown = rows_of(traced(Net()))
-    assert "Conv 3×3 · pre-BN · GN" in shown
+    assert "Conv 3×3 3→4 · pre-BN · GN" in shown
     assert not any("weight" in text for text in shown)
 
 
@@ -363,7 +363,7 @@ class Listed(nn.Module):
 def test_a_list_of_modules_is_named_by_its_path_or_by_what_it_lists() -> None:
     assert rows_of(traced(Listed()), depth=1) == ["stem", "2 × Pair", "parts.0"]
     unnamed = nn.Sequential(block(3), nn.Sequential(nn.Flatten(), nn.Linear(588, 8), nn.ReLU(), nn.Linear(8, 2)))
-    assert rows_of(traced(unnamed), depth=1) == ["Conv", "Linear"]
+    assert rows_of(traced(unnamed), depth=1) == ["Conv", "MLP 588→8→2 ReLU"]
 
 
 # ------------------------------------------------------------------ what torch puts around modules
@@ -404,7 +404,7 @@ def test_the_message_of_a_failure_inside_a_compiled_module_has_the_written_path(
 
 @pytest.mark.parametrize("make", ["make_fx", "make_export", "make_qat"])
 def test_graph_modules_have_rows_like_the_model(make: str) -> None:
-    assert rows_of(case(f"51_qat.py:{make}")) == ["Conv 3×3 · ReLU", "mean", "Linear 8→10"]
+    assert rows_of(case(f"51_qat.py:{make}")) == ["Conv 3×3 3→8 · ReLU", "mean", "Linear 8→10"]
 
 
 @pytest.mark.parametrize("make", ["make_fx", "make_export"])
@@ -453,7 +453,7 @@ def scripted(model: nn.Module) -> nn.Module:
     return torch.jit.trace(model, IMAGE)
 
 
-SMALL = ["Conv 3×3 /2 · BN · ReLU", "Conv 1×1 · ReLU", "Conv 1×1", "+ add", "mean", "Linear 8→4"]
+SMALL = ["Conv 3×3 3→8 /2 · BN · ReLU", "Conv 1×1 8→8 · ReLU", "Conv 1×1 8→8", "+ add", "mean", "Linear 8→4"]
 
 
 @pytest.mark.parametrize("make", [torch.fx.symbolic_trace, unflattened, exported, observed, scripted])
@@ -478,7 +478,7 @@ def test_quantized_layers_are_rows() -> None:
         graph = fxviz.trace(
             quantize_fx.convert_fx(observed(nn.Sequential(nn.Conv2d(3, 8, 3), nn.Conv2d(8, 8, 1)).eval())), IMAGE
         )
-    assert rows_of(graph) == ["Conv 3×3", "Conv 1×1"]
+    assert rows_of(graph) == ["Conv 3×3 3→8", "Conv 1×1 8→8"]
 
 
 def test_parametrized_and_scripted_modules_keep_their_classes() -> None:

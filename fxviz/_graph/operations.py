@@ -32,10 +32,8 @@ _CONSTANTS = _words(
     newempty newfull newtensor arange linspace eye"""
 )
 _SHAPED_AS = _words("expandas viewas reshapeas resizeas typeas to sumtosize")
-_CUTS = _words(
-    """getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice splitcopy
-    splitwithsizescopy unbindcopy narrowcopy selectcopy slicecopy"""
-)
+_CUTS = _words("getitem chunk split splitwithsizes tensorsplit hsplit vsplit unbind narrow select slice")
+_CUTS |= {f"{name}copy" for name in _CUTS}
 _VIEWS = _CUTS | _words(
     """view viewas reshape reshapeas ravel flatten unflatten squeeze unsqueeze permute transpose t mt h mh adjoint
     movedim moveaxis swapaxes swapdims expand expandas asstrided contiguous clone detach alias data to type typeas
@@ -330,9 +328,8 @@ def is_heavy(node: Node) -> bool:
     >>> [is_heavy(node) for node in nodes]
     [True, True]
     """
-    return bool(node.macs) or (
-        node.kind == "module" and bool(node.uses) and not is_norm(node) and not is_activation(node)
-    )
+    owns = node.kind == "module" and bool(node.uses)
+    return bool(node.macs) or (owns and not is_norm(node) and not is_activation(node))
 
 
 def role_of(node: Node, arguments: int = 1) -> Role:

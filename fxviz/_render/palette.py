@@ -16,7 +16,7 @@ from fxviz._view.view import Mark
 INK = Color("#1f2328", "#e6edf3")
 MUTED = Color("#59636e", "#9198a1")
 CARD = Color("#ffffff", "#151b23")
-GROUND = Color("#ffffff", "#0d1117")
+GROUND = Color("#fffffe", "#0d1117")
 BORDER = Color("#d0d7de", "#3d444d")
 TRACK = Color("#eaeef2", "#2a313c")
 PILL = Color("#eaeef3", "#262c36")

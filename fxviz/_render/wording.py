@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from fxviz._graph import Failure, Node, Scope, SkipKind, TensorInfo
@@ -19,6 +19,7 @@ from fxviz._graph.operations import (
 )
 from fxviz._graph.settings import weight_slots
 from fxviz._graph.units import shape
+from fxviz._render.parameter_words import end_of, is_telling, words_of
 from fxviz._view.view import Row
 
 _NORMS = {"batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": "RMSNorm", "localresponse": "LRN"}
@@ -37,14 +38,6 @@ _ACTIVATIONS = {
         "Softplus GLU"
     ).split()
 }
-_SPELLED_OUT = {
-    "cls": "class",
-    "pos": "position",
-    "embed": "embedding",
-    "dist": "distillation",
-    "rel": "relative",
-    "gamma": "scale",
-}
 STOP = "✗"
 """The sign before the operation at which the run stopped."""
 
@@ -57,12 +50,6 @@ _COMMON = _ARITHMETIC | set(
     where assign clone ones_like zeros_like full_like contiguous""".split()
 )
 """Functions that are not telling beside others."""
-_TELLING = frozenset(
-    """class token tokens position positions positional embedding embeddings query queries prompt prompts latent latents
-    register registers memory mask slot slots relative distillation codebook""".split()
-)
-"""Words in the names of parameters that say what these are."""
-
 _EFFECTS = {"mul": "scale", "div": "scale", "add": "bias", "sub": "bias"}
 """What a parameter does in these operations."""
 
@@ -136,7 +123,7 @@ def ranged(names: Sequence[str]) -> str:
 
 
 def module(row: Row) -> str:
-    """Name a module by its class; one of torch's containers by what it lists, or else by its path.
+    """Name a module by what it is, or by its class; one of torch's containers by what it lists, or else by its path.
 
     >>> from dataclasses import replace
     >>> listed = Scope(1, "stages.0", "torch.nn.modules.container.Sequential", 0, 0)
@@ -146,6 +133,8 @@ def module(row: Row) -> str:
     ('stages.0', '2 × Block', '3 × stages')
     """
     assert row.scope is not None
+    if row.word and not row.alike:
+        return row.word
     if not says_nothing(row.scope.cls):
         name, count = row.scope.class_name.lstrip("_"), row.alike
     else:
@@ -157,21 +146,10 @@ def module(row: Row) -> str:
 
 def _by_path(row: Row) -> str:
     """Name a container by the end of its path, from its last name on; if there are only numbers, by its layers."""
-    name = _end_of(row.path)
+    name = end_of(row.path)
     if not name:
         return _some(_class_name(part) if isinstance(part, Node) else part.class_name for part in row.lists) or "layers"
     return name.partition(".")[0] if row.alike else name
-
-
-def _end_of(path: str) -> str:
-    """Return the end of a path from its last name on, with the numbers behind it; "" if there are only numbers.
-
-    >>> _end_of("stages.0.blocks.2"), _end_of("0.1")
-    ('blocks.2', '')
-    """
-    names = path.split(".")
-    start = next((place for place in range(len(names) - 1, -1, -1) if not names[place].isdigit()), len(names))
-    return ".".join(names[start:])
 
 
 def _some(names: Iterable[str]) -> str:
@@ -197,12 +175,16 @@ def operations(heads: Sequence[Node]) -> str:
     return _some([name for name in names if name in most_telling]) + (", …" if len(names) > _NAMED else "")
 
 
-def layer(node: Node) -> str:
-    """Name a layer as papers do: class, kernel and stride, or features in and out.
+def layer(node: Node, widths: bool = True) -> str:
+    """Name a layer as papers do: what it is, its kernel, channels or features in and out, and its stride; heads×width.
 
-    >>> conv = {"kernel_size": (3, 3), "stride": (2, 2), "in_channels": 8, "out_channels": 8, "groups": 8}
+    ``widths``: with the channels of convolutions. A depthwise convolution keeps them, so they are not said.
+
+    >>> conv = {"kernel_size": (3, 3), "stride": (2, 2), "in_channels": 8, "out_channels": 16}
     >>> layer(Node("a", "module", "Conv2d", "a", settings=conv))
-    'DW Conv 3×3 /2'
+    'Conv 3×3 8→16 /2'
+    >>> layer(Node("a", "module", "Conv2d", "a", settings={**conv, "out_channels": 8, "groups": 8}))
+    'DW 3×3 /2'
     >>> layer(Node("b", "module", "Linear", "b", settings={"in_features": 512, "out_features": 1000}))
     'Linear 512→1000'
     >>> pool = {"kernel_size": 3, "stride": 2}
@@ -211,7 +193,7 @@ def layer(node: Node) -> str:
     >>> layer(Node("e", "function", "max_pool2d", "", settings={"1": 2}))
     'MaxPool 2×2 /2'
     >>> layer(Node("f", "function", "adaptive_avg_pool2d", ""))
-    'AdaptiveAvgPool'
+    'AvgPool'
     """
     settings = node.settings
     name = _class_name(node)
@@ -219,6 +201,8 @@ def layer(node: Node) -> str:
         return f"{name} {settings['in_features']}→{settings['out_features']}"
     if "num_embeddings" in settings and "embedding_dim" in settings:
         return f"{name} {settings['num_embeddings']}→{settings['embedding_dim']}"
+    if "num_heads" in settings and "embed_dim" in settings:
+        return f"Attention {settings['num_heads']}×{settings['embed_dim'] // settings['num_heads']}"
     kernel = settings.get("kernel_size")
     if (
         kernel is None
@@ -228,20 +212,34 @@ def layer(node: Node) -> str:
     ):
         settings = {"stride": settings.get("2", settings.get("1")), **settings}
         kernel = settings.get("1")
-    return " ".join([name, *_window(node, settings, kernel)]) if kernel is not None else name
+    if kernel is None:
+        return name
+    size, *others = _window(node, settings, kernel)
+    return " ".join([name, size, *_channels(name, settings, widths), *others])
+
+
+def _channels(name: str, settings: Mapping[str, Any], widths: bool) -> Iterator[str]:
+    """Yield the channels in and out of a convolution that is not depthwise."""
+    entering, leaving = settings.get("in_channels"), settings.get("out_channels")
+    if widths and entering and leaving and not (name.startswith("DW") and entering == leaving):
+        yield f"{entering}→{leaving}"
 
 
 def _class_name(node: Node) -> str:
     if node.cls is not None and says_nothing(node.cls):
-        return _end_of(node.path) or "scripted module"
+        return end_of(node.path) or "scripted module"
     name = name_of(node) if node.kind == "module" and RUNS not in node.settings else _layer_of_function(node)
     name = re.sub(r"(Conv|ConvTranspose|Pool|Norm|Upsample)[123]d$", r"\1", name).replace(
         "ConvTranspose", "Transposed Conv"
     )
-    name = (name.removesuffix("Activation") or name) if is_activation(node) else name
+    name = re.sub(r"^Adaptive(Avg|Max)Pool$", r"\1Pool", name)
+    if is_activation(node):
+        return "GELU" if "gelu" in name.lower() else name.removesuffix("Activation") or name
+    if is_norm(node):
+        return tag(node)
     groups = node.settings.get("groups", 1)
     is_depthwise = "kernel_size" in node.settings and groups != 1 and groups == node.settings.get("in_channels")
-    return f"DW {name}" if is_depthwise else name
+    return "DW" if is_depthwise and name == "Conv" else f"DW {name}" if is_depthwise else name
 
 
 def _layer_of_function(node: Node) -> str:
@@ -299,7 +297,7 @@ def tags(row: Row) -> str:
     first = row.heads[0] if row.kind in ("layer", "projection", "plain") and len(row.heads) == 1 else None
     above, below = _inside(first) if first else ([], [])
     before = " ".join([*(name for node in row.before for name in _with_inside(node)), *above])
-    is_named_after = row.kind == "token" and not _is_telling(row.heads[0])
+    is_named_after = row.kind == "token" and not is_telling(row.heads[0])
     after = [*below, *(name for node in row.after[is_named_after:] for name in _with_inside(node))]
     return " · ".join([f"pre-{before}"] * bool(before) + after)
 
@@ -348,34 +346,8 @@ def token(node: Node, joins: Node | None) -> str:
     if node.kind == "module":
         return layer(node)
     if joins is None:
-        return " ".join(_words(node)) or "parameter"
-    return " ".join(_words(node)) if _is_telling(node) else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
-
-
-def _is_telling(node: Node) -> bool:
-    """Return whether the name of a parameter says what it is, unlike "weight", "alpha" or a number."""
-    return node.kind == "module" or not _TELLING.isdisjoint(_words(node))
-
-
-def _words(node: Node) -> list[str]:
-    """Return the words of a parameter's name, with the name of the list that it is in.
-
-    A weight of a module that is called what it is has that name.
-
-    >>> _words(Node("a", "parameter", "Parameter", "decoder.query_pos.weight"))
-    ['query', 'position']
-    """
-    end = _end_of(node.path)
-    if end.partition(".")[0].rstrip("s") in ("weight", "bias"):
-        owner = _words_in(_end_of(node.path.removesuffix(end).rstrip(".")))
-        if not _TELLING.isdisjoint(owner):
-            return owner
-    return _words_in(end)
-
-
-def _words_in(name: str) -> list[str]:
-    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+", name)
-    return [_SPELLED_OUT.get(word.lower(), word.lower()) for word in words]
+        return " ".join(words_of(node)) or "parameter"
+    return " ".join(words_of(node)) if is_telling(node) else _EFFECTS.get(plain_name(joins.op)) or layer(joins)
 
 
 def join(node: Node) -> str:
@@ -392,7 +364,7 @@ def chain(heads: Sequence[Node]) -> str:
     """
     previous = ""
     words = []
-    for text in map(layer, heads):
+    for text in (layer(head, widths=False) for head in heads):
         name = " ".join(word for word in text.split() if word[:1].isalpha())
         words.append(text.removeprefix(f"{name} ") if name == previous and text != name else text)
         previous = name

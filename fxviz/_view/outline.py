@@ -6,6 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from fxviz._analysis.difference import Difference, Removed
 from fxviz._graph import ArchGraph, Node, Scope, SkipKind
@@ -23,6 +24,9 @@ from fxviz._graph.operations import (
 )
 from fxviz._view.detail import Detail
 from fxviz._view.view import Repeats
+
+if TYPE_CHECKING:
+    from fxviz._analysis.structure.telling import Teller
 
 LARGEST_UNIT = 8
 """The most layers (projections, matrix products, pooling convolutions) of one attention or gate."""
@@ -95,6 +99,16 @@ class Outline:
 
     def _element(self, step: Node | Scope) -> Element:
         return Element(None, (step.id,)) if isinstance(step, Node) else Element(step.id, self.nodes_in(step.id))
+
+    def word(self, scope: int) -> str:
+        """Return what a module call is in the words of the field; "" if there are none, or two models are compared."""
+        return "" if self.difference else self._teller.word(scope)
+
+    @cached_property
+    def _teller(self) -> Teller:
+        from fxviz._analysis.structure.telling import Teller  # only where a module is one row
+
+        return Teller(self.graph)
 
     def elements(self, scope: int) -> list[Element]:
         """Return the steps of a module's forward, in the order in which they ran."""

@@ -397,6 +397,7 @@ class _Fuser:
             heads=(nodes[-1],) if scope is None else (),
             path=nodes[-1].path if scope is None else scope.path,
             output=last.outputs[0] if last.outputs else None,
+            word="" if step.scope is None else self.outline.word(step.scope),
             times=step.times,
             span=step.span,
             repeats=step.repeats,

@@ -75,6 +75,7 @@ class Row:
         before: norm and activation in front of a layer, fused into its row.
         after: norm, activation and scale behind it.
         scope: the module, if the row is a block.
+        word: what the module is in the words of the field, if there are any: "Attention 12×64".
         path: dotted path of the module or function.
         output: the tensor that leaves the row.
         params: scalars in its parameters, one repetition.
@@ -107,6 +108,7 @@ class Row:
     before: tuple[Node, ...] = ()
     after: tuple[Node, ...] = ()
     scope: Scope | None = None
+    word: str = ""
     times: int = 1
     own_times: int = 1
     repeats: Repeats = "chain"

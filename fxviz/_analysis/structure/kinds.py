@@ -74,6 +74,17 @@ def _common(paths: Sequence[Sequence[str]]) -> list[str]:
     return found
 
 
+def gate_in(tensors: Tensors, steps: Sequence[Step]) -> frozenset[int]:
+    """Return the places of the steps of a squeeze-and-excitation: at one position, and the product behind."""
+    inside = {place for place, step in enumerate(steps) if tensors.extent(step.node).positions <= 1}
+    products = {
+        place
+        for place, step in enumerate(steps)
+        if step.word == "×" and any(tensors.extent(source).positions <= 1 for source in tensors.sources[step.node])
+    }
+    return frozenset(inside | products) if inside and products else frozenset()
+
+
 class Sorter:
     """Sorts blocks by kind."""
 
@@ -152,18 +163,8 @@ class Sorter:
         return step.node in self.on_skips or step.node in self.joins
 
     def gate(self, unit: Unit) -> frozenset[int]:
-        """Return the places of the steps of a squeeze-and-excitation: at one position, and the product behind."""
-        steps = self.steps(unit)
-        if unit.extent.positions <= 1:
-            return frozenset()
-        inside = {place for place, step in enumerate(steps) if self.tensors.extent(step.node).positions <= 1}
-        products = {
-            place
-            for place, step in enumerate(steps)
-            if step.word == "×"
-            and any(self.tensors.extent(source).positions <= 1 for source in self.tensors.sources[step.node])
-        }
-        return frozenset(inside | products) if inside and products else frozenset()
+        """Return the places of the steps of a squeeze-and-excitation in a block."""
+        return gate_in(self.tensors, self.steps(unit)) if unit.extent.positions > 1 else frozenset()
 
     def groups(self, units: Sequence[Unit], main: Iterable[Unit]) -> tuple[Group, ...]:
         """Return the kinds of blocks in the order of appearance."""

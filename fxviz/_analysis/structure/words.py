@@ -209,7 +209,7 @@ def kind_word(rows: Sequence[Row], members: Sequence[str], residual: bool) -> st
     if attention:
         others = [row.word for row in layers if row.word in ("MLP", "GLU")][:1]
         return ", ".join(dict.fromkeys([*(_with_heads(row) for row in attention), *others]))
-    inverted = _inverted(layers, [row for row in rows if row.word == "SE"], residual)
+    inverted = inverted_residual(layers, [row for row in rows if row.word == "SE"], residual)
     if inverted:
         return inverted
     names = [row.word for row in layers]
@@ -233,7 +233,7 @@ def _without(name: str, before: str) -> str:
     return rest if rest and before.partition(" ")[0] == first else name
 
 
-def _inverted(layers: Sequence[Row], gates: Sequence[Row], residual: bool) -> str:
+def inverted_residual(layers: Sequence[Row], gates: Sequence[Row], residual: bool) -> str:
     """Return the name of an inverted residual (arXiv:1801.04381), or of a fused one; "" for another block."""
     words = [row.word for row in layers if row.word != "SE"]
     marks = ["SE" + "".join(gates[0].marks[:1])] if gates else []
