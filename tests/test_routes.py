@@ -69,6 +69,13 @@ def test_lines_run_beside_boxes(net: tuple[Cells, tuple[Line, ...]], sideways: b
         assert not [box for box in boxes.values() for part in segments(stroke) if runs_behind(part, box)]
 
 
+def test_a_line_enters_beside_one_that_leaves_at_the_same_place() -> None:
+    cells = {0: (0, 0), 1: (0, 1), 2: (1, 0), 3: (1, 1)}
+    routes = Routes(cells, (Line(0, 3), Line(1, 2)), sideways=True)
+    one, other = (stroke for stroke in routes.items((40, 24)) if isinstance(stroke, Stroke))
+    assert one.points[0][1] != other.points[-1][1] and other.points[0][1] != one.points[-1][1]
+
+
 def test_lines_to_the_same_boxes_are_one() -> None:
     cells = {0: (0, 0), 1: (0, 1), 2: (0, 2), 3: (1, 0), 4: (1, 1)}
     lines = tuple(Line(source, target) for source in (0, 1, 2) for target in (3, 4))

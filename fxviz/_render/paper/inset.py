@@ -12,7 +12,7 @@ from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.drawing import Point
 from fxviz._render.paper.face import fit, wrapped
-from fxviz._render.paper.net import Net
+from fxviz._render.paper.net import Net, Skip
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Stroke
 from fxviz._render.paper.style import SMALL, TEXT, TINTED, is_join, length, text, value, widths
 from fxviz._view.view import Mark
@@ -101,8 +101,13 @@ class Inset:
     def side(self) -> float:
         """Return the room for skips on the left, and for the rows on them."""
         lanes = LANE * (max(self.net.lanes.values(), default=-1) + 1)
-        on_them = [self.box(self.kind.rows[skip.through]) for skip in self.net.skips if skip.through is not None]
+        on_them = [self.box(row) for skip in self.net.skips if (row := self.through(skip))]
         return lanes + (max(on_them) if on_them else 0.0)
+
+    def through(self, skip: Skip) -> Row | None:
+        """Return the row on a skip, several in one; None if there is none."""
+        rows = [self.kind.rows[place] for place in skip.through]
+        return rows[0] if len(rows) == 1 else Row(", ".join(row.word for row in rows)) if rows else None
 
     def left(self, column: float) -> float:
         return _PAD + self.side + column * (self.column + _BETWEEN)
@@ -138,7 +143,7 @@ class Inset:
             if not row.on_shortcut:
                 spans.append((self.net.levels[place], left, left + width + said))
         spans.sort()
-        beside = [skip for skip in self.net.skips if skip.through is not None]
+        beside = [skip for skip in self.net.skips if skip.through]
         if any(self.net.overlap(one, other) for one, other in combinations(beside, 2)):
             return True
         return any(one[0] == other[0] and other[1] < one[2] for one, other in pairwise(spans))
@@ -216,8 +221,8 @@ class Inset:
             left, top, _, height = self.rect(skip.end)
             tip = (left, top + height / 2)
             out = self.left(0) - LANE * (lane + 1) + LANE / 2
-            through = None if skip.through is None else self.kind.rows[skip.through]
-            out -= self.box(through) / 2 if through is not None else 0
+            through = self.through(skip)
+            out -= self.box(through) / 2 if through else 0
             if through is None:
                 yield Stroke(((x, y), (out, y), (out, tip[1]), tip), palette.SKIP, 1.4, 5, radius=3)
                 continue

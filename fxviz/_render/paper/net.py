@@ -12,11 +12,11 @@ from fxviz._render.paper.style import is_join
 
 @dataclass(frozen=True)
 class Skip:
-    """A way from row ``start`` (-1 for what enters) to the join ``end``, past other rows, perhaps through a row."""
+    """A way from row ``start`` (-1 for what enters) to the join ``end``, past other rows, perhaps through rows."""
 
     start: int
     end: int
-    through: int | None = None
+    through: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,11 +52,11 @@ class Net:
         """Return what joins read past other rows."""
         found = []
         for place, row in enumerate(self.rows):
-            if not is_join(row) or len(row.reads) < 2:
+            if not is_join(row) or len(row.reads) < 2 or row.on_shortcut:
                 continue
             for read in row.reads:
                 if self._is_beside(read):
-                    found.append(Skip(self._start(read), place, read))
+                    found.append(Skip(self._start(read), place, tuple(self._beside(read))))
                 elif any(read in self.above[other] for other in row.reads if other >= 0):
                     found.append(Skip(read, place))
         return sorted(found, key=lambda skip: self.levels[skip.end] - self.top(skip.start))
@@ -82,6 +82,16 @@ class Net:
     def overlap(self, one: Skip, other: Skip) -> bool:
         """Return whether two skips pass the same rows."""
         return self.top(one.start) < self.levels[other.end] and self.top(other.start) < self.levels[one.end]
+
+    def _beside(self, row: int) -> list[int]:
+        """Return a row on a shortcut and those before it there, without joins, in the order of the run."""
+        found, waiting = set[int](), [row]
+        while waiting:
+            place = waiting.pop()
+            if self._is_beside(place) and place not in found:
+                found.add(place)
+                waiting += self.rows[place].reads
+        return [place for place in sorted(found) if len(found) == 1 or not is_join(self.rows[place])]
 
     def _start(self, row: int) -> int:
         """Return where a shortcut begins."""

@@ -203,9 +203,22 @@ class Routes:
         place = next(number for number, port in enumerate(ports) if port.key == key)
         middle = [number for number, port in enumerate(ports) if not port.direction]
         center = middle[0] if middle else (len(ports) - 1) / 2
+        if not middle and side == "start" and box in self._met:
+            center = sum(port.direction < 0 for port in ports) - 0.5
         most = max(center, len(ports) - 1 - center)
         apart = SIGN - 1 if side == "start" and box in self._signed else _APART
         return (place - center) * min(apart, (across / 2 - 3) / most) if most else 0.0
+
+    @cached_property
+    def _met(self) -> set[int]:
+        """Return the boxes that face, in their slot, one from which a line turns away: no line enters at its level."""
+        turning = {self.cells[line.source] for line, way in zip(self.lines, self.ways, strict=True) if way}
+        met = set()
+        for box, (rank, slot) in self.cells.items():
+            before = max((other for other, beside in self._taken if beside == slot and other < rank), default=None)
+            if before is not None and (before, slot) in turning:
+                met.add(box)
+        return met
 
     @cached_property
     def _signed(self) -> set[int]:
