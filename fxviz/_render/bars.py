@@ -8,7 +8,7 @@ from fxviz._view.view import Row, View
 
 GUTTER = 5
 ROW = 15
-COLUMNS = {"op": 126, "tags": 66, "path": 84, "shape": 74, "bar": 76, "amount": 62, "percent": 41}
+COLUMNS = {"op": 136, "tags": 66, "path": 84, "shape": 74, "bar": 66, "amount": 62, "percent": 41}
 SHEET = 2 * GUTTER + sum(COLUMNS.values())
 """The width of a card, in points."""
 AMOUNT_FROM = SHEET - GUTTER - COLUMNS["amount"] - COLUMNS["percent"]

@@ -50,17 +50,20 @@ class _Ledger:
         self.bars = Bars(view, self.whole)
         self.box_of: dict[int, str] = {INPUT: "input", OUTPUT: "output"}
         self.frames = 0
-        self.split = min([COLUMNS["op"], *self.splits()])
+        spans = list(self.spans())
+        longest = max((earliest for earliest, _ in spans), default=0.0)
+        self.split = min([max(COLUMNS["op"], longest), *(latest for _, latest in spans)])
 
-    def splits(self) -> Iterator[float]:
-        """Yield the latest position at which each row's tags can start, so that all rows can share one."""
+    def spans(self) -> Iterator[tuple[float, float]]:
+        """Yield the earliest and the latest position at which each row's tags can start; all rows are to share one."""
         room = COLUMNS["op"] + COLUMNS["tags"]
         for row in self.view.rows:
             _, bold = self.captions.look(row)
             tags = self.tags(row)
-            latest = room - _total_width(tags) - 2
-            if tags and width(wording.what(row), 10, bold) + self.indent(row) + 6 <= latest:
-                yield latest
+            earliest = width(wording.what(row), 10, bold) + self.indent(row) + 6
+            latest = room - _total_width(tags) - 6
+            if tags and earliest <= latest:
+                yield earliest, latest
 
     def drawing(self) -> Drawing:
         items = tuple(self.item(item, "") for item in self.view.items)
