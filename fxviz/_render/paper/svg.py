@@ -27,7 +27,7 @@ def to_svg(scene: Scene, theme: Theme) -> str:
     <title id="fx...-title">net</title>
     <desc id="fx...-desc">A net.</desc>
     <g font-family="...">
-    <rect x="0" y="0" width="72" height="36" rx="0" fill="#ffffff" />
+    <rect x="0" y="0" width="72" height="36" rx="0" fill="#fffffe" />
     </g>
     </svg>
     <BLANKLINE>
