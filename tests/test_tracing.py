@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -302,6 +303,17 @@ def test_products_added_in_place_count(function: Callable[[Tensor], Tensor], cou
 )
 def test_macs_of_a_product_without_formula_are_unknown(function: Callable[[Tensor], Tensor], rows: int) -> None:
     assert fxviz.trace(Applied(function), torch.rand(rows, 8)).unknown_macs == 1
+
+
+def test_known_macs_beside_unknown_ones_are_kept(tmp_path: Path) -> None:
+    """The weight is computed by a decomposition; the product with it is known."""
+    layer = nn.utils.parametrizations.orthogonal(nn.Linear(8, 8, bias=False))
+    graph = fxviz.trace(nn.Sequential(layer), torch.zeros(2, 8))
+    (node,) = (node for node in graph.nodes if node.macs is None)
+    assert node.least_macs >= 2 * 8 * 8 and graph.total_macs == node.least_macs
+    assert fxviz.summary(graph).rows[0].macs == node.least_macs
+    graph.save(tmp_path / "graph.json")
+    assert ArchGraph.from_json((tmp_path / "graph.json").read_text()).nodes == graph.nodes
 
 
 def test_macs_of_a_bilinear_layer_are_those_of_its_two_products() -> None:

@@ -129,6 +129,6 @@ def _kinds(layers: tuple[Layer, ...], graph: ArchGraph) -> dict[Kind, Amount]:
     macs: dict[Kind, int] = defaultdict(int)
     for layer in layers:
         params[layer.kind] += layer.params
-        macs[layer.kind] += layer.macs or 0
+        macs[layer.kind] += sum(graph.by_id[name].least_macs for name in layer.calls)
     macs["other"] += graph.total_macs - sum(macs.values())
     return {kind: amount(params[kind], macs[kind], graph) for kind in KINDS if params[kind] or macs[kind]}

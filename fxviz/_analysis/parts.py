@@ -59,7 +59,7 @@ def parts_of(graph: ArchGraph, paths: Collection[str]) -> tuple[Part, ...]:
     times: dict[str, float] = defaultdict(float)
     for node in graph.nodes:
         part = part_of(step_name(node, graph.index), paths)
-        macs[part] += node.macs or 0
+        macs[part] += node.least_macs
         times[part] += node.time or 0
     amounts = {
         path: amount(params.get(path, 0), macs.get(path, 0), graph, times[path])

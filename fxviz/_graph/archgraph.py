@@ -125,7 +125,7 @@ class ArchGraph:
     @cached_property
     def total_macs(self) -> int:
         """Count the multiply-accumulate operations of all nodes whose MACs are known."""
-        return sum(node.macs or 0 for node in self.nodes)
+        return sum(node.least_macs for node in self.nodes)
 
     @cached_property
     def unknown_macs(self) -> int:

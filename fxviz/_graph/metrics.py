@@ -36,7 +36,7 @@ METRICS = {
     metric.name: metric
     for metric in (
         Metric("params", "parameters", lambda node: node.params, lambda value: units.count(round(value))),
-        Metric("macs", "MACs", lambda node: node.macs or 0, lambda value: units.count(round(value)).replace("B", "G")),
+        Metric("macs", "MACs", lambda node: node.least_macs, lambda value: units.count(round(value)).replace("B", "G")),
         Metric("activations", "activations", _activations, lambda value: units.count(round(value))),
         Metric("time", "time", lambda node: node.time or 0, units.seconds),
     )

@@ -172,6 +172,7 @@ def _read_node(node: Fields) -> Node:
         outputs=tuple(map(_read_tensor, node.items("outputs"))),
         settings=_frozen(node.settings("settings")),
         macs=node.count_or_none("macs"),
+        known_macs=node.count("known_macs") if "known_macs" in node.value else 0,
         params=node.count("params"),
         shared=node.texts("shared"),
         time=node.seconds_or_none("time"),
@@ -267,6 +268,7 @@ def node_attributes(node: Node) -> dict[str, Any]:
         "uses": list(node.uses),
         "shared": list(node.shared),
         "time": node.time,
+        **({"known_macs": node.known_macs} if node.known_macs else {}),
         **({"steps": list(node.steps)} if node.steps else {}),
     }
 

@@ -73,6 +73,7 @@ class Node:
         steps: the operations that a module without children runs on activations, each name once, if its code is not
             torch's own: what it does counts, not what it is called.
         macs: multiply-accumulate operations (1 MAC = 2 FLOPs); None if unknown, which is not 0.
+        known_macs: where ``macs`` is unknown, those of the operations in it that are known.
         params: scalars in the parameters counted here. A parameter counts at the layer that owns it, else at the first
             node that reads it.
         shared: names in ``uses`` that are counted at another node.
@@ -94,6 +95,16 @@ class Node:
     shared: tuple[str, ...] = ()
     time: float | None = None
     steps: tuple[str, ...] = ()
+    known_macs: int = 0
+
+    @property
+    def least_macs(self) -> int:
+        """Return the multiply-accumulate operations that are known.
+
+        >>> Node("n", "module", "Linear", "n", macs=None, known_macs=64).least_macs
+        64
+        """
+        return self.known_macs if self.macs is None else self.macs
 
 
 @dataclass(frozen=True)

@@ -184,9 +184,10 @@ _UNSEEN_BY_DISPATCH = ("data", "device", "is_meta", "is_cpu", "is_cuda")
 
 @dataclass
 class Measured:
-    """The MACs of one step (None: unknown) and the parameters that it read."""
+    """The MACs of one step (None: unknown), those of them that are known, and the parameters that it read."""
 
     macs: int | None = 0
+    known_macs: int = 0
     parameters: tuple[str, ...] = ()
 
 
@@ -209,7 +210,7 @@ class OperationMeter(TorchDispatchMode):
         self._guessing = guessing
         self._tracer = tracer
         self._stand_ins = stand_ins
-        self._macs: int | None = 0
+        self._macs, self._lacks_macs = 0, False
         self._unforeseen: set[str] = set()
         self._operations: Counter[int] = Counter()
         self.routing = Routing(stand_ins.names)
@@ -254,7 +255,8 @@ class OperationMeter(TorchDispatchMode):
 
     def add(self, macs: int | None) -> None:
         """Add MACs to what is being measured; None: they are unknown."""
-        self._macs = None if macs is None or self._macs is None else self._macs + macs
+        self._macs += macs or 0
+        self._lacks_macs |= macs is None
 
     def _count(self) -> None:
         """Count an operation of the module whose code runs."""
@@ -314,13 +316,15 @@ class OperationMeter(TorchDispatchMode):
     def measure(self) -> Iterator[Measured]:
         """Measure what runs in here: its MACs (None if some are unknown) and the parameters it reads."""
         measured = Measured()
-        outer, self._macs = self._macs, 0
+        outer = self._macs, self._lacks_macs
+        self._macs, self._lacks_macs = 0, False
         touched, self._stand_ins.touched = self._stand_ins.touched, {}
         try:
             yield measured
         finally:
-            measured.macs, measured.parameters = self._macs, tuple(self._stand_ins.touched)
-            self._macs, self._stand_ins.touched = outer, touched
+            measured.macs, measured.known_macs = None if self._lacks_macs else self._macs, self._macs
+            measured.parameters = tuple(self._stand_ins.touched)
+            (self._macs, self._lacks_macs), self._stand_ins.touched = outer, touched
 
 
 @contextmanager

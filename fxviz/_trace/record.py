@@ -392,6 +392,7 @@ def _node(node: fx.Node, time: float | None) -> Node:
         outputs=node.meta["outputs"],
         settings=_settings(node),
         macs=node.meta["macs"],
+        known_macs=0 if node.meta["macs"] is not None else node.meta.get("known_macs", 0),
         time=time,
         steps=node.meta.get("steps", ()),
     )

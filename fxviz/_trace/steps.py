@@ -113,6 +113,7 @@ def merged_facts(inside: Sequence[fx.Node], results: Collection[fx.Node]) -> dic
         "steps": tuple(dict.fromkeys(steps)),
         "uses": tuple(dict.fromkeys(name for node in inside for name in node.meta["uses"])),
         "macs": None if None in macs else sum(macs),
+        "known_macs": sum(node.meta["macs"] or node.meta.get("known_macs", 0) for node in inside),
         "reads": frozenset(outside),
         "runs": _what_runs(inside),
         "packed": weights_computed(inside),

@@ -144,11 +144,7 @@ class ModelTracer(fx.Tracer):
         node = self._record(
             step.kind, step.target, self.create_arg(step.args), self.create_arg(step.kwargs), None, **step.facts
         )
-        node.meta["macs"] = 0 if step.target is stopped else None  # it did not finish
-        module = step.facts.get("module")
-        if module is not None:
-            named = [self._tensor_names.get(id(tensor)) for tensor in module.parameters()]
-            node.meta["uses"] = tuple(name[0] for name in named if name is not None)
+        node.meta["macs"] = 0 if step.target is stopped else None  # it did not finish; nor do its parameters count
         return str(node.name)
 
     def record_unseen(self, given: tuple[Tensor, ...], uses: tuple[str, ...]) -> fx.Node:
@@ -277,6 +273,7 @@ class ModelTracer(fx.Tracer):
     def _note(self, node: fx.Node, measured: Any) -> None:
         """Note the MACs and parameters of a step; parameters that are nodes of their own are counted there."""
         node.meta["macs"] = measured.macs
+        node.meta["known_macs"] = measured.known_macs
         arguments = {name for source in node.all_input_nodes for name in source.meta["uses"] if source.op == "get_attr"}
         node.meta["uses"] = tuple(name for name in measured.parameters if name not in arguments)
 

@@ -93,7 +93,7 @@ class Builder:
             size=extent.size,
             runs=self._runs(part.units),
             params=params,
-            macs=sum(node.macs or 0 for node in found),
+            macs=sum(node.least_macs for node in found),
             share=params / self.total,
             calls=calls,
             nodes=tuple(nodes),

@@ -137,7 +137,7 @@ class _Divider:
             extent=tensors.extent(tensors.leaving(nodes)),
             entering=tensors.extent(tensors.entering(nodes)),
             params=sum(node.params for node in found),
-            macs=sum(node.macs or 0 for node in found),
+            macs=sum(node.least_macs for node in found),
         )
 
     def _class(self, scope: int) -> str:

@@ -118,7 +118,7 @@ def _row(key: Key, nodes: list[Node], homes: _Homes, counted: dict[str, str]) ->
         name_of(runs[0]) if runs and (kind == "function" or runs[0].kind == "module") else _type(kind, read),
         own,
         shared,
-        macs=sum(node.macs or 0 for node in nodes),
+        macs=sum(node.least_macs for node in nodes),
         macs_unknown=sum(node.macs is None for node in nodes),
         time=summed_times(node.time for node in nodes),
         calls=homes.calls(runs, read) if runs else None,
