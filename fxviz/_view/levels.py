@@ -242,7 +242,8 @@ def refine(outline: Outline, start: Layout, most_rows: float, fits: Fits) -> Lay
     while (found := _largest(outline, best, tried)) is not None and tries < MOST_TRIES:
         group, rows = found
         tried.add(group)
-        for calls in _choices(outline, rows):
+        whole = sum(row.total for row in best.drafts.rows)
+        for calls in _choices(outline, rows, whole):
             closer = _opened(outline, best, calls, most_rows, fits)
             tries += 1
             if closer is not None:
@@ -268,18 +269,24 @@ def _group(outline: Outline, scope: int) -> _Group:
     return (call.cls, *sorted({outline.scopes[child].cls for child in outline.children(scope)}))
 
 
-def _choices(outline: Outline, rows: Sequence[Draft]) -> Iterator[frozenset[int]]:
+SMALL = 0.01
+"""An example with a smaller share of the metric is not opened where not all of its class are: it shows little."""
+
+
+def _choices(outline: Outline, rows: Sequence[Draft], whole: float) -> Iterator[frozenset[int]]:
     """Yield the calls to open, from most to least: all, the largest of each structure, the one that takes most rows.
 
-    Repetitions are opened together; if that does not fit, because they differ inside, only the first one is. In a
-    difference all modules are opened or none: a single open one would look as if more of it had changed.
+    Examples that are small beside the ``whole`` stay closed, unless all are. Repetitions are opened together; if that
+    does not fit, because they differ inside, only the first one is. In a difference all modules are opened or none: a
+    single open one would look as if more of it had changed.
     """
     everything = [call for row in rows for call in row.calls]
     yield frozenset(everything)
     if outline.difference is not None:
         return
     first: dict[tuple[str, ...], tuple[int, ...]] = {}
-    for row in sorted(rows, key=lambda row: -row.total):
+    large = [row for row in rows if row.total >= SMALL * whole] or rows
+    for row in sorted(large, key=lambda row: -row.total):
         for call in row.calls:
             first.setdefault(outline.structure[call], (call,) if row.shown.alike else row.calls)
     examples: list[tuple[int, ...]] = list(first.values())
