@@ -249,7 +249,12 @@ def _is_exponential(node: Node) -> bool:
     return plain_name(node.op) == "exp"
 
 
-_BETWEEN = is_view, is_masking, is_scaling, is_passing, is_softmax, is_norm, reduces, _is_exponential
+def _is_normalizing(node: Node) -> bool:
+    """Return whether a step is one of a softmax by hand, or puts a sink beside the scores (arXiv:2309.17453)."""
+    return plain_name(node.op) in ("sub", "div", "cat", "max", "amax", "clamp", "nantonum")
+
+
+_BETWEEN = is_view, is_masking, is_scaling, is_passing, is_softmax, is_norm, reduces, _is_exponential, _is_normalizing
 
 
 def _is_small(tensors: Tensors, name: str) -> bool:

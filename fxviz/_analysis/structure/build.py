@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -12,14 +12,14 @@ from fxviz._analysis.structure.composite import compressed
 from fxviz._analysis.structure.kinds import Group, Sorter
 from fxviz._analysis.structure.layout import layout_of, levels_of, measured
 from fxviz._analysis.structure.parts import Part, is_near, parts_of
-from fxviz._analysis.structure.rows import Draft, drafts_of
+from fxviz._analysis.structure.rows import Draft, drafts_of, with_entering
 from fxviz._analysis.structure.steps import Reader
 from fxviz._analysis.structure.tensors import Extent, Tensors
 from fxviz._analysis.structure.units import Unit, units_of
-from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Row, Run, Stage, Structure
+from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Run, Stage, Structure
 from fxviz._analysis.structure.way import Way
 from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
-from fxviz._graph import ArchGraph, SkipKind
+from fxviz._graph import RESIDUAL_KINDS, SKIP_KINDS, ArchGraph, Skip
 
 _FEW = 4
 """More steps of pooling and resizing than this in one stage are not listed."""
@@ -51,7 +51,8 @@ class Builder:
         kinds = tuple(kind_of(group.letter, [(self, group)]) for group in self.groups if group.letter)
         measures = measured(self.way, self.parts, self.groups)
         layout, reason = layout_of(measures, stages, kinds, self.groups)
-        return Structure(self.graph.model.name, layout, reason, stages, kinds, self._links())
+        links = self._links()
+        return Structure(self.graph.model.name, layout, reason, stages, kinds, links, self._untold(links))
 
     # ---------------------------------------------------------------- nodes and stages
 
@@ -139,19 +140,10 @@ class Builder:
     def drafts(self, unit: Unit) -> list[Draft]:
         sorter = self.sorter
         steps = sorter.steps(unit)
-        drafts = drafts_of(self.reader, steps, sorter.gate(unit), unit.scope, sorter.on_skips)
-        return compressed(self.tensors, drafts, steps, unit.scope)
+        drafts = drafts_of(self.reader, steps, sorter.gate(unit), unit.scope)
+        return with_entering(compressed(self.tensors, drafts, steps, unit.scope), steps)
 
     # ---------------------------------------------------------------- kinds
-
-    def around(self, unit: Unit) -> SkipKind | None:
-        """Return the kind of a skip that passes this block alone and ends in a sum outside of it: ``x + f(x)``."""
-        for skip in self.sorter.passing.get(unit.nodes[-1], ()):
-            inside = set(unit.nodes)
-            passed = set(self.graph.index.between(skip.fork, skip.join)) - inside
-            if skip.join not in inside and not any(self.graph.by_id[name].uses for name in passed):
-                return skip.kind
-        return None
 
     def params(self, unit: Unit, drafts: Sequence[Draft]) -> list[int] | None:
         """Return the parameters of each row of a block; None if some belong to no row.
@@ -179,11 +171,35 @@ class Builder:
             unit.nodes,
         )  # fmt: skip
 
-    # ---------------------------------------------------------------- links
+    # ---------------------------------------------------------------- links and skips
+
+    def _untold(self, links: Sequence[Link]) -> tuple[Skip, ...]:
+        """Return the skips that end in no row of a kind and are no link."""
+        told = {step for unit in self.units if self.letters.get(unit.place) for step in self._joins_told(unit)}
+        across = {(link.source, link.target) for link in links if link.kind in SKIP_KINDS}
+        return tuple(
+            skip
+            for skip in self.graph.skips
+            if skip.join not in told and (self.home.get(skip.fork), self.home.get(skip.join)) not in across
+        )
+
+    def _joins_told(self, unit: Unit) -> Iterator[str]:
+        """Yield the nodes that join in a row of a block: of more than one thing, or within a gate or attention.
+
+        Behind the last of the blocks whose results are joined, a concatenation is one of theirs.
+        """
+        steps = self.sorter.steps(unit)
+        if self.sorter.shortcut(unit) == "concat":
+            yield from unit.beside
+        for draft in self.drafts(unit):
+            for row in draft.parts or (draft,):
+                joins = [step for place in row.steps if (step := steps[place]).role == "join"]
+                if len(row.reads) > 1 or row.word not in ("+", "−", "concat"):
+                    yield from (step.node for step in joins)
 
     def _links(self) -> tuple[Link, ...]:
-        """Return what stages hand to one another, each tensor once for each stage that reads it."""
-        links: dict[tuple[int, int, str], Link] = {}
+        """Return what stages hand to one another, each tensor once for each stage that reads it, apart from skips."""
+        links: dict[tuple[int, int, str, bool], Link] = {}
         lanes: dict[int, list[int]] = {}
         for place, part in enumerate(self.parts):
             lanes.setdefault(part.lane, []).append(place)
@@ -196,14 +212,13 @@ class Builder:
                     continue
                 extent = self.tensors.extent(source)
                 kind = self._link_kind(source, name, following.get(start) == target)
-                links.setdefault(
-                    (start, target, source), Link(start, target, kind, source, extent.channels, extent.size)
-                )
+                key = start, target, source, kind in SKIP_KINDS
+                links.setdefault(key, Link(start, target, kind, source, extent.channels, extent.size))
         return tuple(links.values())
 
     def _link_kind(self, source: str, target: str, is_next: bool) -> LinkKind:
         skip = self.way.skip_at.get((source, target))
-        if skip is not None:
+        if skip is not None and (skip.kind not in RESIDUAL_KINDS or self.way.passes_units(skip)):
             return skip.kind
         if (source, target) in self.way.crossing:
             return "cross"
@@ -223,10 +238,6 @@ def kind_of(letter: str, groups: Sequence[tuple[Builder, Group]]) -> Kind:
         rows = tuple(replace(row, params=amount) for row, amount in zip(rows, sums, strict=True))
     last, unit = units[-1]
     shortcut = last.sorter.shortcut(unit)
-    around = {builder.around(unit) for builder, unit in units}
-    if len(around) == 1 and (outside := around.pop()) is not None and shortcut is None:
-        shortcut = outside
-        rows = (*rows, Row("+", reads=(-1, len(rows) - 1), params=None if rows[-1].params is None else 0))
     occurrences = tuple(builder.occurrence(unit) for builder, unit in units)
     params = sum(occurrence.params for occurrence in occurrences)
     members = tuple(dict.fromkeys(unit.cls for _, unit in units))

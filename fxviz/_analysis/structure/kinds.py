@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from fxviz._analysis.structure.steps import Reader, Step
 from fxviz._analysis.structure.tensors import Tensors
 from fxviz._analysis.structure.units import Unit
-from fxviz._graph import RESIDUAL_KINDS, Skip, SkipKind
+from fxviz._graph import SkipKind
 
 Signature = tuple[tuple[str, tuple[int, ...]], ...]
 
@@ -91,29 +91,8 @@ class Sorter:
     def __init__(self, tensors: Tensors, reader: Reader) -> None:
         self.tensors = tensors
         self.reader = reader
-        residual = [skip for skip in tensors.graph.skips if skip.kind in RESIDUAL_KINDS]
-        self.joins = {skip.join: skip.kind for skip in residual}
-        self.passing: dict[str, list[Skip]] = defaultdict(list)
-        """The identity skips that pass each node."""
-        for skip in residual:
-            if not skip.through:
-                for name in self._shortly_before(skip):
-                    self.passing[name].append(skip)
-        self.on_skips = frozenset(name for skip in residual for name in skip.through)
         self._steps: dict[int, tuple[Step, ...]] = {}
         self._kernels: dict[Signature, dict[str, tuple[object, ...]]] = {}
-
-    def _shortly_before(self, skip: Skip) -> Iterator[str]:
-        """Yield what a skip passes from its join back to the first layers: no more, so long skips cost nothing."""
-        index = self.tensors.graph.index
-        waiting, seen = [skip.join], {skip.fork}
-        while waiting:
-            for source in index.sources[waiting.pop()]:
-                if source not in seen:
-                    seen.add(source)
-                    yield source
-                    if not self.tensors.graph.by_id[source].uses:
-                        waiting.append(source)
 
     def steps(self, unit: Unit) -> tuple[Step, ...]:
         if unit.place not in self._steps:
@@ -123,7 +102,7 @@ class Sorter:
     def shortcut(self, unit: Unit) -> SkipKind | None:
         """Return the kind of the last residual skip that ends in a block; of a concatenation of what enters, that."""
         steps = self.steps(unit)
-        found = [self.joins[step.node] for step in steps if step.node in self.joins]
+        found = [self.reader.joins[step.node].kind for step in steps if step.node in self.reader.joins]
         if found:
             return found[-1]
         is_dense = any(step.word == "concat" and -1 in step.reads for step in steps)
@@ -143,12 +122,8 @@ class Sorter:
         return classes.get((signature, unit.cls), signature)
 
     def core(self, unit: Unit) -> tuple[str, ...]:
-        """Return the words of the steps without the shortcut, its join, and a leading concatenation."""
-        return tuple(
-            step.word
-            for step in self.steps(unit)
-            if not self._is_shortcut(step) and not (step.word == "concat" and set(step.reads) <= {-1})
-        )
+        """Return the words of the steps without the shortcut, its join, and a concatenation with what else enters."""
+        return tuple(step.word for step in self.steps(unit) if not self._is_shortcut(step) and not _is_entrance(step))
 
     def family(self, unit: Unit) -> tuple[str, ...]:
         """Return the words of the steps with norms and activations alike, without gates."""
@@ -160,7 +135,7 @@ class Sorter:
         )
 
     def _is_shortcut(self, step: Step) -> bool:
-        return step.node in self.on_skips or step.node in self.joins
+        return step.node in self.reader.on_skips or step.node in self.reader.joins
 
     def gate(self, unit: Unit) -> frozenset[int]:
         """Return the places of the steps of a squeeze-and-excitation in a block."""
@@ -203,13 +178,24 @@ class Sorter:
             key = units[0].cls, units[0].list, self._parameters(units[0])
             is_lone = len(units) == 1 and units[0].scope is not None and bool(key[2])
             target = home.get(key, signature) if is_lone else signature
-            if target != signature and self.core(merged[target][0]) == self.core(units[0]):
+            if target != signature and not self._is_cut(merged[target][0], units[0]):
                 target = signature
             home.setdefault(key, target)
             merged.setdefault(target, []).extend(units)
         for group in merged.values():
             group.sort(key=lambda unit: unit.place)
         return dict(sorted(merged.items(), key=lambda pair: pair[1][0].place))
+
+    def _is_cut(self, one: Unit, other: Unit) -> bool:
+        """Return whether two blocks differ in steps that one of them lacks, with the same shortcut and activations."""
+        words = [self.core(unit) for unit in (one, other)]
+        short, long = sorted(words, key=len)
+        rest = iter(long)
+        alike = {
+            (self.shortcut(unit), frozenset(step.word for step in self.steps(unit) if step.role == "activation"))
+            for unit in (one, other)
+        }
+        return len(short) < len(long) and all(word in rest for word in short) and len(alike) == 1
 
     def _parameters(self, unit: Unit) -> frozenset[str]:
         """Return the names of the parameters of a block, relative to it, but for those of embeddings."""
@@ -222,6 +208,11 @@ class Sorter:
             for name in node.uses
             if name.startswith(f"{unit.path}.")
         )
+
+
+def _is_entrance(step: Step) -> bool:
+    """Return whether a step concatenates what enters, or something else from outside with the block's own."""
+    return step.word == "concat" and (set(step.reads) <= {-1} or any(read < -1 for read in step.entering))
 
 
 def letter_of(number: int) -> str:

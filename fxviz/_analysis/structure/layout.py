@@ -14,6 +14,7 @@ from fxviz._analysis.structure.tensors import resolutions
 from fxviz._analysis.structure.units import Unit
 from fxviz._analysis.structure.values import Kind, Layout, Stage
 from fxviz._analysis.structure.way import Way
+from fxviz._graph import Skip
 
 _LOWER, _HIGHER = 0.7, 1.4
 """Ratios of positions that count as falling and rising resolution."""
@@ -55,7 +56,15 @@ def arches_of(way: Way) -> list[Arch]:
         lateral = [layers for least, layers in sides if least >= _DEEP * positions]
         if lateral and len(lateral) < len(sides):
             found.append(Arch(tensors.position[fork], tensors.position[name], positions, max(lateral)))
+    joins = {arch.join for arch in found}
+    found += [arch for skip in way.across if (arch := _arch(way, skip)).join not in joins and arch.positions >= 4]
     return found
+
+
+def _arch(way: Way, skip: Skip) -> Arch:
+    tensors = way.tensors
+    layers = sum(name in tensors.heavy for name in skip.through)
+    return Arch(tensors.position[skip.fork], tensors.position[skip.join], tensors.extent(skip.join).positions, layers)
 
 
 def _has_block(way: Way, fork: str, join: str) -> bool:

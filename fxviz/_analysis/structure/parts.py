@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import pairwise, zip_longest
 from math import prod
 
 from fxviz._analysis.structure.kinds import Group
@@ -50,6 +50,7 @@ def parts_of(way: Way, groups: Iterable[Group]) -> list[Part]:
     first, last = min(within, default=0), max(within, default=0)
     on_way = [unit for unit in _with_laterals(way) if not first <= unit.place <= last or not within]
     main = _with_ends(_without_pools(_by_resolution(way, on_way, letters)), letters)
+    main = [piece for part in main for piece in _cut_at_skips(way, part)]
     for part in (*main, *lanes):
         part.order = max(unit.place for unit in part.units)
     parts = main + lanes + _beside(way, [*main, *lanes])
@@ -235,6 +236,22 @@ def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
     return found
 
 
+def _cut_at_skips(way: Way, part: Part) -> list[Part]:
+    """Return the bottom of a U, where skips of its own end, as its way down, what is between, and its way up."""
+    number = {unit.place: at for at, unit in enumerate(part.units)}
+    ends = [
+        (number[fork.place], number[join.place])
+        for skip in way.across
+        if (fork := way.unit_of.get(skip.fork)) is not None and fork.place in number
+        if (join := way.unit_of.get(skip.join)) is not None and join.place in number
+    ]
+    if not ends or part.role == "head":
+        return [part]
+    down, up = max(fork for fork, _ in ends) + 1, min(join for _, join in ends)
+    cuts = [0, *([down, up] if any(unit.is_block for unit in part.units[down:up]) else [up]), len(part.units)]
+    return [Part(part.units[one:other], part.lane, part.role) for one, other in pairwise(cuts) if one < other]
+
+
 def _is_within(unit: Unit, block: Unit, first: Part) -> bool:
     """Return whether a unit runs in a module around the last block that holds no block of the first stage."""
     around = f"{unit.list}."
@@ -337,8 +354,13 @@ def _tail(way: Way, unit: Unit, home: Mapping[int, Part]) -> Part | None:
 
 
 def _read(way: Way, unit: Unit, ending: Mapping[int, Part]) -> list[Part]:
-    """Return the stages beside the main way that a unit continues: one resolution, one top-level name."""
+    """Return the stages beside the main way that a unit continues: one resolution, one top-level name.
+
+    What joins two resolutions, as a node of UNet++ (arXiv:1807.10165), continues none.
+    """
     before = [ending[place] for place in sorted(way.reads[unit.place], reverse=True) if place in ending]
+    if way.resolutions_read.get(unit.place, 0) > 1:
+        return []
     return [part for part in before if part.units[-1].place in way.reads[unit.place] and _continues(part, unit)]
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fxviz._analysis.structure.steps import Reader, Step
-from fxviz._analysis.structure.tensors import Tensors
 
 _LARGEST_ATTENTION = 9
 """The most layers and products of a module that is taken for one attention."""
@@ -17,6 +16,13 @@ _LONGEST_WAY = 12
 """The most steps between two layers of one row."""
 
 _POINTS = ("Linear", "Conv1")
+_ELEMENTWISE = ("+", "−", "×")
+
+_RECURS = 3
+"""The fewest sums of products in a chain that are a recurrence."""
+
+_OWN_SKIP = "+Q"
+"""The mark of attention whose queries are added to its result (arXiv:2112.01526)."""
 
 
 @dataclass
@@ -51,20 +57,22 @@ class Draft:
 class Drafter:
     """Puts the steps of one block together."""
 
-    def __init__(self, tensors: Tensors, steps: Sequence[Step], gate: frozenset[int], scope: int | None) -> None:
-        self.tensors, self.steps, self.gate, self.scope = tensors, steps, gate, scope
+    def __init__(self, reader: Reader, steps: Sequence[Step], gate: frozenset[int], scope: int | None) -> None:
+        self.reader, self.tensors, self.steps, self.gate, self.scope = reader, reader.tensors, steps, gate, scope
         self.readers: dict[int, list[int]] = defaultdict(list)
         for place, step in enumerate(steps):
             for read in step.reads:
                 self.readers[read].append(place)
         self.taken: dict[int, Draft] = {}
 
-    def drafts(self, on_skips: frozenset[str]) -> list[Draft]:
+    def drafts(self) -> list[Draft]:
         """Return the rows in the order of the run."""
         self._gates()
         self._attention()
         self._gated_units()
         self._perceptrons()
+        self._mixtures()
+        self._scans()
         rows: dict[int, Draft] = {}
         for place in range(len(self.steps)):
             draft = self.taken.get(place) or self._single(place)
@@ -73,7 +81,7 @@ class Drafter:
         found = sorted(rows.values(), key=lambda draft: draft.steps[0])
         self._wire(found)
         for draft in found:
-            draft.on_shortcut = all(self.steps[place].node in on_skips for place in draft.steps)
+            draft.on_shortcut = all(self.steps[place].node in self.reader.on_skips for place in draft.steps)
         return found
 
     def _wire(self, drafts: Sequence[Draft]) -> None:
@@ -104,7 +112,7 @@ class Drafter:
                     before.marks.append(step.word)
                 self.taken[place] = before
                 return before
-        draft = Draft(step.word, [place], dict(step.facts))
+        draft = Draft(step.word, [place], {name: fact for name, fact in step.facts.items() if name != "experts"})
         self._take(draft)
         return draft
 
@@ -131,6 +139,8 @@ class Drafter:
             hidden = layers[0].facts.get("width")
             if len(layers) > 1 and hidden and facts.get("entering"):
                 facts |= {"hidden": hidden, "ratio": hidden / facts["entering"]}
+                first = next((step for step in self.steps if step.role == "layer"), layers[0])
+                facts["input_ratio"] = hidden / first.facts.get("entering", facts["entering"])
             self._take(Draft("SE" if len(layers) > 1 else "gate", part, facts))
 
     # ---------------------------------------------------------------- attention
@@ -140,16 +150,43 @@ class Drafter:
         for place, step in enumerate(self.steps):
             if step.role != "attention":
                 continue
-            region = {place} | self._in_module(place) | self._projections(place)
-            region |= self._behind(place, region)
-            region |= self._within(region)
-            region = {each for each in region if each not in self.taken}
+            region = {each for each in self._region(place) if each not in self.taken}
             layers = [self.steps[each] for each in sorted(region) if self.steps[each].role == "layer"]
             facts = dict(step.facts)
             if layers:
                 facts |= {"width": layers[-1].facts.get("width", 0)}
                 facts |= {"entering": layers[0].facts.get("entering", 0)}
-            self._take(Draft("Attention", sorted(region), facts))
+            is_added = any(self.steps[each].node in self.reader.joins for each in region)
+            self._take(Draft("Attention", sorted(region), facts, [_OWN_SKIP] if is_added else []))
+
+    def _region(self, place: int) -> set[int]:
+        """Return the steps that are one row with an attention; a module with weights has all in it."""
+        node = self.tensors.node(self.steps[place].node)
+        if node.kind == "module" and node.params:
+            return {place}
+        region = {place} | self._in_module(place) | self._projections(place)
+        region |= self._behind(place, region)
+        return self._without_ends(region | self._within(region), place)
+
+    def _without_ends(self, region: set[int], core: int) -> set[int]:
+        """Return the steps of an attention without norms ahead of its layers, and without those past a skip's join.
+
+        A join of the attention's own queries, which stays, has its fork inside.
+        """
+        reads = {place: [read for read in self.steps[place].reads if read in region] for place in region}
+        nodes = {self.steps[place].node for place in region}
+        skips = self.reader.joins
+        gone: set[int] = set()
+        for place in sorted(region):
+            skip = skips.get(self.steps[place].node)
+            if skip is not None and skip.fork not in nodes:
+                gone |= _reached(reads, place) if place < core else {place}
+            gone |= {place} if place > core and not gone.isdisjoint(reads[place]) else set()
+        fed = {core}
+        for place in sorted(region - gone):
+            if self.steps[place].role in ("layer", "roll") or not fed.isdisjoint(reads[place]):
+                fed.add(place)
+        return fed
 
     def _in_module(self, place: int) -> set[int]:
         """Return the steps in the module whose own code computes the attention, if it holds nothing else."""
@@ -244,6 +281,10 @@ class Drafter:
             step = self.steps[place]
             if step.word in _POINTS:
                 return way
+            if step.word == "×":  # an activation by hand: x sigmoid(x)
+                ways = [self._to_linear(read) for read in step.reads]
+                same = {each[-1] for each in ways if each}
+                return [*way, *sorted({e for each in ways if each for e in each})] if len(same) == 1 else None
             if step.role not in ("activation", "norm") or len(step.reads) != 1:
                 return None
             place = step.reads[0]
@@ -275,6 +316,88 @@ class Drafter:
             ]
             self._take(Draft("MLP", [place, *way], _of_mlp(step, self.steps[way[-1]]), marks))
 
+    # ---------------------------------------------------------------- recurrences
+
+    def _scans(self) -> None:
+        """Make one row of what a recurrence by hand adds and multiplies, step by step: ``h = a * h + b``."""
+        waiting = [
+            place
+            for place, step in enumerate(self.steps)
+            if step.word in _ELEMENTWISE and place not in self.taken and step.node not in self.reader.joins
+        ]
+        while waiting:
+            part = [waiting[0]]
+            for place in waiting[1:]:
+                if not set(part).isdisjoint(self.steps[place].reads):
+                    part.append(place)
+            waiting = [place for place in waiting if place not in part]
+            length = self._recurs(part)
+            if length >= _RECURS:
+                self._take(Draft("scan", part))
+
+    def _recurs(self, part: Sequence[int]) -> int:
+        """Return how often a sum follows a product in a chain of steps."""
+        longest: dict[int, int] = {}
+        for place in part:
+            before = [(longest[read], self.steps[read].word) for read in self.steps[place].reads if read in longest]
+            is_sum = self.steps[place].word != "×"
+            longest[place] = max((times + (is_sum and word == "×") for times, word in before), default=0)
+        return max(longest.values())
+
+    # ---------------------------------------------------------------- experts
+
+    def _mixtures(self) -> None:
+        """Make one row of each mixture of experts (arXiv:1701.06538): a router, and matrices stacked in parameters."""
+        for draft in {id(draft): draft for draft in self.taken.values()}.values():
+            experts = int(self.steps[draft.steps[0]].facts.get("experts", 0))
+            router = self._router(draft, experts) if experts and draft.word in ("MLP", "GLU") else None
+            if router is None:
+                continue
+            ahead = (read for place in draft.steps for read in self.steps[place].reads)
+            steps = {*draft.steps, router, *(read for read in ahead if self._is_weighted(read, router))}
+            for place in range(min(steps), len(self.steps)):
+                step = self.steps[place]
+                is_combining = step.role in ("join", "pool", "activation") and step.node not in self.reader.joins
+                if place not in self.taken and is_combining and steps.issuperset(step.reads):
+                    steps.add(place)
+            draft.steps = sorted(steps)
+            draft.word = f"MoE {draft.word}"
+            draft.facts |= {"experts": experts, "top": self._chosen(router, experts)}
+            self._take(draft)
+
+    def _router(self, draft: Draft, experts: int) -> int | None:
+        """Return the nearest layer before the last step of some experts that makes a score for each of them."""
+        scoring = (
+            place
+            for place in range(len(self.steps) - 1, -1, -1)
+            if place not in self.taken
+            and self.steps[place].role == "layer"
+            and self.steps[place].facts.get("width") == experts
+            and any(
+                read in self.steps[place].reads or self._is_weighted(read, place)
+                for each in draft.steps
+                for read in self.steps[each].reads
+            )
+        )
+        return next(scoring, None)
+
+    def _is_weighted(self, place: int, router: int) -> bool:
+        """Return whether a step multiplies what enters experts by a router's scores."""
+        return place >= 0 and self.steps[place].word == "×" and router in self.steps[place].reads
+
+    def _chosen(self, router: int, experts: int) -> int:
+        """Return how many experts a token is sent to: the size of a choice among the scores; 0 if it is unknown."""
+        tensors, waiting = self.tensors, [self.steps[router].node]
+        told = tensors.node(waiting[0]).settings.get("top_k")
+        if isinstance(told, int):
+            return told
+        for name in waiting:
+            if tensors.op(name) == "topk":
+                return tensors.shape(name)[-1]
+            if len(waiting) < _LONGEST_WAY and tensors.shape(name)[-1:] == (experts,):
+                waiting += [user for user in tensors.users.get(name, ()) if user not in waiting]
+        return 0
+
     def _depthwise(self, way: Sequence[int]) -> list[str]:
         return [self.steps[place].word for place in way if self.steps[place].word == "DW"]
 
@@ -294,6 +417,16 @@ class Drafter:
                 return None
             place = following
         return None
+
+
+def _reached(reads: Mapping[int, Sequence[int]], start: int) -> set[int]:
+    """Return a step and all that it depends on."""
+    found, waiting = {start}, [start]
+    while waiting:
+        new = set(reads[waiting.pop()]) - found
+        found |= new
+        waiting += new
+    return found
 
 
 def _is_same_stride(step: Step) -> bool:
@@ -379,8 +512,26 @@ def _joined(rows: Sequence[Draft], group: Sequence[int], times: int) -> list[Dra
     return kept
 
 
-def drafts_of(
-    reader: Reader, steps: Sequence[Step], gate: frozenset[int], scope: int | None, on_skips: frozenset[str]
-) -> list[Draft]:
+def drafts_of(reader: Reader, steps: Sequence[Step], gate: frozenset[int], scope: int | None) -> list[Draft]:
     """Return the rows of a block."""
-    return folded(Drafter(reader.tensors, steps, gate, scope).drafts(on_skips))
+    return folded(Drafter(reader, steps, gate, scope).drafts())
+
+
+def with_entering(drafts: list[Draft], steps: Sequence[Step]) -> list[Draft]:
+    """Tell joins and cross-attention which of the tensors that enter a block they read: -1, -2, and so on."""
+    for draft in drafts:
+        if draft.word in _JOINING or draft.facts.get("cross"):
+            entering = {read for place in draft.steps for read in steps[place].entering}
+            draft.reads = tuple(sorted(entering, reverse=True)) + tuple(read for read in draft.reads if read >= 0)
+        elif (
+            len(draft.reads) > 1 and draft.reads[0] < 0 and not any(_reads_first(steps[place]) for place in draft.steps)
+        ):
+            draft.reads = draft.reads[1:]  # as the angles of rotary positions
+    return drafts
+
+
+def _reads_first(step: Step) -> bool:
+    return -1 in step.reads and (-1 in step.entering or not step.entering)
+
+
+_JOINING = ("+", "−", "×", "concat")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from fxviz._analysis.facts import Geometry, Layer
 from fxviz._analysis.structure.attention import Core
 from fxviz._analysis.structure.tensors import Tensors, resolutions
-from fxviz._graph import Node
+from fxviz._graph import RESIDUAL_KINDS, Node
 from fxviz._graph.operations import (
     computes,
     is_activation,
@@ -19,6 +19,7 @@ from fxviz._graph.operations import (
     is_softmax,
     is_view,
     name_of,
+    plain_name,
     reduces,
     resamples,
     role_of,
@@ -27,6 +28,7 @@ from fxviz._graph.operations import (
 Role = Literal["layer", "attention", "norm", "activation", "join", "pool", "resize", "roll"]
 
 _JOINS = {"add": "+", "sub": "−", "mul": "×", "cat": "concat"}
+_PRODUCTS = ("matmul", "mm", "bmm", "baddbmm", "einsum", "linear", "groupedmm")
 _NORMS = (
     ("batchnorm", "BN"), ("layernorm", "LN"), ("groupnorm", "GN"), ("instancenorm", "IN"), ("rms", "RMSNorm"),
     ("localresponsenorm", "LRN"),
@@ -50,6 +52,7 @@ class Step:
         word: its name without numbers, which two blocks of one kind share: "Conv", "DW", "Linear", "BN", "ReLU", "+".
         reads: the places of the steps that it reads; -1 is what enters the block.
         facts: its facts, by the names of ``FACTS``.
+        entering: the tensors from outside that it reads, numbered from -1, the first one that the block reads, down.
     """
 
     node: str
@@ -57,6 +60,7 @@ class Step:
     word: str
     reads: tuple[int, ...]
     facts: Mapping[str, Any] = field(default_factory=dict)
+    entering: tuple[int, ...] = ()
 
 
 class Reader:
@@ -66,6 +70,9 @@ class Reader:
         self.tensors = tensors
         self.cores = cores
         self.windowed = {core.queries * core.groups for core in cores.values() if core.in_windows}
+        residual = [skip for skip in tensors.graph.skips if skip.kind in RESIDUAL_KINDS]
+        self.joins = {skip.join: skip for skip in residual}
+        self.on_skips = frozenset(name for skip in residual for name in skip.through)
         self.inside = {name for core in cores.values() for name in (core.first, *core.between)} - cores.keys()
 
     def steps(self, nodes: Sequence[str]) -> tuple[Step, ...]:
@@ -75,23 +82,24 @@ class Reader:
         before: dict[str, frozenset[int]] = {}
         called: dict[str, int] = {}
         found: list[Step] = []
+        entering = _Entering(self.tensors, nodes)
         for name in nodes:
             if name not in sources:
                 continue
             reads: frozenset[int] = frozenset().union(
                 *(
-                    frozenset((place[source],)) if source in place else before.get(source, _ENTERING)
-                    for source in sources[name]
+                    frozenset((place[source],)) if source in place else before.get(source) or entering.number(source)
+                    for source in self._read(name)
                 )
             )
             before[name] = reads
             node = self.tensors.node(name)
             if node.kind == "module" and node.uses and called.setdefault(node.path, node.call) != node.call:
                 continue
-            step = self._step(name, tuple(sorted(reads)))
+            step = self._step(name, tuple(sorted({max(read, -1) for read in reads})))
             if step is not None:
                 place[name] = len(found)
-                found.append(step)
+                found.append(replace(step, entering=tuple(sorted((read for read in reads if read < 0), reverse=True))))
         return tuple(found)
 
     def _is_beside_windows(self, core: Core) -> bool:
@@ -111,6 +119,9 @@ class Reader:
             return Step(name, "norm", norm_word(node), reads)
         if node.kind == "module" and role_of(node) == "scale":
             return Step(name, "norm", "scale", reads)
+        stacked = self._stacked(node)
+        if stacked is not None:
+            return Step(name, "layer", "Linear", reads, stacked)
         if layer is not None and name in self.tensors.heavy:
             word, facts = _layer(layer, self.tensors, name)
             return Step(name, "layer", word, reads, facts)
@@ -123,15 +134,40 @@ class Reader:
             return None
         if is_activation(node):
             return Step(name, "activation", activation_word(node), reads)
-        if op in _JOINS and len(self.tensors.sources[name]) > 1:
+        if op in _JOINS and len(self._read(name)) > 1:
             return Step(name, "join", _JOINS[op], reads)
         if self._pools(name, node):
-            return Step(name, "pool", _pool_word(node), reads, _kernel_facts(node.settings))
+            return Step(
+                name, "pool", _pool_word(node), reads, _kernel_facts(node.settings, len(self.tensors.shape(name)) - 2)
+            )
         if resamples(node):
             return Step(name, "resize", "resize", reads)
         if name in self.tensors.heavy and node.kind == "module":
             return Step(name, "layer", node.op, reads, {"width": self.tensors.extent(name).channels})
         return None
+
+    def _read(self, name: str) -> list[str]:
+        """Return the activations that a step reads, without what is taken from a parameter by indices: a bias."""
+        sources = self.tensors.sources[name]
+        return [source for source in sources if not self._is_looked_up(source)] or list(sources)
+
+    def _is_looked_up(self, name: str) -> bool:
+        node = self.tensors.node(name)
+        is_index = node.kind != "module" and plain_name(node.op) in ("getitem", "index", "indexselect")
+        floating = (source for source in self.tensors.index.sources[name] if self.tensors.flow.is_floating(source))
+        return is_index and all(self.tensors.node(source).kind == "parameter" for source in floating)
+
+    def _stacked(self, node: Node) -> dict[str, Any] | None:
+        """Return the facts of a product with matrices in one parameter, one for each expert; None for another step."""
+        if node.kind not in ("function", "method") or plain_name(node.op) not in _PRODUCTS:
+            return None
+        weights = (parameter.outputs[0].shape for parameter in self.tensors.index.parameters_read(node))
+        weight = next((shape for shape in weights if len(shape) == 3), None)
+        width = self.tensors.shape(node.id)[-1:]
+        if weight is None or not width or width[0] not in weight[1:]:
+            return None
+        entering = weight[2] if weight[1] == width[0] else weight[1]
+        return {"experts": weight[0], "entering": entering, "width": width[0]}
 
     def _pools(self, name: str, node: Node) -> bool:
         if "pool" in computes(node):
@@ -140,7 +176,29 @@ class Reader:
         return reduces(node) and self.tensors.extent(name).positions < before
 
 
-_ENTERING = frozenset((-1,))
+class _Entering:
+    """Numbers the tensors that enter a block: -1 for the first one, as in :class:`Step`; views of one are one."""
+
+    def __init__(self, tensors: Tensors, nodes: Sequence[str]) -> None:
+        self.tensors = tensors
+        first = tensors.entering(nodes)
+        self.known = {self._origin(first): -1} if first is not None else {}
+
+    def number(self, name: str) -> frozenset[int]:
+        if not self.tensors.flow.is_floating(name):
+            return _FIRST
+        return frozenset((self.known.setdefault(self._origin(name), -1 - len(self.known)),))
+
+    def _origin(self, name: str) -> str:
+        while len(sources := self.tensors.sources.get(name, ())) == 1:
+            node = self.tensors.node(name)
+            if not (is_view(node) or is_passing(node)):
+                break
+            (name,) = sources
+        return name
+
+
+_FIRST = frozenset((-1,))
 
 
 def _facts_of_core(core: Core) -> dict[str, Any]:
@@ -218,12 +276,17 @@ def _pool_word(node: Node) -> str:
     return kind if "pool" in name or name == "mean" else name
 
 
-def _kernel_facts(settings: Mapping[str, Any]) -> dict[str, Any]:
+def _kernel_facts(settings: Mapping[str, Any], dimensions: int) -> dict[str, Any]:
+    """Return the sizes of a pooling; one number stands for all dimensions.
+
+    >>> _kernel_facts({"kernel_size": 2}, 3)
+    {'kernel': (2, 2, 2), 'stride': (2, 2, 2)}
+    """
     found: dict[str, Any] = {}
     for fact, names in (("kernel", ("kernel_size", "1")), ("stride", ("stride", "2"))):
         value = next((settings[name] for name in names if settings.get(name) is not None), None)
-        sizes = value if isinstance(value, tuple) else (value, value)
-        if all(isinstance(size, int) for size in sizes):
+        sizes = value if isinstance(value, tuple) else (value,) * dimensions
+        if sizes and all(isinstance(size, int) for size in sizes):
             found[fact] = sizes
     if "kernel" in found:
         found.setdefault("stride", found["kernel"])

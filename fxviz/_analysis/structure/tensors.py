@@ -14,7 +14,7 @@ from fxviz._analysis.layers import layers_of, places_of
 from fxviz._graph import ArchGraph, Node
 from fxviz._graph.operations import is_activation, is_heavy, is_passing, plain_name, resamples
 
-_LAST = ("embedding", "lstm", "gru", "rnn", "rmsnorm", "scaleddotproductattention")
+_LAST = ("embedding", "lstm", "gru", "rnn", "scaleddotproductattention")
 _FIRST_NORMS = ("batchnorm", "groupnorm", "instancenorm")
 _ELEMENTWISE = ("add", "mul", "sub", "div", "cat", "pad", "chunk", "split", "getitem", "contiguous", "narrow", "clone")
 _PERMUTES = ("permute",)
@@ -109,7 +109,14 @@ class Tensors:
         settings = self.node(name).settings
         normalized = settings.get("normalized_shape", settings.get("1"))
         is_last = op == "layernorm" and isinstance(normalized, tuple) and len(normalized) == 1
+        if op.endswith("rmsnorm"):
+            is_last = self._is_scaled_along_last(name)
         return rank - 1 if is_last or op in _LAST else None
+
+    def _is_scaled_along_last(self, name: str) -> bool:
+        """Return whether a norm has a weight for each feature of the last axis, and no other axis is as long."""
+        sizes, params = self.shape(name)[1:], self.node(name).params
+        return not params or params not in sizes or (sizes[-1] == params and params not in sizes[:-1])
 
     def _carried(self, name: str, shape: Sequence[int], before: Sequence[int], axis: int) -> int:
         node, op, rank = self.node(name), self.op(name), len(shape)
@@ -171,10 +178,12 @@ class Tensors:
         return Extent(max(1, prod(size) * folded), shape[axis] if axis else 1, size)
 
     def entering(self, nodes: Sequence[str]) -> str | None:
-        """Return the first feature tensor from outside that some nodes read."""
+        """Return the first feature tensor from outside that some nodes read; a single vector only if there is no map."""
         inside = set(nodes)
-        read = (source for name in nodes for source in self.sources.get(name, ()) if source not in inside)
-        return next((source for source in read if self.flow.is_floating(source)), None)
+        read = [source for name in nodes for source in self.sources.get(name, ()) if source not in inside]
+        features = [source for source in read if self.flow.is_floating(source)]
+        maps = (source for source in features if self.extent(source).positions > 1)
+        return next(maps, features[0] if features else None)
 
     def results(self, nodes: Sequence[str]) -> list[str]:
         """Return the feature tensors made by some nodes that are read elsewhere, in the order of the run."""

@@ -93,6 +93,18 @@ class _Divider:
         """Return the nodes in which residual skips end."""
         return frozenset(skip.join for skip in self.tensors.graph.skips if skip.kind in RESIDUAL_KINDS)
 
+    @cached_property
+    def _concats(self) -> frozenset[str]:
+        """Return the concatenations of a U: past lower resolutions, or within such a skip."""
+        place = self.tensors.position
+        found = [skip for skip in self.tensors.graph.skips if skip.kind == "concat"]
+        ends = [(place[skip.fork], place[skip.join]) for skip in found if self.opening.falls(skip)]
+        return frozenset(
+            skip.join
+            for skip in found
+            if any(fork <= place[skip.fork] and place[skip.join] <= join for fork, join in ends)
+        )
+
     def walk(self, scope: int) -> Iterator[Unit]:
         for step in self.index.steps[scope]:
             if isinstance(step, Node):
@@ -155,8 +167,11 @@ class _Divider:
             if skip.kind not in RESIDUAL_KINDS or skip in self.opening.long or skip.fork not in self.tensors.sources:
                 continue
             body = {at[name] for name in (*self.index.between(skip.fork, skip.join), skip.join) if name in at}
+            if len(body) < 2 or max(body) - min(body) > _LONGEST_BLOCK:
+                continue
             lone = sum(units[place].scope is None and units[place].layers > 0 for place in body)
-            if len(body) < 2 or lone < 2 or max(body) - min(body) > _LONGEST_BLOCK or self.opening.falls(skip):
+            is_virtual = lone > 1 and not self.opening.falls(skip)
+            if not is_virtual and not self._is_around_one(units[min(body) : max(body) + 1]):
                 continue
             first = min(group[place] for place in body)
             group[min(body) : max(body) + 1] = [first] * (max(body) + 1 - min(body))
@@ -165,14 +180,30 @@ class _Divider:
             members[place].append(unit)
         return [self._together(parts) for _, parts in sorted(members.items())]
 
+    def _is_around_one(self, units: Sequence[Unit]) -> bool:
+        """Return whether all layers among some units are those of one block, and nothing pools or resizes."""
+        layers = [unit for unit in units if unit.layers]
+        return (
+            len(layers) == 1
+            and layers[0].is_block
+            and not any(self._resizes(unit.nodes[0]) for unit in units if not unit.layers)
+        )
+
     def _together(self, parts: Sequence[Unit]) -> Unit:
+        """Return one unit for several: of one block with what stands around it, a block of its class."""
         if len(parts) == 1:
             return parts[0]
+        (first, *others) = [part for part in parts if part.layers]
+        if not others:
+            return self.unit(first.scope, [name for part in parts for name in part.nodes], first.path, first.cls)
         path = next((part.path for part in parts if part.layers), parts[0].path)
         return self.unit(None, [name for part in parts for name in part.nodes], path, _RESIDUAL)
 
     def with_ridden(self, units: Sequence[Unit]) -> list[Unit]:
-        """Let norms, activations and views ride along with what they read last; pooling and resizing stand alone."""
+        """Let norms, activations and views ride along with what they read last; pooling and resizing stand alone.
+
+        The concatenations of a U ride along with what follows.
+        """
         found: list[Unit] = []
         ahead: tuple[str, ...] = ()
         owner: dict[str, int] = {}
@@ -181,7 +212,7 @@ class _Divider:
                 place = len(found)
                 found.append(replace(unit, beside=ahead))
                 ahead = ()
-            elif found:
+            elif found and unit.nodes[0] not in self._concats:
                 read = [source for name in unit.nodes for source in self.tensors.sources.get(name, ())]
                 place = max((owner[source] for source in read if source in owner), default=len(found) - 1)
                 found[place] = self._with_behind(found[place], unit)
@@ -189,6 +220,8 @@ class _Divider:
                 ahead += unit.nodes
                 continue
             owner.update(dict.fromkeys(unit.nodes, place))
+        if found and ahead:
+            found[-1] = replace(found[-1], beside=found[-1].beside + ahead)
         return found
 
     def _with_behind(self, before: Unit, light: Unit) -> Unit:

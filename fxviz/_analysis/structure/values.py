@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-from fxviz._graph import SkipKind, units
+from fxviz._graph import Skip, SkipKind, units
 
 Layout = Literal["stages", "column", "table", "U", "ladder", "lanes", "encoder-decoder", "grid"]
 LAYOUTS: tuple[Layout, ...] = get_args(Layout)
@@ -124,7 +124,8 @@ class Row:
         channels: the channels of each layer, as ("4C", "C"), or numbers if all occurrences have the same; () for joins
             and pooling, and if they follow no rule.
         marks: what is said behind them: stride ("/2"), norms and activations ("BN", "ReLU"), "dilation 2", "t 6".
-        reads: the rows that it reads; -1 is what enters the block.
+        reads: the rows that it reads; -1 is what enters the block, -2 and less are further tensors from outside that
+            joins and cross-attention read, as the skip of a decoder or the result of an encoder.
         facts: facts by name, each with one value for each occurrence of the kind. The names are those of ``FACTS``.
         on_shortcut: true if it stands on the block's shortcut.
         times: the number of equal rows side by side that it stands for, as of experts.
@@ -179,7 +180,9 @@ FACTS: Mapping[str, str] = {
     "hidden": "features inside an MLP, or channels inside a gate",
     "expansion": "hidden width of an MLP over the entering width",
     "ratio": "width of a gate over that of what it scales (arXiv:1709.01507)",
+    "input_ratio": "width of a gate over that of what enters the block (arXiv:1905.11946)",
     "experts": "experts of a mixture, one of which has the features of this row",
+    "top": "experts that each position is sent to (arXiv:1701.06538); 0 if that is unknown",
 }
 """The facts of rows: their names, and what each value is."""
 
@@ -273,6 +276,7 @@ class Structure:
         stages: all parts of the run, in its order; their parameters and MACs add up to those of the graph.
         kinds: the kinds of blocks, in the order of appearance.
         links: what stages hand to one another, in the order of the run.
+        untold: the skips of the graph that no row of a kind and no link tells.
     """
 
     name: str
@@ -281,6 +285,7 @@ class Structure:
     stages: tuple[Stage, ...]
     kinds: tuple[Kind, ...]
     links: tuple[Link, ...]
+    untold: tuple[Skip, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"{units.quantity(len(self.stages), 'stage')}, {units.quantity(len(self.kinds), 'kind')} of blocks"

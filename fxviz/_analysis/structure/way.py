@@ -12,6 +12,9 @@ from fxviz._analysis.structure.tensors import Tensors, resolutions
 from fxviz._analysis.structure.units import Unit
 from fxviz._graph import Skip
 
+_DEEP = 0.6
+"""A skip passes lower resolutions if positions fall below this share of those at its end."""
+
 
 class Way:
     """The units of a run, how they read one another, and which of them are on the main way."""
@@ -22,6 +25,7 @@ class Way:
         self.crossing = cross_edges(tensors, cores)
         self.unit_of = {name: unit for unit in units for name in (*unit.nodes, *unit.beside)}
         self.cut, self.skip_at = self._cut()
+        self._passing: dict[Skip, bool] = {}
         self.reads = self._reads(self.cut | self._mutual())
         self.main = self._main()
 
@@ -44,6 +48,36 @@ class Way:
                 if len(sources) > 1:
                     cut.add((way[-2], skip.join))
         return frozenset(cut), skips
+
+    @cached_property
+    def across(self) -> tuple[Skip, ...]:
+        """Return the skips of a U: past lower resolutions, and concatenations of other units within these."""
+        tensors, place = self.tensors, self.tensors.position
+        apart = [skip for skip in tensors.graph.skips if skip.kind != "gate" and self.passes_units(skip)]
+        deep = [skip for skip in apart if self._least(skip) < _DEEP * tensors.extent(skip.join).positions]
+        ends = [(place[skip.fork], place[skip.join]) for skip in deep]
+        return tuple(
+            skip
+            for skip in apart
+            if skip in deep
+            or (
+                skip.kind == "concat"
+                and any(fork < place[skip.fork] and place[skip.join] < join for fork, join in ends)
+            )
+        )
+
+    def _least(self, skip: Skip) -> int:
+        """Return the fewest positions, but for single vectors, of what a skip passes."""
+        body = (self.tensors.extent(name).positions for name in self.tensors.index.between(skip.fork, skip.join))
+        return min((positions for positions in body if positions > 1), default=1 << 60)
+
+    def passes_units(self, skip: Skip) -> bool:
+        """Return whether a skip passes a unit with layers that holds neither its fork nor its join."""
+        if skip not in self._passing:
+            ends = self.unit_of.get(skip.fork), self.unit_of.get(skip.join)
+            body = (self.unit_of.get(name) for name in self.tensors.index.between(skip.fork, skip.join))
+            self._passing[skip] = any(unit is not None and unit.layers and unit not in ends for unit in body)
+        return self._passing[skip]
 
     @cached_property
     def resolutions_read(self) -> dict[int, int]:
@@ -102,7 +136,11 @@ class Way:
         """Return the units on the way that passes most layers; of equal ways most parameters, then the later."""
         best: dict[int, tuple[int, int, int | None]] = {}
         for unit in self.units:
-            before = max(self.reads[unit.place], key=lambda place: (*best[place][:2], place), default=None)
+            read = self.reads[unit.place]
+            maps = {place for place in read if self.units[place].extent.positions > 1}
+            # A single vector that is added to a map, as the embedding of a time step, is not what the map is made of.
+            read = maps if maps and unit.extent.positions > 1 else read
+            before = max(read, key=lambda place: (*best[place][:2], place), default=None)
             layers, params = best[before][:2] if before is not None else (0, 0)
             best[unit.place] = layers + unit.layers, params + unit.params, before
         place = max(best, key=lambda place: (*best[place][:2], place), default=None)

@@ -19,6 +19,9 @@ _MOST_WORDS = 4
 
 _MOST_OF_BRANCH = 6
 
+FEED_FORWARD = ("MLP", "GLU", "MoE MLP", "MoE GLU")
+"""The words for rows of two layers, which have a width between them."""
+
 Occurring = Sequence[Sequence[Draft] | None]
 """The rows of each occurrence; None for one whose rows differ from those of the others."""
 
@@ -53,7 +56,7 @@ def _aligned(occurring: Occurring) -> list[Sequence[Draft] | None]:
 
 
 def _widths(draft: Draft) -> list[int]:
-    names = ("hidden", "width") if draft.word in ("MLP", "GLU") else ("width",)
+    names = ("hidden", "width") if draft.word in FEED_FORWARD else ("width",)
     return [draft.facts[name] for name in names if draft.facts.get(name)]
 
 
@@ -101,8 +104,13 @@ def _word(draft: Draft, facts: Mapping[str, tuple[Any, ...]], common: Mapping[st
     if draft.word == "Attention":
         return attention_words(facts, common)
     if draft.word == "SE":
-        ratio = common.get("ratio")
+        of_input, ratio = common.get("input_ratio"), common.get("ratio")
+        if of_input and of_input <= 0.5 and abs(1 / of_input - round(1 / of_input)) < 0.01:
+            ratio = of_input  # as papers count it, where one number serves all blocks
         return "SE", [fraction(ratio)] if ratio else []
+    if "experts" in common:
+        top = common.get("top")
+        return draft.word, [f"{common['experts']} experts{f', top {top}' if top else ''}"]
     if draft.word in ("MaxPool", "AvgPool") and "kernel" in common:
         return f"{draft.word} {sizes_word(common['kernel'])}", [stride_word(common.get("stride", ()))]
     return draft.word, []
@@ -203,11 +211,13 @@ def fraction(value: float) -> str:
 def kind_word(rows: Sequence[Row], members: Sequence[str], residual: bool) -> str:
     """Return the name of a kind in the words of the field; the class's name if there are none."""
     layers = [
-        row for row in rows if (row.channels or "width" in row.facts or "heads" in row.facts) and not row.on_shortcut
+        row
+        for row in rows
+        if (row.channels or "width" in row.facts or "heads" in row.facts or row.word == "scan") and not row.on_shortcut
     ]
     attention = [row for row in layers if "heads" in row.facts]
     if attention:
-        others = [row.word for row in layers if row.word in ("MLP", "GLU")][:1]
+        others = [row.word for row in layers if row.word in FEED_FORWARD][:1]
         return ", ".join(dict.fromkeys([*(_with_heads(row) for row in attention), *others]))
     inverted = inverted_residual(layers, [row for row in rows if row.word == "SE"], residual)
     if inverted:

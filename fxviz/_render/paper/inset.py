@@ -22,6 +22,8 @@ ROW, JOIN, STEP = 13.0, 10.0, 7.0
 LANE = 9.0
 """Between two skips side by side."""
 _PAD, _BETWEEN = 5.0, 8.0
+_ARROW = 13.0
+"""The length of an arrow from outside of a block."""
 _LAYERS = ("Conv", "DW", "Linear", "UpConv")
 
 
@@ -140,6 +142,7 @@ class Inset:
         for place, row in enumerate(self.kind.rows):
             left, _, width, _ = self.rect(place)
             said = length(" ".join(row.marks), size=SMALL) + 4 if is_join(row) and row.marks else 0.0
+            said += self._entering(place)
             if not row.on_shortcut:
                 spans.append((self.net.levels[place], left, left + width + said))
         spans.sort()
@@ -153,6 +156,7 @@ class Inset:
         items = [
             *self._flows(),
             *self._skips(),
+            *self._others(),
             *(item for row in range(len(self.kind.rows)) for item in self._row(row)),
         ]
         right = max((item.left + item.width for item in items if isinstance(item, Label)), default=0.0)
@@ -172,7 +176,8 @@ class Inset:
             yield Area(left, top, width, height, color, radius=JOIN / 2)
             yield text(left + width / 2, middle, sign, palette.CARD, bold=True, anchor="middle", size=8)
             if row.marks:
-                yield text(left + width + 4, middle, " ".join(row.marks), palette.MUTED, size=SMALL)
+                x = left + width + 4 + self._entering(place)
+                yield text(x, middle, " ".join(row.marks), palette.MUTED, size=SMALL)
             return
         name, beside = self.words(row)
         share = self.share(row)
@@ -187,6 +192,26 @@ class Inset:
             yield text(left + width - 4, middle, beside, color, anchor="end", size=SMALL)
         if self.count == 1 and len(row.channels) == 1:
             yield text(left + width + 3, middle, widths(row), palette.MUTED, size=SMALL)
+
+    def _entering(self, place: int) -> float:
+        """Return the room on the right of a row for a tensor that enters there from outside of the block."""
+        return length(self._from(place), size=SMALL) + _ARROW + 3 if place in self.net.entering else 0.0
+
+    def _from(self, place: int) -> str:
+        """Return what is said of a tensor that enters from outside: the other stream, skips, or one skip."""
+        row = self.kind.rows[place]
+        if not is_join(row):
+            return "memory" if row.facts.get("cross") else "second input"
+        return "earlier layers" if not any(read >= 0 for read in row.reads) else "skip"
+
+    def _others(self) -> Iterator[Item]:
+        """Draw what enters the block beside its first input: an arrow from the right."""
+        for place in self.net.entering:
+            left, top, width, height = self.rect(place)
+            x, y = left + width, top + height / 2
+            color = palette.SKIP if is_join(self.kind.rows[place]) else palette.FLOW
+            yield Stroke(((x + _ARROW, y), (x, y)), color, 1.4, 5)
+            yield text(x + _ARROW + 2, y, self._from(place), color, size=SMALL)
 
     def _ends(self, start: int) -> Point:
         """Return the bottom middle of a row, or where the block is entered."""
@@ -385,6 +410,8 @@ def variant(kind: Kind, drawn: Kind) -> str | None:
     """
     if kind.letter.rstrip("'") == drawn.letter.rstrip("'"):
         beside = ", ".join(row.text for row in kind.rows if row.on_shortcut)
+        if drawn.shortcut == "concat" and kind.shortcut is None:
+            return "without a skip"
         return (f"{_shortcut(kind)}: {beside}" if beside else _shortcut(kind)) or "without a shortcut"
     if [row.reads for row in kind.rows] != [row.reads for row in drawn.rows]:
         return None

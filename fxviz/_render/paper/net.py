@@ -26,9 +26,19 @@ class Net:
     rows: tuple[Row, ...]
 
     @cached_property
+    def reads(self) -> list[tuple[int, ...]]:
+        """Return what each row reads, without further tensors that enter the block."""
+        return [tuple(read for read in row.reads if read >= -1) for row in self.rows]
+
+    @cached_property
+    def entering(self) -> list[int]:
+        """Return the rows that read a further tensor from outside: a skip of a decoder, the result of an encoder."""
+        return [place for place, row in enumerate(self.rows) if any(read < -1 for read in row.reads)]
+
+    @cached_property
     def order(self) -> list[int]:
         """Return the rows in such an order that each stands behind those that it reads."""
-        before = {place: [read for read in row.reads if read >= 0] for place, row in enumerate(self.rows)}
+        before = {place: [read for read in reads if read >= 0] for place, reads in enumerate(self.reads)}
         try:
             return list(TopologicalSorter(before).static_order())
         except CycleError:
@@ -39,7 +49,7 @@ class Net:
         """Return how many rows stand above each row; rows on a shortcut stand beside."""
         levels = [0] * len(self.rows)
         for place in self.order:
-            reads = self.rows[place].reads
+            reads = self.reads[place]
             above = [levels[read] + 1 if read >= 0 else 0 for read in reads if not self._is_beside(read)]
             levels[place] = max(above, default=0)
         return levels
@@ -52,12 +62,12 @@ class Net:
         """Return what joins read past other rows."""
         found = []
         for place, row in enumerate(self.rows):
-            if not is_join(row) or len(row.reads) < 2 or row.on_shortcut:
+            if not is_join(row) or len(self.reads[place]) < 2 or row.on_shortcut:
                 continue
-            for read in row.reads:
+            for read in self.reads[place]:
                 if self._is_beside(read):
                     found.append(Skip(self._start(read), place, tuple(self._beside(read))))
-                elif any(read in self.above[other] for other in row.reads if other >= 0):
+                elif any(read in self.above[other] for other in self.reads[place] if other >= 0):
                     found.append(Skip(read, place))
         return sorted(found, key=lambda skip: self.levels[skip.end] - self.top(skip.start))
 
@@ -66,7 +76,7 @@ class Net:
         """Return what each row depends on."""
         above: list[set[int]] = [set() for _ in self.rows]
         for place in self.order:
-            reads = self.rows[place].reads
+            reads = self.reads[place]
             above[place] = set(reads).union(*(above[read] for read in reads if read >= 0))
         return above
 
@@ -96,7 +106,7 @@ class Net:
     def _start(self, row: int) -> int:
         """Return where a shortcut begins."""
         while self._is_beside(row):
-            row = self.rows[row].reads[0] if self.rows[row].reads else -1
+            row = self.reads[row][0] if self.reads[row] else -1
         return row
 
     def top(self, row: int) -> int:
@@ -111,7 +121,7 @@ class Net:
             (read, place)
             for place, row in enumerate(self.rows)
             if not row.on_shortcut
-            for read in dict.fromkeys(row.reads)
+            for read in self.reads[place]
             if not self._is_beside(read) and (read, place) not in passed
         ]
 

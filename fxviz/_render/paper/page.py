@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fxviz._analysis.structure import Kind, Structure
+from fxviz._graph import units
 from fxviz._render import palette
 from fxviz._render.paper import stage_table
 from fxviz._render.paper.column import BESIDE, column
@@ -88,6 +89,7 @@ def paper(structure: Structure, words: Words, width: float, height: float | None
             left out until the figure fits; if it never does, it is as high as it must be.
     """
     room = width - 2 * MARGIN
+    words = replace(words, notes=(*words.notes, *untold(structure)))
     most = (height or HEIGHTS[room > NARROW]) - 2 * MARGIN
     drawn: dict[Detail, Piece] = {}
     for detail in _details(structure):
@@ -153,6 +155,12 @@ def header(words: Words, room: float) -> Piece:
     lines = wrapped(words.facts.split(" · "), " · ", room, SMALL)
     below_it = (text(0, TITLE + 5.5 + 9 * at, line, palette.MUTED, size=SMALL) for at, line in enumerate(lines))
     return Piece(room, TITLE + 3 + 9 * len(lines), (title, *below_it))
+
+
+def untold(structure: Structure) -> Iterator[str]:
+    """Yield a remark on the skips that the figure cannot show at any size."""
+    if count := len(structure.untold):
+        yield f"{units.quantity(count, 'skip connection')} {'is' if count == 1 else 'are'} not drawn"
 
 
 def notes(words: Words, room: float) -> Iterator[Piece]:
