@@ -312,14 +312,55 @@ def _common_path(paths: Sequence[str]) -> str:
     return ".".join(common)
 
 
+_SIDES = ("encoder", "decoder", "text", "vision", "visual", "image", "audio", "language")
+"""Names of top-level modules that tell what their stages are for."""
+
+
 def _titled(stages: Sequence[Stage]) -> list[Stage]:
-    """Return the stages with their titles: "stem", "stage 1", "head"; beside the main way their paths."""
-    roles = Counter(stage.role for stage in stages)
-    count: Counter[str] = Counter()
+    """Return the stages with their titles: "stem", "stage 1", "head"; beside the main way their paths.
+
+    Stages in modules that are named after what they are for have these names, and so have several heads.
+    """
+    sides = [_side(stage) for stage in stages]
+    if len(set(filter(None, sides))) < 2:
+        sides = [""] * len(stages)
+    roles, heads = Counter(stage.role for stage in stages), _heads(stages)
+    names = [
+        side or heads.get(place) or stage.role for place, (side, stage) in enumerate(zip(sides, stages, strict=True))
+    ]
+    several, count = Counter(names), Counter[str]()
     found = []
-    for stage in stages:
-        count[stage.role] += 1
-        number = f" {count[stage.role]}" if stage.role == "stage" or roles[stage.role] > 1 else ""
-        title = stage.path if stage.role == "side" and stage.path else f"{stage.role}{number}"
+    for stage, name in zip(stages, names, strict=True):
+        count[name] += 1
+        number = f" {count[name]}" if name == "stage" or several[name] > 1 else ""
+        title = stage.path if stage.role == "side" and stage.path else f"{name}{number}"
         found.append(replace(stage, title=title))
     return found
+
+
+def _side(stage: Stage) -> str:
+    """Return what a stage with blocks is for by the name of its top-level module; "" if that does not say."""
+    names = stage.path.partition(".")[0].split("_")
+    return next((name for name in names if name in _SIDES), "") if stage.role == "stage" else ""
+
+
+def _heads(stages: Sequence[Stage]) -> dict[int, str]:
+    """Return the names of the modules of heads by place, if there are several that differ in these."""
+    names = {place: _spoken(stage.path) for place, stage in enumerate(stages) if stage.role == "head"}
+    return names if len(set(names.values())) == len(names) > 1 and all(names.values()) else {}
+
+
+def _spoken(path: str) -> str:
+    """Return the last name in a path as one says it; "" if it is a number.
+
+    >>> _spoken("roi_heads.box_head"), _spoken("rpn"), _spoken("blocks.3")
+    ('box head', 'RPN', '')
+    """
+    name = path.rpartition(".")[2]
+    if not name.strip("_") or name.strip("_").isdigit():
+        return ""
+    return name.upper() if name.isalpha() and len(name) <= _ABBREVIATED else name.replace("_", " ")
+
+
+_ABBREVIATED = 3
+"""Names of modules that are as short are abbreviations."""

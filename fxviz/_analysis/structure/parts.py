@@ -54,7 +54,12 @@ def parts_of(way: Way, groups: Iterable[Group]) -> list[Part]:
     for part in (*main, *lanes):
         part.order = max(unit.place for unit in part.units)
     parts = main + lanes + _beside(way, [*main, *lanes])
-    return sorted(parts, key=lambda part: part.order if part.order >= 0 else part.units[-1].place)
+    return sorted(parts, key=lambda part: part.order if part.order >= 0 else _last_place(part.units))
+
+
+def _last_place(units: Sequence[Unit]) -> int:
+    """Return the place of the last unit with layers, of the last one if none has."""
+    return next((unit.place for unit in reversed(units) if unit.layers), units[-1].place)
 
 
 # -------------------------------------------------------------------- lanes

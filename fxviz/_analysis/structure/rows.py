@@ -139,8 +139,8 @@ class Drafter:
             hidden = layers[0].facts.get("width")
             if len(layers) > 1 and hidden and facts.get("entering"):
                 facts |= {"hidden": hidden, "ratio": hidden / facts["entering"]}
-                first = next((step for step in self.steps if step.role == "layer"), layers[0])
-                facts["input_ratio"] = hidden / first.facts.get("entering", facts["entering"])
+                ahead = next((step for step in self.steps if step.role == "layer"), layers[0])
+                facts["input_ratio"] = hidden / ahead.facts.get("entering", facts["entering"])
             self._take(Draft("SE" if len(layers) > 1 else "gate", part, facts))
 
     # ---------------------------------------------------------------- attention

@@ -271,6 +271,9 @@ def lone_words(drafts: Sequence[Draft], members: Sequence[str]) -> str:
     rows = tuple(part for row in rows for part in row.parts or (row,))
     shown = [row for row in rows if row.channels or "width" in row.facts or "heads" in row.facts]
     if len(shown) > _MOST_ALONE:
+        counted = Counter(row.word for row in shown)
+        if len(counted) <= _MOST_ALONE:
+            return ", ".join(f"{word} ×{count}" if count > 1 else word for word, count in counted.items())
         return members[0] if members else f"{len(shown)} layers"
     if not shown:
         shown = [row for row in rows if row.word in ("resize", "mean") or "Pool" in row.word] or list(rows[:1])
