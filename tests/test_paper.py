@@ -185,7 +185,7 @@ def test_one_repeated_block() -> None:
 
 def test_a_table_of_runs() -> None:
     said = texts("mobilenet_v3_large", "column")
-    assert {"operator", "in → out", "size", "MBConv C", "160→160", "7²"} <= set(said)
+    assert {"operator", "in → out", "size", "MBConv E E'", "112→160", "7²"} <= set(said)
 
 
 def test_branches_stand_side_by_side() -> None:

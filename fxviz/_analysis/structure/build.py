@@ -11,7 +11,7 @@ from fxviz._analysis.structure.attention import cores_of
 from fxviz._analysis.structure.composite import compressed
 from fxviz._analysis.structure.kinds import Group, Sorter
 from fxviz._analysis.structure.layout import layout_of, levels_of, measured
-from fxviz._analysis.structure.parts import Part, is_near, parts_of
+from fxviz._analysis.structure.parts import Part, is_near, parts_of, side_of
 from fxviz._analysis.structure.rows import Draft, drafts_of, with_entering
 from fxviz._analysis.structure.steps import Reader
 from fxviz._analysis.structure.tensors import Extent, Tensors
@@ -312,16 +312,12 @@ def _common_path(paths: Sequence[str]) -> str:
     return ".".join(common)
 
 
-_SIDES = ("encoder", "decoder", "text", "vision", "visual", "image", "audio", "language")
-"""Names of top-level modules that tell what their stages are for."""
-
-
 def _titled(stages: Sequence[Stage]) -> list[Stage]:
     """Return the stages with their titles: "stem", "stage 1", "head"; beside the main way their paths.
 
     Stages in modules that are named after what they are for have these names, and so have several heads.
     """
-    sides = [_side(stage) for stage in stages]
+    sides = [side_of(stage.path) if stage.role == "stage" else "" for stage in stages]
     if len(set(filter(None, sides))) < 2:
         sides = [""] * len(stages)
     roles, heads = Counter(stage.role for stage in stages), _heads(stages)
@@ -336,12 +332,6 @@ def _titled(stages: Sequence[Stage]) -> list[Stage]:
         title = stage.path if stage.role == "side" and stage.path else f"{name}{number}"
         found.append(replace(stage, title=title))
     return found
-
-
-def _side(stage: Stage) -> str:
-    """Return what a stage with blocks is for by the name of its top-level module; "" if that does not say."""
-    names = stage.path.partition(".")[0].split("_")
-    return next((name for name in names if name in _SIDES), "") if stage.role == "stage" else ""
 
 
 def _heads(stages: Sequence[Stage]) -> dict[int, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from fxviz._analysis.structure.tensors import Tensors, resolutions
 from fxviz._graph import RESIDUAL_KINDS, Node, Scope, Skip
@@ -179,9 +179,14 @@ class Opening:
             return is_stage if answer is None else answer
         if cls not in self._by_class:
             self._by_class[cls] = False
-            answers = {self._opens(call) for call in self.calls_by_class[cls]}
-            self._by_class[cls] = True in answers and False not in answers
+            answers = {call: self._opens(call) for call in self.calls_by_class[cls]}
+            opened = [self._classes(call) for call, answer in answers.items() if answer]
+            closed = [self._classes(call) for call, answer in answers.items() if answer is False]
+            self._by_class[cls] = bool(opened) and all(any(_begins(one, other) for other in opened) for one in closed)
         return self._by_class[cls]
+
+    def _classes(self, scope: int) -> list[str]:
+        return [self.scopes[child].cls for child in self.children[scope]]
 
     def _opens(self, scope: int) -> bool | None:
         """Return whether a call would be opened by itself; None if it only wraps one block, as a stage of depth 1."""
@@ -199,7 +204,7 @@ class Opening:
             return True
         in_series = self.is_series(children)
         classes = [self.scopes[child].cls for child in children]
-        if in_series and any(one == other for one, other in pairwise(classes)):
+        if in_series and (_alternates(classes) or any(one == other for one, other in pairwise(classes))):
             return True
         return self._opens_unlike(scope, children, in_series)
 
@@ -277,7 +282,9 @@ class Opening:
         )
 
     def _is_body(self, scope: int, children: Sequence[int]) -> bool:
-        """Return whether a module with residual skips of its own is the body of the model, not a block."""
+        """Return whether a module with residual skips of its own is the body of the model, or a stack, not a block."""
+        if self._is_stack(scope, children):
+            return True
         if self._is_repeated(scope):
             return False
         classes = Counter(self.scopes[child].cls for child in children)
@@ -286,6 +293,12 @@ class Opening:
         if self.params[scope] <= _QUARTER * self.total:
             return False
         return (self.blocks[scope] > 2 and len(children) > 2) or self._shrinks(scope) >= _MUCH_SMALLER
+
+    def _is_stack(self, scope: int, children: Sequence[int]) -> bool:
+        """Return whether skips pass each of some modules in series, of one class or of two that alternate."""
+        classes = self._classes(scope)
+        is_regular = _alternates(classes) or (len(classes) > 3 and len(set(classes)) == 1)
+        return is_regular and self.blocks[scope] >= len(children) - 1 and self.is_series(children)
 
     def _wraps(self, scope: int, child: int) -> bool:
         layers = self.layers[child]
@@ -296,6 +309,9 @@ class Opening:
         parent = self.scopes[scope].parent
         is_alike = len({(self.scopes[part].cls, self.layers[part]) for part in parts}) == 1
         if len(parts) < 2 or (is_alike and (len(parts) > 2 or self.is_series(parts))):
+            return False
+        runs = (len(list(run)) for _, run in groupby((self.scopes[part].cls, self.layers[part]) for part in parts))
+        if max(runs) > 2:
             return False
         if self.scopes[scope].sequential or parent is None or self.params[scope] >= _HALF * self.total:
             return False
@@ -325,3 +341,17 @@ class Opening:
             self.scopes[call].parent == own.parent and call != scope and self.layers[call] > 1
             for call in self.calls_by_class[own.cls]
         )
+
+
+def _alternates(classes: Sequence[str]) -> bool:
+    """Return whether two classes follow one another twice or more: a stack of blocks of two parts.
+
+    >>> _alternates(["Attention", "MLP"] * 2), _alternates(["Attention", "MLP"]), _alternates(["Conv"] * 4)
+    (True, False, False)
+    """
+    return len(classes) >= 4 and len(set(classes[:2])) == 2 and list(classes) == list(classes[:2]) * (len(classes) // 2)
+
+
+def _begins(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Return whether a stack is a shorter one of the same parts."""
+    return 1 < len(one) < len(other) and list(other[: len(one)]) == list(one)

@@ -165,7 +165,23 @@ def _shared(way: Way) -> set[str]:
     return {path for path, positions in found.items() if resolutions(positions) > 1}
 
 
+SIDES = ("encoder", "decoder", "text", "vision", "visual", "image", "audio", "language")
+"""Names of top-level modules that tell what their stages are for."""
+
+
+def side_of(path: str) -> str:
+    """Return what a module is for by the name of the top-level module around it; "" if that does not say.
+
+    >>> side_of("vision_model.layers.0"), side_of("decoder.blocks.1"), side_of("layer1.0")
+    ('vision', 'decoder', '')
+    """
+    return next((name for name in path.partition(".")[0].split("_") if name in SIDES), "")
+
+
 def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
+    before = side_of(next((other.path for other in reversed(part.units) if other.layers), ""))
+    if unit.layers and before and side_of(unit.path) not in ("", before):
+        return False
     return is_near(part.positions, unit.extent.positions) and not _is_boundary(part.units, unit, lists, kinds)
 
 

@@ -117,7 +117,7 @@ class Reader:
             return Step(name, "attention", word, reads, _facts_of_core(core))
         if is_norm(node):
             return Step(name, "norm", norm_word(node), reads)
-        if node.kind == "module" and role_of(node) == "scale":
+        if node.kind == "module" and role_of(node) == "scale" and (layer is None or layer.kind != "embedding"):
             return Step(name, "norm", "scale", reads)
         stacked = self._stacked(node)
         if stacked is not None:
@@ -256,8 +256,24 @@ def norm_word(node: Node) -> str:
     >>> [norm_word(Node("n", "module", op, "n")) for op in ("BatchNorm2d", "LlamaRMSNorm", "FrozenBatchNorm2d")]
     ['BN', 'RMSNorm', 'BN']
     """
+    if _is_without_mean(node):
+        return "RMSNorm"
     name = computes(node)
     return next((word for part, word in _NORMS if part in name), node.op)
+
+
+def _is_without_mean(node: Node) -> bool:
+    """Return whether a module called a layer norm only divides by the root of the mean square (arXiv:1910.07467)."""
+    if node.kind != "module" or "layernorm" not in computes(node) or "normalized_shape" in node.settings:
+        return False
+    steps = {plain_name(step) for step in node.steps}
+    by_hand = "rsqrt" in steps and "mean" in steps and not steps & {"sub", "var"}
+    return by_hand or (not steps and "variance_epsilon" in node.settings)
+
+
+def is_norm_word(word: str) -> bool:
+    """Return whether a word is that of a norm, as "LN"."""
+    return word in {short for _, short in _NORMS} or word.endswith("Norm")
 
 
 def activation_word(node: Node) -> str:

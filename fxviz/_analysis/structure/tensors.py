@@ -178,7 +178,7 @@ class Tensors:
         return Extent(max(1, prod(size) * folded), shape[axis] if axis else 1, size)
 
     def entering(self, nodes: Sequence[str]) -> str | None:
-        """Return the first feature tensor from outside that some nodes read; a single vector only if there is no map."""
+        """Return the first feature tensor from outside that some nodes read; a lone vector only if there is no map."""
         inside = set(nodes)
         read = [source for name in nodes for source in self.sources.get(name, ()) if source not in inside]
         features = [source for source in read if self.flow.is_floating(source)]

@@ -10,7 +10,7 @@ from typing import Any
 
 from fxviz._analysis.structure.channels import Symbols, symbols_for
 from fxviz._analysis.structure.rows import Draft
-from fxviz._analysis.structure.steps import sizes_word, stride_word
+from fxviz._analysis.structure.steps import is_norm_word, sizes_word, stride_word
 from fxviz._analysis.structure.values import Row
 
 _CONVOLUTIONS = {"Conv": "Conv", "Conv1": "Conv", "DW": "DW", "GConv": "GConv"}
@@ -85,6 +85,8 @@ def _part(draft: Draft, column: Sequence[Draft | None], facts: Mapping[str, tupl
     rows, _ = rows_of([each.parts if each else None for each in column], entering, leaving)
     is_residual = any(row.word == "+" for row in rows)
     word = kind_word(rows, (), is_residual)
+    if len(rows) == 2 and is_norm_word(rows[0].word):
+        word = f"{rows[0].word}, {word}"
     return Row(word, reads=draft.reads, facts=facts, on_shortcut=draft.on_shortcut, parts=rows)
 
 
@@ -219,7 +221,8 @@ def kind_word(rows: Sequence[Row], members: Sequence[str], residual: bool) -> st
     if attention:
         others = [row.word for row in layers if row.word in FEED_FORWARD][:1]
         return ", ".join(dict.fromkeys([*(_with_heads(row) for row in attention), *others]))
-    inverted = inverted_residual(layers, [row for row in rows if row.word == "SE"], residual)
+    branches = any(row.word == "concat" for row in rows)
+    inverted = "" if branches else inverted_residual(layers, [row for row in rows if row.word == "SE"], residual)
     if inverted:
         return inverted
     names = [row.word for row in layers]
@@ -231,7 +234,8 @@ def kind_word(rows: Sequence[Row], members: Sequence[str], residual: bool) -> st
 
 
 def _with_heads(row: Row) -> str:
-    return f"{row.word} {row.marks[0]}" if row.word == "Attention" else row.word
+    word = row.parts[-1].word if len(row.parts) == 2 else row.word
+    return f"{word} {row.marks[0]}" if row.word == "Attention" else word
 
 
 def _without(name: str, before: str) -> str:

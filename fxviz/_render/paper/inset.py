@@ -390,7 +390,10 @@ def several(values: Iterable[object]) -> str:
 
 
 def _shortcut(kind: Kind) -> str:
-    return f"{kind.shortcut} shortcut" if kind.shortcut in ("identity", "projection", "resample") else ""
+    """Return what stands on the only shortcut of a block; "" if it has none, or several."""
+    if kind.shortcut not in ("identity", "projection", "resample") or sum(row.word == "+" for row in kind.rows) != 1:
+        return ""
+    return f"{kind.shortcut} shortcut"
 
 
 def _name(kind: Kind) -> str:
@@ -409,11 +412,21 @@ def variant(kind: Kind, drawn: Kind) -> str | None:
     'without a shortcut'
     """
     if kind.letter.rstrip("'") == drawn.letter.rstrip("'"):
-        beside = ", ".join(row.text for row in kind.rows if row.on_shortcut)
-        if drawn.shortcut == "concat" and kind.shortcut is None:
-            return "without a skip"
-        return (f"{_shortcut(kind)}: {beside}" if beside else _shortcut(kind)) or "without a shortcut"
+        return _primed(kind, drawn)
     if [row.reads for row in kind.rows] != [row.reads for row in drawn.rows]:
         return None
     differing = [row.text for row, other in zip(kind.rows, drawn.rows, strict=True) if row.text != other.text]
+    return ", ".join(differing) if 0 < len(differing) <= 2 else None
+
+
+def _primed(kind: Kind, drawn: Kind) -> str | None:
+    """Return how a kind differs in its shortcut, or in a few rows, from the one whose letter it shares."""
+    if kind.shortcut is None and drawn.shortcut is not None:
+        return "without a skip" if drawn.shortcut == "concat" else "without a shortcut"
+    beside = ", ".join(row.text for row in kind.rows if row.on_shortcut)
+    if kind.shortcut != drawn.shortcut or beside:
+        said = _shortcut(kind) or ("on a shortcut" if beside else "")
+        return ": ".join(filter(None, (said, beside))) or None
+    known = {row.text for row in drawn.rows}
+    differing = [row.text for row in kind.rows if row.text not in known]
     return ", ".join(differing) if 0 < len(differing) <= 2 else None
