@@ -5,24 +5,30 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import pairwise
+from math import isqrt, prod
 
 from fxviz._analysis.structure.attention import cores_of
-from fxviz._analysis.structure.composite import compressed
+from fxviz._analysis.structure.composite import compressed, folded, with_entering
 from fxviz._analysis.structure.kinds import Group, Sorter
 from fxviz._analysis.structure.layout import layout_of, levels_of, measured
 from fxviz._analysis.structure.parts import Part, is_near, parts_of, side_of
-from fxviz._analysis.structure.rows import Draft, drafts_of, with_entering
-from fxviz._analysis.structure.steps import Reader
+from fxviz._analysis.structure.rows import Draft, drafts_of
+from fxviz._analysis.structure.steps import Reader, norm_word, sizes_word
 from fxviz._analysis.structure.tensors import Extent, Tensors
 from fxviz._analysis.structure.units import Unit, units_of
 from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Run, Stage, Structure
 from fxviz._analysis.structure.way import Way
 from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
 from fxviz._graph import RESIDUAL_KINDS, SKIP_KINDS, ArchGraph, Skip
+from fxviz._graph.operations import is_norm, plain_name
 
 _FEW = 4
 """More steps of pooling and resizing than this in one stage are not listed."""
+
+_LEAST_DRAWN = 0.03
+"""A part that stands once and has a smaller share of the parameters is not drawn."""
 
 _LONGEST_PERIOD = 4
 """The most blocks that alternate."""
@@ -51,8 +57,20 @@ class Builder:
         kinds = tuple(kind_of(group.letter, [(self, group)]) for group in self.groups if group.letter)
         measures = measured(self.way, self.parts, self.groups)
         layout, reason = layout_of(measures, stages, kinds, self.groups)
-        links = self._links()
-        return Structure(self.graph.model.name, layout, reason, stages, kinds, links, self._untold(links))
+        links, lone = self._links(), self._lone(stages)
+        return Structure(self.graph.model.name, layout, reason, stages, kinds, links, self._untold(links), lone)
+
+    def _lone(self, stages: Sequence[Stage]) -> tuple[Kind, ...]:
+        """Return the parts of stem and heads that are worth a drawing: blocks with branches and many parameters."""
+        found = []
+        for group in self.groups:
+            (unit, *others) = group.units
+            if group.letter or others or unit.params < _LEAST_DRAWN * self.total:
+                continue
+            kind = kind_of(stages[self.occurrence(unit).stage].title, [(self, group)])
+            if sum(row.reads == (-1,) for row in kind.rows) > 1:
+                found.append(kind)
+        return tuple(found)
 
     # ---------------------------------------------------------------- nodes and stages
 
@@ -114,11 +132,12 @@ class Builder:
         """Return what units are. Pooling and resizing between calls of the same blocks, or much of it, is left out."""
         again = len({unit.path for unit in units if unit.is_block}) < sum(unit.is_block for unit in units)
         again = again or sum(not unit.layers for unit in units) > _FEW
-        named = [
-            (letter, True) if (letter := self.letters.get(unit.place)) else (self._words(unit), False)
-            for unit in units
-            if unit.layers or not again
-        ]
+        named: list[tuple[str, bool]] = []
+        for unit in units:
+            if unit.layers or not again:
+                letter = self.letters.get(unit.place)
+                named.append((letter, True) if letter else (self._words(unit), False))
+            named += [(words, False) for words in self._added(unit)]
         runs: list[Run] = []
         for place in range(len(named)):
             if place and named[place][1] == named[place - 1][1] and named[place][1]:
@@ -135,12 +154,65 @@ class Builder:
     def _words(self, unit: Unit) -> str:
         if unit.streams is not None:
             return "fuse"
-        return lone_words(self.drafts(unit), [unit.cls] if unit.cls else [])
+        nodes = (self.graph.by_id[name] for name in unit.nodes)
+        is_tied = unit.layers == 1 and not unit.params and any(node.uses for node in nodes)
+        words = lone_words(self.drafts(unit), [unit.cls] if unit.cls else [])
+        return f"{self._patches(unit)}{words}{' (tied)' if is_tied else ''}"
+
+    def _patches(self, unit: Unit) -> str:
+        """Return the sizes of the patches that a linear layer makes one position of each; "" if it makes none."""
+        first = next((step for step in self.sorter.steps(unit) if step.role == "layer"), None)
+        if first is None or first.word != "Linear" or unit.layers > 1 or not unit.entering.channels:
+            return ""
+        into = self.tensors.extent(first.node)
+        factor, rest = divmod(unit.entering.positions, max(1, into.positions))
+        if rest or factor < 2 or first.facts.get("entering") != factor * unit.entering.channels:
+            return ""
+        sizes = unit.entering.size
+        if len(into.size) == len(sizes) > 1:
+            return (
+                f"Patches {sizes_word([one // max(1, other) for one, other in zip(sizes, into.size, strict=True)])}, "
+            )
+        side = isqrt(factor)
+        return f"Patches {side}×{side}, " if side * side == factor and len(sizes) == 2 else ""
+
+    def _added(self, unit: Unit) -> Iterator[str]:
+        """Yield what stands behind a unit with parameters and no layer: learned tokens, positions, the last norm."""
+        behind = unit.beside if self.letters.get(unit.place) else (*unit.nodes, *unit.beside)
+        for name in behind:
+            node = self.graph.by_id[name]
+            if node.kind != "module" and (op := plain_name(node.op)) in ("cat", "add"):
+                for rows in self._learned(name):
+                    if op == "cat":
+                        yield "+ token" if rows == 1 else f"+ {rows} tokens"
+                    elif rows > 1:
+                        yield "+ position" if rows >= self.tensors.extent(name).positions else "+ embedding"
+            elif unit is self._last_block and name in unit.beside and is_norm(node) and node.uses:
+                yield norm_word(node)
+
+    def _learned(self, name: str) -> Iterator[int]:
+        """Yield the numbers of vectors that a step reads from parameters alone: of tables, those that may be looked up.
+
+        Tables that are looked up by constants count, too, as those of positions.
+        """
+        graph, channels = self.graph, self.tensors.extent(name).channels
+        for parameter in graph.index.parameters_read(graph.by_id[name]):
+            shape = parameter.outputs[0].shape if parameter.outputs else ()
+            if shape[-1:] == (channels,):
+                yield prod(shape) // max(1, channels)
+        for source in graph.index.sources[name]:
+            rows = graph.by_id[source].settings.get("num_embeddings")
+            if source not in self.tensors.sources and isinstance(rows, int):
+                yield rows
+
+    @cached_property
+    def _last_block(self) -> Unit | None:
+        return next((unit for unit in reversed(self.way.on_way()) if self.letters.get(unit.place)), None)
 
     def drafts(self, unit: Unit) -> list[Draft]:
         sorter = self.sorter
         steps = sorter.steps(unit)
-        drafts = drafts_of(self.reader, steps, sorter.gate(unit), unit.scope)
+        drafts = folded(drafts_of(self.reader, steps, sorter.gate(unit), unit.scope))
         return with_entering(compressed(self.tensors, drafts, steps, unit.scope), steps)
 
     # ---------------------------------------------------------------- kinds
@@ -317,19 +389,18 @@ def _titled(stages: Sequence[Stage]) -> list[Stage]:
 
     Stages in modules that are named after what they are for have these names, and so have several heads.
     """
-    sides = [side_of(stage.path) if stage.role == "stage" else "" for stage in stages]
+    named = [stage.role == "stage" or (stage.role == "side" and stage.blocks > 0) for stage in stages]
+    sides = [side_of(stage.path) if is_named else "" for stage, is_named in zip(stages, named, strict=True)]
     if len(set(filter(None, sides))) < 2:
         sides = [""] * len(stages)
-    roles, heads = Counter(stage.role for stage in stages), _heads(stages)
-    names = [
-        side or heads.get(place) or stage.role for place, (side, stage) in enumerate(zip(sides, stages, strict=True))
-    ]
+    heads = _heads(stages)
+    names = [sides[place] or heads.get(place) or stage.role for place, stage in enumerate(stages)]
     several, count = Counter(names), Counter[str]()
     found = []
     for stage, name in zip(stages, names, strict=True):
         count[name] += 1
         number = f" {count[name]}" if name == "stage" or several[name] > 1 else ""
-        title = stage.path if stage.role == "side" and stage.path else f"{name}{number}"
+        title = stage.path if name == "side" and stage.path else f"{name}{number}"
         found.append(replace(stage, title=title))
     return found
 

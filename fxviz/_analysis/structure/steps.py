@@ -137,9 +137,7 @@ class Reader:
         if op in _JOINS and len(self._read(name)) > 1:
             return Step(name, "join", _JOINS[op], reads)
         if self._pools(name, node):
-            return Step(
-                name, "pool", _pool_word(node), reads, _kernel_facts(node.settings, len(self.tensors.shape(name)) - 2)
-            )
+            return Step(name, "pool", _pool_word(node), reads, _kernel_facts(node, len(self.tensors.shape(name)) - 2))
         if resamples(node):
             return Step(name, "resize", "resize", reads)
         if name in self.tensors.heavy and node.kind == "module":
@@ -292,15 +290,20 @@ def _pool_word(node: Node) -> str:
     return kind if "pool" in name or name == "mean" else name
 
 
-def _kernel_facts(settings: Mapping[str, Any], dimensions: int) -> dict[str, Any]:
+def _kernel_facts(node: Node, dimensions: int) -> dict[str, Any]:
     """Return the sizes of a pooling; one number stands for all dimensions.
 
-    >>> _kernel_facts({"kernel_size": 2}, 3)
+    >>> _kernel_facts(Node("p", "module", "MaxPool3d", "p", settings={"kernel_size": 2}), 3)
     {'kernel': (2, 2, 2), 'stride': (2, 2, 2)}
+    >>> _kernel_facts(Node("p", "module", "AdaptiveAvgPool2d", "p", settings={"output_size": 6}), 2)
+    {'bins': (6, 6)}
     """
+    named = {"kernel": ("kernel_size", "1"), "stride": ("stride", "2")}
+    if "adaptive" in computes(node):
+        named = {"bins": ("output_size", "1")}
     found: dict[str, Any] = {}
-    for fact, names in (("kernel", ("kernel_size", "1")), ("stride", ("stride", "2"))):
-        value = next((settings[name] for name in names if settings.get(name) is not None), None)
+    for fact, names in named.items():
+        value = next((node.settings[name] for name in names if node.settings.get(name) is not None), None)
         sizes = value if isinstance(value, tuple) else (value,) * dimensions
         if sizes and all(isinstance(size, int) for size in sizes):
             found[fact] = sizes

@@ -173,6 +173,7 @@ FACTS: Mapping[str, str] = {
     "mixed": "true if a layer mixes the heads' scores: talking heads (arXiv:2003.02436)",
     "kernel": "kernel sizes",
     "stride": "strides",
+    "bins": "sizes that leave a pooling whatever enters it (arXiv:1612.01105)",
     "dilation": "dilations",
     "groups": "groups of a convolution that is not depthwise",
     "entering": "channels or features that enter",
@@ -277,6 +278,7 @@ class Structure:
         kinds: the kinds of blocks, in the order of appearance.
         links: what stages hand to one another, in the order of the run.
         untold: the skips of the graph that no row of a kind and no link tells.
+        lone: parts of stem and heads that stand once and have branches, as kinds: their letter is the stage's title.
     """
 
     name: str
@@ -286,6 +288,7 @@ class Structure:
     kinds: tuple[Kind, ...]
     links: tuple[Link, ...]
     untold: tuple[Skip, ...] = ()
+    lone: tuple[Kind, ...] = ()
 
     def __repr__(self) -> str:
         counts = f"{units.quantity(len(self.stages), 'stage')}, {units.quantity(len(self.kinds), 'kind')} of blocks"

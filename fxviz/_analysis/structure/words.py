@@ -115,6 +115,8 @@ def _word(draft: Draft, facts: Mapping[str, tuple[Any, ...]], common: Mapping[st
         return draft.word, [f"{common['experts']} experts{f', top {top}' if top else ''}"]
     if draft.word in ("MaxPool", "AvgPool") and "kernel" in common:
         return f"{draft.word} {sizes_word(common['kernel'])}", [stride_word(common.get("stride", ()))]
+    if any(size > 1 for size in common.get("bins", ())):
+        return draft.word, [f"to {sizes_word(common['bins'])}"]
     return draft.word, []
 
 
@@ -226,9 +228,12 @@ def kind_word(rows: Sequence[Row], members: Sequence[str], residual: bool) -> st
     if inverted:
         return inverted
     names = [row.word for row in layers]
+    if not members:  # of a branch, also what it pools
+        names = [" ".join((row.word, *row.marks)) if "Pool" in row.word else row.word for row in rows
+                 if row in layers or "Pool" in row.word]  # fmt: skip
     count = sum(name.count(",") + 1 for name in names)
     if not 0 < count <= (_MOST_WORDS if members else _MOST_OF_BRANCH):
-        return members[0] if members else f"{count} layers"
+        return members[0] if members else _counted(names) or f"{count} layers"
     short = [names[0], *(_without(name, before) for before, name in pairwise(names))]
     return ", ".join(short)
 
@@ -275,13 +280,22 @@ def lone_words(drafts: Sequence[Draft], members: Sequence[str]) -> str:
     rows = tuple(part for row in rows for part in row.parts or (row,))
     shown = [row for row in rows if row.channels or "width" in row.facts or "heads" in row.facts]
     if len(shown) > _MOST_ALONE:
-        counted = Counter(row.word for row in shown)
-        if len(counted) <= _MOST_ALONE:
-            return ", ".join(f"{word} ×{count}" if count > 1 else word for word, count in counted.items())
-        return members[0] if members else f"{len(shown)} layers"
+        return _counted([row.word for row in shown]) or (members[0] if members else f"{len(shown)} layers")
     if not shown:
         shown = [row for row in rows if row.word in ("resize", "mean") or "Pool" in row.word] or list(rows[:1])
     return ", ".join(_without_norms(row) for row in shown) or "product"
+
+
+def _counted(names: Sequence[str]) -> str:
+    """Return names of layers, each once with the number of times; "" if they differ too much.
+
+    >>> _counted(["Conv 3×3"] * 4 + ["Linear"]), _counted(list("abcd"))
+    ('Conv 3×3 ×4, Linear', '')
+    """
+    counted = Counter(names)
+    if len(counted) > _MOST_ALONE:
+        return ""
+    return ", ".join(f"{name} ×{count}" if count > 1 else name for name, count in counted.items())
 
 
 _MOST_ALONE = 3

@@ -313,11 +313,12 @@ def _flow(pieces: Sequence[Piece], table: Sized | None, room: float) -> Piece:
 def shown(structure: Structure, detail: Detail) -> list[tuple[Kind, list[Kind]]]:
     """Return the kinds with most parameters, in the order of their letters, each with the variants told beside it."""
     drawn: list[tuple[Kind, list[Kind]]] = []
-    for kind in sorted(structure.kinds, key=lambda kind: -kind.params):
+    candidates = (*structure.kinds, *structure.lone)
+    for kind in sorted(candidates, key=lambda kind: -kind.params):
         same = None if detail.variants else next((pair for pair in drawn if variant(kind, pair[0]) is not None), None)
         if same is not None:
             same[1].append(kind)
         elif len(drawn) < detail.insets:
             drawn.append((kind, []))
-    order = [kind.letter for kind in structure.kinds]
+    order = [kind.letter for kind in candidates]
     return sorted(drawn, key=lambda pair: order.index(pair[0].letter))
