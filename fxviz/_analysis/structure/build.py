@@ -134,7 +134,7 @@ class Builder:
         again = again or sum(not unit.layers for unit in units) > _FEW
         named: list[tuple[str, bool]] = []
         for unit in units:
-            if unit.layers or not again:
+            if unit.layers or (not again and self._resamples(unit)):
                 letter = self.letters.get(unit.place)
                 named.append((letter, True) if letter else (self._words(unit), False))
             named += [(words, False) for words in self._added(unit)]
@@ -154,10 +154,15 @@ class Builder:
     def _words(self, unit: Unit) -> str:
         if unit.streams is not None:
             return "fuse"
-        nodes = (self.graph.by_id[name] for name in unit.nodes)
-        is_tied = unit.layers == 1 and not unit.params and any(node.uses for node in nodes)
+        read = [node for node in map(self.graph.by_id.__getitem__, unit.nodes) if node.uses]
+        if not read and unit.layers and not self.way.has_weights(unit):
+            return "product"
+        is_tied = unit.layers == 1 and not unit.params and bool(read) and not any(node.call for node in read)
         words = lone_words(self.drafts(unit), [unit.cls] if unit.cls else [])
         return f"{self._patches(unit)}{words}{' (tied)' if is_tied else ''}"
+
+    def _resamples(self, unit: Unit) -> bool:
+        return any(step.role in ("pool", "resize") for step in self.sorter.steps(unit))
 
     def _patches(self, unit: Unit) -> str:
         """Return the sizes of the patches that a linear layer makes one position of each; "" if it makes none."""
@@ -184,9 +189,9 @@ class Builder:
             if node.kind != "module" and (op := plain_name(node.op)) in ("cat", "add"):
                 for rows in self._learned(name):
                     if op == "cat":
-                        yield "+ token" if rows == 1 else f"+ {rows} tokens"
+                        yield "+token" if rows == 1 else f"+{rows} tokens"
                     elif rows > 1:
-                        yield "+ position" if rows >= self.tensors.extent(name).positions else "+ embedding"
+                        yield "+position" if rows >= self.tensors.extent(name).positions else "+embedding"
             elif unit is self._last_block and name in unit.beside and is_norm(node) and node.uses:
                 yield norm_word(node)
 
@@ -412,14 +417,13 @@ def _heads(stages: Sequence[Stage]) -> dict[int, str]:
 
 
 def _spoken(path: str) -> str:
-    """Return the last name in a path as one says it; "" if it is a number.
+    """Return the last name in a path as one says it, past numbers; "" if there is none.
 
-    >>> _spoken("roi_heads.box_head"), _spoken("rpn"), _spoken("blocks.3")
+    >>> _spoken("roi_heads.box_head.0"), _spoken("rpn"), _spoken("7")
     ('box head', 'RPN', '')
     """
-    name = path.rpartition(".")[2]
-    if not name.strip("_") or name.strip("_").isdigit():
-        return ""
+    names = [name for name in path.split(".") if name.strip("_") and not name.strip("_").isdigit()]
+    name = names[-1] if names else ""
     return name.upper() if name.isalpha() and len(name) <= _ABBREVIATED else name.replace("_", " ")
 
 

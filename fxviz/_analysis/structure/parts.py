@@ -107,7 +107,14 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
             while parts[-1] is not first:
                 first.units += parts.pop(parts.index(first) + 1).units
             first.units.append(unit)
-        elif parts and parts[-1].role != "head" and _stays(parts[-1], unit, lists, kinds):
+        elif (
+            parts
+            and parts[-1].role != "head"
+            and (
+                _stays(parts[-1], unit, lists, kinds)
+                or (unit.layers and not unit.is_block and not way.has_weights(unit))
+            )
+        ):
             parts[-1].units.append(unit)
         else:
             ahead = _taken_ahead(parts[-1], unit, way) if parts else []
@@ -179,7 +186,7 @@ def side_of(path: str) -> str:
 
 
 def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
-    before = side_of(next((other.path for other in reversed(part.units) if other.layers), ""))
+    before = next((side for other in reversed(part.units) if (side := side_of(other.path))), "")
     if unit.layers and before and side_of(unit.path) not in ("", before):
         return False
     return is_near(part.positions, unit.extent.positions) and not _is_boundary(part.units, unit, lists, kinds)

@@ -60,7 +60,8 @@ class Tensors:
         return outputs[0].shape if outputs else ()
 
     def is_layer(self, name: str) -> bool:
-        return is_heavy(self.graph.by_id[name])
+        node = self.graph.by_id[name]
+        return is_heavy(node) and not (resamples(node) and not node.uses)
 
     @cached_property
     def heavy(self) -> frozenset[str]:

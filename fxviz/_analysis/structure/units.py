@@ -64,7 +64,7 @@ def units_of(tensors: Tensors) -> tuple[Unit, ...]:
     """Return the units of a run in its order."""
     divider = _Divider(tensors)
     found = [unit for unit in divider.walk(0) if any(name in tensors.sources for name in unit.nodes)]
-    found.sort(key=lambda unit: tensors.position[unit.nodes[0]])
+    found.sort(key=lambda unit: tensors.position[next(filter(tensors.heavy.__contains__, unit.nodes), unit.nodes[0])])
     joined = divider.with_ridden(divider.with_virtual_blocks(found))
     if found and not joined:
         joined = [divider.unit(None, [name for unit in found for name in unit.nodes])]
@@ -245,7 +245,15 @@ class _Divider:
         if resamples(node):
             return True
         before = max((self.tensors.extent(source).positions for source in self.tensors.sources[name]), default=0)
-        return reduces(node) and self.tensors.extent(name).positions < before
+        falls = reduces(node) and self.tensors.extent(name).positions < before
+        return falls and not self._finds_indices(name)
+
+    def _finds_indices(self, name: str) -> bool:
+        """Return whether of a greatest value only its place is read, as in the search of a code."""
+        tensors = self.tensors
+        users = tensors.users[name]
+        read = (user for user in users if tensors.flow.is_floating(user) and (tensors.users[user] or len(users) == 1))
+        return "max" in tensors.op(name) and bool(users) and next(read, None) is None
 
 
 _RESIDUAL = "residual block"

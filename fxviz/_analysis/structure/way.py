@@ -71,6 +71,12 @@ class Way:
         body = (self.tensors.extent(name).positions for name in self.tensors.index.between(skip.fork, skip.join))
         return min((positions for positions in body if positions > 1), default=1 << 60)
 
+    def has_weights(self, unit: Unit) -> bool:
+        """Return whether a unit reads parameters."""
+        index = self.tensors.index
+        nodes = (self.tensors.node(name) for name in unit.nodes)
+        return any(node.uses or next(index.parameters_read(node), None) is not None for node in nodes)
+
     def passes_units(self, skip: Skip) -> bool:
         """Return whether a skip passes a unit with layers that holds neither its fork nor its join."""
         if skip not in self._passing:

@@ -282,7 +282,8 @@ def lone_words(drafts: Sequence[Draft], members: Sequence[str]) -> str:
     if len(shown) > _MOST_ALONE:
         return _counted([row.word for row in shown]) or (members[0] if members else f"{len(shown)} layers")
     if not shown:
-        shown = [row for row in rows if row.word in ("resize", "mean") or "Pool" in row.word] or list(rows[:1])
+        shown = [row for row in rows if row.word in ("resize", "mean") or "Pool" in row.word]
+        shown = shown or [row for row in rows[:1] if row.word not in ("+", "−", "×")]
     return ", ".join(_without_norms(row) for row in shown) or "product"
 
 
