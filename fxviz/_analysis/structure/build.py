@@ -136,7 +136,8 @@ class Builder:
         for unit in units:
             if unit.layers or (not again and self._resamples(unit)):
                 letter = self.letters.get(unit.place)
-                named.append((letter, True) if letter else (self._words(unit), False))
+                words = letter or self._words(unit)
+                named += [(words, bool(letter))] if words else []
             named += [(words, False) for words in self._added(unit)]
         runs: list[Run] = []
         for place in range(len(named)):
@@ -159,6 +160,8 @@ class Builder:
             return "product"
         is_tied = unit.layers == 1 and not unit.params and bool(read) and not any(node.call for node in read)
         words = lone_words(self.drafts(unit), [unit.cls] if unit.cls else [])
+        if not words:
+            return "product" if unit.layers else unit.cls
         return f"{self._patches(unit)}{words}{' (tied)' if is_tied else ''}"
 
     def _resamples(self, unit: Unit) -> bool:

@@ -284,7 +284,8 @@ def lone_words(drafts: Sequence[Draft], members: Sequence[str]) -> str:
     if not shown:
         shown = [row for row in rows if row.word in ("resize", "mean") or "Pool" in row.word]
         shown = shown or [row for row in rows[:1] if row.word not in ("+", "−", "×")]
-    return ", ".join(_without_norms(row) for row in shown) or "product"
+        return ", ".join(dict.fromkeys(map(_without_norms, shown)))
+    return ", ".join(map(_without_norms, shown))
 
 
 def _counted(names: Sequence[str]) -> str:
