@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 from fxviz._analysis.structure.attention import cores_of
+from fxviz._analysis.structure.composite import folded
 from fxviz._analysis.structure.kinds import gate_in
 from fxviz._analysis.structure.rows import drafts_of
-from fxviz._analysis.structure.steps import Reader
+from fxviz._analysis.structure.steps import Reader, is_norm_word
 from fxviz._analysis.structure.tensors import Tensors
-from fxviz._analysis.structure.words import inverted_residual, rows_of
-from fxviz._graph import RESIDUAL_KINDS, ArchGraph
+from fxviz._analysis.structure.words import FEED_FORWARD, inverted_residual, rows_of
+from fxviz._graph import ArchGraph
 
 _MOST_NODES = 200
 """Modules of more steps are no single unit."""
-_UNITS = ("MLP", "GLU", "SE")
+_UNITS = (*FEED_FORWARD, "SE")
 
 
 class Teller:
     """Tells the modules of one graph."""
 
     def __init__(self, graph: ArchGraph) -> None:
-        residual = [skip for skip in graph.skips if skip.kind in RESIDUAL_KINDS]
-        self._joins = frozenset(skip.join for skip in residual)
-        self._on_skips = frozenset(name for skip in residual for name in skip.through)
         self._tensors = Tensors(graph)
         self._reader = Reader(self._tensors, cores_of(self._tensors))
         self._inside = graph.index.inside
@@ -39,14 +37,15 @@ class Teller:
             return ""
         steps = self._reader.steps(nodes)
         gate = gate_in(self._tensors, steps) if steps and self._leaves_positions(nodes) else frozenset[int]()
-        drafts = drafts_of(self._reader, steps, gate, scope, self._on_skips)
+        drafts = folded(drafts_of(self._reader, steps, gate, scope))
         if not drafts:
             return ""
         rows, _ = rows_of([drafts], [0], [0])
-        if len(rows) == 1 and ("heads" in rows[0].facts or rows[0].word in _UNITS):
-            return rows[0].text
+        units = [row for row in rows if row.word != "+" and not is_norm_word(row.word)]
+        if len(units) == 1 and ("heads" in units[0].facts or units[0].word in _UNITS):
+            return units[0].text
         layers = [row for row in rows if row.channels or "width" in row.facts or "heads" in row.facts]
-        residual = any(step.node in self._joins for step in steps)
+        residual = any(step.node in self._reader.joins for step in steps)
         return inverted_residual(layers, [row for row in rows if row.word == "SE"], residual)
 
     def _leaves_positions(self, nodes: tuple[str, ...]) -> bool:
