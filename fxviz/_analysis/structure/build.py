@@ -138,7 +138,11 @@ class Builder:
                 letter = self.letters.get(unit.place)
                 words = letter or self._words(unit)
                 named += [(words, bool(letter))] if words else []
-            named += [(words, False) for words in self._added(unit)]
+            for words in self._added(unit):
+                if words[0] == "+" and named and not named[-1][1]:
+                    named[-1] = (f"{named[-1][0]} {words}", False)
+                else:
+                    named.append((words, False))
         runs: list[Run] = []
         for place in range(len(named)):
             if place and named[place][1] == named[place - 1][1] and named[place][1]:

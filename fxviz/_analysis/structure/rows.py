@@ -323,7 +323,9 @@ class Drafter:
         waiting = [
             place
             for place, step in enumerate(self.steps)
-            if step.word in _ELEMENTWISE and place not in self.taken and step.node not in self.reader.joins
+            if step.word in _ELEMENTWISE
+            and place not in self.taken
+            and (step.node not in self.reader.joins or len(step.reads) > _RECURS)
         ]
         while waiting:
             part = [waiting[0]]
@@ -411,7 +413,8 @@ class Drafter:
                 return None
             way.append(following)
             if step.word == word:
-                return way if self._has_activation(way) and _is_same_stride(step) else None
+                is_same_size = all(size == 1 for size in step.facts.get("stride", ()))
+                return way if self._has_activation(way) and is_same_size else None
             is_mixing = step.word == "DW" and word == "Linear"
             if step.role not in ("norm", "activation") and not is_mixing:
                 return None
@@ -427,10 +430,6 @@ def _reached(reads: Mapping[int, Sequence[int]], start: int) -> set[int]:
         found |= new
         waiting += new
     return found
-
-
-def _is_same_stride(step: Step) -> bool:
-    return all(size == 1 for size in step.facts.get("stride", ()))
 
 
 def _kernel(drafter: Drafter, way: Sequence[int]) -> str:
