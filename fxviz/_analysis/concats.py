@@ -5,12 +5,15 @@ They are those of DenseNet (arXiv:1608.06993) and U-Net (arXiv:1505.04597).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from bisect import bisect
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import islice
 from math import prod
+from typing import NamedTuple
 
-from fxviz._analysis.flow import Activations, Path
-from fxviz._analysis.shortcuts import layers_in_a_row, passes
+from fxviz._analysis.flow import Activations, Leads, Path
+from fxviz._analysis.shortcuts import passes
 from fxviz._analysis.sums import is_sum
 from fxviz._graph import Skip
 from fxviz._graph.operations import cuts, plain_name, reduces
@@ -72,19 +75,26 @@ def _written(flow: Activations, name: str) -> tuple[str, str] | None:
     return (value, slots["0"]) if value is not None and "0" in slots else None
 
 
-def _as_it_is(flow: Activations, sides: Collection[str], bodies: Collection[str]) -> tuple[Path, str] | None:
+def _as_it_is(flow: Activations, sides: Collection[str], bodies: Sequence[str]) -> tuple[Path, str] | None:
     """Return the nearest feature tensor that is itself concatenated, possibly rearranged, with what follows from it."""
+
+    leads = flow.leads_to_another(bodies)
+    in_order = sorted(bodies, key=flow.position.__getitem__)
+    no_tokens = frozenset(bodies)
 
     @cache
     def computed_from(fork: str) -> list[str]:
-        return [body for body in bodies if flow.is_ancestor(fork, body) and passes(flow, fork, body, "compute")]
+        """Return the first two bodies that are computed from a fork."""
+        later = in_order[bisect(in_order, flow.position[fork], key=flow.position.__getitem__) :]
+        found = (body for body in later if flow.is_ancestor(fork, body) and passes(flow, fork, body, "compute"))
+        return list(islice(found, 2))
 
     found = (
         next(
             (
                 (path, side)
-                for path in _rearrangements(flow, side, is_token=side not in bodies)
-                if any(body != side for body in computed_from(path.start))
+                for path in _rearrangements(flow, side, is_token=side not in no_tokens)
+                if leads(path.start, side) and any(body != side for body in computed_from(path.start))
             ),
             None,
         )
@@ -113,6 +123,20 @@ def _is_token(side: tuple[int, ...] | None, join: tuple[int, ...] | None) -> boo
 # Long skips
 
 
+class _Joined(NamedTuple):
+    """The shape of a concatenation, and the axis along which it is made."""
+
+    shape: tuple[int, ...]
+    along: int
+
+
+def _joined(flow: Activations, join: str) -> _Joined:
+    whole = flow.shape(join) or ()
+    parts = [shape for side in flow.sources[join] if (shape := flow.shape(side)) and len(shape) == len(whole)]
+    axes = (axis for axis, size in enumerate(whole) if any(part[axis] != size for part in parts))
+    return _Joined(whole, next(axes, 1))
+
+
 def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[str, Skip]) -> tuple[Path, str] | None:
     """Return the nearest path to a side that passes layers, a gate or a resize, past a much longer body.
 
@@ -120,15 +144,17 @@ def _long(flow: Activations, join: str, sides: Collection[str], gates: Mapping[s
     are flattened to be concatenated, like the predictions of a detector at each level, are not joined.
     """
     maps = [side for side in sides if _is_map(flow, side)]
+    leads, joined = flow.leads_to_another(maps), _joined(flow, join)
+
+    @cache
+    def bodies(fork: str) -> list[str]:
+        return [body for body in maps if flow.is_ancestor(fork, body) and _may_be_past(flow, joined, fork, body)]
+
     found = [
         (path, side)
         for side in maps
-        if (path := _path_past(flow, side, [other for other in maps if other != side], gates)) is not None
-        and any(
-            _is_past(flow, join, path, side, body)
-            for body in maps
-            if body != side and flow.is_ancestor(path.start, body)
-        )
+        if (path := _path_past(flow, side, leads, gates)) is not None
+        and any(_is_past(flow, joined, path, side, body) for body in bodies(path.start) if body != side)
     ]
     return max(found, key=lambda pair: flow.position[pair[0].start], default=None)
 
@@ -141,7 +167,7 @@ def _is_map(flow: Activations, side: str) -> bool:
     return len(flow.shape(origin) or ()) == len(flow.shape(side) or ())
 
 
-def _path_past(flow: Activations, side: str, others: Collection[str], gates: Mapping[str, Skip]) -> Path | None:
+def _path_past(flow: Activations, side: str, leads: Leads, gates: Mapping[str, Skip]) -> Path | None:
     """Return the path to a side from the nearest feature tensor that another side follows from.
 
     It passes a gate from the fork of the gate, as the weights may come from below.
@@ -152,7 +178,7 @@ def _path_past(flow: Activations, side: str, others: Collection[str], gates: Map
         for path in flow.paths_back(start, _MOST_LAYERS):
             if not flow.is_floating(path.start):
                 return None
-            if any(flow.is_ancestor(path.start, other) for other in others):
+            if leads(path.start, side):
                 passed = (*path.through, *through)
                 return Path(path.start, passed, tuple(map(flow.role, passed)))
             if path.start in gates:
@@ -163,23 +189,37 @@ def _path_past(flow: Activations, side: str, others: Collection[str], gates: Map
             return None
 
 
-def _is_past(flow: Activations, join: str, path: Path, side: str, body: str) -> bool:
+def _may_be_past(flow: Activations, joined: _Joined, fork: str, body: str) -> bool:
+    """Return whether paths from a fork may be skips past a body: it holds several blocks, or falls to lower levels."""
+    inside = list(flow.between(fork, body))
+    if sum(is_sum(flow, name) for name in inside) > 1:
+        return True
+    positions = _positions(flow, joined, {*inside, *(source for name in inside for source in flow.sources[name])})
+    return any(
+        positions[name] < positions.get(source, 0) and _shrinks(flow, name)
+        for name in inside
+        if name in positions
+        for source in flow.sources[name]
+    )
+
+
+def _is_past(flow: Activations, joined: _Joined, path: Path, side: str, body: str) -> bool:
     if any(plain_name(flow.node[name].op) == "cat" and len(flow.sources[name]) > 1 for name in path.through):
         return False  # a concatenation on the way joins what leads to it
-    on_path = layers_in_a_row(flow, path.start, side) if path.start != side else 0
-    in_body = layers_in_a_row(flow, path.start, body)
-    if in_body >= max(1, on_path) and _comes_back(flow, join, path, body):
+    on_path = flow.layers_in_a_row(path.start, side)
+    in_body = flow.layers_in_a_row(path.start, body)
+    if in_body >= max(1, on_path) and _comes_back(flow, joined, path, body):
         return True
     blocks = sum(is_sum(flow, name) for name in flow.between(path.start, body)) > 1
     return flow.node[path.start].kind != "input" and blocks and in_body >= _TIMES * max(1, on_path)
 
 
-def _comes_back(flow: Activations, join: str, path: Path, body: str) -> bool:
+def _comes_back(flow: Activations, joined: _Joined, path: Path, body: str) -> bool:
     """Return whether the body has been on a lower level than the path.
 
     A layer, pooling or a slice leads there, not a new order of the axes, nor pooling to one size whatever the map's.
     """
-    positions = _positions(flow, join, {path.start, *path.through, *flow.between(path.start, body)})
+    positions = _positions(flow, joined, {path.start, *path.through, *flow.between(path.start, body)})
     lowest = min((positions[name] for name in (path.start, *path.through) if name in positions), default=0)
     below = {name for name, count in positions.items() if count < _LOWER * lowest and name not in path.through}
     falls = [
@@ -188,16 +228,13 @@ def _comes_back(flow: Activations, join: str, path: Path, body: str) -> bool:
     return any(_shrinks(flow, name) for name in falls)
 
 
-def _positions(flow: Activations, join: str, names: Collection[str]) -> dict[str, int]:
+def _positions(flow: Activations, joined: _Joined, names: Collection[str]) -> dict[str, int]:
     """Return the positions of the maps among the nodes: the sizes beside batch and the axis that is concatenated."""
-    whole = flow.shape(join) or ()
-    parts = [shape for side in flow.sources[join] if (shape := flow.shape(side)) and len(shape) == len(whole)]
-    along = next((axis for axis, size in enumerate(whole) if any(part[axis] != size for part in parts)), 1)
-    shapes = {name: shape for name in names if (shape := flow.shape(name)) and len(shape) == len(whole)}
+    shapes = {name: shape for name in names if (shape := flow.shape(name)) and len(shape) == len(joined.shape)}
     return {
-        name: prod(size for axis, size in enumerate(shape) if axis not in (0, along))
+        name: prod(size for axis, size in enumerate(shape) if axis not in (0, joined.along))
         for name, shape in shapes.items()
-        if shape[0] == whole[0]  # windows and heads may be folded into the batch
+        if shape[0] == joined.shape[0]  # windows and heads may be folded into the batch
     }
 
 

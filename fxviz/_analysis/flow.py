@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
@@ -13,6 +14,10 @@ from fxviz._graph.operations import Role, is_linear, plain_name, role_of
 
 _LONGEST_PATH = 24
 _LARGEST_REGION = 40
+
+
+Leads = Callable[[str, str], bool]
+"""Tells whether data flows from a node to another end than the one given."""
 
 
 class Path(NamedTuple):
@@ -42,6 +47,7 @@ class Activations:
         self.index = graph.index
         self.node = graph.index.by_id
         self.position = graph.index.position
+        self._depths: dict[str, dict[str, int]] = {}
 
     @cached_property
     def sources(self) -> dict[str, tuple[str, ...]]:
@@ -126,6 +132,70 @@ class Activations:
     def is_ancestor(self, early: str, late: str) -> bool:
         """Return whether data flows from ``early`` to ``late``, two different nodes."""
         return bool(self._ancestors[late] >> self.position[early] & 1)
+
+    def leads_to_another(self, ends: Sequence[str]) -> Leads:
+        """Return a test that tells whether data flows from a node to another one of these ends than the one given."""
+        some = several = 0
+        for end in ends:
+            several |= some & self._ancestors[end]
+            some |= self._ancestors[end]
+        known = frozenset(ends)
+
+        def leads(early: str, own: str) -> bool:
+            place = self.position[early]
+            if several >> place & 1:
+                return True
+            return bool(some >> place & 1) and (own not in known or not self.is_ancestor(early, own))
+
+        return leads
+
+    def in_line(self, names: Collection[str]) -> frozenset[str]:
+        """Return those of these nodes from or to which data flows from or to another one of them."""
+        some = before = 0
+        for name in names:
+            some |= 1 << self.position[name]
+            before |= self._ancestors[name]
+        return frozenset(name for name in names if self._ancestors[name] & some or before >> self.position[name] & 1)
+
+    @cached_property
+    def with_role(self) -> dict[Role, int]:
+        """Return the activations with each role, as bits like those of ancestors."""
+        found: dict[Role, int] = defaultdict(int)
+        for name, role in self._roles.items():
+            found[role] |= 1 << self.position[name]
+        return found
+
+    @cached_property
+    def nonlinear(self) -> int:
+        """Return the activations that are not linear in what they read, as bits like those of ancestors."""
+        return sum(1 << self.position[name] for name in self.sources if not self.is_linear(name))
+
+    def passes(self, start: str, end: str, marked: int) -> bool:
+        """Return whether one of the marked nodes is on a path from ``start`` (exclusive) to ``end`` (inclusive)."""
+        seen, waiting = {start, end}, [end]
+        while waiting:
+            name = waiting.pop()
+            if marked >> self.position[name] & 1:
+                return True
+            for source in self.sources[name]:
+                if source not in seen and self.is_ancestor(start, source):
+                    seen.add(source)
+                    if (self._ancestors[source] | 1 << self.position[source]) & marked:
+                        waiting.append(source)
+        return False
+
+    def layers_in_a_row(self, start: str, end: str) -> int:
+        """Count the nodes that compute on the deepest path from ``start`` to ``end``."""
+        depth = self._depths.setdefault(start, {start: 0})
+        found, waiting = set[str](), [end]
+        while waiting:
+            name = waiting.pop()
+            if name not in depth and name not in found:
+                found.add(name)
+                waiting += (source for source in self.sources[name] if self.is_ancestor(start, source))
+        for name in sorted(found, key=self.position.__getitem__):
+            depth[name] = max(depth.get(source, 0) for source in self.sources[name]) + (self.role(name) == "compute")
+        return depth[end]
 
     def between(self, start: str, end: str) -> Iterator[str]:
         """Return the nodes on all paths from ``start`` (exclusive) to ``end`` (inclusive), latest path first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import count, groupby, pairwise
 
@@ -191,8 +191,14 @@ def align(old: Sequence[Step], new: Sequence[Step]) -> Pairs:
     start = 0
     while start < min(len(old), len(new)) and _is_same(old[start], new[start]):
         start += 1
-    rest = _best(old[start:], new[start:], both)
-    return [*((at, at) for at in range(start)), *((start + one, start + other) for one, other in rest)]
+    pairs: Pairs = [(at, at) for at in range(start)]
+    one = other = start
+    for run in [*_long_runs(old, new, both, start), _Run(len(old), len(new), 0)]:
+        between = _best(old[one : run.old], new[other : run.new], both)
+        pairs += [(one + before, other + after) for before, after in between]
+        pairs += [(run.old + at, run.new + at) for at in range(run.length)]
+        one, other = run.old + run.length, run.new + run.length
+    return pairs
 
 
 def _is_same(one: Step, other: Step) -> bool:
@@ -202,6 +208,82 @@ def _is_same(one: Step, other: Step) -> bool:
 def _may_pair(one: Step, other: Step, both: set[str]) -> bool:
     """Return whether names allow a pair: one that both models have is that of one module."""
     return one.name == other.name or not ({one.name, other.name} & both)
+
+
+_MOST_CELLS = 250_000
+"""Up to this number of pairs each step of the old model is weighed against each of the new one."""
+
+_MOST_EDITS = 64
+"""Lists that are longer are cut behind this number of steps without an equal one, at the latest."""
+
+
+@dataclass(frozen=True)
+class _Run:
+    """Equal steps, one by one: the place of the first in the old and in the new model, and their number."""
+
+    old: int
+    new: int
+    length: int
+
+
+@dataclass(frozen=True)
+class _Way:
+    """A way through both lists: the place that it has reached in the old one, its last run, and the way before that."""
+
+    at: int
+    run: _Run | None = None
+    before: _Way | None = None
+
+    def runs(self) -> list[_Run]:
+        """Return its runs in order."""
+        found: list[_Run] = []
+        way: _Way | None = self
+        while way is not None and way.run is not None:
+            found.append(way.run)
+            way = way.before
+        return found[::-1]
+
+
+def _long_runs(old: Sequence[Step], new: Sequence[Step], both: set[str], start: int) -> Iterator[_Run]:
+    """Yield runs of equal steps that cut two long lists into short pieces; none if the lists are short.
+
+    So the time grows with the number of steps, not with its square. A run without steps only ends a piece.
+    """
+    was, now = ([(step.signature, step.name if step.name in both else "") for step in steps] for steps in (old, new))
+    one = other = start
+    while (len(was) - one) * (len(now) - other) > _MOST_CELLS:
+        for run in _furthest(was, now, one, other):
+            yield run
+            one, other = run.old + run.length, run.new + run.length
+
+
+def _furthest(was: Sequence[Hashable], now: Sequence[Hashable], one: int, other: int) -> list[_Run]:
+    """Return the runs on the way that gets furthest with ``_MOST_EDITS`` edits, and one without steps at its end.
+
+    An edit passes a step of one model. A diagonal is the number of steps that the old model is ahead; for each the
+    furthest way is kept (E. W. Myers, "An O(ND) difference algorithm and its variations", 1986).
+    """
+    lead = one - other
+    ways = {lead: _slid(was, now, lead, _Way(one))}
+    for edits in range(1, _MOST_EDITS + 1):
+        for diagonal in range(lead - edits, lead + edits + 1, 2):
+            beside = (diagonal - 1, 1), (diagonal + 1, 0)
+            near = [(ways[side].at + step, side) for side, step in beside if side in ways]
+            near = [(at, side) for at, side in near if at <= len(was) and at - diagonal <= len(now)]
+            if near:
+                at, side = max(near)
+                ways[diagonal] = _slid(was, now, diagonal, replace(ways[side], at=at))
+    diagonal, way = max(ways.items(), key=lambda found: (2 * found[1].at - found[0], -abs(found[0] - lead)))
+    return [*way.runs(), _Run(way.at, way.at - diagonal, 0)]
+
+
+def _slid(was: Sequence[Hashable], now: Sequence[Hashable], diagonal: int, way: _Way) -> _Way:
+    """Return the way that goes on along a diagonal as far as the steps are equal."""
+    at = way.at
+    while at < len(was) and at - diagonal < len(now) and was[at] == now[at - diagonal]:
+        at += 1
+    run = _Run(way.at, way.at - diagonal, at - way.at)
+    return _Way(at, run, way if way.run else None) if run.length else way
 
 
 def _best(old: Sequence[Step], new: Sequence[Step], both: set[str]) -> Pairs:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from functools import cache, partial
+from itertools import chain, islice
 from typing import NamedTuple
 
-from fxviz._analysis.flow import Activations, Path
+from fxviz._analysis.flow import Activations, Leads, Path
 from fxviz._analysis.sums import Sum, Term, is_sum
 from fxviz._graph import ResidualKind, Skip, SkipKind
 from fxviz._graph.operations import (
@@ -45,15 +47,16 @@ def shortcuts_of(flow: Activations, added: Sum) -> dict[str, Skip]:
     """
     if not flow.is_floating(added.join) or len(flow.shape(added.join) or ()) < 2 or _is_no_feature(flow, added):
         return {}
-    found = [
-        shortcut for side in added.terms if side.factor > 0 and side.whole for shortcut in _past(flow, added, side)
-    ]
-    nearest: dict[Term, Shortcut] = {}
-    for shortcut in sorted(_without_running(flow, added, found), key=lambda shortcut: _rank(flow, shortcut)):
-        nearest.setdefault(shortcut.side, shortcut)
+    leads = flow.leads_to_another([term.name for term in added.terms])
+    sides = (side for side in added.terms if side.factor > 0 and side.whole)
+    alike = [side for side in sides if flow.shape(side.name) == flow.shape(added.join)]
+    paths = [(side, path) for side in alike if (path := path_from_fork(flow, side.name, leads)) is not None]
+    bodies = cache(partial(_bodies, flow, added))
+    ways = {side: _past(flow, added, side, path, bodies(path.start, _layers_past(flow, path))) for side, path in paths}
+    found = sorted(_not_running(flow, added, ways.values()), key=lambda shortcut: _rank(flow, shortcut))
     return {
         join: Skip(shortcut.kind, shortcut.path.start, join, (*shortcut.path.through, *_passed(added, shortcut, join)))
-        for join, shortcut in _joined(flow, added, nearest.values()).items()
+        for join, shortcut in _joined(flow, added, found).items()
     }
 
 
@@ -67,31 +70,47 @@ def _rank(flow: Activations, shortcut: Shortcut) -> tuple[int, int, int, int]:
     return (*ranked, flow.position[shortcut.side.name])
 
 
-def _past(flow: Activations, added: Sum, side: Term) -> Iterator[Shortcut]:
-    """Yield the skip that arrives at ``side``, with each of the bodies past which it leads."""
-    others = [term for term in added.terms if term is not side]
-    if flow.shape(side.name) != flow.shape(added.join):
-        return
-    path = path_from_fork(flow, side.name, [other.name for other in others])
-    if path is None:
-        return
-    for body in others:
-        if flow.is_ancestor(path.start, body.name) and not _is_another_part(flow, path, body.name):
+def _bodies(flow: Activations, added: Sum, start: str, layers: int) -> list[Term]:
+    """Return the terms that depend on ``start`` past this many layers in a row, in the order of the run."""
+    terms = sorted(added.terms, key=lambda term: flow.position[term.name])
+    return [
+        term
+        for term in terms
+        if flow.is_ancestor(start, term.name)
+        and (layers <= (flow.role(term.reader) == "compute") or flow.layers_in_a_row(start, term.name) >= layers)
+    ]
+
+
+def _layers_past(flow: Activations, path: Path) -> int:
+    """Return how many layers in a row a body has at least if a path leads past it, or for one the sum that reads it."""
+    if "compute" in path.roles:
+        return 2
+    return 0 if _is_copy(flow, path) else 1
+
+
+def _past(flow: Activations, added: Sum, side: Term, path: Path, bodies: Iterable[Term]) -> Iterator[Shortcut]:
+    """Yield the skip that arrives at ``side``, with each of the bodies past which it leads, the nearest first."""
+    for body in bodies:
+        if body is not side and not _is_another_part(flow, path, body.name):
             kind = _kind(flow, path, added, body)
             if kind is not None:
                 yield Shortcut(kind, path, side, body)
 
 
-def _without_running(flow: Activations, added: Sum, shortcuts: list[Shortcut]) -> list[Shortcut]:
-    """Leave out the terms of a running sum of more than two terms, to which each of several blocks adds and goes on.
+def _not_running(flow: Activations, added: Sum, ways: Iterable[Iterator[Shortcut]]) -> Iterator[Shortcut]:
+    """Yield the nearest shortcut of each way, but none in a running sum of more than two terms.
 
-    They are those whose body goes on, and layers that read one step of a chain each (the outputs of WaveNet).
+    To such a sum each of several blocks adds and goes on: there the body goes on, or layers read one step of a chain
+    each (the outputs of WaveNet).
     """
-    changed = [each for each in shortcuts if each.kind != "identity"] if len(added.terms) > 2 else []
-    forks = {each.path.start for each in changed}
-    taps = {fork for fork in forks for other in forks if flow.is_ancestor(fork, other) or flow.is_ancestor(other, fork)}
-    running = [each for each in changed if each.path.start in taps or _goes_on(flow, each)]
-    return [each for each in shortcuts if each not in running]
+    found = [(first, way) for way in ways if (first := next(way, None)) is not None]
+    may_run = len(added.terms) > 2
+    taps = flow.in_line({first.path.start for first, _ in found if may_run and first.kind != "identity"})
+    for first, way in found:
+        if first.kind == "identity" or not may_run:
+            yield first
+        elif first.path.start not in taps:
+            yield from islice((each for each in chain((first,), way) if not _goes_on(flow, each)), 1)
 
 
 def _goes_on(flow: Activations, shortcut: Shortcut) -> bool:
@@ -131,12 +150,12 @@ def _passed(added: Sum, shortcut: Shortcut, join: str) -> tuple[str, ...]:
     return above[: above.index(join)]
 
 
-def path_from_fork(flow: Activations, side: str, others: Sequence[str]) -> Path | None:
-    """Return the path to ``side`` from the nearest feature tensor that one of the others depends on, too."""
+def path_from_fork(flow: Activations, side: str, leads: Leads) -> Path | None:
+    """Return the path to ``side`` from the nearest feature tensor that leads to another end, too."""
     for path in flow.paths_back(side):
         if not flow.is_floating(path.start):
             return None
-        if any(flow.is_ancestor(path.start, other) for other in others):
+        if leads(path.start, side):
             return path
     return None
 
@@ -151,23 +170,28 @@ def _is_another_part(flow: Activations, path: Path, body_end: str) -> bool:
 
 
 def _kind(flow: Activations, path: Path, added: Sum, body: Term) -> ResidualKind | None:
-    computes = passes(flow, path.start, body.name, "compute") or flow.role(body.reader) == "compute"
-    if all(flow.role(name) in ("view", "scale") or _shifts(flow, name) for name in path.through):
+    """Return the kind of a path past a body that has as many layers as such a path needs, None if it is no shortcut."""
+    if _is_copy(flow, path):
+        computes = flow.role(body.reader) == "compute" or passes(flow, path.start, body.name, "compute")
         changes = body.factor > 0 and passes(flow, path.start, body.name, "norm", "resample")
         is_reinjection = _goes_elsewhere(flow, added, body.name)
         return _kind_of_copy(flow, path, added.join) if (computes or changes) and not is_reinjection else None
-    if not computes or not _is_nonlinear(flow, path, body.name):
-        return None
     if any(is_sum(flow, name) or reduces(flow.node[name]) for name in path.through):
+        return None
+    if not _is_nonlinear(flow, path, body.name):
         return None
     if "compute" in path.roles:
         layers = [name for name in path.through if flow.role(name) == "compute"]
-        is_projection = all(map(flow.is_linear, layers)) and layers_in_a_row(flow, path.start, body.name) > 1
-        return "projection" if is_projection else None
+        return "projection" if all(map(flow.is_linear, layers)) else None
     others = path.roles.count("other")
     if "resample" in path.roles:
         return "resample" if others <= 1 else None
     return _kind_without_layers(flow, path) if others <= 2 else None
+
+
+def _is_copy(flow: Activations, path: Path) -> bool:
+    """Return whether a path only views, scales or shifts."""
+    return all(flow.role(name) in ("view", "scale") or _shifts(flow, name) for name in path.through)
 
 
 def _shifts(flow: Activations, name: str) -> bool:
@@ -203,20 +227,13 @@ def _is_nonlinear(flow: Activations, path: Path, body_end: str) -> bool:
 
     Without one, the two are a single linear map: an adapter beside its layer (arXiv:2106.09685).
     """
-    return any(not flow.is_linear(name) for name in (*path.through, *flow.between(path.start, body_end)))
+    on_path = any(not flow.is_linear(name) for name in path.through)
+    return on_path or flow.passes(path.start, body_end, flow.nonlinear)
 
 
 def passes(flow: Activations, start: str, end: str, *roles: Role) -> bool:
     """Return whether a node with one of the roles lies on a path from ``start`` to ``end``."""
-    return any(flow.role(name) in roles for name in flow.between(start, end))
-
-
-def layers_in_a_row(flow: Activations, start: str, end: str) -> int:
-    """Count the nodes that compute on the deepest path from ``start`` to ``end``."""
-    depth = {start: 0}
-    for name in sorted(flow.between(start, end), key=flow.position.__getitem__):
-        depth[name] = max(depth.get(source, 0) for source in flow.sources[name]) + (flow.role(name) == "compute")
-    return depth[end]
+    return any(flow.passes(start, end, flow.with_role[role]) for role in roles)
 
 
 # Sums that are no features

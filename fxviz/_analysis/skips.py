@@ -129,7 +129,7 @@ def _path_past_gate(flow: Activations, side: str, weight: str) -> Path | None:
     In a gated linear unit, one layer may compute both factors, which are then cut out of its result. The fork is that
     layer's input.
     """
-    path = path_from_fork(flow, side, [weight])
+    path = path_from_fork(flow, side, flow.leads_to_another([weight]))
     if path is None or not all(_keeps_features(flow, name) for name in path.through):
         return None
     if _computes_from(flow, path.start, weight):

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from itertools import groupby
-from operator import or_
 
 from fxviz._view.collapse import level
 from fxviz._view.marks import changes_in, removed_behind
@@ -174,12 +173,20 @@ class _Flow:
                 self.reads[head.id] |= {tail.id} if tail.id < head.id else set()
 
     @cached_property
-    def behind(self) -> list[int]:
-        """Return for each row the rows that lead to it, as bits."""
-        behind: list[int] = []
-        for row in sorted(self.reads):
-            behind.append(reduce(or_, (behind[read] | 1 << read for read in self.reads[row]), 0))
-        return behind
+    def first_reader(self) -> dict[int, int]:
+        """Return for each row that others read the first of these."""
+        return {read: row for row in sorted(self.reads, reverse=True) for read in self.reads[row]}
+
+    def leads_to(self, above: int, row: int) -> bool:
+        """Return whether a row is read by another one, or by what that reads."""
+        waiting, seen = [row], {row}
+        while waiting:
+            reads = {read for read in self.reads[waiting.pop()] if read >= above} - seen
+            if above in reads:
+                return True
+            seen |= reads
+            waiting += reads
+        return False
 
     def ways(self, rows: Sequence[Draft]) -> Iterator[list[Draft]]:
         """Split consecutive rows into ways, so that independent ones are never one row.
@@ -200,12 +207,15 @@ class _Flow:
 
     def _end_of_way(self, rows: Sequence[Draft], start: int) -> int:
         first, stop = rows[start].id, start + 1
-        inside, unread = {first}, {first}
+        inside, unread, above = {first}, {first}, set[int]()
         for place in range(start + 1, len(rows)):
-            row = rows[place].id
+            row, last = rows[place].id, rows[place - 1].id
             reads = self.reads[row]
-            if inside.isdisjoint(reads) or not all(self.behind[first] >> read & 1 for read in reads - inside):
+            is_dead_end = self.first_reader.get(last, rows[-1].id + 1) > rows[-1].id
+            others = reads - inside - above
+            if is_dead_end or inside.isdisjoint(reads) or not all(self.leads_to(read, first) for read in others):
                 break
+            above |= others
             unread -= reads
             if not unread:
                 stop = place + 1

@@ -429,4 +429,5 @@ class _Fuser:
             or norm.frames != row.frames
         ):
             return False
-        return norm.tail is not None and set(self.outline.users[norm.tail]) <= set(step.nodes)
+        inside = set(step.nodes)
+        return norm.tail is not None and all(user in inside for user in self.outline.users[norm.tail])

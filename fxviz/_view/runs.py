@@ -257,7 +257,7 @@ class _Finder:
     def _run(self, at: int, period: int, alike: int) -> Run | None:
         """Return the longest run from a step on, None if there is none that is worth folding."""
         most = 1 + alike // period
-        if most < 2:
+        if most < 2 or (period > LONGEST_PATTERN and not self._is_code(at, period)):
             return None
         kind = self._kind_of_run(at, period)
         if not self._is_worth_folding(at, period, most, kind):
@@ -299,9 +299,6 @@ class _Finder:
         first = self.elements[at : at + period]
         if kind == "calls":
             return times > 2 or self._joins(at, period) <= 1
-        is_code = self._is_code(at, period)
-        if period > LONGEST_PATTERN and not is_code:
-            return False
         if all(self.closed[at : at + period]) or all(element.scope in self.framed for element in first):
             return times > 2 or kind == "chain"
         if times < 3:
@@ -311,7 +308,7 @@ class _Finder:
         steps = [self.outline.node(name) for element in first for name in element.nodes]
         if not any(self.outline.takes_row(node) for node in steps):
             return False
-        return self.fold_layers or (times >= MANY and (is_code or kind == "parallel"))
+        return self.fold_layers or (times >= MANY and (kind == "parallel" or self._is_code(at, period)))
 
     def _carrying(self, run: Run) -> frozenset[str]:
         """Return the nodes of the first repetition whose counterparts read data in steps that read an earlier one."""

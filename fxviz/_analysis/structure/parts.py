@@ -205,7 +205,7 @@ def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds:
         return False
     if blocks[-1].extent.channels != unit.extent.channels:
         return True
-    held = set().union(*(kinds[block.list] for block in blocks if block.list in kinds))
+    held = set().union(*(kinds[name] for name in {block.list for block in blocks} if name in kinds))
     return lists[blocks[-1].list] > 1 and held.isdisjoint(kinds.get(unit.list, ()))
 
 
