@@ -519,3 +519,21 @@ def test_a_thread_that_computes_nothing_changes_no_count() -> None:
     graph = fxviz.trace(Idle(), torch.ones(1, 8))
     assert (graph.total_macs, graph.unknown_macs, graph.trace.notes) == (192, 0, ())
     assert fxviz.trace(Idle(), torch.ones(1, 8), device="cpu").unknown_macs == 0
+
+
+class Jagged(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(8, 4)
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        both = torch.nested.as_nested_tensor([a, b], layout=torch.jagged)
+        return self.fc(both).to_padded_tensor(0.0)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+def test_a_jagged_tensor_made_on_the_way_has_the_rows_of_all_its_parts(device: str) -> None:
+    graph = fxviz.trace(Jagged(), (torch.zeros(3, 8), torch.zeros(5, 8)), device=device)
+    assert (graph.total_params, graph.total_macs, graph.unknown_macs) == (36, 8 * 8 * 4, 0)
+    assert row(graph, "Linear").outputs[0].shape == (8, 4) and graph.nodes[-1].outputs[0].shape == (2, 5, 4)
+    assert not any("_tracer" in note for note in graph.trace.notes)

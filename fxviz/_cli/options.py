@@ -159,6 +159,9 @@ class Run:
         self.readings()
         if not all(model.is_graph for model in models):
             self.trace.check_together()
+        elif self.no_cache and models:
+            message = "is traced already: leave out --no-cache, or trace the model again with it"
+            raise UsageError(f"'{models[0]}' {message}")
 
     def readings(self) -> list[inputs.Reading]:
         """Return the ways to understand the inputs of forward, the most likely one first.

@@ -40,13 +40,14 @@ _NAMES = "a name is that of a parameter of forward, with keys and places inside 
 
 
 def describe(tensor: Tensor) -> TensorInfo:
-    """Return the shape and dtype of a tensor as plain values.
+    """Return the shape and dtype of a tensor as plain values; of a jagged one, the shape of all its parts in a row.
 
     >>> describe(__import__("torch").ones(2, 3))
     TensorInfo(shape=(2, 3), dtype='float32')
     """
-    refuse_nested(tensor)
-    return TensorInfo(tuple(int(size) for size in tensor.shape), str(tensor.dtype).removeprefix("torch."))
+    plain = tensor.values() if str(tensor.layout) == "torch.jagged" else tensor
+    refuse_nested(plain)
+    return TensorInfo(tuple(int(size) for size in plain.shape), str(tensor.dtype).removeprefix("torch."))
 
 
 def refuse_nested(tensor: Tensor) -> None:

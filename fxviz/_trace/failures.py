@@ -26,6 +26,7 @@ _TOUCHES_MEMORY = (
     "no storage",
     "Couldn't swap",  # a module that is made in the forward is moved there
     "QuantizedMeta",  # torch cannot unpack weights that it has quantised beside fake tensors
+    "shape_env must not be None",  # a jagged tensor has sizes that fake tensors without symbols cannot tell
     "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
 )
 """Parts of the errors where the model's code asks a tensor for memory that it does not have."""

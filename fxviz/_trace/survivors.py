@@ -129,6 +129,8 @@ def _removed(survivors: list[Any], since: set[int]) -> list[str]:
     lost: dict[str, None] = {}
     held: dict[str, None] = {}
     for holder, parts in _holders(survivors, since):
+        if _is_ours(holder):
+            continue
         try:
             if _is_cache(holder):
                 holder.cache_clear()
@@ -185,6 +187,13 @@ def _holders(survivors: list[Any], since: set[int]) -> list[tuple[Any, set[int]]
 def _is_passing(holder: Any) -> bool:
     """Return whether this holds values only while code runs or an error is looked at, or is a part of fxviz."""
     return isinstance(holder, _PASSING) or type(holder).__module__.startswith("fxviz.")
+
+
+def _is_ours(holder: Any) -> bool:
+    """Return whether this is an attribute of a part of fxviz, which lives no longer than the recording."""
+    referrers = gc.get_referrers(holder)
+    owners = (owner for each in referrers if type(each) is dict for owner in gc.get_referrers(each))
+    return any(type(each).__module__.startswith("fxviz.") for each in (*referrers, *owners))
 
 
 def _owners(dicts: list[Any]) -> dict[int, list[Any]]:
