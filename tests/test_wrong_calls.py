@@ -87,6 +87,7 @@ CALLS = {
     "published ones; name a file: .safetensors, .pt, .pth, .bin, .ckpt or .index.json",
     "resnet18 --weights IMAGENET1K_V9": "resnet18 has no weights 'IMAGENET1K_V9': choose DEFAULT (...), or name a file",
     "resnet18 --download": "nothing to download: also name published weights (--weights NAME)",
+    "broken.json --no-cache": "'broken.json' is traced already: leave out --no-cache, or trace the model again with it",
     "broken.json --weights a.pt": "'broken.json' is traced already: leave out --weights, or trace the model again with it",
     # what the name leads to
     "net.py:Plain": f"'Plain' in 'net.py' is a class, but not a torch.nn.Module; {CANDIDATES}",
