@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from fxviz._analysis.structure import Structure
-    from fxviz._api import compare, diff, explain, info, list_models, render, side_by_side, structure, summary, trace
+    from fxviz._api.figures import diff, render, side_by_side
+    from fxviz._api.graphs import trace
+    from fxviz._api.reports import compare, explain, info, list_models, skips, structure, summary
     from fxviz._graph import ArchGraph, TensorInfo
     from fxviz._graph.errors import EngineError, FxvizError, TraceError, UsageError
     from fxviz._graph.options import RenderOptions
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from fxviz._render.figure import Figure
     from fxviz._report.comparison import Comparison
     from fxviz._report.explain import Explanation
+    from fxviz._report.skips import Skips
     from fxviz._report.summary import Summary
 
     __version__: str
@@ -35,6 +38,7 @@ __all__ = [
     "FxvizError",
     "Information",
     "RenderOptions",
+    "Skips",
     "Structure",
     "Summary",
     "TensorInfo",
@@ -48,6 +52,7 @@ __all__ = [
     "list_models",
     "render",
     "side_by_side",
+    "skips",
     "structure",
     "summary",
     "trace",
@@ -55,18 +60,9 @@ __all__ = [
 
 _HOMES = {
     "_analysis.structure": ("Structure",),
-    "_api": (
-        "compare",
-        "diff",
-        "explain",
-        "info",
-        "list_models",
-        "render",
-        "side_by_side",
-        "structure",
-        "summary",
-        "trace",
-    ),
+    "_api.figures": ("diff", "render", "side_by_side"),
+    "_api.graphs": ("trace",),
+    "_api.reports": ("compare", "explain", "info", "list_models", "skips", "structure", "summary"),
     "_graph.errors": ("EngineError", "FxvizError", "TraceError", "UsageError"),
     "_graph": ("ArchGraph", "TensorInfo"),
     "_graph.options": ("RenderOptions",),
@@ -74,6 +70,7 @@ _HOMES = {
     "_render.figure": ("Figure",),
     "_report.comparison": ("Comparison",),
     "_report.explain": ("Explanation",),
+    "_report.skips": ("Skips",),
     "_report.summary": ("Summary",),
 }
 

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 
 from conftest import ROOT, Result, posix_only
-from fxviz import _api
+from fxviz._api import figures, graphs
 from fxviz._cli import cache
 from fxviz._cli.cache import entry, installation
 from fxviz._graph import ArchGraph
@@ -55,7 +55,7 @@ def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: ArchGraph) -> 
     monkeypatch.setattr(cache, "_foreign", [])
     monkeypatch.setattr(installation, "STARTED", 2**63)
     monkeypatch.setattr(entry, "described", lambda library: {"library": library, **here.installed})
-    monkeypatch.setattr(_api, "traced", traced)
+    monkeypatch.setattr(graphs, "traced", traced)
     monkeypatch.chdir(tmp_path)
     return here
 
@@ -166,7 +166,7 @@ def test_a_failure_is_not_kept(fxviz: Call, cached: Cached, monkeypatch: pytest.
         cached.traced.append(str(model))
         raise TraceError("sizes do not fit")
 
-    monkeypatch.setattr(_api, "traced", failing)
+    monkeypatch.setattr(graphs, "traced", failing)
     results = [fxviz("render", "resnet18") for _ in range(2)]
     assert results == [Result(1, "", "fxviz: sizes do not fit\n")] * 2
     assert len(cached.traced) == 2 and not cached.folder.exists()
@@ -174,7 +174,7 @@ def test_a_failure_is_not_kept(fxviz: Call, cached: Cached, monkeypatch: pytest.
 
 def test_python_functions_do_without(cached: Cached) -> None:
     for _ in range(2):
-        _api.render("resnet18")
+        figures.render("resnet18")
     assert len(cached.traced) == 2 and not cached.folder.exists()
 
 
@@ -317,7 +317,7 @@ def _left_alone(part: Path) -> None:
 def test_a_source_that_changes_meanwhile(
     fxviz: Call, cached: Cached, part: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], None]
 ) -> None:
-    quick = _api.traced
+    quick = graphs.traced
 
     def traced(model: Reference, *how: Any) -> ArchGraph:
         change(part)
@@ -325,7 +325,7 @@ def test_a_source_that_changes_meanwhile(
 
     os.utime(part, (1, 1))
     time.sleep(0.05)  # so that the clock that stamps files sees what comes as later
-    monkeypatch.setattr(_api, "traced", traced)
+    monkeypatch.setattr(graphs, "traced", traced)
     monkeypatch.setattr(installation, "STARTED", time.time_ns())
     fxviz("trace", "resnet18", "-o", "-")
     assert cached.folder.exists() == (change is _left_alone)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 import typer
 
-from fxviz import _api
+from fxviz._api import graphs
 from fxviz._cli import cache
 from fxviz._cli.messages import (
     complain,
@@ -104,7 +104,7 @@ def _traced(model: Reference, run: Run, reading: Reading, talk: Talk) -> ArchGra
 
     def make() -> ArchGraph:
         with spinner(f"tracing {model}", talk.quiet or model.is_graph), stdout_kept():
-            return _api.graph_of(model, inputs, None, run.trace)
+            return graphs.graph_of(model, inputs, None, run.trace)
 
     if run.no_cache:
         return make()

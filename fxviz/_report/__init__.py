@@ -11,7 +11,7 @@ from fxviz._graph import RESIDUAL_KINDS, SKIP_NOUNS, ArchGraph, Node, ResidualKi
 from fxviz._graph.errors import short_path
 from fxviz._graph.metrics import METRICS
 
-__all__ = ["Share", "headline", "largest_shares"]
+__all__ = ["Share", "headline", "in_words", "largest_shares"]
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def headline(graph: ArchGraph, metric: str = "params") -> str:
         )
     shares = ", ".join(f"{short_path(part.path)} {units.percent(part.share)}" for part in largest_shares(graph, metric))
     measured = "" if metric == "params" else f"of {METRICS[metric].noun}: "
-    return f"{_stop(graph)}{params}, {_skips(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
+    return f"{_stop(graph)}{params}, {in_words(graph.skip_counts)}" + (f"; {measured}{shares}" if shares else "")
 
 
 def _stop(graph: ArchGraph) -> str:
@@ -72,9 +72,10 @@ def _amounts(graph: ArchGraph, of: Callable[[Node], float]) -> dict[str, float]:
     return dict(amounts)
 
 
-def _skips(counts: Mapping[SkipKind, int]) -> str:
-    """
-    >>> _skips({"identity": 2, "projection": 1, "resample": 0, "concat": 2, "gate": 1})
+def in_words(counts: Mapping[SkipKind, int]) -> str:
+    """Return the numbers of skips by kind in words.
+
+    >>> in_words({"identity": 2, "projection": 1, "resample": 0, "concat": 2, "gate": 1})
     '3 skips (2 identity, 1 projection), 2 concat skips, 1 gate'
     """
     residual = {kind: count for kind, count in counts.items() if count and kind in RESIDUAL_KINDS}

@@ -16,7 +16,7 @@ from fxviz._graph.errors import TraceError, UsageError, first_line, spelled
 from fxviz._graph.processes import end_with
 from fxviz._sources.torch_private import class_label
 
-_CHILD = "from fxviz._api import traced; from fxviz._trace.isolated import serve; serve(traced, {parent})"
+_CHILD = "from fxviz._api.graphs import traced; from fxviz._trace.isolated import serve; serve(traced, {parent})"
 _OPTION = spelled("isolated=True", "--isolated")
 
 

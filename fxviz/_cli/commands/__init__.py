@@ -8,12 +8,13 @@ from typing import Any
 from fxviz._cli.commands.cache import manage_cache
 from fxviz._cli.commands.compare import compare
 from fxviz._cli.commands.render import render, trace
-from fxviz._cli.commands.report import explain, info, list_names, summary
+from fxviz._cli.commands.report import explain, info, list_names, skips, summary
 
 COMMANDS: dict[str, Callable[..., Any]] = {
     "render": render,
     "trace": trace,
     "summary": summary,
+    "skips": skips,
     "explain": explain,
     "compare": compare,
     "info": info,

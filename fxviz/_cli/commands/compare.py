@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from fxviz import _api
+from fxviz._api import figures, reports
 from fxviz._cli.messages import reported
 from fxviz._cli.options import Draw, Run, Talk, output, spread
 from fxviz._cli.steps import (
@@ -50,10 +50,10 @@ def compare(
         graphs = graphs_of(references, run, talk)
         if is_figure:
             old, new = graphs
-            figure = _api.difference_of(old, new, draw.render)
+            figure = figures.difference_of(old, new, draw.render)
             write_figure(figure, path, draw, talk, summary_line(figure.view))
         else:
-            write_document(_api.compare(*graphs), form)
+            write_document(reports.compare(*graphs), form)
         report_failures(zip(graphs, references, strict=True))
 
 

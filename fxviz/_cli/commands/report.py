@@ -1,4 +1,4 @@
-"""Run ``fxviz summary``, ``explain``, ``info`` and ``list``, which write to standard output."""
+"""Run ``fxviz summary``, ``skips``, ``explain``, ``info`` and ``list``, which write to standard output."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import Annotated
 
 import typer
 
-from fxviz import _api
+from fxviz._api import reports
 from fxviz._cli.messages import reported, spinner, stdout_kept, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
 from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
+from fxviz._graph import SKIP_KINDS
 from fxviz._graph.errors import UnknownModel, choice, shown
 from fxviz._report import explain as sentences
 from fxviz._report import tables
+from fxviz._report.skips import check_kind, skips_of
 from fxviz._report.summary import SummaryOptions, summarize
 from fxviz._sources.reference import parse, split_pattern
 
@@ -32,6 +34,27 @@ def summary(
         reference = parse(model)
         graph = graph_of(reference, run, talk)
         write_document(summarize(graph, options), form)
+        report_failure(graph, reference)
+
+
+@spread
+def skips(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    *,
+    kind: Annotated[
+        str | None, typer.Option("--kind", metavar="KIND", help=f"Only these: {choice(list(SKIP_KINDS))}.")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
+    run: Run,
+    talk: Talk,
+) -> None:
+    """List a model's skip connections: where each starts and ends, what it jumps over, what stands on it."""
+    with reported(talk.debug):
+        tables.check_form(form)
+        check_kind(kind)
+        reference = parse(model)
+        graph = graph_of(reference, run, talk)
+        write_document(skips_of(graph, kind), form)
         report_failure(graph, reference)
 
 
@@ -68,7 +91,7 @@ def info(
 
         reference = parse(model)
         with spinner(f"loading {model}", reference.is_graph), stdout_kept():
-            known = _api.information_of(reference)
+            known = reports.information_of(reference)
         write_stdout(to_text(known, f"{reference.stem}.svg", terminal_width()) + "\n")
 
 
