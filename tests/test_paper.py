@@ -11,8 +11,11 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+import torch
 from hypothesis import given, settings
 from pypdf import PdfReader
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 import fxviz as package
 from browser import Browser, outside, overlapping
@@ -22,6 +25,7 @@ from fxviz._analysis.structure import structure_of
 from fxviz._graph import ArchGraph
 from fxviz._graph.errors import UsageError
 from fxviz._graph.options import RenderOptions
+from fxviz._render import palette
 from fxviz._render.figure import Figure
 from fxviz._render.paper.page import Words, paper
 from fxviz._render.paper.scene import Area, Label, Scene, Stroke
@@ -197,6 +201,73 @@ def test_branches_stand_side_by_side() -> None:
 
 def test_what_did_not_run_is_noted() -> None:
     assert "+ 6.38M parameters not used in this run: aux1, aux2" in texts("googlenet")
+
+
+def strokes(scene: Scene) -> list[Stroke]:
+    return [item for item in scene.items if isinstance(item, Stroke)]
+
+
+class UNet(nn.Module):
+    """A U of two levels, or one whose result is led down again as by a path aggregation network."""
+
+    def __init__(self, again: bool) -> None:
+        super().__init__()
+        self.stem, self.down, self.deep = (conv(ins, outs) for ins, outs in ((3, 8), (8, 16), (16, 32)))
+        self.up, self.top = conv(48, 16), conv(24, 8)
+        self.back = nn.Conv2d(8, 16, 3, 2, 1) if again else None
+        self.low = conv(32, 16)
+
+    def forward(self, x: Tensor) -> Tensor:
+        one = self.stem(x)
+        two = self.down(F.max_pool2d(one, 2))
+        deep = self.deep(F.max_pool2d(two, 2))
+        up = self.up(torch.cat([F.interpolate(deep, scale_factor=2), two], 1))
+        top = self.top(torch.cat([F.interpolate(up, scale_factor=2), one], 1))
+        return top if self.back is None else self.low(torch.cat([self.back(top), up], 1))
+
+
+def conv(ins: int, outs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Conv2d(ins, outs, 3, padding=1), nn.ReLU(), nn.Conv2d(outs, outs, 3, padding=1), nn.ReLU())
+
+
+@pytest.mark.parametrize("width", ["column", "page", "slide"])
+@pytest.mark.parametrize("again", [False, True])
+def test_ways_down_and_up_are_columns(again: bool, width: str) -> None:
+    graph = package.trace(UNet(again), torch.zeros(1, 3, 32, 32))
+    scene = package.render(graph, width=width)._scene  # type: ignore[arg-type]
+    check(scene, scene.width)
+    assert "input 3×32²" in [label.text for label in labels(scene)]
+    joins = [label for label in labels(scene) if label.text == "C" and label.size == 7.5]
+    assert len(joins) == 2 + again
+    skips = [stroke for stroke in strokes(scene) if stroke.color == palette.SKIP and stroke.arrow]
+    assert all(abs(stroke.points[0][0] - stroke.points[-1][0]) >= 8 for stroke in skips if not stroke.dashed)
+    names = [label for label in labels(scene) if label.bold and label.text.startswith(("stage", "stem", "head"))]
+    assert not [name.text for name in names if "…" in name.text]
+
+
+def test_what_is_read_further_on_is_an_arc() -> None:
+    """The decoder of DeepLabV3+ reads a stage near the start, too."""
+
+    class Net(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stages = nn.ModuleList([conv(8 if number else 3, 8) for number in range(4)])
+            self.low, self.last = nn.Conv2d(8, 4, 1), conv(12, 8)
+
+        def forward(self, x: Tensor) -> Tensor:
+            seen = []
+            for stage in self.stages:
+                x = F.max_pool2d(stage(x), 2)
+                seen.append(x)
+            wide = F.interpolate(x, scale_factor=8)
+            return self.last(torch.cat([wide, self.low(seen[0])], 1))
+
+    graph = package.trace(Net(), torch.zeros(1, 3, 64, 64))
+    for width in ("column", "page"):
+        scene = package.render(graph, width=width, layout="stages")._scene
+        check(scene, scene.width)
+        arcs = [stroke for stroke in strokes(scene) if len(stroke.points) == 4 and stroke.arrow]
+        assert len(arcs) >= 1
 
 
 # -------------------------------------------------------------------- every form

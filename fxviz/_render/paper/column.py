@@ -17,12 +17,18 @@ BESIDE = 46.0
 """The room on the right for sizes and repetitions."""
 
 
-def column(structure: Structure, stages: tuple[Stage, ...], opened: Collection[Kind], room: float) -> Piece:
-    """Return stages one below the other, with the kinds of ``opened`` drawn where each first runs."""
+def column(
+    structure: Structure, stages: tuple[Stage, ...], opened: Collection[Kind], room: float, entering: str = ""
+) -> Piece:
+    """Return stages one below the other, with the kinds of ``opened`` drawn where each first runs.
+
+    ``entering``: the sizes of the input, "" if they are not told.
+    """
     whole = sum(stage.params for stage in structure.stages)
     most = max((fitted(kind, whole, room - BESIDE - 12, percent=True)[0].width for kind in opened), default=0.0)
     width = min(room - BESIDE, max(130.0, most + 12, *(_needed(stage) for stage in stages)))
-    pieces: list[Piece] = []
+    said = text(width / 2, 4, f"input {entering}", palette.MUTED, anchor="middle", size=SMALL)
+    pieces = [Piece(width, 9, (said,))] if entering else []
     left = {kind.letter for kind in opened}
     for stage in stages:
         pieces += _stage(structure, stage, width, left, whole)

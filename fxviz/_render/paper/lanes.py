@@ -12,7 +12,7 @@ from fxviz._graph import SKIP_KINDS
 from fxviz._render import palette
 from fxviz._render.paper.routes import Cell, Line, Routes
 from fxviz._render.paper.scene import Item, Piece
-from fxviz._render.paper.stage_box import box_height, box_width, least_width, stage_box
+from fxviz._render.paper.stage_box import box_height, box_width, entered, least_width, stage_box
 from fxviz._render.paper.style import SMALL, has_layers, sizes
 
 WIDEST, SMALLEST = 110.0, 6.0
@@ -70,6 +70,10 @@ class Reads:
         """Return whether a stage is read beside the way from each stage to the next."""
         return all(link.kind != "flow" for link in self.pairs[source, target])
 
+    def is_beside(self, source: int, target: int) -> bool:
+        """Return whether a stage stands beside one that it reads: they read each other, or it attends to the other."""
+        return (target, source) in self.pairs or all(link.kind == "cross" for link in self.pairs[source, target])
+
     def is_before(self, stage: int, other: int, pairs: Iterable[tuple[int, int]]) -> bool:
         """Return whether one stage's result reaches another one."""
         reached = {stage}
@@ -125,7 +129,7 @@ def in_lanes(structure: Structure) -> tuple[Reads, dict[int, Cell]]:
     ranks: dict[int, int] = {}
     for place in reads.order:
         before = [source for source in reads.sources[place] if source in ranks]
-        ranks[place] = max((ranks[source] + ((place, source) not in reads.pairs) for source in before), default=0)
+        ranks[place] = max((ranks[source] + (not reads.is_beside(source, place)) for source in before), default=0)
     _delay(structure, reads, ranks)
     slots = _slots(structure, ranks)
     taken: set[Cell] = set()
@@ -202,10 +206,10 @@ def in_triangle(structure: Structure) -> tuple[Reads, dict[int, Cell]]:
     return reads, cells
 
 
-def triangle(structure: Structure, room: float) -> Piece | None:
+def triangle(structure: Structure, entering: str, room: float) -> Piece | None:
     """Return the stages of a grid by resolution and step; None if there is no room for them."""
     reads, cells = in_triangle(structure)
-    return _drawn(structure, reads, cells, reads.pairs, True, room)
+    return _drawn(structure, reads, cells, reads.pairs, True, entering, room)
 
 
 def _heads(structure: Structure) -> list[int]:
@@ -231,38 +235,39 @@ def _rows(structure: Structure, columns: dict[int, int]) -> dict[int, int]:
 
 
 def _drawn(structure: Structure, reads: Reads, cells: dict[int, Cell], pairs: Iterable[tuple[int, int]],
-           sideways: bool, room: float) -> Piece | None:  # fmt: skip
+           sideways: bool, entering: str, room: float) -> Piece | None:  # fmt: skip
     """Return stages in their cells, as small as 6 points of text if it must be; None if names had to be cut."""
     routes = Routes(cells, reads.lines(pairs), sideways)
     least = max(map(least_width, structure.stages))
     for scale in (1.0, SMALLEST / SMALL):
         width = routes.fitting(room / scale)
         if width >= least:
-            return _in_cells(structure.stages, routes, width).scaled(scale)
+            alone = all(reads.sources[place] for place in range(1, len(structure.stages)))
+            return _in_cells(structure.stages, routes, entering if alone else "", width).scaled(scale)
     return None
 
 
-def _in_cells(stages: tuple[Stage, ...], routes: Routes, room: float) -> Piece:
+def _in_cells(stages: tuple[Stage, ...], routes: Routes, entering: str, room: float) -> Piece:
     """Return stages as boxes of one width, which has ``room`` points at most, with the lines between them."""
     width = min(room, WIDEST, max(map(box_width, stages)))
     size = (width, box_height(stages, width))
     items: list[Item] = [*routes.items(size)]
     for place, stage in enumerate(stages):
         items += stage_box(stage, *routes.corner(place, size), *size)
-    return Piece(*routes.size(size), tuple(items))
+    return entered(Piece(*routes.size(size), tuple(items)), *routes.corner(0, size), width, entering)
 
 
-def lanes(structure: Structure, room: float) -> Piece | None:
+def lanes(structure: Structure, entering: str, room: float) -> Piece | None:
     """Return the stages in their lanes, in the direction that takes less height; None if there is no room for them."""
     reads, cells = in_lanes(structure)
-    drawn = [_drawn(structure, reads, cells, reads.pairs, sideways, room) for sideways in (True, False)]
+    drawn = [_drawn(structure, reads, cells, reads.pairs, sideways, entering, room) for sideways in (True, False)]
     return min((piece for piece in drawn if piece is not None), key=lambda piece: piece.height, default=None)
 
 
-def ladder(structure: Structure, room: float) -> Piece | None:
+def ladder(structure: Structure, entering: str, room: float) -> Piece | None:
     """Return the stages of a ladder by resolution, each way down or up in a column; None if there is no room."""
     reads, cells = in_columns(structure)
-    return _drawn(structure, reads, cells, _without_detours(structure, reads, cells), True, room)
+    return _drawn(structure, reads, cells, _without_detours(structure, reads, cells), True, entering, room)
 
 
 def _without_detours(structure: Structure, reads: Reads, cells: dict[int, Cell]) -> list[tuple[int, int]]:

@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from fxviz._analysis.structure import Kind, Structure
 from fxviz._graph import units
 from fxviz._render import palette
+from fxviz._render.drawing import Point
 from fxviz._render.paper import stage_table
 from fxviz._render.paper.column import BESIDE, column
 from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.inset import inset, variant
 from fxviz._render.paper.lanes import ladder, lanes, triangle
 from fxviz._render.paper.overview import overview
-from fxviz._render.paper.scene import Item, Piece, Scene, Stroke, below, beside, flowed
+from fxviz._render.paper.scene import Area, Item, Label, Piece, Scene, Stroke, below, beside, flowed
 from fxviz._render.paper.style import GAP, NARROW, SMALL, TITLE, length, text
 from fxviz._render.paper.valley import valley
 
@@ -183,7 +184,7 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
     draw = _layout(structure, words, is_page=room >= NARROW)
     is_column = structure.layout in ("column", "encoder-decoder") and not sides
     if is_column and len(structure.main) == len(structure.stages):
-        standing = column(structure, structure.main, [kind for kind, _ in opened], room)
+        standing = column(structure, structure.main, [kind for kind, _ in opened], room, words.entering)
         has_table = detail.table and room >= NARROW
         yield _flow([standing], lambda left: stage_table.by_stage(structure, left), room) if has_table else standing
         return
@@ -200,7 +201,7 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
         yield _table_first(table, insets, room)
         return
     without = _filled(draw, insets, None, room)
-    if not detail.table:
+    if not detail.table or room < NARROW:
         yield without
         return
     filled = _filled(draw, insets, table, room)
@@ -217,14 +218,14 @@ def _layout(structure: Structure, words: Words, is_page: bool) -> Callable[[floa
     """Return a function from a width to the stages in their layout; None where only a table has room."""
 
     def draw(room: float) -> Piece | None:
-        if structure.layout == "U" and (drawn := valley(structure, room)):
+        if structure.layout == "U" and (drawn := valley(structure, words.entering, room)):
             return drawn
-        if structure.layout == "grid" and (drawn := triangle(structure, room)):
+        if structure.layout == "grid" and (drawn := triangle(structure, words.entering, room)):
             return drawn
         if structure.layout in ("U", "ladder"):
-            return ladder(structure, room)
+            return ladder(structure, words.entering, room)
         if not _is_overview(structure):
-            return lanes(structure, room)
+            return lanes(structure, words.entering, room)
         return overview(structure, words.entering, room) if is_page else None
 
     return draw
@@ -239,6 +240,21 @@ def _table_first(table: Callable[[float], Piece], insets: Sequence[Piece], room:
     if room >= NARROW:
         options.append(_flow(insets, table, room))
     return min(options, key=lambda option: option.height)
+
+
+def _attends(decoder: Piece) -> Point:
+    """Return where the keys of cross-attention enter a decoder: at the row of that name, else half way down."""
+    said = next((item for item in decoder.items if isinstance(item, Label) and item.text.startswith("Cross-")), None)
+    areas = [item for item in decoder.items if isinstance(item, Area)]
+    if said is None:
+        return 0.0, decoder.height / 2
+    around = [
+        area
+        for area in areas
+        if area.x <= said.left <= area.x + area.width and area.y <= said.y <= area.y + area.height
+    ]
+    row = min(around, key=lambda area: area.width * area.height)
+    return row.x, row.y + row.height / 2
 
 
 def _filled(draw: Sized, insets: Sequence[Piece], table: Sized | None, room: float) -> Piece:
@@ -289,8 +305,9 @@ def _side_by_side(structure: Structure, sides: tuple[set[int], set[int]], opened
     )
     x = encoder.width + gap
     edge = encoder.width - BESIDE
+    left, level = _attends(decoder)
     points = ((edge / 2, encoder.height), (edge / 2, encoder.height + 6), (x - gap / 2, encoder.height + 6),
-              (x - gap / 2, decoder.height / 2), (x, decoder.height / 2))  # fmt: skip
+              (x - gap / 2, level), (x + left, level))  # fmt: skip
     items = (*encoder.items, *decoder.at(x, 0), Stroke(points, palette.FLOW, 1.2, 5))
     return Piece(x + decoder.width, max(encoder.height + 8, decoder.height), items)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from fxviz._analysis.structure import Stage
 from fxviz._graph import units
-from fxviz._render.paper.scene import Item
+from fxviz._render import palette
+from fxviz._render.paper.scene import Item, Piece, Stroke
 from fxviz._render.paper.style import (
     SMALL,
     TEXT,
@@ -25,6 +26,8 @@ from fxviz._render.paper.style import (
 LINE, PAD = 9.0, 4.0
 _AROUND = 6.0
 """What a box is higher than its lines."""
+_INPUT = 13.0
+"""The height of the arrow that enters the first box."""
 MOST_LINES = 3
 """Where there would be more, the share is told by the colour alone."""
 
@@ -87,6 +90,19 @@ def stage_box(stage: Stage, x: float, y: float, width: float, height: float) -> 
             yield text(x + PAD, middle, line.left, color, bold=line.is_name, size=TEXT if line.is_name else SMALL)
         if line.right:
             yield text(x + width - PAD, middle, line.right, color, anchor="end", size=SMALL)
+
+
+def entered(piece: Piece, x: float, y: float, width: float, said: str) -> Piece:
+    """Return a part with an arrow from above into the box at a point, and the sizes of the input beside it."""
+    if not said:
+        return piece
+    above = max(0.0, _INPUT - y)
+    middle, top = x + width / 2, y + above - _INPUT
+    items = (
+        text(middle + 4, top + 4.5, f"input {said}", palette.MUTED, size=SMALL),
+        Stroke(((middle, top), (middle, y + above)), palette.FLOW, 1, 4.5),
+    )
+    return Piece(piece.width, piece.height + above, (*piece.at(0, above), *items))
 
 
 def blocks(stage: Stage) -> str:

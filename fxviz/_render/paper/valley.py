@@ -10,8 +10,9 @@ from functools import cached_property
 from fxviz._analysis.structure import Link, Stage, Structure
 from fxviz._graph import SKIP_KINDS
 from fxviz._render import palette
+from fxviz._render.drawing import Point
 from fxviz._render.paper.scene import Area, Item, Piece, Stroke
-from fxviz._render.paper.stage_box import box_height, box_width, stage_box
+from fxviz._render.paper.stage_box import box_height, box_width, entered, stage_box
 from fxviz._render.paper.style import SMALL, has_layers, length, sizes, text
 
 STEP, STACK = 13.0, 8.0
@@ -118,19 +119,19 @@ class Valley:
             down = y1 > y0
             start, end = (y0 + self.high, y1) if down else (y0, y1 + self.high)
             left, right = max(x0, x1), min(x0, x1) + self.box
-            if right - left > 8:
-                middle = (left + right) / 2
-                yield Stroke(((middle, start), (middle, end)), palette.FLOW, 1, 4.5)
-            elif down:
-                yield Stroke(
-                    ((x0 + self.box / 2, start), (x0 + self.box / 2, y1 + self.high / 2), (x1, y1 + self.high / 2)),
-                    palette.FLOW,
-                    1,
-                    4.5,
-                )
-            else:
-                level, column = y0 + self.high / 2, x1 + self.box / 2
-                yield Stroke(((x0 + self.box, level), (column, level), (column, end)), palette.FLOW, 1, 4.5)
+            column, label = (left + right) / 2, (min(start, end) + 7 if down else max(start, end) - 6)
+            points: tuple[Point, ...] = ((column, start), (column, end))
+            if right - left <= 8 and down:
+                column, level = x0 + self.box / 2, y1 + self.high / 2
+                points = ((column, start), (column, level), (x1, level))
+            elif right - left <= 8:
+                column, level, label = x1 + self.box / 2, y0 + self.high / 2, end + 7
+                points = ((x0 + self.box, level), (column, level), (column, end))
+            yield Stroke(points, palette.FLOW, 1, 4.5)
+            if said := resized(self.structure, link.source, link.target):
+                is_right = column + 5 + length(said, size=SMALL) <= self.room
+                x = column + 5 if is_right else column - 5
+                yield text(x, label, said, palette.MUTED, anchor="start" if is_right else "end", size=SMALL)
 
     def _skips(self) -> Iterator[Item]:
         bundles: dict[tuple[int, int], list[Link]] = defaultdict(list)
@@ -163,7 +164,35 @@ class Valley:
         yield text(x1 - SIGN / 2 - 1, end, sign, palette.CARD, bold=True, anchor="middle", size=7.5)
 
 
-def valley(structure: Structure, room: float) -> Piece | None:
-    """Return the stages of a U, ``room`` points wide; None if its ways are more than one down and one up."""
+def resized(structure: Structure, source: int, target: int) -> str:
+    """Return how the resolution changes on the way from one stage to the next, "" where blocks change it."""
+    one, other = structure.stages[source], structure.stages[target]
+    if one.level == other.level:
+        return ""
+    words: list[str] = []
+    for run in other.runs:
+        rows = structure.kind(run.names[0]).rows if run.lettered else ()
+        words += [" ".join((row.word, *row.marks)) for row in rows if not row.on_shortcut] or list(run.names)
+        if run.lettered:
+            break
+    for word in words:
+        if word.startswith("resize"):
+            ratio = max(other.size, default=0) / (max(one.size, default=0) or 1)
+            return f"resize ×{ratio:.0f}" if ratio > 1 and ratio == round(ratio) else "resize"
+        for name, short in _RESIZING.items():
+            if word.startswith(name):
+                sizes_and_stride = [part for part in word.split(" ")[1:] if "×" in part or part.startswith("/")]
+                return " ".join([short, *sizes_and_stride[:2]])
+    return ""
+
+
+_RESIZING = {"MaxPool": "max", "AvgPool": "avg", "UpConv": "up"}
+
+
+def valley(structure: Structure, entering: str, room: float) -> Piece | None:
+    """Return the stages of a U, ``room`` points wide; None if its ways are more than one down and one up.
+
+    ``entering``: the sizes of the input.
+    """
     drawn = Valley(structure, room)
-    return drawn.piece() if drawn.is_plain else None
+    return entered(drawn.piece(), *drawn.place(0), drawn.box, entering) if drawn.is_plain else None
