@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from conftest import examples
+from fxviz._analysis.structure import Link, Stage, Structure
 from fxviz._render import palette
 from fxviz._render.drawing import Point
+from fxviz._render.paper.lanes import Reads
 from fxviz._render.paper.routes import Line, Routes
 from fxviz._render.paper.scene import Area, Stroke
 
@@ -92,3 +94,19 @@ def test_a_box_in_the_way_is_gone_round() -> None:
     routes = Routes(cells, (Line(0, 1), Line(1, 2), Line(0, 2)), sideways=True)
     assert routes.ways == [(), (), (("u", 1), ("v", 0), ("u", 2))]
     assert routes.size((40, 20))[1] > 20
+
+
+def stage(number: int, lane: int = 0) -> Stage:
+    return Stage(f"stage {number}", "", "stage", number, lane, 8, 8, (8, 8), (), 0, 0, 0.0, 1, ())
+
+
+def reads(*pairs: tuple[int, int]) -> set[tuple[int, int]]:
+    links = tuple(Link(*pair, "flow", f"node {pair[0]}", 8, (8, 8)) for pair in pairs)
+    stages = tuple(stage(number) for number in range(1 + max(max(pair) for pair in pairs)))
+    return set(Reads(Structure("net", "lanes", "", stages, (), links)).pairs)
+
+
+def test_a_stage_may_read_one_behind_it_but_no_loop_is_drawn() -> None:
+    assert reads((0, 1), (0, 2), (2, 1)) == {(0, 1), (0, 2), (2, 1)}
+    assert reads((0, 1), (1, 2), (2, 3), (3, 1)) == {(0, 1), (1, 2), (2, 3)}
+    assert reads((0, 2), (1, 2), (2, 1)) == {(0, 2), (1, 2), (2, 1)}

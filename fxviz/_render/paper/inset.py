@@ -326,6 +326,7 @@ def _listed(kind: Kind, room: float) -> Piece:
     net = Net(kind.rows)
     starts = [end for start, end in net.flows if start == -1 and not is_join(kind.rows[end])]
     lines = [_way(net, start) for start in starts] or [row.text for row in kind.rows if not is_join(row)]
+    room = min(room, max((length(line, bold=True) for line in lines), default=0.0) + 2 * _PAD + 20)
     items: list[Item] = []
     for number, line in enumerate(lines):
         top = number * (ROW + 2)

@@ -46,23 +46,24 @@ def further_on(structure: Structure) -> Iterator[Link]:
 class Reads:
     """Who reads whom: the links of a structure that are drawn, one for each pair of stages.
 
-    A stage that is read before it runs, as in a loop, stands behind its reader if it reads nothing else.
+    A stage may read one that is listed behind it, but not what depends on it: such a link closes a loop.
     """
 
     structure: Structure
 
     @cached_property
     def pairs(self) -> dict[tuple[int, int], list[Link]]:
-        """Return the links by pair of stages: forward ones, and those to stages that read nothing before them."""
+        """Return the links by pair of stages, without those that close a loop over more than two stages."""
         found: dict[tuple[int, int], list[Link]] = defaultdict(list)
         for link in self.structure.links:
             if link.source < link.target and not is_input(self.structure, link):
                 found[link.source, link.target].append(link)
         fed = {target for _, target in found}
         for link in self.structure.links:
-            if link.source > link.target and link.target not in fed:
-                readers = {target for source, target in found if source == link.target and target > source}
-                if readers <= {link.source} or not self.is_before(link.target, link.source, found):
+            if link.source > link.target:
+                readers = {target for source, target in found if source == link.target}
+                is_apart = link.target not in fed and readers <= {link.source}
+                if is_apart or not self.is_before(link.target, link.source, found):
                     found[link.source, link.target].append(link)
         return dict(found)
 
@@ -76,10 +77,14 @@ class Reads:
 
     def is_before(self, stage: int, other: int, pairs: Iterable[tuple[int, int]]) -> bool:
         """Return whether one stage's result reaches another one."""
-        reached = {stage}
-        for source, target in sorted(pairs):
-            if source in reached:
-                reached.add(target)
+        following: dict[int, list[int]] = defaultdict(list)
+        for source, target in pairs:
+            following[source].append(target)
+        reached, waiting = {stage}, [stage]
+        while waiting:
+            new = set(following[waiting.pop()]) - reached
+            reached |= new
+            waiting += new
         return other in reached
 
     @cached_property

@@ -18,7 +18,7 @@ from fxviz._render.paper.style import MOST_RUNS, SMALL, condensed, filled, has_l
 TALLEST, LOWEST = 62.0, 27.0
 CHIP, ARROW = 13.0, 11.0
 """The width of one letter, and of the arrow between two stages."""
-_ROW, _EDGE, _LANE = TALLEST + 34, 6.0, 5.0
+ONE_ROW, _EDGE, _LANE = TALLEST + 34, 6.0, 5.0
 """The height of a row, the room for ways to the next row, and that between two arcs."""
 
 
@@ -127,7 +127,7 @@ class Rows:
             lanes = [lane for (_, _, at), lane in self.lanes.items() if at == row]
             y += _LANE * (max(lanes) + 1) + 3 if lanes else 0.0
             tops.append(y)
-            y += _ROW + (_EDGE + 2 if row < len(self.rows) - 1 else 0.0)
+            y += ONE_ROW + (_EDGE + 2 if row < len(self.rows) - 1 else 0.0)
         return [*tops, y]
 
     def piece(self) -> Piece:
@@ -148,7 +148,7 @@ class Rows:
         last, first = self.rows[row][-1], self.rows[row + 1][0]
         start, end = self._edges(last)[1], self._edges(first)[0]
         level, below = (self.tops[at] + TALLEST / 2 for at in (row, row + 1))
-        under = self.tops[row] + _ROW + 3
+        under = self.tops[row] + ONE_ROW + 3
         right = self.lefts[last] + self.boxes[last].width + 5
         yield Stroke(((start, level), (right, level), (right, under), (2, under), (2, below), (end, below)),
                      palette.FLOW, 1, 4.5, radius=3)  # fmt: skip
@@ -189,7 +189,7 @@ def _input(said: str) -> Piece:
         text(width / 2, TALLEST + 17, said, palette.MUTED, anchor="middle", size=SMALL),
         Stroke((((width + 9) / 2, height / 2), (width + ARROW, height / 2)), palette.FLOW, 1, 4.5),
     ]
-    return Piece(width + ARROW, _ROW, tuple(items))
+    return Piece(width + ARROW, ONE_ROW, tuple(items))
 
 
 def _chips(structure: Structure, stage: Stage, most: int, whole: bool) -> Iterator[Chip]:
@@ -263,7 +263,7 @@ class Box:
         )
         if not last:
             items.append(Stroke(((left + self.inner, middle), (width + ARROW, middle)), palette.FLOW, 1, 4.5))
-        return Piece(width + (0 if last else ARROW), _ROW, tuple(items))
+        return Piece(width + (0 if last else ARROW), ONE_ROW, tuple(items))
 
     def _row(self, x: float, middle: float) -> Iterator[Item]:
         for chip in self.chips:

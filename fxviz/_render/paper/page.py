@@ -14,7 +14,7 @@ from fxviz._render.paper.column import BESIDE, column
 from fxviz._render.paper.face import fit, wrapped
 from fxviz._render.paper.inset import inset, variant
 from fxviz._render.paper.lanes import ladder, lanes, triangle
-from fxviz._render.paper.overview import overview
+from fxviz._render.paper.overview import ONE_ROW, overview
 from fxviz._render.paper.scene import Area, Item, Label, Piece, Scene, Stroke, below, beside, flowed
 from fxviz._render.paper.style import GAP, NARROW, SMALL, TITLE, length, text
 from fxviz._render.paper.valley import valley
@@ -190,7 +190,8 @@ def body(structure: Structure, words: Words, room: float, detail: Detail) -> Ite
         return
     whole = sum(stage.params for stage in structure.stages)
     shares = len({stage.level for stage in structure.stages if stage.blocks}) == 1
-    insets = [inset(kind, others, whole, room, percent=shares) for kind, others in opened]
+    narrow = room if room < NARROW or _is_overview(structure) else room * BESIDE_BOXES
+    insets = [inset(kind, others, whole, narrow, percent=shares) for kind, others in opened]
     drawn = draw(room) if detail.overview else None
     tabled = stage_table.by_run if structure.layout == "table" and detail.runs else stage_table.by_stage
 
@@ -226,10 +227,17 @@ def _layout(structure: Structure, words: Words, is_page: bool) -> Callable[[floa
             return ladder(structure, words.entering, room)
         if not _is_overview(structure):
             return lanes(structure, words.entering, room)
-        return overview(structure, words.entering, room) if is_page else None
+        lying = overview(structure, words.entering, room) if is_page else None
+        in_rows = lying is not None and lying.height > 1.5 * ONE_ROW
+        return None if in_rows and structure.layout == "table" else lying  # a table tells as much in less room
 
     return draw
 
+
+BESIDE_BOXES = 0.45
+"""The part of a page's width that a block may take where stages are boxes with lines."""
+SLACK = 1.4
+"""How much higher stages may get to make room for what stands beside them: less than in two rows of an overview."""
 
 Sized = Callable[[float], Piece | None]
 
@@ -266,7 +274,7 @@ def _filled(draw: Sized, insets: Sequence[Piece], table: Sized | None, room: flo
     options = [below([part for part in (drawn, _flow(insets, table, room)) if part and part.height], GAP)]
     widest = max((piece.width for piece in insets), default=0.0)
     left = draw(room - widest - 2 * GAP) if insets and room >= NARROW else None
-    if drawn and left and left.width <= room - widest - 2 * GAP and left.height < drawn.height + 1:
+    if drawn and left and left.width <= room - widest - 2 * GAP and left.height < drawn.height * SLACK:
         options.append(beside([left, _flow(insets, table, room - left.width - 2 * GAP)], 2 * GAP))
         if table:
             under = below([part for part in (left, table(max(left.width, room - widest - 2 * GAP))) if part], 2 * GAP)

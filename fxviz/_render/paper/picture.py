@@ -62,7 +62,10 @@ def scene_of_difference(
 
 
 def _as_slide(drawn: Scene) -> Scene:
-    return replace(drawn, height=max(_SLIDE[1], drawn.height), zoom=PLACES["slide"] / _SLIDE[0])
+    """Return a figure in the middle of a slide."""
+    height = max(_SLIDE[1], drawn.height)
+    items = tuple(item.moved(0, (height - drawn.height) / 2) for item in drawn.items)
+    return replace(drawn, items=items, height=height, zoom=PLACES["slide"] / _SLIDE[0])
 
 
 def _height(options: RenderOptions) -> float | None:

@@ -87,7 +87,8 @@ RUNS = (
 
 def by_stage(structure: Structure, room: float, repeated: bool = False) -> Piece:
     """Return a table with a line for each stage; ``repeated``: beside an overview that tells blocks and sizes."""
-    columns = [replace(column, rank=5) if repeated and column.key == "blocks" else column for column in STAGES]
+    ranks = {"blocks": 5, "widths": 0} if repeated else {}
+    columns = [replace(column, rank=ranks.get(column.key, column.rank)) for column in STAGES]
     lines = [_stage(stage) for stage in structure.stages]
     return _with_arcs(structure, columns, lines, [(at, at) for at in range(len(lines))], room, repeated)
 
