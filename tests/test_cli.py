@@ -85,7 +85,7 @@ def test_an_unknown_model_gets_near_names(fxviz: Call, in_tmp: Path) -> None:
         (["render"], ["MODEL", "fxviz render --help"]),
         (["trace", "a", "b"], ["b"]),
         (["rendr", "resnet18"], ["rendr", "did you mean render?"]),
-        (["resnet18"], ["resnet18", "render, trace, summary, explain, compare, info, list or cache"]),
+        (["resnet18"], ["resnet18", "render, trace, summary, skips, explain, compare, info, list or cache"]),
         (["--no-such-option"], ["--no-such-option"]),
         (["render", "resnet18", "-o", "a\n\x1b[2Jb.gif"], [r"a\n\x1b[2Jb.gif"]),
     ],
@@ -213,7 +213,7 @@ def test_help_needs_no_torch_and_fits_a_terminal(without_torch: Call, arguments:
 
 def test_without_arguments_the_commands_are_shown(fxviz: Call) -> None:
     shown = re.findall(r"^  (\w+)  ", fxviz().out.partition("Commands:")[2], re.MULTILINE)
-    assert shown == ["render", "trace", "summary", "explain", "compare", "info", "list", "cache"]
+    assert shown == ["render", "trace", "summary", "skips", "explain", "compare", "info", "list", "cache"]
 
 
 def test_the_version(fxviz: Call) -> None:

@@ -154,7 +154,7 @@ def test_a_repetition_begins_behind_what_only_looks_like_its_end(style: str) -> 
     inside = named(rows_in([repeat]))
     assert repeat.times == 8
     assert repeat.span == ("encoder.layers.0.0", "encoder.layers.7.1")
-    assert (inside[0], inside[-1]) == ("Attention encoder.layers.0.0", "+ add encoder")
+    assert (inside[0], inside[-1]) == ("Attention 1×64 encoder.layers.0.0", "+ add encoder")
     assert one(shown, "encoder.position").times == 1
     assert {(arc.tail, arc.head) for arc in shown.arcs} == {(1, 3), (3, 6)}
 

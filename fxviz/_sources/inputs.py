@@ -70,8 +70,7 @@ def refuse_nested(tensor: Tensor) -> None:
 
 def is_required(parameter: inspect.Parameter) -> bool:
     """Return whether a call must pass a parameter: it has no default, and is not ``*args`` or ``**kwargs``."""
-    variable = (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
-    return parameter.default is parameter.empty and parameter.kind not in variable
+    return parameter.default is parameter.empty and not parameter.kind.name.startswith("VAR_")
 
 
 @dataclass(frozen=True)

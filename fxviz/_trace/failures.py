@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 from fxviz._graph import Failure, TensorInfo
 from fxviz._graph.errors import Line, blamed_line, first_line, text_of
 from fxviz._sources.inputs import describe
-from fxviz._sources.torch_private import class_label, class_name, written_path
+from fxviz._sources.torch_private import class_label, class_name, without_function_modes, without_modes, written_path
 from fxviz._trace.calls import getitem, stopped
 from fxviz._trace.tensors import listed, tensors_in
 from fxviz._trace.tracer import Blame, ModelTracer
@@ -26,6 +26,7 @@ _TOUCHES_MEMORY = (
     "no storage",
     "Couldn't swap",  # a module that is made in the forward is moved there
     "QuantizedMeta",  # torch cannot unpack weights that it has quantised beside fake tensors
+    "fake tensor modes must be the same",  # a jagged tensor that torch keeps from before stands beside fake ones
     "shape_env must not be None",  # a jagged tensor has sizes that fake tensors without symbols cannot tell
     "TorchScript interpreter",  # scripted code takes the model's own tensors, which may have no memory
 )
@@ -53,6 +54,11 @@ class Stop:
 
 def stop_of(error: BaseException, tracer: ModelTracer, model: nn.Module) -> Stop:
     """Describe where ``error`` ended a run of ``model``; record the place in the tracer's graph, if there is one."""
+    with without_function_modes(), without_modes():  # what is read of tensors is no step of the run
+        return _stop_of(error, tracer, model)
+
+
+def _stop_of(error: BaseException, tracer: ModelTracer, model: nn.Module) -> Stop:
     blame = tracer.blame(error)
     node = tracer.stop(blame) if tracer.begun else ""
     module = blame.module or model
