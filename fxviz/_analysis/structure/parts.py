@@ -18,23 +18,78 @@ _ALIKE = 1.55
 """Positions within this ratio are one resolution: 197 and 196 tokens, maps that a convolution without padding crops."""
 
 
-@dataclass
-class Part:
-    """A stage in the making: consecutive units at one resolution."""
+@dataclass(frozen=True)
+class _Latest:
+    """What a stage with some units would be asked again and again, if they were not counted one by one.
 
-    units: list[Unit]
-    lane: int = 0
-    role: Role = "stage"
-    order: int = -1
+    Attributes:
+        layers: the last unit with layers.
+        positions: the positions that leave the last unit with layers that more than one leaves; 0 for none.
+        side: what the last unit is for whose path says it (:func:`side_of`).
+        block: the last block.
+    """
+
+    layers: Unit | None = None
+    positions: int = 0
+    side: str = ""
+    block: Unit | None = None
+
+    def with_unit(self, unit: Unit) -> _Latest:
+        positions = unit.extent.positions
+        return _Latest(
+            unit if unit.layers else self.layers,
+            positions if unit.layers and positions > 1 else self.positions,
+            side_of(unit.path) or self.side,
+            unit if unit.is_block else self.block,
+        )
+
+
+class Part:
+    """A stage in the making: consecutive units at one resolution.
+
+    Attributes:
+        lane: its lane.
+        role: its role.
+        order: its place among the stages; -1 for that of its units.
+    """
+
+    def __init__(self, units: Iterable[Unit], lane: int = 0, role: Role = "stage") -> None:
+        self.lane, self.role, self.order = lane, role, -1
+        self._units: list[Unit] = []
+        self._latest = [_Latest()]
+        self.add(*units)
+
+    @property
+    def units(self) -> Sequence[Unit]:
+        """Return its units, to which others are added and from which the last are taken."""
+        return self._units
+
+    @property
+    def latest(self) -> _Latest:
+        """Return what is known of its latest units."""
+        return self._latest[-1]
 
     @property
     def positions(self) -> int:
         """Return the positions that leave the last unit with layers; not those of a token that is treated apart."""
-        with_layers = (unit.extent.positions for unit in reversed(self.units) if unit.layers)
-        several = next((positions for positions in with_layers if positions > 1), None)
-        if several is not None:
-            return several
-        return next((unit for unit in reversed(self.units) if unit.layers), self.units[-1]).extent.positions
+        latest = self.latest
+        return latest.positions or (latest.layers or self.units[-1]).extent.positions
+
+    def add(self, *units: Unit) -> None:
+        """Add units at the end."""
+        for unit in units:
+            self._units.append(unit)
+            self._latest.append(self.latest.with_unit(unit))
+
+    def pop(self) -> Unit:
+        """Take the last unit off."""
+        self._latest.pop()
+        return self._units.pop()
+
+    def sort(self) -> None:
+        """Put the units in the order of the run."""
+        units, self._units, self._latest = sorted(self._units, key=lambda unit: unit.place), [], [_Latest()]
+        self.add(*units)
 
 
 def is_near(one: int, other: int) -> bool:
@@ -77,7 +132,7 @@ def _lanes(way: Way) -> list[Part]:
     for unit in units:
         is_token = unit.extent.positions <= 1
         lane = channels.get(unit.extent.channels, 0) if is_token else _lane(levels, unit)
-        found.setdefault((unit.streams, lane), Part([], lane)).units.append(unit)
+        found.setdefault((unit.streams, lane), Part([], lane)).add(unit)
     return list(found.values())
 
 
@@ -105,8 +160,8 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
             parts.append(Part([unit], role="head"))
         elif first is not None and first in parts:
             while parts[-1] is not first:
-                first.units += parts.pop(parts.index(first) + 1).units
-            first.units.append(unit)
+                first.add(*parts.pop(parts.index(first) + 1).units)
+            first.add(unit)
         elif (
             parts
             and parts[-1].role != "head"
@@ -115,7 +170,7 @@ def _by_resolution(way: Way, on_way: Sequence[Unit], letters: Mapping[int, str])
                 or (unit.layers and not unit.is_block and not way.has_weights(unit))
             )
         ):
-            parts[-1].units.append(unit)
+            parts[-1].add(unit)
         else:
             ahead = _taken_ahead(parts[-1], unit, way) if parts else []
             parts.append(Part([*ahead, unit]))
@@ -138,8 +193,8 @@ def _taken_ahead(part: Part, unit: Unit, way: Way) -> list[Unit]:
         is_between = near and blocks and not last.is_block and last.path.partition(".")[0] not in blocks
         if last.place in way.main and not is_between:
             break
-        ahead.insert(0, part.units.pop())
-    return ahead
+        ahead.append(part.pop())
+    return ahead[::-1]
 
 
 def _with_laterals(way: Way) -> list[Unit]:
@@ -186,27 +241,25 @@ def side_of(path: str) -> str:
 
 
 def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
-    before = next((side for other in reversed(part.units) if (side := side_of(other.path))), "")
-    if unit.layers and before and side_of(unit.path) not in ("", before):
+    if unit.layers and part.latest.side and side_of(unit.path) not in ("", part.latest.side):
         return False
-    return is_near(part.positions, unit.extent.positions) and not _is_boundary(part.units, unit, lists, kinds)
+    return is_near(part.positions, unit.extent.positions) and not _is_boundary(part, unit, lists, kinds)
 
 
-def _is_boundary(before: Sequence[Unit], unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
+def _is_boundary(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
     """Return whether a block opens a stage at the same resolution: another list, and other widths or kinds."""
     if not unit.is_block or not unit.list:
         return False
-    last = next((other for other in reversed(before) if other.is_block), None)
+    last = part.latest.block
     if last is None or _are_nested(last.list, unit.list):
         return False
-    blocks = [other for other in before if other.is_block]
-    are_siblings = blocks[-1].list.rpartition(".")[0] == unit.list.rpartition(".")[0] != ""
-    if lists[unit.list] < 2 and not (are_siblings and lists[blocks[-1].list] > 1):
+    are_siblings = last.list.rpartition(".")[0] == unit.list.rpartition(".")[0] != ""
+    if lists[unit.list] < 2 and not (are_siblings and lists[last.list] > 1):
         return False
-    if blocks[-1].extent.channels != unit.extent.channels:
+    if last.extent.channels != unit.extent.channels:
         return True
-    held = set().union(*(kinds[name] for name in {block.list for block in blocks} if name in kinds))
-    return lists[blocks[-1].list] > 1 and held.isdisjoint(kinds.get(unit.list, ()))
+    held = (kinds[name] for name in {block.list for block in part.units if block.is_block} if name in kinds)
+    return lists[last.list] > 1 and set().union(*held).isdisjoint(kinds.get(unit.list, ()))
 
 
 def _are_nested(one: str, other: str) -> bool:
@@ -220,7 +273,7 @@ def _without_pools(parts: Sequence[Part]) -> list[Part]:
     waiting: list[Unit] = []
     for part in parts:
         if any(unit.layers for unit in part.units):
-            found.append(Part(waiting + part.units, role=part.role))
+            found.append(Part([*waiting, *part.units], role=part.role))
             waiting = []
         else:
             waiting += part.units
@@ -254,7 +307,7 @@ def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
     rising = [place for place in range(last + 1, len(parts)) if _comes_back(parts[first:], place - first)]
     for place, part in enumerate(parts[last + 1 :], last + 1):
         if found[-1].role == "head" and not part.units[0].layers and not rising:
-            found[-1].units += part.units
+            found[-1].add(*part.units)
         else:
             found.append(Part(part.units, role="stage" if rising and place <= rising[-1] else "head"))
     if rising:
@@ -343,14 +396,14 @@ def _beside(way: Way, main: Sequence[Part]) -> list[Part]:
             lanes += not before
             part = Part([], before[-1].lane if before else lanes, "side")
             parts.append(part)
-        part.units.append(unit)
+        part.add(unit)
         home[unit.place] = part
         if unit.params:
             called.setdefault(unit.path, part)
         if part.role == "side":
             ending[unit.place] = part
     for part in main:
-        part.units.sort(key=lambda unit: unit.place)
+        part.sort()
     for part in parts:
         if not way.readers[part.units[-1].place]:
             part.role = "head"
