@@ -105,6 +105,17 @@ def test_other_widths_are_told_with_those_before() -> None:
     assert sum(words.endswith("resized") for words in said(scene)) == 1 + 4  # the title, and each part of the net
 
 
+def test_blocks_whose_settings_alone_differ_are_drawn() -> None:
+    """The eps of a norm is in no row's words."""
+    new = Net()
+    for module in new.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eps = 1e-3
+    scene = difference(Net(), new)
+    assert sum(words.endswith("altered") for words in said(scene)) == 1 + 2
+    assert marked(scene, "altered") == []
+
+
 def test_equal_models_have_no_marks() -> None:
     scene = difference(Net(), Net())
     assert "no difference" in said(scene)

@@ -169,5 +169,5 @@ def _noted(drawn: Piece, said: Sequence[tuple[str, Mark]], room: float) -> Piece
         text(2, drawn.height + 6 + 9 * line, fit(words, room - 4, SMALL, True), palette.MARKS[mark], True, size=SMALL)
         for line, (words, mark) in enumerate(said)
     ]
-    width = max(drawn.width, *(label.left + label.width for label in items))
+    width = max([drawn.width, *(label.left + label.width for label in items)])
     return Piece(width, drawn.height + 9 * len(said) + 4, (*drawn.items, *items))
