@@ -706,3 +706,20 @@ def test_towers_in_turn_are_never_one_chain() -> None:
     tails = {head: {tail for tail, other in view.edges if other == head} for _, head in view.edges}
     cat = next(row.id for row in view.rows if any(node.op == "cat" for node in (*row.before, *row.heads)))
     assert len(tails[cat]) == 2
+
+
+class BiasOfChoice(nn.Module):
+    """Adds the bias of the expert that a router chooses for each row."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.router, self.fc, self.out = nn.Linear(8, 4), nn.Linear(8, 8), nn.Linear(8, 2)
+        self.bias = nn.Parameter(torch.zeros(4, 8))
+
+    def forward(self, x: Tensor) -> Tensor:
+        chosen = self.router(x).argmax(-1)
+        return self.out(self.fc(x).relu() + self.bias[chosen])
+
+
+def test_a_parameter_that_is_looked_up_by_a_choice_is_no_part_of_what_chooses() -> None:
+    assert rows(fxviz.trace(BiasOfChoice(), torch.zeros(3, 8))).items() >= {"router": 36, "bias": 32, "fc": 72}.items()

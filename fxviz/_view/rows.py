@@ -274,7 +274,7 @@ class _Fuser:
         """Return whether a node is not drawn: shape arithmetic, views, dropout, masks, scaling, what nothing reads."""
         if node.id in self.outline.graph.index.unread:
             return True
-        if flattens(node):
+        if flattens(node) or (sources != [INPUT] and self._looks_up(node)):
             return False
         if is_view(node) or is_passing(node) or not any(tensor.is_floating for tensor in node.outputs):
             return True
@@ -288,6 +288,11 @@ class _Fuser:
         if plain_name(node.op) != "cat" or self._joins_repetitions(node) or node.id in self.carrying:
             return False
         return len(sources) == 1 and not self._reads_parameters(node)
+
+    def _looks_up(self, node: Node) -> bool:
+        """Return whether a node reads a parameter at places that were computed, as the biases of the experts chosen."""
+        table = next((edge.source for edge in self.outline.graph.index.edges_to[node.id] if edge.slot == "0"), None)
+        return is_view(node) and any(self.outline.node(name).params for name in self.pending.get(table or "", ()))
 
     def _joins_repetitions(self, node: Node) -> bool:
         """Return whether a node reads several repetitions, of which one is drawn."""
