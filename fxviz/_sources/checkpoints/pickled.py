@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import pickle
 import re
 import tarfile
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +32,9 @@ _PICKLE = b"\x80"
 _MAX_NAMES = 12_000_000
 """Maximum length of what is unpickled in bytes; that of 10,000 tensors has about 1 MB."""
 
+_MAX_OLD = 2_000_000
+"""Maximum length of what is unpickled of a file before torch 1.6 in bytes, whose tensors stand behind it."""
+
 _MAX_DEPTH = 3
 """Maximum depth at which a checkpoint is searched for tensors; those of an optimizer's state are deeper."""
 
@@ -52,6 +57,8 @@ def read(path: str, values: bool) -> dict[str, Any]:
             found = _loaded(path, values)
     except pickle.UnpicklingError as error:
         raise UsageError(f"{where}: {_refusal(str(error))}; {_SAVE_WEIGHTS}") from None
+    except OSError as error:
+        raise UsageError(f"{where}: {error.strerror}; {_SAVE_WEIGHTS}") from None
     except Exception as error:
         if "quantized" in str(error):
             raise UsageError(
@@ -110,9 +117,34 @@ def _loaded(path: str, values: bool) -> Any:
 
     from fxviz._sources.torch_private import FakeTensorMode
 
-    mapped = values and _is_archive(path)
-    with nullcontext() if values else FakeTensorMode():
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    is_archive = _is_archive(path)
+    opened: AbstractContextManager[Any] = nullcontext(path) if is_archive else _Limited(path)
+    with nullcontext() if values else FakeTensorMode(), opened as file:
+        return torch.load(file, map_location="cpu", weights_only=True, mmap=values and is_archive)
+
+
+class _Limited(io.BufferedReader):
+    """A file of which only so much is unpickled; torch reads the tensors behind that by the number of the file."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(io.FileIO(path))
+        self._left = _MAX_OLD
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is None or size < 0 or size > self._left:
+            raise self._too_long()
+        self._left -= size
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(self._left + 1 if size is None or size < 0 else size)
+        if len(line) > self._left:
+            raise self._too_long()
+        self._left -= len(line)
+        return line
+
+    def _too_long(self) -> OSError:
+        return OSError(errno.EFBIG, f"the description of its tensors is larger than {_MAX_OLD / 1e6:g} MB")
 
 
 class _Plain:
