@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from types import FrameType
 from typing import Any
 
@@ -93,7 +94,7 @@ def test_work_grows_with_the_number_of_steps(structure: str, monkeypatch: pytest
         work(*models[0])  # imports are no work
     grown = {}
     for name, work in COMMANDS.items():
-        few, many = (calls(lambda work=work, pair=pair: work(*map(fresh, pair))) for pair in models)
+        few, many = (calls(partial(work, *map(fresh, pair))) for pair in models)
         grown[name] = round(many / few, 2)
     assert max(grown.values()) <= MOST, grown
 
