@@ -109,15 +109,15 @@ class Reads:
         return order
 
     def lines(self, pairs: Iterable[tuple[int, int]]) -> tuple[Line, ...]:
-        """Return the lines of pairs of stages: blue and with a sign if all that is handed on is a skip."""
+        """Return the lines of pairs of stages: blue and with a sign if a skip is handed on, and not the flow."""
         drawn: list[Line] = []
         for source, target in pairs:
             both = (target, source) in self.pairs
             if both and source < target:
                 continue
             links = self.pairs[source, target]
-            kinds = [link.kind for link in links]
-            if not all(kind in SKIP_KINDS for kind in kinds):
+            kinds = sorted((link.kind for link in links), key=lambda kind: kind not in SKIP_KINDS)
+            if kinds[0] not in SKIP_KINDS or "flow" in kinds:
                 drawn.append(Line(source, target, both=both))
                 continue
             label = sizes(links[0].channels, links[0].size) + (f" ×{len(links)}" if len(links) > 1 else "")

@@ -28,6 +28,8 @@ _AROUND = 6.0
 """What a box is higher than its lines."""
 _INPUT = 13.0
 """The height of the arrow that enters the first box."""
+LONG = 9
+"""Words of as many letters may be divided."""
 MOST_LINES = 3
 """Where there would be more, the share is told by the colour alone."""
 
@@ -124,4 +126,5 @@ def least_width(stage: Stage) -> float:
     """Return the least width at which neither the name nor the size is cut."""
     parts = ["stage 10", *parts_of(short_name(stage))]
     size = sizes(stage.channels, stage.size) if stage.channels else ""
-    return max(length(size, size=SMALL), *(length(part.rstrip(), bold=True) for part in parts)) + 2 * PAD + 0.1
+    halves = [part.rstrip() if len(part) < LONG else part[: (len(part) + 2) // 2] + "-" for part in parts]
+    return max(length(size, size=SMALL), *(length(half, bold=True) for half in halves)) + 2 * PAD + 0.1

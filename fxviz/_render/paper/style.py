@@ -114,10 +114,10 @@ def length(words: str, bold: bool = False, size: float = TEXT) -> float:
 
 
 def in_lines(name: str, room: float, bold: bool = True, size: float = TEXT) -> list[str]:
-    """Return a name in as few lines as it takes, parted behind dots, underscores and spaces; a long part is cut.
+    """Return a name in as few lines as it takes, parted behind dots, underscores and spaces; a long part is divided.
 
-    >>> in_lines("stage 1", 60), in_lines("encoder.layers", 40), in_lines("blocks.x_1_1", 25)
-    (['stage 1'], ['encoder.', 'layers'], ['bloc…', 'x_1_1'])
+    >>> in_lines("stage 1", 60), in_lines("encoder.layers", 40), in_lines("segmentation head", 40)
+    (['stage 1'], ['encoder.', 'layers'], ['segmenta-', 'tion head'])
     """
     if length(name, bold, size) <= room:
         return [name]
@@ -125,9 +125,19 @@ def in_lines(name: str, room: float, bold: bool = True, size: float = TEXT) -> l
     for part in parts_of(name):
         if lines and length((lines[-1] + part).rstrip(), bold, size) <= room:
             lines[-1] += part
-        else:
-            lines.append(part)
+            continue
+        rest = part
+        while length(rest.rstrip(), bold, size) > room and (end := _division(rest, room, bold, size)):
+            lines.append(rest[:end] + "-")
+            rest = rest[end:]
+        lines.append(rest)
     return [fit(line.rstrip(), room, size, bold) for line in lines]
+
+
+def _division(part: str, room: float, bold: bool, size: float) -> int:
+    """Return how many letters of a part have room before a hyphen; 0 if it cannot be divided well."""
+    ends = range(3, len(part.rstrip()) - 2)
+    return max((end for end in ends if length(part[:end] + "-", bold, size) <= room), default=0)
 
 
 def parts_of(name: str) -> list[str]:
