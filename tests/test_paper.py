@@ -131,7 +131,14 @@ def test_a_pdf_is_of_that_very_size() -> None:
     [page] = PdfReader(io.BytesIO(drawn.pdf)).pages
     assert float(page.mediabox.width) == pytest.approx(238, abs=0.1)
     assert float(page.mediabox.height) == pytest.approx(drawn._scene.height, abs=0.1)
-    assert "projection shortcut" in page.extract_text()
+    sizes: set[float] = set()
+
+    def measure(words: str, _ctm: object, matrix: list[float], _font: object, size: float) -> None:
+        sizes.update([size * matrix[0]] if words.strip() else [])
+
+    said = page.extract_text(visitor_text=measure)
+    assert "projection shortcut" in said
+    assert min(sizes) == pytest.approx(7) and max(sizes) == pytest.approx(10.5)
 
 
 def test_a_height_leaves_out_what_has_no_room() -> None:
