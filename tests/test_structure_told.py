@@ -319,3 +319,143 @@ def test_pooling_has_as_many_sizes_as_its_input() -> None:
     found = structure_of(model, (torch.zeros(1, 1, 24, 24, 24),))
     words = [run.text for stage in found.stages for run in stage.runs]
     assert "MaxPool 2×2×2 /2" in words
+
+
+class Patches(nn.Module):
+    """One token of each patch of 4 x 4 pixels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8 * 4 * 4, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(F.unfold(x, 4, stride=4).transpose(1, 2))
+
+
+class Vision(nn.Module):
+    """Patches, a learned token, positions, and a norm at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = Patches()
+        self.token, self.place = nn.Parameter(torch.zeros(1, 1, WIDTH)), nn.Parameter(torch.zeros(1, 17, WIDTH))
+        self.blocks = nn.Sequential(*(Residual(feed_forward()) for _ in range(3)))
+        self.norm, self.head = nn.LayerNorm(WIDTH), nn.Linear(WIDTH, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.cat((self.token, self.embed(x)), 1) + self.place
+        return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+def test_tokens_positions_and_the_last_norm_are_told() -> None:
+    found = structure_of(Vision(), IMAGE)
+    assert [stage.text for stage in found.stages] == [
+        "Patches 4×4, Linear 128→16 +token +position", "A×3, LN", "Linear 16→5"
+    ]  # fmt: skip
+
+
+class Pyramid(nn.Module):
+    """Dilated convolutions side by side, as in DeepLab (arXiv:1706.05587)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rates = nn.ModuleList(nn.Conv2d(8, 8, 3, 1, rate, rate) for rate in (1, 2, 4))
+        self.project = nn.Conv2d(24, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.project(torch.cat([rate(x) for rate in self.rates], 1))
+
+
+class Segmenter(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(8, 8, 3, 2, 1)
+        self.blocks = nn.Sequential(*(Two(8) for _ in range(3)))
+        self.head = Pyramid()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.blocks(self.stem(x)))
+
+
+class Two(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Conv2d(width, width, 3, 1, 1), nn.ReLU(), nn.Conv2d(width, width, 3, 1, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.body(x)
+
+
+def test_a_head_with_branches_is_drawn() -> None:
+    graph = graph_of(Segmenter(), IMAGE)
+    (head,) = fxviz.structure(graph).lone
+    assert head.letter == "head"
+    words = ["Conv 3×3 8→8", "Conv 3×3 8→8 dilation 2", "Conv 3×3 8→8 dilation 4", "concat", "Conv 1×1 24→4"]
+    assert [row.text for row in head.rows] == words
+    assert "dilation 4" in fxviz.render(graph, width="page").svg
+
+
+class Tied(nn.Module):
+    """A decoder whose last layer has the weights of its embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(20, WIDTH)
+        self.blocks = nn.Sequential(*(Residual(feed_forward()) for _ in range(3)))
+        self.out = nn.Linear(WIDTH, 20, bias=False)
+        self.out.weight = self.embed.weight
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.out(self.blocks(self.embed(ids)))
+
+
+def test_tied_weights_are_told() -> None:
+    found = structure_of(Tied(), (torch.zeros(1, 6, dtype=torch.long),))
+    assert found.stages[-1].text == "Linear 16→20 (tied)"
+
+
+class Spectral(nn.Module):
+    """A convolution in the frequencies, beside one of a single position (arXiv:2010.08895)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(8, 8, 16, 9, dtype=torch.complex64))
+        self.point = nn.Conv2d(8, 8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        modes = torch.einsum("bixy,ioxy->boxy", torch.fft.rfft2(x), self.weight)
+        return F.gelu(torch.fft.irfft2(modes, s=x.shape[-2:]) + self.point(x))
+
+
+def test_a_convolution_of_frequencies_is_a_layer() -> None:
+    found = structure_of(nn.Sequential(Spectral(), Spectral()), IMAGE)
+    assert "Spectral conv" in [row.word for row in found.kind("A").rows]
+
+
+class Stacks(nn.Module):
+    """Two stacks of pairs of parts, which stand in the same order in both; the first stack is a single pair."""
+
+    class Stack(nn.Module):
+        def __init__(self, depth: int) -> None:
+            super().__init__()
+            self.layers = nn.ModuleList(nn.ModuleList([Attention(), feed_forward()]) for _ in range(depth))
+
+        def forward(self, x: Tensor) -> Tensor:
+            for attend, feed in self.layers:
+                x = attend(x) + x
+                x = feed(x) + x
+            return x
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stacks = nn.ModuleList([self.Stack(1), self.Stack(3)])
+
+    def forward(self, x: Tensor) -> Tensor:
+        for stack in self.stacks:
+            x = stack(x)
+        return x
+
+
+def test_stacks_of_two_parts_are_opened_together() -> None:
+    found = structure_of(Stacks())
+    assert {kind.letter: len(kind.occurrences) for kind in found.kinds} == {"A": 4, "B": 4}

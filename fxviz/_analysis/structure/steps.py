@@ -119,6 +119,9 @@ class Reader:
             return Step(name, "norm", norm_word(node), reads)
         if node.kind == "module" and role_of(node) == "scale" and (layer is None or layer.kind != "embedding"):
             return Step(name, "norm", "scale", reads)
+        spectral = self._spectral(name, node)
+        if spectral is not None:
+            return Step(name, "layer", "Spectral conv", reads, spectral)
         stacked = self._stacked(node)
         if stacked is not None:
             return Step(name, "layer", "Linear", reads, stacked)
@@ -154,6 +157,20 @@ class Reader:
         is_index = node.kind != "module" and plain_name(node.op) in ("getitem", "index", "indexselect")
         floating = (source for source in self.tensors.index.sources[name] if self.tensors.flow.is_floating(source))
         return is_index and all(self.tensors.node(source).kind == "parameter" for source in floating)
+
+    def _spectral(self, name: str, node: Node) -> dict[str, Any] | None:
+        """Return the facts of a product with a weight for each frequency (arXiv:2010.08895); None for another step."""
+        if node.kind not in ("function", "method") or plain_name(node.op) not in (*_PRODUCTS, "mul"):
+            return None
+        weights = (parameter.outputs[0].shape for parameter in self.tensors.index.parameters_read(node))
+        weight = next((shape for shape in weights if len(shape) > 2), None)
+        while weight is not None and len(sources := self._read(name)) == 1:
+            (name,) = sources
+            if "fftn" in self.tensors.op(name) or self.tensors.op(name).endswith(("rfft", "fft2")):
+                return {"entering": weight[0], "width": weight[1]}
+            if not (is_view(self.tensors.node(name)) or "shift" in self.tensors.op(name)):
+                break
+        return None
 
     def _stacked(self, node: Node) -> dict[str, Any] | None:
         """Return the facts of a product with matrices in one parameter, one for each expert; None for another step."""
