@@ -32,7 +32,7 @@ Right = tuple[int | None, int | None, int]
 RIGHT: dict[str, Right] = {
     "03 make": (64 * 64 // 2 + 64, 4096, 0),  # as stored, two weights in each byte
     "04 make": (0, 9472, 0),  # packed weights are no parameters
-    "06 make": (2272, 62224, 1),  # the matrix exponential of the orthogonal layer hides that layer's 8,192
+    "06 make": (2272, 74512, 1),  # the layers' 69,632, and the products of the parametrisations that are known
     "16 make_padded": (3629, 70728, 0),
     "16 make_gru": (None, 97200, 0),
     "17 make": (1056, 12288, 1),

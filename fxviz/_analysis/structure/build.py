@@ -13,14 +13,14 @@ from fxviz._analysis.structure.attention import cores_of
 from fxviz._analysis.structure.composite import compressed, folded, with_entering
 from fxviz._analysis.structure.kinds import Group, Sorter
 from fxviz._analysis.structure.layout import layout_of, levels_of, measured
-from fxviz._analysis.structure.parts import Part, is_near, parts_of, side_of
+from fxviz._analysis.structure.parts import Part, is_near, parts_of
 from fxviz._analysis.structure.rows import Draft, drafts_of
 from fxviz._analysis.structure.steps import Reader, norm_word, sizes_word
 from fxviz._analysis.structure.tensors import Extent, Tensors
 from fxviz._analysis.structure.units import Unit, units_of
 from fxviz._analysis.structure.values import Kind, Link, LinkKind, Occurrence, Run, Stage, Structure
 from fxviz._analysis.structure.way import Way
-from fxviz._analysis.structure.words import kind_word, lone_words, rows_of
+from fxviz._analysis.structure.words import kind_word, lone_words, rows_of, side_of
 from fxviz._graph import RESIDUAL_KINDS, SKIP_KINDS, ArchGraph, Skip
 from fxviz._graph.operations import is_norm, plain_name
 

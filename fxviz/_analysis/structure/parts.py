@@ -13,6 +13,7 @@ from fxviz._analysis.structure.tensors import resolutions
 from fxviz._analysis.structure.units import Unit
 from fxviz._analysis.structure.values import Role
 from fxviz._analysis.structure.way import Way
+from fxviz._analysis.structure.words import side_of
 
 _ALIKE = 1.55
 """Positions within this ratio are one resolution: 197 and 196 tokens, maps that a convolution without padding crops."""
@@ -105,7 +106,7 @@ def parts_of(way: Way, groups: Iterable[Group]) -> list[Part]:
     first, last = min(within, default=0), max(within, default=0)
     on_way = [unit for unit in _with_laterals(way) if not first <= unit.place <= last or not within]
     main = _with_ends(_without_pools(_by_resolution(way, on_way, letters)), letters)
-    main = [piece for part in main for piece in _cut_at_skips(way, part)]
+    main = [piece for place, part in enumerate(main) for piece in _cut_at_skips(way, part, main[place + 1 :])]
     for part in (*main, *lanes):
         part.order = max(unit.place for unit in part.units)
     parts = main + lanes + _beside(way, [*main, *lanes])
@@ -227,19 +228,6 @@ def _shared(way: Way) -> set[str]:
     return {path for path, positions in found.items() if resolutions(positions) > 1}
 
 
-SIDES = ("encoder", "decoder", "text", "vision", "visual", "image", "audio", "language")
-"""Names of top-level modules that tell what their stages are for."""
-
-
-def side_of(path: str) -> str:
-    """Return what a module is for by the name of the top-level module around it; "" if that does not say.
-
-    >>> side_of("vision_model.layers.0"), side_of("decoder.blocks.1"), side_of("layer1.0")
-    ('vision', 'decoder', '')
-    """
-    return next((name for name in path.partition(".")[0].split("_") if name in SIDES), "")
-
-
 def _stays(part: Part, unit: Unit, lists: Counter[str], kinds: Mapping[str, set[str]]) -> bool:
     if unit.layers and part.latest.side and side_of(unit.path) not in ("", part.latest.side):
         return False
@@ -317,8 +305,13 @@ def _with_ends(parts: Sequence[Part], letters: Mapping[int, str]) -> list[Part]:
     return found
 
 
-def _cut_at_skips(way: Way, part: Part) -> list[Part]:
-    """Return the bottom of a U, where skips of its own end, as its way down, what is between, and its way up."""
+def _cut_at_skips(way: Way, part: Part, following: Sequence[Part]) -> list[Part]:
+    """Return the bottom of a U, where skips of its own end, as its way down, what is between, and its way up.
+
+    A stage that smaller ones follow is no bottom.
+    """
+    if any(other.role == "stage" and other.positions < part.positions for other in following):
+        return [part]
     number = {unit.place: at for at, unit in enumerate(part.units)}
     ends = [
         (number[fork.place], number[join.place])

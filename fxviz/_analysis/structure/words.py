@@ -307,3 +307,16 @@ _MOST_ALONE = 3
 def _without_norms(row: Row) -> str:
     kept = tuple(mark for mark in row.marks if mark[:1] == "/" or mark[:1].isdigit())
     return Row(row.word, row.entering, row.channels, kept, times=row.times).text
+
+
+SIDES = ("encoder", "decoder", "text", "vision", "visual", "image", "audio", "language")
+"""Names of top-level modules that tell what their stages are for."""
+
+
+def side_of(path: str) -> str:
+    """Return what a module is for by the name of the top-level module around it; "" if that does not say.
+
+    >>> side_of("vision_model.layers.0"), side_of("decoder.blocks.1"), side_of("layer1.0")
+    ('vision', 'decoder', '')
+    """
+    return next((name for name in path.partition(".")[0].split("_") if name in SIDES), "")
