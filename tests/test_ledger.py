@@ -115,7 +115,7 @@ def words(name: str) -> list[str]:
         *slow(
             ("convnext_tiny", ["DW 7×7", "scale", "×9"]),
             ("regnet_y_400mf", ["SE ¼", "gate", "Conv 3×3 440→440 /2 g55"]),
-            ("efficientnet_b7", ["MBConv 5×5 t6 SE1/24", "+ skip · gate", "6.20M ×3"]),
+            ("efficientnet_b7", ["MBConv 5×5 t6 SE¼", "+ skip · gate", "6.20M ×3"]),
             ("resnet152", ["×35", "590.3k ×35", "34.3%"]),
         ),
     ],

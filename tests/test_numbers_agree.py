@@ -232,7 +232,7 @@ def test_half_a_run_says_everywhere_that_it_takes_more(in_tmp: Path, fxviz: Call
         "  - At least 40 MACs for this input" in said
         and "  - The MACs of 1 operation are unknown and not included.\n" in said
     )
-    assert "2 fully connected layers" in said
+    assert "1 weighted layer: 1 fully connected layer." in said
     twice = "net.py:Boom", "net.py:Boom"
     assert re.search(r"^MACs +> 40 MACs +> 40 MACs$", fxviz("compare", *twice, *half).out, re.M)
     rows = json.loads(fxviz("compare", *twice, *half, "--format", "json").out)["rows"]
