@@ -48,7 +48,6 @@ def test_the_lines_agree_with_the_graph(name: str) -> None:
     found = fxviz.skips(graph)
     assert dict(found.counts) == dict(graph.skip_counts)
     assert [(row.kind, row.fork, row.join) for row in found.rows] == [(s.kind, s.fork, s.join) for s in graph.skips]
-    assert all(row.params >= 0 and row.layers >= 0 for row in found.rows)
     assert all(row.layers or row.params or row.kind in ("concat", "resample") for row in found.rows)
 
 

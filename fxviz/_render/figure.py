@@ -154,22 +154,34 @@ class Figure:
 
     @property
     def mermaid(self) -> str:
-        """Return what is shown as a Mermaid flowchart."""
+        """Return what is shown as a Mermaid flowchart.
+
+        Raises:
+            UsageError: it shows several models side by side.
+        """
+        self._check_form(".mmd")
         from fxviz._render.mermaid import mermaid
 
         return mermaid(self.view, self.options)
 
     @property
     def graphml(self) -> str:
-        """Return the whole annotated graph as GraphML."""
+        """Return the whole annotated graph as GraphML; errors as for ``mermaid``."""
+        self._check_form(".graphml")
         from fxviz._render.graphml import graphml
 
         return graphml(self.view.graph)
 
     @property
     def json(self) -> str:
-        """Return the whole annotated graph as node-link JSON."""
+        """Return the whole annotated graph as node-link JSON; errors as for ``mermaid``."""
+        self._check_form(".json")
         return self.view.graph.to_json()
+
+    def _check_form(self, suffix: str) -> None:
+        """Refuse a form of one model for several side by side."""
+        if self.beside:
+            check_choice("suffix", suffix, self.suffixes)
 
     @property
     def suffixes(self) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -216,7 +216,7 @@ def _amount(count: int | None) -> str:
     return units.count(count) if count else ""
 
 
-_COLUMNS: tuple[tuple[Column, Any], ...] = (
+_COLUMNS: tuple[tuple[Column, Callable[[Sequence[SkipRow]], Any]], ...] = (
     (Column("kind", "kind"), lambda rows: rows[0].kind),
     (Column("block", "block", path=True), lambda rows: _span(rows, "block") or None),
     (Column("times", "×", str, right=True, forms=PEOPLE), lambda rows: len(rows) if len(rows) > 1 else None),

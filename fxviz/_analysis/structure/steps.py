@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -327,11 +327,6 @@ def _kernel_facts(node: Node, dimensions: int) -> dict[str, Any]:
     if "kernel" in found:
         found.setdefault("stride", found["kernel"])
     return found
-
-
-def places_where(steps: Iterable[Step], test: Callable[[Step], bool]) -> list[int]:
-    """Return the places of the steps for which a test holds."""
-    return [place for place, step in enumerate(steps) if test(step)]
 
 
 def sizes_word(sizes: Sequence[int]) -> str:

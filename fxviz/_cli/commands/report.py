@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -9,8 +10,8 @@ import typer
 from fxviz._api import reports
 from fxviz._cli.messages import reported, spinner, stdout_kept, write_stdout
 from fxviz._cli.options import NoCache, Run, Talk, spread
-from fxviz._cli.steps import MODEL, graph_of, names_of, report_failure, terminal_width, write_document
-from fxviz._graph import SKIP_KINDS
+from fxviz._cli.steps import MODEL, Document, graph_of, names_of, report_failure, terminal_width, write_document
+from fxviz._graph import SKIP_KINDS, ArchGraph
 from fxviz._graph.errors import UnknownModel, choice, shown
 from fxviz._report import explain as sentences
 from fxviz._report import tables
@@ -18,33 +19,44 @@ from fxviz._report.skips import check_kind, skips_of
 from fxviz._report.summary import SummaryOptions, summarize
 from fxviz._sources.reference import parse, split_pattern
 
+Model = Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")]
+"""The model that a command reports on."""
+
+Form = Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")]
+"""The form of a table."""
+
+
+def _write(model: str, report: Callable[[ArchGraph], Document], form: str, run: Run, talk: Talk) -> None:
+    """Write the report on a model to standard output."""
+    reference = parse(model)
+    graph = graph_of(reference, run, talk)
+    write_document(report(graph), form)
+    report_failure(graph, reference)
+
 
 @spread
 def summary(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    model: Model,
     *,
     options: SummaryOptions,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
+    form: Form = "table",
     run: Run,
     talk: Talk,
 ) -> None:
     """Show a model's layers with their parameters, shapes and MACs, on standard output."""
     with reported(talk.debug):
         tables.check_form(form)
-        reference = parse(model)
-        graph = graph_of(reference, run, talk)
-        write_document(summarize(graph, options), form)
-        report_failure(graph, reference)
+        _write(model, lambda graph: summarize(graph, options), form, run, talk)
 
 
 @spread
 def skips(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    model: Model,
     *,
     kind: Annotated[
         str | None, typer.Option("--kind", metavar="KIND", help=f"Only these: {choice(list(SKIP_KINDS))}.")
     ] = None,
-    form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(tables.FORMS)}.")] = "table",
+    form: Form = "table",
     run: Run,
     talk: Talk,
 ) -> None:
@@ -52,15 +64,12 @@ def skips(
     with reported(talk.debug):
         tables.check_form(form)
         check_kind(kind)
-        reference = parse(model)
-        graph = graph_of(reference, run, talk)
-        write_document(skips_of(graph, kind), form)
-        report_failure(graph, reference)
+        _write(model, lambda graph: skips_of(graph, kind), form, run, talk)
 
 
 @spread
 def explain(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    model: Model,
     *,
     lang: Annotated[str, typer.Option("--lang", metavar="LANG", help=f"{choice(list(sentences.LANGUAGES))}.")] = "en",
     form: Annotated[str, typer.Option("--format", metavar="FORMAT", help=f"{', '.join(sentences.FORMS)}.")] = "text",
@@ -71,15 +80,12 @@ def explain(
     with reported(talk.debug):
         sentences.check_language(lang)
         sentences.check_form(form)
-        reference = parse(model)
-        graph = graph_of(reference, run, talk)
-        write_document(sentences.explained(graph, lang), form)
-        report_failure(graph, reference)
+        _write(model, lambda graph: sentences.explained(graph, lang), form, run, talk)
 
 
 @spread
 def info(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help=f"{MODEL}, or a graph saved by 'fxviz trace'.")],
+    model: Model,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Show a model's documentation, where it comes from, and its published weights.

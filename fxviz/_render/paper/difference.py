@@ -52,7 +52,7 @@ def _head(difference: Difference, name: str, room: float) -> Piece:
     items: list[Item] = [text(0, TITLE / 2, named, bold=True, size=TITLE)]
     y = TITLE + 6.0
     for line in wrapped(list(totals(difference)), " · ", room, SMALL):
-        items.append(text(0, y, fit(line, room, SMALL), palette.MUTED, size=SMALL))
+        items.append(text(0, y, line, palette.MUTED, size=SMALL))
         y += 9
     said = [(words, palette.MARKS[kind], True) for kind, words in counts(difference)]
     x = 0.0

@@ -137,9 +137,8 @@ def _merged(keys: Sequence[Sequence[object]]) -> list[Line]:
         merged: list[tuple[object, list[int | None]]] = []
         none: list[int | None] = [None] * number
         matcher = SequenceMatcher(None, [key for key, _ in lines], list(own), autojunk=False)
-        for _, start, end, first, last in matcher.get_opcodes():
-            both = end - start == last - first and [key for key, _ in lines[start:end]] == list(own[first:last])
-            if both:
+        for tag, start, end, first, last in matcher.get_opcodes():
+            if tag == "equal":
                 merged += [(key, [*cells, first + at]) for at, (key, cells) in enumerate(lines[start:end])]
                 continue
             merged += [(key, [*cells, None]) for key, cells in lines[start:end]]
@@ -259,8 +258,7 @@ class _Grid:
         name = fit(words.name, self.column + _BETWEEN - 4, TEXT, bold=True)
         items = [text(middle, 5, name, bold=True, anchor="middle")]
         for line, fact in enumerate(facts):
-            said = fit(fact, self.column + _BETWEEN - 4, SMALL)
-            items.append(text(middle, 14 + 9 * line, said, palette.MUTED, anchor="middle", size=SMALL))
+            items.append(text(middle, 14 + 9 * line, fact, palette.MUTED, anchor="middle", size=SMALL))
         return Piece(self.column, 14 + 9 * len(facts), tuple(items))
 
     def _labels(self, band: _Band, y: float) -> Iterator[Item]:
